@@ -1,0 +1,28 @@
+"""Co-supervised learning: train a strong student under a hierarchy of weak teachers, without true labels.
+
+>>> from cosup import CoSupervisedClassifier, TeacherLabels
+>>> labels = TeacherLabels(annotations, levels=[0, 1, 1])              # doctest: +SKIP
+>>> model = CoSupervisedClassifier(random_state=0).fit(X, labels)      # doctest: +SKIP
+"""
+
+from cosup._validation import CosupError
+from cosup.cosupervision import CoSupervisedClassifier, Pieces, co_supervise
+from cosup.methods import list_methods, make_method
+from cosup.student import AdamProbe, LogisticProbe, RidgeProbe, SklearnStudent
+from cosup.teachers import TeacherLabels
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "AdamProbe",
+    "CoSupervisedClassifier",
+    "CosupError",
+    "LogisticProbe",
+    "Pieces",
+    "RidgeProbe",
+    "SklearnStudent",
+    "TeacherLabels",
+    "co_supervise",
+    "list_methods",
+    "make_method",
+]

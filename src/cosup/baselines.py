@@ -1,0 +1,126 @@
+"""What co-supervision is measured against: plain weak-to-strong training below, the known right specialist above."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import numpy as np
+
+from cosup._validation import BoolArray, CosupError, FloatArray, IntArray
+from cosup.estimator import Supervision, TeacherSupervised, level_record, one_hot, provenance_rows
+from cosup.losses import cross_entropy
+from cosup.student import as_student
+from cosup.teachers import TeacherLabels
+
+__all__ = ["OracleClassifier", "VanillaClassifier"]
+
+
+class VanillaClassifier(TeacherSupervised):
+    """Vanilla weak-to-strong training: the student on the generalists' labels (Burns et al. 2023).
+
+    Levels above 0 are not used. With several generalists, on their mean.
+
+    Parameters
+    ----------
+    student : {"ridge", "logistic", "adam"}, Student or scikit-learn classifier
+    soft : bool
+        Train on the generalists' probabilities rather than on their most probable class.
+    random_state : int, RandomState or None
+    """
+
+    def __init__(self, student: Any = "ridge", *, soft: bool = False, random_state: Any = None) -> None:
+        self.student = student
+        self.soft = soft
+        self.random_state = random_state
+
+    def _supervise(self, X: FloatArray, labels: TeacherLabels, seed: int) -> Supervision:
+        columns = labels.at_level(0)
+        vote = labels.vote(columns)
+        heard = vote.sum(axis=1) > 0
+        if not heard.any():
+            raise CosupError("no teacher of level 0 speaks in these samples")
+        named = np.where(heard, vote.argmax(axis=1), -1)
+        assigned = np.where(heard, columns[0] if len(columns) == 1 else -1, -1)
+        targets = vote if self.soft else one_hot(named, labels.n_classes)
+        return _train_once(self.student, X, labels, columns, assigned, named, targets, heard, seed)
+
+
+class OracleClassifier(TeacherSupervised):
+    """An upper bound on assignment: the student on the annotations of the right specialist, which is given.
+
+    Of the last level, the teacher whose specialty holds the true class is believed (with unknown specialties and no
+    `expert`, one that is right if any is). The only method that is given the truth; it measures, it is not for use.
+
+    Parameters
+    ----------
+    truth : array-like of shape (n_samples,)
+        True class of every training sample.
+    expert : array-like of shape (n_samples, n_levels), optional
+        Column of the right specialist at every level, where the task knows it (a domain, say). -1: none.
+    student : {"ridge", "logistic", "adam"}, Student or scikit-learn classifier
+    random_state : int, RandomState or None
+    """
+
+    def __init__(
+        self, truth: Any = None, *, expert: Any = None, student: Any = "ridge", random_state: Any = None
+    ) -> None:
+        self.truth = truth
+        self.expert = expert
+        self.student = student
+        self.random_state = random_state
+
+    def _supervise(self, X: FloatArray, labels: TeacherLabels, seed: int) -> Supervision:
+        if self.truth is None:
+            raise CosupError("oracle needs truth=, the true class of every training sample; it is an upper bound")
+        truth = np.asarray(self.truth)
+        if truth.shape != (len(labels),):
+            raise CosupError(f"truth must have shape ({len(labels)},), got {truth.shape}")
+        if truth.dtype.kind not in "iu" or truth.min() < 0 or truth.max() >= labels.n_classes:
+            raise CosupError(f"truth must be class ids from 0 to {labels.n_classes - 1}")
+        last = labels.n_levels - 1
+        if self.expert is None:
+            assigned = _right_specialist(labels, truth, last)
+        else:
+            expert = np.asarray(self.expert)
+            if expert.shape != (len(labels), labels.n_levels):
+                raise CosupError(f"expert must have shape ({len(labels)}, {labels.n_levels}), got {expert.shape}")
+            assigned = expert[:, last]
+        hard = labels.hard()
+        named = np.where(assigned >= 0, hard[np.arange(len(hard)), np.maximum(assigned, 0)], -1)
+        # Where the right specialist is missing or abstains, the generalists' word is the best there is.
+        vote = labels.vote(labels.at_level(0))
+        fallback = np.where(vote.sum(axis=1) > 0, vote.argmax(axis=1), -1)
+        named = np.where(named >= 0, named, fallback)
+        targets = one_hot(named, labels.n_classes)
+        columns = labels.at_level(last)
+        return _train_once(self.student, X, labels, columns, assigned, named, targets, named >= 0, seed)
+
+
+def _right_specialist(labels: TeacherLabels, truth: IntArray, level: int) -> IntArray:
+    speaks, hard = labels.speaks(), labels.hard()
+    out = np.full(len(truth), -1)
+    fit = np.zeros(len(truth))
+    for t in labels.at_level(level):
+        classes = labels.specialties[t]
+        covers = np.ones(len(truth), dtype=bool) if classes is None else np.isin(truth, classes)
+        # A known specialty decides; among unknown ones, who is right.
+        score = covers * (1.0 if classes is not None else 0.5 + 0.5 * (hard[:, t] == truth)) * speaks[:, t]
+        better = score > fit
+        out[better], fit[better] = t, score[better]
+    return out
+
+
+def _train_once(
+    student: Any, X: FloatArray, labels: TeacherLabels, columns: IntArray, assigned: IntArray, named: IntArray,
+    targets: FloatArray, heard: BoolArray, seed: int,
+) -> Supervision:  # fmt: skip
+    started = time.perf_counter()
+    fit = as_student(student).prepare(X).train(targets, keep=heard, random_state=seed)
+    record = level_record(
+        int(labels.levels[columns[0]]), columns, assigned, heard, fit=fit, targets=targets,
+        objective=float(cross_entropy(targets[heard], fit.out_of_sample[heard]).mean()),
+        rounds=1, seconds=time.perf_counter() - started, notes=[],
+    )  # fmt: skip
+    provenance = provenance_rows(assigned, named, heard, "abstained", fit.out_of_sample)[:, None]
+    return Supervision(fit.head, (fit.head,), [record], provenance)

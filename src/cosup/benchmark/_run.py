@@ -1,0 +1,240 @@
+"""The loop: tasks x methods x seeds, each measured once and written down at once."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import operator
+import sys
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import joblib
+from joblib.externals.loky import ProcessPoolExecutor, as_completed
+from joblib.externals.loky.process_executor import TerminatedWorkerError
+from tqdm import tqdm
+
+from cosup._validation import CosupError, suggest
+from cosup.benchmark._methods import Method, default_student
+from cosup.benchmark._records import (
+    RECORDS_NAME,
+    Record,
+    append_record,
+    canonical,
+    read_records,
+    repair,
+    task_label,
+    write_samples,
+)
+from cosup.benchmark._unit import Outcome, Unit, run_unit
+from cosup.datasets import list_tasks, load_task
+from cosup.methods import list_methods
+
+TaskLike = str | tuple[str, Mapping[str, Any]]
+
+
+def run_benchmark(
+    tasks: Iterable[TaskLike],
+    methods: Sequence[Method],
+    seeds: Iterable[int],
+    out: str | Path,
+    *,
+    protocol: str = "clean",
+    n_jobs: int | None = None,
+    progress: bool | None = None,
+    on_record: Callable[[Record], None] | None = None,
+    cache: str | Path | None = None,
+    command: str | None = None,
+) -> list[Record]:
+    """Run every method on every task with every seed, and write one JSON line a run.
+
+    Resumable: a run that is in ``out/records.jsonl`` already is not repeated, unless it ended with an
+    error. The methods of one task and seed share the loaded task, the student's factorisation of the
+    features, and the ceiling, which is measured first; their times therefore hold neither loading nor
+    factorising. Work is spread over processes by task and seed, one thread each, so that the numbers do
+    not depend on `n_jobs`. Only this process writes.
+
+    Parameters
+    ----------
+    tasks : iterable of str or (str, mapping)
+        Names of `cosup.datasets.list_tasks`, with options for `cosup.datasets.load_task` where needed.
+    methods : sequence of Method
+        Their labels must differ.
+    seeds : iterable of int
+        Each decides the task's split and the method's ``random_state``.
+    out : path
+        Folder for ``records.jsonl`` and ``samples.json``; made if it doesn't exist.
+    protocol : {"clean", "published"}, default="clean"
+        Which student every method and the ceiling use: the ridge probe whose strength is chosen without
+        labels, or the released code's probe (Adam without weight decay). Nothing is chosen on test
+        samples in either.
+    n_jobs : int, optional
+        Worker processes. Default: as many as there are cores or (task, seed) pairs. 1 works in this process.
+    progress : bool, optional
+        Whether to draw a progress bar on standard error. Default: only on a terminal.
+    on_record : callable, optional
+        Called with each record when it is on disk.
+    cache : path, optional
+        Folder for computed features; see `cosup.datasets.load_task`.
+    command : str, optional
+        The command line to name in the records, for whoever wants to repeat them.
+
+    Returns
+    -------
+    list of dict
+        The records of all the runs asked for, old and new: by task, then seed, then method. A run that
+        failed has its text in ``error`` and null measurements.
+
+    Raises
+    ------
+    CosupError
+        Before any work: for an unknown task, method or protocol, repeated labels or seeds, or a folder
+        that can't be written. Later: when a worker process is killed.
+    """
+    units = _plan(tasks, methods, seeds, protocol, cache, command)
+    folder = Path(out)
+    path = folder / RECORDS_NAME
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if path.exists():
+            repair(path)
+        else:
+            path.touch()
+    except OSError as error:
+        raise CosupError(
+            f"the folder {folder} can't be written: {error.strerror}; name another one"
+        ) from error
+    done = {record["run"]: record for record in read_records(folder)}
+    missing = [_rest(unit, done) for unit in units]
+    missing = [unit for unit in missing if unit.methods]
+    total = sum(len(unit.methods) for unit in missing)
+    # disable=None: no bar where standard error isn't a terminal.
+    bar = tqdm(total=total, unit="run", disable=None if progress is None else not progress, file=sys.stderr)
+    outcomes = _outcomes(missing, n_jobs)
+    with bar, contextlib.closing(outcomes):
+        for record, samples in outcomes:
+            # Pictures first: an interrupt between the two repeats the run instead of losing them.
+            if samples:
+                write_samples(folder, samples[0]["task"], samples)
+            append_record(path, record)
+            done[record["run"]] = record
+            bar.set_postfix_str(f"{record['task']}, seed {record['seed']}", refresh=False)
+            bar.update()
+            if on_record is not None:
+                on_record(record)
+    return [done[unit.run_id(method)] for unit in units for method in unit.methods]
+
+
+def _plan(
+    tasks: Iterable[TaskLike],
+    methods: Sequence[Method],
+    seeds: Iterable[int],
+    protocol: str,
+    cache: str | Path | None,
+    command: str | None,
+) -> list[Unit]:
+    """Check everything that can be checked without work, and cut it into units."""
+    named: list[tuple[str, dict[str, Any]]] = []
+    for task in tasks:
+        name, options = (task, {}) if isinstance(task, str) else (task[0], dict(task[1]))
+        if name not in list_tasks():
+            raise CosupError(f"unknown task {name!r}.{suggest(str(name), list_tasks())}")
+        canonical(options)
+        named.append((name, options))
+    seeds = [_seed(seed) for seed in seeds]
+    default_student(protocol)
+    for method in methods:
+        if method.name not in list_methods():
+            raise CosupError(f"unknown method {method.name!r}.{suggest(method.name, list_methods())}")
+    checked: tuple[tuple[str, list[Any]], ...] = (
+        ("tasks", [task_label(*task) for task in named]),
+        ("methods", [method.label for method in methods]),
+        ("seeds", seeds),
+    )
+    for what, values in checked:
+        if not values:
+            raise CosupError(f"there are no {what} to run")
+        twice = [value for value in values if values.count(value) > 1]
+        if twice:
+            raise CosupError(f"{what} must differ; {twice[0]!r} is given more than once")
+    # Pictures show our default if it is there, on the first seed.
+    shown = [m.label for m in methods if m.name == "co-supervised" and not m.parameters]
+    return [
+        Unit(
+            task=name,
+            options=options,
+            seed=seed,
+            protocol=protocol,
+            methods=tuple(methods),
+            pictures_of=shown[0] if shown and seed == seeds[0] else None,
+            cache=None if cache is None else str(cache),
+            command=command,
+        )
+        for name, options in named
+        for seed in seeds
+    ]
+
+
+def _seed(seed: Any) -> int:
+    try:
+        value = operator.index(seed)
+    except TypeError as error:
+        raise CosupError(f"a seed must be a whole number from 0 up, not {seed!r}") from error
+    if isinstance(seed, bool) or value < 0:
+        raise CosupError(f"a seed must be a whole number from 0 up, not {seed!r}")
+    return value
+
+
+def _rest(unit: Unit, done: Mapping[str, Record]) -> Unit:
+    """Return the unit without the runs that are measured already; failed ones are tried again."""
+    methods = tuple(
+        method
+        for method in unit.methods
+        if (record := done.get(unit.run_id(method))) is None or record["error"] is not None
+    )
+    return dataclasses.replace(unit, methods=methods)
+
+
+def _outcomes(units: Sequence[Unit], n_jobs: int | None) -> Generator[Outcome, None, None]:
+    """Yield the runs as they finish."""
+    if n_jobs is None:
+        n_jobs = max(1, min(joblib.cpu_count(), len(units)))
+    if isinstance(n_jobs, bool) or not isinstance(n_jobs, int) or n_jobs < 1:
+        raise CosupError(f"n_jobs must be a whole number of at least 1, not {n_jobs!r}")
+    _warm_up(units)
+    if n_jobs == 1 or len(units) < 2:
+        for unit in units:
+            yield from run_unit(unit)
+        return
+    # loky rather than the standard library's pool: scripts without a __main__ guard work too.
+    workers = ProcessPoolExecutor(max_workers=min(n_jobs, len(units)))
+    finished = False
+    try:
+        for future in as_completed([workers.submit(_run_whole, unit) for unit in units]):
+            yield from future.result()
+        finished = True
+    except TerminatedWorkerError as error:
+        raise CosupError(
+            "a worker process was killed, most likely because memory ran out; what was measured is kept. "
+            "Run the same command again with --jobs 1 (n_jobs=1) to go on with less memory"
+        ) from error
+    finally:
+        # After an interrupt nobody waits for what is still running.
+        workers.shutdown(wait=finished, kill_workers=not finished)
+
+
+def _warm_up(units: Sequence[Unit]) -> None:
+    """Load each task once, on all threads: features that are computed and cached are computed once."""
+    seen = set()
+    for unit in units:
+        key = canonical([unit.task, unit.options])
+        if key not in seen:
+            seen.add(key)
+            # Whatever goes wrong is met again, and recorded, by the runs themselves.
+            with contextlib.suppress(Exception):
+                load_task(unit.task, seed=unit.seed, cache=unit.cache, **unit.options)
+
+
+def _run_whole(unit: Unit) -> list[Outcome]:
+    return list(run_unit(unit))

@@ -1,0 +1,6 @@
+"""Co-supervised learning: assign, local, reject, pool, train, level by level."""
+
+from cosup.cosupervision.classifier import CoSupervisedClassifier, PaperCSL, PublishedCSL
+from cosup.cosupervision.engine import Pieces, co_supervise
+
+__all__ = ["CoSupervisedClassifier", "PaperCSL", "Pieces", "PublishedCSL", "co_supervise"]

@@ -1,0 +1,143 @@
+"""Assignment: how far each teacher of a level is to be believed on each sample (the gate g and responsibility r).
+
+Every function maps a `Level` and the student's beliefs to responsibilities (n_samples, n_teachers): zero where a
+teacher abstains, rows summing to at most one. What a row lacks is the share of nobody: the student sees a class
+that no speaking teacher of the level covers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from cosup._validation import FloatArray, IntArray
+from cosup.cosupervision._problem import Level
+from cosup.losses import softmax
+from cosup.student import Trainer
+
+__all__ = ["ASSIGNERS", "Beliefs", "by_argmax", "by_distance", "by_mass", "by_student", "choose", "uncovered"]
+
+DISTANCE_WEIGHT = 2.0
+"""How strongly the distance between teacher and student counts in a responsibility (METHOD's softmax of 2 x)."""
+
+FLOOR = 0.01
+"""Uniform share mixed into a teacher's probabilities: a specialist puts zeros outside its classes."""
+
+GATE_ROUNDS = 3
+"""Rounds of training the gating network on its own responsibilities."""
+
+
+@dataclass(frozen=True)
+class Beliefs:
+    """What assignment goes by.
+
+    Attributes
+    ----------
+    probabilities : ndarray of shape (n_samples, n_classes)
+        The latest student's.
+    trainer : Trainer
+        The student tied to the features, for gates that are trained.
+    seed : int
+    """
+
+    probabilities: FloatArray
+    trainer: Trainer
+    seed: int
+
+
+def by_mass(level: Level, beliefs: Beliefs) -> FloatArray:
+    """Student's probability mass on every teacher's classes; where specialties overlap, they share the mass."""
+    heard = level.speaks.astype(np.float64)
+    covering = heard @ level.covers
+    share = beliefs.probabilities / np.maximum(covering, 1.0)
+    return np.asarray((share @ level.covers.T) * heard)
+
+
+def by_distance(level: Level, beliefs: Beliefs) -> FloatArray:
+    """Mass weighted by exp(-distance), the student's cross-entropy against the teacher (paper: responsibilities)."""
+    mass = by_mass(level, beliefs)
+    return _reweight(mass, _log_likelihood(level, beliefs.probabilities))
+
+
+def by_student(level: Level, beliefs: Beliefs) -> FloatArray:
+    """The method's gate: mass where specialties are known, a trained gating network where they are not.
+
+    The gating network of a hierarchical mixture of experts (Jordan & Jacobs 1994): the student's own architecture,
+    trained on the responsibilities and read out of sample, so that samples that look alike share a teacher.
+    """
+    if level.known or len(level.columns) == 1:
+        return by_mass(level, beliefs)
+    mass = by_mass(level, beliefs)
+    likelihood = _log_likelihood(level, beliefs.probabilities)
+    responsibilities = _reweight(mass, likelihood)
+    gate = mass
+    for _ in range(GATE_ROUNDS):
+        total = responsibilities.sum(axis=1, keepdims=True)
+        learnt = responsibilities / np.where(total > 0, total, 1.0)
+        fit = beliefs.trainer.train(learnt, keep=total[:, 0] > 0, random_state=beliefs.seed)
+        gate = np.maximum(fit.out_of_sample, FLOOR) * level.speaks
+        gate *= mass.sum(axis=1, keepdims=True) / np.maximum(gate.sum(axis=1, keepdims=True), 1e-12)
+        responsibilities = _reweight(gate, likelihood)
+    return np.asarray(gate)
+
+
+def by_argmax(level: Level, beliefs: Beliefs) -> FloatArray:
+    """All on the teachers whose classes hold the student's most probable one (the released code's rule)."""
+    certain = np.zeros_like(beliefs.probabilities)
+    certain[np.arange(len(certain)), beliefs.probabilities.argmax(axis=1)] = 1.0
+    return by_mass(level, Beliefs(certain, beliefs.trainer, beliefs.seed))
+
+
+def at_random(level: Level, beliefs: Beliefs) -> FloatArray:
+    """One of the teachers that speak, at random: what assignment has to beat."""
+    draw = np.random.default_rng(beliefs.seed).random(level.speaks.shape) * level.speaks
+    out = np.zeros(draw.shape)
+    out[np.arange(len(out)), draw.argmax(axis=1)] = 1.0
+    return out * level.speaks
+
+
+Assigner = Callable[[Level, Beliefs], FloatArray]
+
+ASSIGNERS: dict[str, Assigner] = {
+    "student": by_student,
+    "mass": by_mass,
+    "distance": by_distance,
+    "argmax": by_argmax,
+    "random": at_random,
+}
+
+
+def uncovered(level: Level, prior: FloatArray) -> FloatArray:
+    """What nobody's share says, (n_samples, n_classes): the prior over the classes that no speaking teacher covers."""
+    covering = level.speaks.astype(np.float64) @ level.covers
+    rest = np.where(covering == 0, prior, 0.0)
+    total = rest.sum(axis=1, keepdims=True)
+    return np.asarray(np.where(total > 0, rest / np.where(total > 0, total, 1.0), prior))
+
+
+def choose(responsibilities: FloatArray) -> IntArray:
+    """Hard assignment z: position of the teacher with the largest responsibility, -1 where nobody's share is larger."""
+    z = responsibilities.argmax(axis=1)
+    largest = responsibilities[np.arange(len(z)), z]
+    nobody = 1.0 - responsibilities.sum(axis=1)
+    return np.where((largest <= 0) | (nobody > largest + 1e-9), -1, z)
+
+
+def _log_likelihood(level: Level, beliefs: FloatArray) -> FloatArray:
+    n_classes = beliefs.shape[1]
+    columns = [
+        (beliefs * np.log((1 - FLOOR) * p + FLOOR / n_classes)).sum(axis=1) for p in level.probabilities
+    ]
+    return np.stack(columns, axis=1)
+
+
+def _reweight(gate: FloatArray, log_likelihood: FloatArray) -> FloatArray:
+    """Responsibilities of a gate and a likelihood; every row keeps its total."""
+    with np.errstate(divide="ignore"):
+        weighted = np.log(gate) + DISTANCE_WEIGHT * log_likelihood
+    some = gate.sum(axis=1) > 0
+    out = np.zeros_like(gate)
+    out[some] = softmax(weighted[some]) * gate[some].sum(axis=1, keepdims=True)
+    return out

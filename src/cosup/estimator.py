@@ -1,0 +1,219 @@
+"""The scikit-learn face that every method wears: validation, classes, prediction, history and provenance."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.preprocessing import LabelEncoder
+from sklearn.utils import check_random_state
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
+
+from cosup._validation import BoolArray, CosupError, FloatArray, IntArray, check_features
+from cosup.student import Fit, Head, LinearHead
+from cosup.teachers import TeacherLabels
+
+__all__ = ["PROVENANCE", "Supervision", "TeacherSupervised", "level_record", "one_hot", "provenance_rows"]
+
+PROVENANCE = np.dtype(
+    [("teacher", "i4"), ("annotation", "i4"), ("kept", "?"), ("reason", "U24"), ("probability", "f4")]
+)
+"""A row of provenance: the teacher believed (its column, -1: none), what it said, whether that was kept, or why
+not, and the probability that the student, who had not trained on the sample, gave to the annotation."""
+
+
+@dataclass(frozen=True)
+class Supervision:
+    """What a method's training gives.
+
+    Attributes
+    ----------
+    head : Head
+        The final student.
+    level_heads : tuple of Head
+        The student after every level.
+    history : list of dict
+        A record a level, see `level_record`.
+    provenance : structured ndarray of shape (n_samples, n_levels), dtype `PROVENANCE`
+    """
+
+    head: Head
+    level_heads: tuple[Head, ...]
+    history: list[dict[str, Any]]
+    provenance: Any
+
+
+def one_hot(ids: IntArray, n_classes: int) -> FloatArray:
+    """Rows of zeros with a one at the class id, (n_samples, n_classes) float64; all zeros for -1."""
+    out = np.zeros((len(ids), n_classes))
+    rows = np.flatnonzero(ids >= 0)
+    out[rows, ids[rows]] = 1.0
+    return out
+
+
+def level_record(
+    level: int, teachers: IntArray, assigned: IntArray, kept: BoolArray, *, fit: Fit, targets: FloatArray,
+    objective: float, rounds: int, seconds: float, notes: list[str],
+) -> dict[str, Any]:  # fmt: skip
+    """One entry of ``history_``.
+
+    Returns
+    -------
+    dict
+        ``level``; ``teachers``, their columns; ``assigned`` (n_samples,), the column believed, -1 for none; ``kept``
+        (n_samples,), whether its annotation survived; ``keep_rate``; ``agreement`` of the student's out-of-sample
+        predictions with its training targets; ``objective``; ``rounds``; ``strength``; ``seconds``; ``notes``.
+    """
+    has_target = targets.sum(axis=1) > 0
+    same = fit.out_of_sample.argmax(axis=1) == targets.argmax(axis=1)
+    return {
+        "level": level,
+        "teachers": [int(t) for t in teachers],
+        "assigned": assigned,
+        "kept": kept,
+        "keep_rate": float(kept.mean()),
+        "agreement": float(same[has_target].mean()) if has_target.any() else float("nan"),
+        "objective": float(objective),
+        "rounds": rounds,
+        "strength": fit.strength,
+        "seconds": seconds,
+        "notes": notes,
+    }
+
+
+def provenance_rows(
+    assigned: IntArray, annotation: IntArray, kept: BoolArray, reason: Any, probabilities: FloatArray
+) -> Any:
+    """One level's column of provenance, (n_samples,) of dtype `PROVENANCE`; see there."""
+    out = np.zeros(len(assigned), dtype=PROVENANCE)
+    out["teacher"], out["annotation"], out["kept"] = assigned, annotation, kept
+    out["reason"] = np.where(kept, "", reason)
+    said = np.flatnonzero(annotation >= 0)
+    out["probability"] = np.nan
+    out["probability"][said] = probabilities[said, annotation[said]]
+    return out
+
+
+class TeacherSupervised(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+    """Base of every method: fits on features and `TeacherLabels`, predicts with its final student.
+
+    A method implements ``_supervise(X, labels, seed) -> Supervision``.
+    """
+
+    def fit(self, X: ArrayLike, y: TeacherLabels | ArrayLike) -> Self:
+        """Train the student under its teachers.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Features of the strong pre-trained model.
+        y : TeacherLabels, or array-like of shape (n_samples,)
+            What the teachers say; a plain vector is one generalist's labels (vanilla weak-to-strong training).
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        CosupError
+            For invalid features, or labels of another length.
+        """
+        if isinstance(y, TeacherLabels):
+            X = validate_data(self, X, dtype=(np.float64, np.float32), ensure_all_finite=False, order="C")
+            labels = y
+            self.classes_: Any = np.arange(labels.n_classes)
+        else:
+            X, labels = self._plain(X, y)
+        X = check_features(X, n_samples=len(labels))
+        seed = int(check_random_state(getattr(self, "random_state", None)).randint(2**31 - 1))
+        result = self._supervise(X, labels, seed)
+        self.head_ = result.head
+        self.level_heads_ = result.level_heads
+        self.history_ = result.history
+        self.provenance_ = result.provenance
+        return self
+
+    def _plain(self, X: ArrayLike, y: ArrayLike) -> tuple[FloatArray, TeacherLabels]:
+        shape = () if y is None else np.asarray(y).shape
+        if len(shape) > 1 and shape[1] > 1:
+            raise CosupError(f"y has shape {shape}; the annotations of several teachers go into cosup.TeacherLabels(y)")
+        X, y = validate_data(self, X, y, dtype=(np.float64, np.float32), ensure_all_finite=False, order="C")
+        if len(X) < 2:
+            raise CosupError(f"training needs at least 2 samples, got n_samples = {len(X)}")
+        y = column_or_1d(y, warn=True)
+        check_classification_targets(y)
+        encoder = LabelEncoder().fit(y)
+        self.classes_ = encoder.classes_
+        return X, TeacherLabels(encoder.transform(y)[:, None], names=["y"], n_classes=max(len(self.classes_), 1))
+
+    def _supervise(self, X: FloatArray, labels: TeacherLabels, seed: int) -> Supervision:
+        raise NotImplementedError(f"{type(self).__name__} must implement _supervise")
+
+    def _checked(self, X: ArrayLike) -> FloatArray:
+        check_is_fitted(self)
+        X = validate_data(self, X, reset=False, dtype=(np.float64, np.float32), ensure_all_finite=False)
+        return check_features(X)
+
+    def predict_proba(self, X: ArrayLike) -> FloatArray:
+        """Class probabilities of the final student, (n_samples, n_classes), columns in the order of ``classes_``."""
+        X = self._checked(X)
+        return self.head_.predict_proba(X)
+
+    def predict(self, X: ArrayLike) -> Any:
+        """Most probable class of every row of `X`, (n_samples,)."""
+        best = self.predict_proba(X).argmax(axis=1)
+        return self.classes_[best]
+
+    def level_predict(self, X: ArrayLike) -> Any:
+        """What the student after every level predicts, (n_levels, n_samples)."""
+        X = self._checked(X)
+        return np.stack([self.classes_[h.predict_proba(X).argmax(axis=1)] for h in self.level_heads_])
+
+    # -- on disk: arrays and plain values, no pickle ----------------------------------------------------
+
+    def to_arrays(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """The fitted student as arrays and JSON-able values, for safetensors and JSON.
+
+        Raises
+        ------
+        CosupError
+            If the student is not linear.
+        """
+        check_is_fitted(self)
+        if not isinstance(self.head_, LinearHead):
+            raise CosupError(
+                f"only linear students can be saved, this one is a {type(self.head_).__name__}; "
+                "use student='ridge', 'logistic' or 'adam'"
+            )
+        arrays = {"weight": np.ascontiguousarray(self.head_.weight), "bias": np.ascontiguousarray(self.head_.bias)}
+        return arrays, {"method": type(self).__name__, "classes": self.classes_.tolist()}
+
+    @classmethod
+    def from_arrays(cls, arrays: dict[str, Any], meta: dict[str, Any]) -> Self:
+        """A fitted estimator of what `to_arrays` gave; it predicts, and has no history.
+
+        Raises
+        ------
+        CosupError
+            If the arrays do not belong together.
+        """
+        missing = {"weight", "bias"} - set(arrays)
+        if missing or "classes" not in meta:
+            raise CosupError(f"not a saved student: {', '.join(sorted(missing)) or 'classes'} is missing")
+        weight, bias = np.asarray(arrays["weight"]), np.asarray(arrays["bias"])
+        classes = np.asarray(meta["classes"])
+        if weight.ndim != 2 or bias.shape != (weight.shape[1],) or classes.shape != bias.shape:
+            raise CosupError(
+                f"a saved student's shapes do not fit: weight {weight.shape}, bias {bias.shape}, {len(classes)} classes"
+            )
+        model = cls()
+        model.classes_ = classes
+        model.n_features_in_ = weight.shape[0]
+        model.head_ = LinearHead(weight, bias)
+        model.level_heads_, model.history_, model.provenance_ = (model.head_,), [], np.zeros((0, 0), PROVENANCE)
+        return model

@@ -1,0 +1,28 @@
+"""Students: what is trained on annotations, and how it predicts samples that it was not trained on.
+
+Shipped: `RidgeProbe` (closed form, leave-one-out), `LogisticProbe` (converged, cross-fitted), `AdamProbe` (the
+published recipe) and `SklearnStudent` (any classifier). A new one needs `Student.prepare`, see `_protocol`.
+"""
+
+from cosup.student._adam import AdamProbe
+from cosup.student._logistic import LogisticProbe
+from cosup.student._protocol import Fit, Head, LinearHead, MeanHead, Student, Trainer, average_heads
+from cosup.student._ridge import RidgeProbe
+from cosup.student._shared import as_student, shared
+from cosup.student._sklearn import SklearnStudent
+
+__all__ = [
+    "AdamProbe",
+    "Fit",
+    "Head",
+    "LinearHead",
+    "LogisticProbe",
+    "MeanHead",
+    "RidgeProbe",
+    "SklearnStudent",
+    "Student",
+    "Trainer",
+    "as_student",
+    "average_heads",
+    "shared",
+]

@@ -1,0 +1,114 @@
+"""What the method asks of a student, and the heads that most students end in.
+
+A *student* is a recipe. ``prepare(X)`` ties it to a feature matrix and does once what all trainings on these
+features share; the *trainer* that comes back trains on any targets and any subset; a *fit* is what a training gives.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+
+from cosup._validation import BoolArray, CosupError, FloatArray
+from cosup.losses import softmax
+
+__all__ = ["Fit", "Head", "LinearHead", "MeanHead", "Student", "Trainer", "average_heads"]
+
+
+@runtime_checkable
+class Head(Protocol):
+    """A trained student that answers for new features."""
+
+    def predict_proba(self, X: FloatArray) -> FloatArray:
+        """Class probabilities, (n_samples, n_classes), for features (n_samples, n_features)."""
+        ...
+
+
+class Fit(Protocol):
+    """The outcome of one training."""
+
+    @property
+    def head(self) -> Head:
+        """The trained student."""
+        ...
+
+    @property
+    def strength(self) -> float | None:
+        """The regularisation strength that was used, in the student's own unit; None if it has none."""
+        ...
+
+    @property
+    def in_sample(self) -> FloatArray:
+        """Probabilities of all prepared samples by the trained student, (n_samples, n_classes)."""
+        ...
+
+    @property
+    def out_of_sample(self) -> FloatArray:
+        """Probabilities of all prepared samples, each by a student that was not trained on it."""
+        ...
+
+
+class Trainer(Protocol):
+    """A student tied to a feature matrix of n_samples rows."""
+
+    def train(self, targets: FloatArray, *, keep: BoolArray | None = None, random_state: int = 0) -> Fit:
+        """Train on targets (n_samples, n_classes), rows that sum to one, of the samples in the mask `keep`."""
+        ...
+
+
+@runtime_checkable
+class Student(Protocol):
+    """A recipe for training a student on features and targets."""
+
+    def prepare(self, X: FloatArray) -> Trainer:
+        """Tie the recipe to features (n_samples, n_features)."""
+        ...
+
+
+@dataclass(frozen=True)
+class LinearHead:
+    """A linear layer under a softmax.
+
+    Attributes
+    ----------
+    weight : ndarray of shape (n_features, n_classes), float64
+    bias : ndarray of shape (n_classes,), float64
+    """
+
+    weight: FloatArray
+    bias: FloatArray
+
+    def logits(self, X: FloatArray) -> FloatArray:
+        """``X @ weight + bias``, (n_samples, n_classes)."""
+        return np.asarray(X @ self.weight + self.bias)
+
+    def predict_proba(self, X: FloatArray) -> FloatArray:
+        """Class probabilities, (n_samples, n_classes)."""
+        return softmax(self.logits(X))
+
+
+@dataclass(frozen=True)
+class MeanHead:
+    """The mean of several heads' probabilities."""
+
+    heads: tuple[Head, ...]
+
+    def predict_proba(self, X: FloatArray) -> FloatArray:
+        """Class probabilities, (n_samples, n_classes)."""
+        total: Any = sum(h.predict_proba(X) for h in self.heads)
+        return np.asarray(total / len(self.heads))
+
+
+def average_heads(heads: Sequence[Head]) -> Head:
+    """One head for several: linear ones are averaged in their weights (so in logits), others in probabilities."""
+    if not heads:
+        raise CosupError("there is no head to average")
+    linear = [h for h in heads if isinstance(h, LinearHead)]
+    if len(heads) == 1:
+        return heads[0]
+    if len(linear) == len(heads):
+        return LinearHead(np.mean([h.weight for h in linear], axis=0), np.mean([h.bias for h in linear], axis=0))
+    return MeanHead(tuple(heads))

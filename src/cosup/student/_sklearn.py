@@ -1,0 +1,114 @@
+"""Any scikit-learn classifier as a student."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from sklearn.base import clone
+
+from cosup._validation import BoolArray, CosupError, FloatArray, IntArray, check_positive
+from cosup.student._cross_fit import cross_fit
+
+__all__ = ["SklearnStudent"]
+
+
+@dataclass(frozen=True)
+class SklearnStudent:
+    """A scikit-learn classifier, trained on the most probable class of the targets and cross-fitted.
+
+    Parameters
+    ----------
+    estimator : classifier
+        With ``predict_proba`` (or else ``predict``, read as certain). It is cloned for every training; a
+        ``random_state`` parameter of its own is set from the method's.
+    folds : int
+        Of the cross-fitting that out-of-sample predictions ask for.
+    """
+
+    estimator: Any
+    folds: int = 5
+
+    def __post_init__(self) -> None:
+        if not (hasattr(self.estimator, "fit") and hasattr(self.estimator, "predict")):
+            raise CosupError(f"a student needs fit and predict, {type(self.estimator).__name__} has not")
+        check_positive(self.folds, "folds of SklearnStudent", integer=True)
+
+    def prepare(self, X: FloatArray) -> SklearnTrainer:
+        """Tie the classifier to features (n_samples, n_features)."""
+        return SklearnTrainer(self, X)
+
+
+@dataclass(frozen=True)
+class SklearnTrainer:
+    """A `SklearnStudent` tied to features."""
+
+    student: SklearnStudent
+    X: FloatArray
+
+    def train(self, targets: FloatArray, *, keep: BoolArray | None = None, random_state: int = 0) -> SklearnFit:
+        """Train on the most probable class of `targets`; see `cosup.student.Trainer`."""
+        members = np.arange(len(self.X)) if keep is None else np.flatnonzero(keep)
+        return SklearnFit(self, targets.argmax(axis=1), targets.shape[1], members, random_state)
+
+    def run(self, named: IntArray, n_classes: int, rows: IntArray, random_state: int) -> SklearnHead:
+        """One training on the samples at `rows`."""
+        present = np.unique(named[rows])
+        if len(present) == 1:
+            return SklearnHead(None, present, n_classes)
+        model = clone(self.student.estimator)
+        if "random_state" in model.get_params():
+            model.set_params(random_state=random_state)
+        return SklearnHead(model.fit(self.X[rows], named[rows]), present, n_classes)
+
+
+@dataclass(frozen=True)
+class SklearnHead:
+    """A fitted classifier whose classes are some of 0 .. n_classes - 1."""
+
+    model: Any
+    present: IntArray
+    n_classes: int
+
+    def predict_proba(self, X: FloatArray) -> FloatArray:
+        """Class probabilities, (n_samples, n_classes); zeros for classes that training did not show."""
+        out = np.zeros((len(X), self.n_classes))
+        if self.model is None:
+            out[:, self.present[0]] = 1.0
+        elif hasattr(self.model, "predict_proba"):
+            out[:, self.present] = self.model.predict_proba(X)
+        else:
+            out[np.arange(len(X)), self.model.predict(X)] = 1.0
+        return out
+
+
+@dataclass(frozen=True)
+class SklearnFit:
+    """What `SklearnTrainer.train` gives; see `cosup.student.Fit`. Trains when first asked."""
+
+    _trainer: SklearnTrainer
+    _named: IntArray
+    _n_classes: int
+    _members: IntArray
+    _random_state: int
+    strength: None = None
+
+    @cached_property
+    def head(self) -> SklearnHead:
+        """The trained classifier."""
+        return self._trainer.run(self._named, self._n_classes, self._members, self._random_state)
+
+    @cached_property
+    def in_sample(self) -> FloatArray:
+        """Probabilities by the trained classifier itself."""
+        return self.head.predict_proba(self._trainer.X)
+
+    @cached_property
+    def out_of_sample(self) -> FloatArray:
+        """Cross-fitted probabilities."""
+        return cross_fit(
+            lambda rows: self._trainer.run(self._named, self._n_classes, rows, self._random_state),
+            self._trainer.X, self._members, self._n_classes, self._trainer.student.folds, self._random_state,
+        )  # fmt: skip
