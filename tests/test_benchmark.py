@@ -192,9 +192,7 @@ def test_parameters_name_students():
     assert Method("a", "vanilla", {"strength": 0.5}).student().strength == 0.5
     assert Method("a", "vanilla", {"student": {"name": "adam", "epochs": 3}}).student().epochs == 3
     assert Method("a", "vanilla").student() is None
-    assert Method("a", "csl", {"reject": ["local-global"], "strength": 1.0}).keywords() == {
-        "reject": ("local-global",)
-    }
+    assert Method("a", "csl", {"reject": ["local-global"], "strength": 1.0}).keywords() == {"reject": ("local-global",)}
 
 
 def test_the_published_protocol_changes_the_student_and_the_run(tmp_path):

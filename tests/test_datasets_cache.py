@@ -206,9 +206,7 @@ def test_two_processes_that_compute_the_same_entry_both_end_right(tmp_path):
         """
     )
     processes = [
-        subprocess.Popen(
-            [sys.executable, "-c", code, str(tmp_path), *names], stderr=subprocess.PIPE, text=True
-        )
+        subprocess.Popen([sys.executable, "-c", code, str(tmp_path), *names], stderr=subprocess.PIPE, text=True)
         for names in (("a", "b"), ("b", "a"))
     ]
     for process in processes:

@@ -16,9 +16,7 @@ def made_up_digits(n=N, seed=0, first=0):
     """Digits whose features are their own number, so that a split can be read off a task."""
     rng = np.random.default_rng(seed)
     y = rng.integers(10, size=n)
-    thumbnails = np.clip(
-        np.random.default_rng(99).random((10, 16))[y] + 0.3 * rng.standard_normal((n, 16)), 0, 1
-    )
+    thumbnails = np.clip(np.random.default_rng(99).random((10, 16))[y] + 0.3 * rng.standard_normal((n, 16)), 0, 1)
     images = np.broadcast_to(y[:, None, None], (n, 28, 28)).astype(np.uint8)
     features = np.column_stack([first + np.arange(n), rng.standard_normal(n)]).astype(np.float32)
     return Digits(images, thumbnails, features, y)

@@ -20,9 +20,7 @@ def ranges(task, level):
 @pytest.mark.parametrize("teachers_per_level", [(1, 2, 4), (1, 5, 7), (1, 1, 3)])
 def test_accuracy_inside_the_range_is_as_planted(seed, teachers_per_level):
     accuracy = (0.5, 0.65, 0.8)
-    task = make_hierarchy(
-        6000, 200, teachers_per_level=teachers_per_level, accuracy=accuracy, random_state=seed
-    )
+    task = make_hierarchy(6000, 200, teachers_per_level=teachers_per_level, accuracy=accuracy, random_state=seed)
     for teacher, level in enumerate(task.labels.levels):
         rows = inside(task, teacher)
         classes = task.labels.specialties[teacher]
@@ -34,9 +32,7 @@ def test_accuracy_inside_the_range_is_as_planted(seed, teachers_per_level):
 
 @pytest.mark.parametrize("systematic", [0.0, 0.5, 1.0])
 def test_mistakes_are_predictable_from_features_as_often_as_planted(systematic):
-    task = make_hierarchy(
-        20000, 10, n_classes=6, teachers_per_level=(1,), accuracy=(0.4,), systematic=systematic
-    )
+    task = make_hierarchy(20000, 10, n_classes=6, teachers_per_level=(1,), accuracy=(0.4,), systematic=systematic)
     X, y = task.X_train, task.truth.y_train
     said = task.labels.annotations[:, 0]
     means = np.stack([X[y == c].mean(axis=0) for c in range(6)])
@@ -49,9 +45,7 @@ def test_mistakes_are_predictable_from_features_as_often_as_planted(systematic):
 
 
 def test_outside_its_range_a_teacher_names_the_nearest_class_of_its_range():
-    task = make_hierarchy(
-        4000, 10, n_classes=8, teachers_per_level=(1, 2), accuracy=(0.5, 0.9), systematic=1.0
-    )
+    task = make_hierarchy(4000, 10, n_classes=8, teachers_per_level=(1, 2), accuracy=(0.5, 0.9), systematic=1.0)
     X, y = task.X_train, task.truth.y_train
     means = np.stack([X[y == c].mean(axis=0) for c in range(8)])
     rows = y >= 4

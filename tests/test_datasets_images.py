@@ -20,9 +20,7 @@ def save(path, pixels=RGB, **options):
 def test_colours_and_greys_come_back_as_they_were(tmp_path):
     np.testing.assert_array_equal(read_image(save(tmp_path / "a.png")), RGB)
     np.testing.assert_array_equal(read_image(str(save(tmp_path / "b.png", RGB[..., 0]))), RGB[..., 0])
-    np.testing.assert_array_equal(
-        read_image(save(tmp_path / "c.png", RGB[..., 0] > 127)), 255 * (RGB[..., 0] > 127)
-    )
+    np.testing.assert_array_equal(read_image(save(tmp_path / "c.png", RGB[..., 0] > 127)), 255 * (RGB[..., 0] > 127))
 
 
 def test_sixteen_bits_are_cut_to_eight(tmp_path):

@@ -73,9 +73,7 @@ def test_interval_covers_the_truth_about_as_often_as_it_says():
     truth = (0.75 - 0.5) / (0.9 - 0.5)
     covered = 0
     for repeat in range(120):
-        interval = bootstrap_pgr(
-            *planted(rng, 6, 150, (0.75, 0.5, 0.9)), n_resamples=300, random_state=repeat
-        )
+        interval = bootstrap_pgr(*planted(rng, 6, 150, (0.75, 0.5, 0.9)), n_resamples=300, random_state=repeat)
         covered += interval.low <= truth <= interval.high
     assert 0.82 <= covered / 120 <= 0.99
 

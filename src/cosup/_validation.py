@@ -105,7 +105,6 @@ def check_features(X: ArrayLike, *, n_samples: int | None = None, name: str = "X
     if not np.isfinite(X.sum(dtype=np.float64)) and not np.isfinite(X).all():
         bad = ~np.isfinite(X)
         raise CosupError(
-            f"{name} has NaN or infinite values, first at {first_bad(bad)}; "
-            "impute or drop these samples before fitting"
+            f"{name} has NaN or infinite values, first at {first_bad(bad)}; impute or drop these samples before fitting"
         )
     return X

@@ -142,9 +142,11 @@ class TeacherSupervised(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         shape = () if y is None else np.asarray(y).shape
         if len(shape) > 1 and shape[1] > 1:
             raise CosupError(f"y has shape {shape}; the annotations of several teachers go into cosup.TeacherLabels(y)")
-        X, y = validate_data(self, X, y, dtype=(np.float64, np.float32), ensure_all_finite=False, order="C")
-        if len(X) < 2:
-            raise CosupError(f"training needs at least 2 samples, got n_samples = {len(X)}")
+        checked = validate_data(self, X, y, dtype=(np.float64, np.float32), ensure_all_finite=False, order="C")
+        features: FloatArray = np.asarray(checked[0])
+        y = np.asarray(checked[1])
+        if len(features) < 2:
+            raise CosupError(f"training needs at least 2 samples, got n_samples = {len(features)}")
         y = column_or_1d(y, warn=True)
         check_classification_targets(y)
         encoder = LabelEncoder().fit(y)
@@ -190,7 +192,10 @@ class TeacherSupervised(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                 f"only linear students can be saved, this one is a {type(self.head_).__name__}; "
                 "use student='ridge', 'logistic' or 'adam'"
             )
-        arrays = {"weight": np.ascontiguousarray(self.head_.weight), "bias": np.ascontiguousarray(self.head_.bias)}
+        arrays = {
+            "weight": np.ascontiguousarray(self.head_.weight),
+            "bias": np.ascontiguousarray(self.head_.bias),
+        }
         return arrays, {"method": type(self).__name__, "classes": self.classes_.tolist()}
 
     @classmethod
@@ -215,5 +220,9 @@ class TeacherSupervised(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         model.classes_ = classes
         model.n_features_in_ = weight.shape[0]
         model.head_ = LinearHead(weight, bias)
-        model.level_heads_, model.history_, model.provenance_ = (model.head_,), [], np.zeros((0, 0), PROVENANCE)
+        model.level_heads_, model.history_, model.provenance_ = (
+            (model.head_,),
+            [],
+            np.zeros((0, 0), PROVENANCE),
+        )
         return model

@@ -13,11 +13,23 @@ from cosup.estimator import TeacherSupervised
 __all__ = ["list_methods", "make_method"]
 
 METHODS: dict[str, tuple[type[TeacherSupervised], str]] = {
-    "co-supervised": (CoSupervisedClassifier, "the default: pooled posterior of student and teachers, marginals held"),
-    "csl": (PaperCSL, "the paper's algorithm: local students and both consistency checks, regularised student"),
-    "csl-published": (PublishedCSL, "the released code's recipe: class-range argmax, top-q rate, small-loss, Adam"),
+    "co-supervised": (
+        CoSupervisedClassifier,
+        "the default: pooled posterior of student and teachers, marginals held",
+    ),
+    "csl": (
+        PaperCSL,
+        "the paper's algorithm: local students and both consistency checks, regularised student",
+    ),
+    "csl-published": (
+        PublishedCSL,
+        "the released code's recipe: class-range argmax, top-q rate, small-loss, Adam",
+    ),
     "vanilla": (VanillaClassifier, "plain weak-to-strong training on the generalists' labels"),
-    "oracle": (OracleClassifier, "upper bound: the right specialist of the last level is known (needs truth=)"),
+    "oracle": (
+        OracleClassifier,
+        "upper bound: the right specialist of the last level is known (needs truth=)",
+    ),
 }
 
 

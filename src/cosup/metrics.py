@@ -42,9 +42,7 @@ class Interval(NamedTuple):
     dropped: float = 0.0
 
 
-def performance_gap_recovered(
-    student: float, weak: float, ceiling: float, *, undefined: Undefined = "raise"
-) -> float:
+def performance_gap_recovered(student: float, weak: float, ceiling: float, *, undefined: Undefined = "raise") -> float:
     """Share of the gap between the weak teacher and the ceiling that the student closed.
 
     Parameters
@@ -81,9 +79,9 @@ def performance_gap_recovered(
         if undefined == "nan":
             return float("nan")
         raise CosupError(
-            f"there is no gap to recover: the ceiling's accuracy ({ceiling:.4f}) is not above that of the weak "
-            f"teacher ({weak:.4f}), so the performance gap recovered is undefined. Use a weaker teacher or a "
-            "stronger student, or pass undefined='nan'."
+            f"there is no gap to recover: the ceiling's accuracy ({ceiling:.4f}) is not above that of the "
+            f"weak teacher ({weak:.4f}), so the performance gap recovered is undefined. Use a weaker "
+            "teacher or a stronger student, or pass undefined='nan'."
         )
     return (student - weak) / gap
 
@@ -256,15 +254,12 @@ def _groups(columns: Sequence[Sequence[npt.ArrayLike]], names: Sequence[str]) ->
         raise CosupError("at least one seed is needed; the lists are empty.")
     groups = []
     for seed, arrays in enumerate(zip(*columns, strict=True)):
-        checked = [
-            _boolean(array, f"{name}, entry {seed}") for name, array in zip(names, arrays, strict=True)
-        ]
+        checked = [_boolean(array, f"{name}, entry {seed}") for name, array in zip(names, arrays, strict=True)]
         sizes = {array.size for array in checked}
         if len(sizes) != 1 or 0 in sizes:
             found = ", ".join(f"{name} {array.size}" for name, array in zip(names, checked, strict=True))
             raise CosupError(
-                f"entry {seed}: all arrays must cover the same test samples, at least one; "
-                f"their lengths are: {found}."
+                f"entry {seed}: all arrays must cover the same test samples, at least one; their lengths are: {found}."
             )
         groups.append(np.stack(checked))
     return groups
@@ -275,9 +270,7 @@ def _accuracies(groups: Sequence[BoolArray]) -> FloatArray:
     return np.asarray(np.mean([group.mean(axis=1) for group in groups], axis=0), dtype=np.float64)
 
 
-def _resampled_accuracies(
-    groups: Sequence[BoolArray], n_resamples: int, random_state: int | None
-) -> FloatArray:
+def _resampled_accuracies(groups: Sequence[BoolArray], n_resamples: int, random_state: int | None) -> FloatArray:
     """Accuracies of the columns in each resample: (n_columns, n_resamples).
 
     Redrawing samples with replacement only changes how often each *pattern* of right and wrong (one of
@@ -290,9 +283,7 @@ def _resampled_accuracies(
     patterns = np.array(list(product((0, 1), repeat=n_columns)), dtype=np.float64)  # (2**c, c)
     weights = 2 ** np.arange(n_columns - 1, -1, -1)
     sizes = np.array([group.shape[1] for group in groups])
-    shares = np.stack(
-        [np.bincount(weights @ group, minlength=len(patterns)) / group.shape[1] for group in groups]
-    )
+    shares = np.stack([np.bincount(weights @ group, minlength=len(patterns)) / group.shape[1] for group in groups])
     drawn = rng.integers(n_seeds, size=(n_resamples, n_seeds))
     counts = rng.multinomial(sizes[drawn], shares[drawn])  # (n_resamples, n_seeds, 2**c)
     accuracies = (counts @ patterns) / sizes[drawn][..., None]

@@ -103,9 +103,7 @@ class TeacherLabels:
         first = self.annotations[speaks][0]
         seen_one = (self.annotations[speaks] == first).all() if not self.is_soft else False
         if seen_one:
-            raise CosupError(
-                f"every annotation names the same class ({first}); training needs at least two classes"
-            )
+            raise CosupError(f"every annotation names the same class ({first}); training needs at least two classes")
 
     # -- what it is -------------------------------------------------------------------------------------
 
@@ -152,7 +150,7 @@ class TeacherLabels:
     def hard(self) -> IntArray:
         """Class ids, (n_samples, n_teachers) int32; -1 where a teacher abstains."""
         if not self.is_soft:
-            return self.annotations
+            return np.asarray(self.annotations, dtype=np.int32)
         speaks = self.speaks()
         ids = np.where(speaks[:, :, None], self.annotations, 0).argmax(axis=2).astype(np.int32)
         ids[~speaks] = -1
@@ -307,7 +305,10 @@ def _check_levels(levels: ArrayLike | None, n_teachers: int) -> IntArray:
 
 
 def _check_specialties(
-    specialties: Sequence[Iterable[int] | None] | None, n_teachers: int, n_classes: int, names: tuple[str, ...]
+    specialties: Sequence[Iterable[int] | None] | None,
+    n_teachers: int,
+    n_classes: int,
+    names: tuple[str, ...],
 ) -> tuple[IntArray | None, ...]:
     if specialties is None:
         return (None,) * n_teachers

@@ -66,17 +66,14 @@ class Method:
         options = dict(named) if isinstance(named, Mapping) else {"name": named}
         kind = options.pop("name", "ridge")
         if kind not in STUDENTS:
-            raise CosupError(
-                f"method {self.label!r}: unknown student {kind!r}.{suggest(str(kind), STUDENTS)}"
-            )
+            raise CosupError(f"method {self.label!r}: unknown student {kind!r}.{suggest(str(kind), STUDENTS)}")
         if "strength" in self.parameters:
             options["strength"] = self.parameters["strength"]
         known = [f.name for f in dataclasses.fields(STUDENTS[kind])]
         for option in options:
             if option not in known:
                 raise CosupError(
-                    f"method {self.label!r}: the student {kind!r} has no option {option!r}."
-                    f"{suggest(option, known)}"
+                    f"method {self.label!r}: the student {kind!r} has no option {option!r}.{suggest(option, known)}"
                 )
         return STUDENTS[kind](**options)
 

@@ -195,9 +195,7 @@ def read_samples(folder: str | Path) -> list[dict[str, Any]]:
     try:
         samples = json.loads(path.read_bytes(), parse_constant=_no_constant)
     except ValueError as error:
-        raise CosupError(
-            f"{path} is not JSON ({error}); delete it, the report goes without pictures"
-        ) from error
+        raise CosupError(f"{path} is not JSON ({error}); delete it, the report goes without pictures") from error
     if not isinstance(samples, list):
         raise CosupError(f"{path} must hold a list; delete it, the report goes without pictures")
     for place, sample in enumerate(samples):
@@ -221,9 +219,7 @@ def _check_sample(sample: Any, where: str) -> None:
         except (binascii.Error, ValueError):
             good = False
     if not good:
-        raise CosupError(
-            f"{where} is not a picture of a sample; delete the file, the report goes without pictures"
-        )
+        raise CosupError(f"{where} is not a picture of a sample; delete the file, the report goes without pictures")
 
 
 # -- the schema, one check a field ---------------------------------------------------------------------------

@@ -102,9 +102,7 @@ def run_benchmark(
         else:
             path.touch()
     except OSError as error:
-        raise CosupError(
-            f"the folder {folder} can't be written: {error.strerror}; name another one"
-        ) from error
+        raise CosupError(f"the folder {folder} can't be written: {error.strerror}; name another one") from error
     done = {record["run"]: record for record in read_records(folder)}
     missing = [_rest(unit, done) for unit in units]
     missing = [unit for unit in missing if unit.methods]

@@ -47,9 +47,7 @@ class Unit:
 
     def run_id(self, method: Method) -> str:
         """Name of the run of `method` in this unit."""
-        return run_id(
-            self.task, self.options, method.label, method.name, method.parameters, self.seed, self.protocol
-        )
+        return run_id(self.task, self.options, method.label, method.name, method.parameters, self.seed, self.protocol)
 
 
 Outcome = tuple[Record, list[dict[str, Any]]]

@@ -120,9 +120,7 @@ def _failed(records: Sequence[dict[str, Any]]) -> None:
 
 
 @main.command()
-@click.option(
-    "--out", type=FOLDER, default="demo-report", show_default=True, help="Folder for records and report."
-)
+@click.option("--out", type=FOLDER, default="demo-report", show_default=True, help="Folder for records and report.")
 @click.option("--seeds", type=click.IntRange(1), default=5, show_default=True, help="How many seeds.")
 @click.option("--tasks", default=DEMO_TASKS, show_default=True, help="Tasks, separated by commas.")
 @click.option("--jobs", type=click.IntRange(1), help="Processes.  [default: as many as cores]")
@@ -152,9 +150,7 @@ def demo(out: Path, seeds: int, tasks: str, jobs: int | None, cache: Path | None
 
 
 @main.command()
-@click.option(
-    "--tasks", default="hierarchy", show_default=True, help="Tasks, separated by commas: see cosup tasks."
-)
+@click.option("--tasks", default="hierarchy", show_default=True, help="Tasks, separated by commas: see cosup tasks.")
 @click.option(
     "--methods",
     default="vanilla,csl-published,csl,co-supervised,oracle",
@@ -168,9 +164,7 @@ def demo(out: Path, seeds: int, tasks: str, jobs: int | None, cache: Path | None
 )
 @click.option("--jobs", type=click.IntRange(1), help="Processes.  [default: as many as cores]")
 @click.option("--cache", type=FOLDER, help="Folder for computed features.  [default: ~/.cache/cosup]")
-def bench(
-    tasks: str, methods: str, seeds: int, out: Path, protocol: str, jobs: int | None, cache: Path | None
-) -> None:
+def bench(tasks: str, methods: str, seeds: int, out: Path, protocol: str, jobs: int | None, cache: Path | None) -> None:
     """Measure methods on tasks, one JSON line a run.
 
     Runs that are in the folder already are not repeated, so an interrupted command goes on where it
@@ -237,9 +231,7 @@ def _levels(ctx: click.Context, parameter: click.Parameter, text: str | None) ->
     try:
         return [int(part) for part in text.split(",")]
     except ValueError as error:
-        raise click.BadParameter(
-            f"{text!r}: whole numbers separated by commas are expected, as in 0,1,1"
-        ) from error
+        raise click.BadParameter(f"{text!r}: whole numbers separated by commas are expected, as in 0,1,1") from error
 
 
 def _covers(ctx: click.Context, parameter: click.Parameter, given: Sequence[str]) -> dict[str, list[str]]:
@@ -253,9 +245,7 @@ def _covers(ctx: click.Context, parameter: click.Parameter, given: Sequence[str]
 
 
 @main.command()
-@click.option(
-    "--features", type=FILE, required=True, help="npy, npz (key X), csv or parquet: one row a sample."
-)
+@click.option("--features", type=FILE, required=True, help="npy, npz (key X), csv or parquet: one row a sample.")
 @click.option("--labels", type=FILE, required=True, help="npy, npz, csv or parquet: one column a teacher.")
 @click.option(
     "--out",
@@ -263,15 +253,11 @@ def _covers(ctx: click.Context, parameter: click.Parameter, given: Sequence[str]
     required=True,
     help="Folder for the model, provenance.csv, history.json, report.html.",
 )
-@click.option(
-    "--levels", callback=_levels, help="Level of each teacher, as in 0,1,1.  [default: the file's, or all 0]"
-)
+@click.option("--levels", callback=_levels, help="Level of each teacher, as in 0,1,1.  [default: the file's, or all 0]")
 @click.option("--specialty", "specialties", multiple=True, callback=_covers, metavar="TEACHER=CLASS,CLASS",
               help="Classes that a teacher is good at; may be repeated.")  # fmt: skip
 @click.option("--method", default="co-supervised", show_default=True, help="See cosup methods.")
-@click.option(
-    "--seed", type=click.IntRange(0), default=0, show_default=True, help="Decides all that is random."
-)
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Decides all that is random.")
 def fit(
     features: Path,
     labels: Path,
@@ -300,8 +286,7 @@ def fit(
         "Method": f"{method}, seed {seed}",
         "Features": f"{features.name}, {given.X.shape[1]} a sample",
         "Labels": labels.name,
-        "Versions": f"cosup {cosup.__version__}, scikit-learn {sklearn.__version__}, torch "
-        f"{torch.__version__}",
+        "Versions": f"cosup {cosup.__version__}, scikit-learn {sklearn.__version__}, torch {torch.__version__}",
     }
     write_whole(out / "provenance.csv", _model.provenance_csv(model, said, file.class_names, given.ids))
     write_whole(out / "history.json", _model.history_json(model.history_, said))
@@ -324,9 +309,7 @@ def fit(
 @main.command()
 @click.option("--model", "folder", required=True, help="Folder that cosup fit wrote.",
               type=click.Path(exists=True, file_okay=False, path_type=Path))  # fmt: skip
-@click.option(
-    "--features", type=FILE, required=True, help="npy, npz (key X), csv or parquet: one row a sample."
-)
+@click.option("--features", type=FILE, required=True, help="npy, npz (key X), csv or parquet: one row a sample.")
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), required=True,
               help="csv (names), npz (ids and probabilities) or npy (ids).")  # fmt: skip
 def predict(folder: Path, features: Path, out: Path) -> None:
@@ -346,7 +329,3 @@ def predict(folder: Path, features: Path, out: Path) -> None:
     probabilities = model.estimator.predict_proba(given.X)
     write_whole(out, _model.predictions(out, probabilities, model.class_names, given.ids))
     click.echo(f"{len(given.X)} predictions in {out.resolve()}")
-
-
-if __name__ == "__main__":
-    main()

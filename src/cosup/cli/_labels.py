@@ -98,9 +98,7 @@ def _from_table(table: Table) -> LabelFile:
     code = {name: place for place, name in enumerate(class_names)} | {"": -1}
     annotations = np.array([[code[cells[place]] for place in places] for cells in table.rows], dtype=np.int32)
     names = [table.header[place] for place in places]
-    return LabelFile(
-        table.path, annotations, {"names": names, "n_classes": len(class_names)}, class_names, ids
-    )
+    return LabelFile(table.path, annotations, {"names": names, "n_classes": len(class_names)}, class_names, ids)
 
 
 def _from_arrays(path: Path, arrays: dict[str, Any]) -> LabelFile:
@@ -164,8 +162,7 @@ def _specialties(file: LabelFile, given: Mapping[str, Sequence[str]]) -> list[li
         for name in classes:
             if name not in file.class_names:
                 raise CosupError(
-                    f"--specialty {teacher}: {file.path} has no class "
-                    f"{name!r}.{suggest(name, file.class_names)}"
+                    f"--specialty {teacher}: {file.path} has no class {name!r}.{suggest(name, file.class_names)}"
                 )
         out[names.index(teacher)] = [file.class_names.index(name) for name in classes]
     return out

@@ -59,9 +59,7 @@ def load_model(folder: Path) -> SavedModel:
     """
     for name in (META, WEIGHTS):
         if not (folder / name).is_file():
-            raise CosupError(
-                f"{folder} holds no model: {name} is missing; make one with 'cosup fit --out {folder}'"
-            )
+            raise CosupError(f"{folder} holds no model: {name} is missing; make one with 'cosup fit --out {folder}'")
     try:
         content = json.loads((folder / META).read_bytes())
     except ValueError as error:
@@ -89,15 +87,11 @@ def load_model(folder: Path) -> SavedModel:
     return SavedModel(estimator, tuple(names), n_features)
 
 
-def provenance_csv(
-    model: Any, labels: TeacherLabels, class_names: Sequence[str], ids: Sequence[str] | None
-) -> str:
+def provenance_csv(model: Any, labels: TeacherLabels, class_names: Sequence[str], ids: Sequence[str] | None) -> str:
     """Write, for every sample and level, who was believed, what it said, and whether it was kept."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(
-        ("row" if ids is None else "id", "level", "teacher", "annotation", "kept", "reason", "probability")
-    )
+    writer.writerow(("row" if ids is None else "id", "level", "teacher", "annotation", "kept", "reason", "probability"))
     levels = [entry["level"] for entry in model.history_]
     for row in range(len(model.provenance_)):
         for place, level in enumerate(levels):
@@ -121,9 +115,7 @@ def history_json(history: Sequence[Mapping[str, Any]], labels: TeacherLabels) ->
     out = []
     for entry in history:
         assigned = np.asarray(entry["assigned"])
-        plain = {
-            key: _plain(value) for key, value in entry.items() if key not in ("assigned", "kept", "teachers")
-        }
+        plain = {key: _plain(value) for key, value in entry.items() if key not in ("assigned", "kept", "teachers")}
         teachers = {labels.names[int(t)]: int(np.sum(assigned == t)) for t in entry["teachers"]}
         out.append({**plain, "assigned": teachers, "unassigned": int(np.sum(assigned < 0))})
     return json.dumps(out, indent=1, allow_nan=False) + "\n"
@@ -139,9 +131,7 @@ def _plain(value: Any) -> Any:
     return value if value is None or isinstance(value, str | int | bool) else str(value)
 
 
-def predictions(
-    path: Path, probabilities: Any, class_names: Sequence[str], ids: Sequence[str] | None
-) -> bytes:
+def predictions(path: Path, probabilities: Any, class_names: Sequence[str], ids: Sequence[str] | None) -> bytes:
     """Encode predictions for the file's extension: csv, npz or npy (class ids)."""
     best = probabilities.argmax(axis=1)
     buffer = io.BytesIO()

@@ -86,8 +86,7 @@ def read_features(path: Path) -> Features:
         raise CosupError(f"{path} holds values of type {X.dtype}; features must be numbers")
     if X.ndim != 2 or 0 in X.shape:
         raise CosupError(
-            f"{path} has shape {X.shape}; features need one row a sample and one column a feature, at "
-            "least one of each"
+            f"{path} has shape {X.shape}; features need one row a sample and one column a feature, at least one of each"
         )
     bad = ~np.isfinite(X)
     if bad.any():
@@ -107,8 +106,7 @@ def read_npy(path: Path) -> Any:
         return np.load(path, allow_pickle=False)
     except (ValueError, EOFError, OSError) as error:
         raise CosupError(
-            f"{path} is not a readable .npy file of numbers ({error}); write it with numpy.save, without "
-            "objects"
+            f"{path} is not a readable .npy file of numbers ({error}); write it with numpy.save, without objects"
         ) from error
 
 
@@ -120,8 +118,7 @@ def read_npz(path: Path) -> dict[str, Any]:
             return {key: archive[key] for key in archive.files}
     except (ValueError, EOFError, OSError, zipfile.BadZipFile, AttributeError) as error:
         raise CosupError(
-            f"{path} is not a readable .npz file of numbers ({error}); write it with numpy.savez, without "
-            "objects"
+            f"{path} is not a readable .npz file of numbers ({error}); write it with numpy.savez, without objects"
         ) from error
 
 
@@ -131,9 +128,7 @@ def pick(path: Path, arrays: dict[str, Any], key: str) -> Any:
         return arrays[key]
     if len(arrays) == 1:
         return next(iter(arrays.values()))
-    raise CosupError(
-        f"{path} holds the arrays {', '.join(sorted(arrays)) or 'none'}; name the one to use {key!r}"
-    )
+    raise CosupError(f"{path} holds the arrays {', '.join(sorted(arrays)) or 'none'}; name the one to use {key!r}")
 
 
 def read_table(path: Path) -> Table:
@@ -178,10 +173,7 @@ def _read_parquet(path: Path) -> Table:
         read = parquet.read_table(path)
     except (ArrowException, OSError) as error:
         raise CosupError(f"{path} is not a readable parquet file ({error})") from error
-    columns = [
-        ["" if value is None else str(value).strip() for value in column.to_pylist()]
-        for column in read.columns
-    ]
+    columns = [["" if value is None else str(value).strip() for value in column.to_pylist()] for column in read.columns]
     rows = [list(cells) for cells in zip(*columns, strict=True)]
     return _checked(Table(path, tuple(read.column_names), rows, first_row=1))
 
@@ -234,15 +226,11 @@ def _numbers(table: Table) -> Any:
                     + (" (is the first row a header?)" if row == 0 else "")
                 ) from error
             if not np.isfinite(out[row, target]):
-                raise CosupError(
-                    f"{table.where(row, place)} is {cells[place]}; fill it in or leave the sample out"
-                )
+                raise CosupError(f"{table.where(row, place)} is {cells[place]}; fill it in or leave the sample out")
     return out
 
 
-def join_rows(
-    features: Features, ids: Sequence[str] | None, n_samples: int, path: Path
-) -> tuple[Any, str | None]:
+def join_rows(features: Features, ids: Sequence[str] | None, n_samples: int, path: Path) -> tuple[Any, str | None]:
     """Find, for each sample of `features`, its row in a file of labels.
 
     Returns
@@ -265,8 +253,7 @@ def join_rows(
                 f"{features.path} lacks {_some(extra)}" if extra else "",
             ]
             raise CosupError(
-                "the ids of features and labels must be the same: "
-                + "; ".join(part for part in parts if part)
+                "the ids of features and labels must be the same: " + "; ".join(part for part in parts if part)
             )
         place = {name: row for row, name in enumerate(ids)}
         return np.array([place[name] for name in features.ids]), None

@@ -100,7 +100,11 @@ class Problem:
 
 
 def _level(
-    labels: TeacherLabels, columns: IntArray, probabilities: list[FloatArray], speaks: BoolArray, active: IntArray
+    labels: TeacherLabels,
+    columns: IntArray,
+    probabilities: list[FloatArray],
+    speaks: BoolArray,
+    active: IntArray,
 ) -> Level | None:
     distinct: list[int] = []
     for t in columns:

@@ -127,9 +127,7 @@ def choose(responsibilities: FloatArray) -> IntArray:
 
 def _log_likelihood(level: Level, beliefs: FloatArray) -> FloatArray:
     n_classes = beliefs.shape[1]
-    columns = [
-        (beliefs * np.log((1 - FLOOR) * p + FLOOR / n_classes)).sum(axis=1) for p in level.probabilities
-    ]
+    columns = [(beliefs * np.log((1 - FLOOR) * p + FLOOR / n_classes)).sum(axis=1) for p in level.probabilities]
     return np.stack(columns, axis=1)
 
 

@@ -64,7 +64,9 @@ class Pieces:
     def __post_init__(self) -> None:
         check_choice(self.assign, ASSIGNERS, "assignment")
         if isinstance(self.reject, str):
-            raise CosupError(f"reject must be a tuple of names, got the string {self.reject!r}: write ({self.reject!r},)")
+            raise CosupError(
+                f"reject must be a tuple of names, got the string {self.reject!r}: write ({self.reject!r},)"
+            )
         for name in self.reject:
             check_choice(name, REJECTORS, "rejection")
         check_choice(self.ensemble, ("mean", "last"), "ensemble")
@@ -86,7 +88,12 @@ class _State:
 
 
 def co_supervise(
-    X: FloatArray, labels: TeacherLabels, *, student: Any = "ridge", pieces: Pieces | None = None, random_state: int = 0
+    X: FloatArray,
+    labels: TeacherLabels,
+    *,
+    student: Any = "ridge",
+    pieces: Pieces | None = None,
+    random_state: int = 0,
 ) -> Supervision:
     """Train a strong student under a hierarchy of weak teachers.
 
@@ -197,7 +204,14 @@ def _round(
     if pieces.reject:
         local = None
         if NEEDS_LOCAL & set(pieces.reject):
-            local = train_local(trainer, chosen, annotations, out_of_sample=pieces.out_of_sample, seed=seed)
+            local = train_local(
+                trainer,
+                chosen,
+                annotations,
+                strength=state.fit.strength,
+                out_of_sample=pieces.out_of_sample,
+                seed=seed,
+            )
         evidence = Evidence(annotations, student, local)
         for name in pieces.reject:
             passed = REJECTORS[name](evidence)
@@ -261,9 +275,7 @@ def _notes_on_teachers(labels: TeacherLabels, k: int, level: Level | None) -> li
 
 
 def _notes_on_assignment(labels: TeacherLabels, level: Level, state: _State) -> list[str]:
-    return [
-        f"teacher {labels.names[t]!r} was never assigned" for t in level.columns if not (state.assigned == t).any()
-    ]
+    return [f"teacher {labels.names[t]!r} was never assigned" for t in level.columns if not (state.assigned == t).any()]
 
 
 def _once(notes: Sequence[str]) -> list[str]:

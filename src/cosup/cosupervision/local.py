@@ -32,7 +32,13 @@ class LocalStudents:
 
 
 def train_local(
-    trainer: Trainer, assigned: IntArray, annotations: FloatArray, *, out_of_sample: bool, seed: int
+    trainer: Trainer,
+    assigned: IntArray,
+    annotations: FloatArray,
+    *,
+    strength: float | None,
+    out_of_sample: bool,
+    seed: int,
 ) -> LocalStudents:
     """Train theta_km on {(x_i, pi_km(x_i)) : z(x_i) = m} for every teacher m (algorithm 1, step 2).
 
@@ -43,6 +49,8 @@ def train_local(
         Position of the teacher, -1 for none.
     annotations : ndarray of shape (n_samples, n_classes)
         What the assigned teacher said.
+    strength : float or None
+        The global student's: local ones are as regularised.
     out_of_sample : bool
         Whether predictions are by students that did not train on the sample.
     seed : int
@@ -57,7 +65,7 @@ def train_local(
         share = assigned == m
         if share.sum() < SMALLEST_SHARE:
             continue
-        fit = trainer.train(annotations, keep=share, random_state=seed)
+        fit = trainer.train(annotations, keep=share, random_state=seed, strength=strength)
         predicted = fit.out_of_sample if out_of_sample else fit.in_sample
         probabilities[share] = predicted[share]
         trained |= share

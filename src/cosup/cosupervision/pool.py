@@ -74,7 +74,7 @@ def expert(level: Level, gate: FloatArray, beliefs: FloatArray, prior: FloatArra
     corrected : bool
         Which reading it is.
     """
-    n_samples, n_classes = beliefs.shape
+    n_classes = beliefs.shape[1]
     nobody = np.maximum(1.0 - gate.sum(axis=1), 0.0)[:, None] * uncovered(level, prior)
     said, meant = nobody.copy(), nobody
     for m, p in enumerate(level.probabilities):
@@ -85,7 +85,7 @@ def expert(level: Level, gate: FloatArray, beliefs: FloatArray, prior: FloatArra
         confusion /= np.maximum(confusion.sum(axis=1, keepdims=True), TINY)
         posterior = p @ (confusion / np.maximum(usage, TINY)).T * prior
         meant = meant + weight * posterior / np.maximum(posterior.sum(axis=1, keepdims=True), TINY)
-    heard = level.speaks.any(axis=1)
+    heard = np.asarray(level.speaks.any(axis=1))
     said, meant = (np.where(heard[:, None], (1 - FLOOR) * e, 1 - FLOOR) for e in (said, meant))
     said[~heard] /= n_classes
     meant[~heard] /= n_classes

@@ -25,9 +25,7 @@ class _Entry:
 _TASKS: dict[str, _Entry] = {}
 
 
-def register_task(
-    name: str, summary: str, *, options: Iterable[str] | None = None
-) -> Callable[[Builder], Builder]:
+def register_task(name: str, summary: str, *, options: Iterable[str] | None = None) -> Callable[[Builder], Builder]:
     """Register the decorated function as a task.
 
     Parameters

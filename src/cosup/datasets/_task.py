@@ -122,9 +122,7 @@ class Task:
             ("truth.y_test", len(self.truth.y_test), n_test),
             ("weak_test", len(self.weak_test), n_test),
         ):
-            _require(
-                length == expected, f"Task.{name} has {length} samples, but its features have {expected}"
-            )
+            _require(length == expected, f"Task.{name} has {length} samples, but its features have {expected}")
         self._check_classes()
         self._check_experts()
         self._check_images(n_train)

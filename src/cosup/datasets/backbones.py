@@ -234,9 +234,7 @@ def _check_image(image: object, what: str) -> None:
         and image.size > 0
     )
     if not good:
-        raise CosupError(
-            f"{what} cannot be embedded: each must be a uint8 array of shape (h, w) or (h, w, 3)"
-        )
+        raise CosupError(f"{what} cannot be embedded: each must be a uint8 array of shape (h, w) or (h, w, 3)")
 
 
 @dataclass(frozen=True)

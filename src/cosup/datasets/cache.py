@@ -161,11 +161,7 @@ class FeatureCache:
             temporary.replace(path)
             temporary = None
         except OSError as error:
-            why = (
-                "the disk is full"
-                if error.errno in (errno.ENOSPC, errno.EDQUOT)
-                else error.strerror or str(error)
-            )
+            why = "the disk is full" if error.errno in (errno.ENOSPC, errno.EDQUOT) else error.strerror or str(error)
             raise CosupError(
                 f"the cache folder {self.folder} could not take {_megabytes(arrays)} MB of features: {why}. "
                 "Nothing was lost: what the cache held is untouched, and no half-written file stays; "

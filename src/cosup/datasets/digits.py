@@ -158,9 +158,7 @@ def _train_teacher(digits: Digits, index: IntArray) -> LogisticRegression:
     from sklearn.linear_model import LogisticRegression
 
     if len(np.unique(digits.y[index])) < 2:
-        raise CosupError(
-            f"a teacher's {len(index)} training digits show fewer than two classes; give it more"
-        )
+        raise CosupError(f"a teacher's {len(index)} training digits show fewer than two classes; give it more")
     return LogisticRegression(max_iter=2000).fit(digits.thumbnails[index], digits.y[index])
 
 
@@ -215,10 +213,7 @@ def make_class_task(
     check_choice(labels, ("soft", "hard"), "kind of labels")
     for_teachers, for_student, for_test = _split(len(digits.y), n_teachers, n_train, seed)
     ranges = [(level, classes) for level, row in enumerate(CLASS_RANGES) for classes in row]
-    teachers = [
-        _train_teacher(digits, for_teachers[np.isin(digits.y[for_teachers], classes)])
-        for _, classes in ranges
-    ]
+    teachers = [_train_teacher(digits, for_teachers[np.isin(digits.y[for_teachers], classes)]) for _, classes in ranges]
     annotations = _annotate(teachers, digits.thumbnails[for_student])
     owner = np.empty((N_CLASSES, len(CLASS_RANGES)), dtype=np.int64)
     for column, (level, classes) in enumerate(ranges):
@@ -311,9 +306,7 @@ def make_domain_task(
     )
 
 
-@register_task(
-    "digits-classes", "MNIST digits; teachers of all classes, two halves and five pairs (extra: demo)"
-)
+@register_task("digits-classes", "MNIST digits; teachers of all classes, two halves and five pairs (extra: demo)")
 def _digits_classes(
     *,
     seed: int,
@@ -327,9 +320,7 @@ def _digits_classes(
     return make_class_task(load_mnist_digits(network, cache or FeatureCache()), seed=seed, labels=labels)
 
 
-@register_task(
-    "digits-domains", "MNIST and scanned digits; a generalist, one specialist a domain (extra: demo)"
-)
+@register_task("digits-domains", "MNIST and scanned digits; a generalist, one specialist a domain (extra: demo)")
 def _digits_domains(
     *,
     seed: int,

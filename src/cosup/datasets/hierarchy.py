@@ -187,9 +187,7 @@ def _plan_teachers(
     if not per_level or per_level[0] != 1:
         raise CosupError(f"teachers_per_level must begin with 1, the generalist; got {per_level}")
     if len(accuracy) != len(per_level):
-        raise CosupError(
-            f"accuracy has {len(accuracy)} entries for {len(per_level)} levels; give one a level"
-        )
+        raise CosupError(f"accuracy has {len(accuracy)} entries for {len(per_level)} levels; give one a level")
     covered = np.arange(n_classes - uncovered)
     everything = np.arange(n_classes)
     teachers: list[_Teacher] = []
@@ -200,9 +198,7 @@ def _plan_teachers(
             teachers.append(_Teacher(0, "generalist", everything, everything, float(right)))
             continue
         if size > len(covered):
-            raise CosupError(
-                f"level {level} has {size} teachers for {len(covered)} covered classes; each needs one"
-            )
+            raise CosupError(f"level {level} has {size} teachers for {len(covered)} covered classes; each needs one")
         for own in np.array_split(covered, size):
             classes = covered[own[0] : own[-1] + 1 + overlap]
             name = f"level {level}, classes {classes[0]}-{classes[-1]}"
@@ -273,8 +269,6 @@ def _experts(teachers: list[_Teacher], y: NDArray[np.int64], n_classes: int) -> 
 _OPTIONS = tuple(name for name in make_hierarchy.__annotations__ if name not in ("random_state", "return"))
 
 
-@register_task(
-    "hierarchy", "synthetic features, a planted hierarchy of class-range teachers", options=_OPTIONS
-)
+@register_task("hierarchy", "synthetic features, a planted hierarchy of class-range teachers", options=_OPTIONS)
 def _hierarchy(*, seed: int, cache: FeatureCache | None, **options: object) -> Task:
     return make_hierarchy(random_state=seed, **options)  # type: ignore[arg-type]  # it checks every option itself

@@ -17,9 +17,7 @@ from cosup.datasets._extras import import_extra
 from cosup.datasets._task import UInt8Array
 
 #: What is taken for an image in a folder, by the end of its name (upper or lower case).
-IMAGE_SUFFIXES = frozenset(
-    {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".pgm", ".tif", ".tiff", ".webp"}
-)
+IMAGE_SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".pgm", ".tif", ".tiff", ".webp"})
 
 # Beside OSError and SyntaxError, decoders let through the errors of what they read with.
 _DECODING_ERRORS = (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error, zlib.error)
@@ -67,9 +65,7 @@ def read_image(path: str | os.PathLike[str]) -> UInt8Array:
     except pillow.DecompressionBombError as error:
         raise CosupError(f"the image {path} is too large: {error}") from error
     except _DECODING_ERRORS as error:
-        raise CosupError(
-            f"the image {path} is cut short or damaged ({error}); delete it or fetch it again"
-        ) from error
+        raise CosupError(f"the image {path} is cut short or damaged ({error}); delete it or fetch it again") from error
 
 
 def _to_array(image: Any, path: Path, pillow: ModuleType) -> UInt8Array:
@@ -147,9 +143,7 @@ def _check_inside(path: Path, root: Path) -> None:
     ) as error:  # RuntimeError: links that lead to one another, before Python 3.13
         raise CosupError(f"the link {path} leads nowhere; delete it") from error
     if not target.is_relative_to(root):
-        raise CosupError(
-            f"the link {path} leads out of the folder, to {target}; copy what it names, or delete it"
-        )
+        raise CosupError(f"the link {path} leads out of the folder, to {target}; copy what it names, or delete it")
 
 
 def read_image_folder(folder: str | os.PathLike[str]) -> tuple[list[UInt8Array], list[str]]:

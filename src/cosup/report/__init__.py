@@ -50,9 +50,7 @@ def build_report(folder: str | Path) -> Path:
     return path
 
 
-def _page(
-    records: Sequence[Record], tasks: Sequence[TaskSummary], samples: Sequence[Mapping[str, Any]]
-) -> str:
+def _page(records: Sequence[Record], tasks: Sequence[TaskSummary], samples: Sequence[Mapping[str, Any]]) -> str:
     broken = failures(records)
     sections: list[tuple[str, str, Markup | None]] = [
         ("tasks", "The tasks", _tasks(tasks)),
@@ -78,11 +76,9 @@ def _page(
         tag(
             "p",
             "A strong student is trained on the annotations of weak teachers alone. The performance gap "
-            "recovered (PGR) "
-            "is (student \N{MINUS SIGN} weak) / (ceiling \N{MINUS SIGN} weak) in accuracy on test "
-            "samples. Truth is used to measure, and by the "
-            "oracle, which is named as such and is an upper bound; nothing is trained, selected or "
-            "stopped by it.",
+            "recovered (PGR) is (student \N{MINUS SIGN} weak) / (ceiling \N{MINUS SIGN} weak) in accuracy on "
+            "test samples. Truth is used to measure, and by the oracle, which is told the right specialist "
+            "of every sample and is named as such; nothing else is trained, selected or stopped by it.",
             class_="soft",
         ),
         tag(
@@ -136,9 +132,7 @@ def _pictures(tasks: Sequence[TaskSummary], samples: Sequence[Mapping[str, Any]]
 def _reproduce(records: Sequence[Record]) -> Markup:
     commands = sorted({record["command"] for record in records if record.get("command")})
     machines = sorted({record["machine"] for record in records if record.get("machine")})
-    versions = sorted(
-        {", ".join(f"{key} {value}" for key, value in record["versions"].items()) for record in records}
-    )
+    versions = sorted({", ".join(f"{key} {value}" for key, value in record["versions"].items()) for record in records})
     protocols = sorted({record["protocol"] for record in records})
     seeds = sorted({record["seed"] for record in records})
     peak = max((record["peak_memory_mb"] or 0.0 for record in records), default=0.0)
@@ -155,9 +149,7 @@ def _reproduce(records: Sequence[Record]) -> Markup:
         tag("p", "Rebuild this page from the records: ", tag("code", "cosup report DIR"), "."),
         tag(
             "table",
-            tag(
-                "tbody", [tag("tr", tag("th", a, scope="row"), tag("td", b, class_="text")) for a, b in rows]
-            ),
+            tag("tbody", [tag("tr", tag("th", a, scope="row"), tag("td", b, class_="text")) for a, b in rows]),
         ),
         tag(
             "p",

@@ -95,9 +95,7 @@ def _svg(figure: Figure, name: str, description: str) -> str:
     buffer = io.StringIO()
     # A salt of its own for every figure: references inside one drawing must not meet those of another.
     with matplotlib.rc_context({"svg.hashsalt": name, "svg.fonttype": "none"}):
-        figure.savefig(
-            buffer, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None}
-        )
+        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
     drawing = buffer.getvalue()
     drawing = drawing[drawing.index("<svg") :]
     drawing = re.sub(r"<metadata>.*?</metadata>", "", drawing, flags=re.DOTALL)
@@ -155,9 +153,7 @@ def dots(rows: Sequence[Dot], *, reference: float | None, name: str, description
         return _svg(figure, name, description)
 
 
-def lines(
-    panels: Mapping[str, Sequence[Line]], *, name: str, description: str, floor: float | None = None
-) -> str:
+def lines(panels: Mapping[str, Sequence[Line]], *, name: str, description: str, floor: float | None = None) -> str:
     """Draw shares by level in % , a panel each; levels that were not measured (NaN) are left out."""
     labels: dict[str, Line] = {}
     with _canvas(3.5) as figure:
@@ -197,9 +193,7 @@ def _entry(line: Line) -> Any:
     """Make a legend's entry for `line`."""
     from matplotlib.lines import Line2D
 
-    return Line2D(
-        [], [], color=SERIES[line.colour], marker=MARKERS[line.colour], linewidth=2, label=_short(line.label)
-    )
+    return Line2D([], [], color=SERIES[line.colour], marker=MARKERS[line.colour], linewidth=2, label=_short(line.label))
 
 
 def heat(
@@ -223,13 +217,9 @@ def heat(
                     if math.isnan(value):
                         continue
                     # Shaded by transparency: legible on light and on dark paper alike.
-                    axes.add_patch(
-                        Rectangle((x, y), 1, 1, facecolor=SERIES[0], alpha=0.04 + 0.66 * value, linewidth=0)
-                    )
+                    axes.add_patch(Rectangle((x, y), 1, 1, facecolor=SERIES[0], alpha=0.04 + 0.66 * value, linewidth=0))
                     if written and value >= 0.005:
-                        axes.text(
-                            x + 0.5, y + 0.5, f"{100 * value:.0f}", ha="center", va="center", fontsize=8.5
-                        )
+                        axes.text(x + 0.5, y + 0.5, f"{100 * value:.0f}", ha="center", va="center", fontsize=8.5)
             axes.set_xlim(0, len(columns))
             axes.set_ylim(len(rows), 0)
             axes.set_yticks([y + 0.5 for y in range(len(rows))], [_short(name) for name in names])

@@ -84,9 +84,7 @@ def build_fit_page(
         "What the teachers said, whom the student believed, and what it kept. No ground truth is involved, "
         "so nothing here says how often anybody is right."
     )
-    about = [
-        tag("tr", tag("th", key, scope="row"), tag("td", value, class_="text")) for key, value in rows.items()
-    ]
+    about = [tag("tr", tag("th", key, scope="row"), tag("td", value, class_="text")) for key, value in rows.items()]
     return page(
         title,
         tag("h1", title),
@@ -101,13 +99,13 @@ def build_fit_page(
         ),
         tag("h2", "Teachers"),
         table(
-            "Coverage: share of the samples on which the teacher speaks. Believed: share on which its level "
-            "chose it.",
+            "Coverage: share of the samples on which the teacher speaks. Believed: share on which its level chose it.",
             ("", "level", "coverage, %", "believed, %", "most frequent answer", "specialty"),
             teachers,
+            text=(4, 5),
         ),
         tag("h2", "Notes"),
-        table("What the method noted while training", ("level", "note"), noted)
+        table("What the method noted while training", ("level", "note"), noted, text=(1,))
         if noted
         else tag("p", "The method had to fall back on nothing."),
     )

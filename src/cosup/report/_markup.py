@@ -46,7 +46,12 @@ def join(*children: Child | Iterable[Child]) -> Markup:
 
 
 def table(
-    caption: str, header: Sequence[str], rows: Iterable[Sequence[Child]], *, strong: Iterable[int] = ()
+    caption: str,
+    header: Sequence[str],
+    rows: Iterable[Sequence[Child]],
+    *,
+    strong: Iterable[int] = (),
+    text: Iterable[int] = (),
 ) -> Markup:
     """Make a table with a caption; the first cell of each row is its heading, the others are numbers.
 
@@ -57,13 +62,15 @@ def table(
     rows : iterable of rows
     strong : iterable of int
         Positions of the rows that stand out.
+    text : iterable of int
+        Positions of the columns of words, which are set from the left.
     """
-    marked = set(strong)
+    marked, words = set(strong), set(text)
     body = [
         tag(
             "tr",
             tag("th", row[0], scope="row"),
-            [tag("td", cell) for cell in row[1:]],
+            [tag("td", cell, class_="text" if at in words else None) for at, cell in enumerate(row[1:], start=1)],
             class_="strong" if place in marked else None,
         )
         for place, row in enumerate(rows)
@@ -73,7 +80,16 @@ def table(
         tag(
             "table",
             tag("caption", caption),
-            tag("thead", tag("tr", [tag("th", cell, scope="col") for cell in header])),
+            tag(
+                "thead",
+                tag(
+                    "tr",
+                    [
+                        tag("th", cell, scope="col", class_="text" if at in words else None)
+                        for at, cell in enumerate(header)
+                    ],
+                ),
+            ),
             tag("tbody", body),
         ),
         class_="scroll",

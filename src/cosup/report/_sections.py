@@ -41,9 +41,7 @@ def headline(task: TaskSummary) -> Markup:
     )
     if ours is None:
         best = max(task.methods, key=lambda m: m.accuracy)
-        return join(
-            start, frame, f" The best of the methods, {best.label}, reaches {percent(best.accuracy)} %."
-        )
+        return join(start, frame, f" The best of the methods, {best.label}, reaches {percent(best.accuracy)} %.")
     if ours.pgr is None:
         return join(
             start,
@@ -58,9 +56,9 @@ def headline(task: TaskSummary) -> Markup:
         return join(start, frame, text)
     difference = ours.versus
     if difference.low > 0:
-        verdict = f"that is {100 * difference.estimate:.0f} points more"
+        verdict = f"{ours.label} closes {100 * difference.estimate:.0f} points more"
     elif difference.high < 0:
-        verdict = f"that is {-100 * difference.estimate:.0f} points less"
+        verdict = f"{ours.label} closes {-100 * difference.estimate:.0f} points less"
     else:
         verdict = f"the difference, {100 * difference.estimate:+.0f} points, is not told from zero"
     return join(
@@ -115,9 +113,7 @@ def by_method(task: TaskSummary, name: str) -> Markup | None:
     if not shown:
         return None
     rows = [figures.Dot(m.label, m.pgr, colour(m), filled=m.whole) for m in shown if m.pgr is not None]
-    reference = (
-        task.vanilla.pgr.estimate if task.vanilla is not None and task.vanilla.pgr is not None else None
-    )
+    reference = task.vanilla.pgr.estimate if task.vanilla is not None and task.vanilla.pgr is not None else None
     drawing = figures.dots(
         rows,
         reference=reference,
@@ -154,9 +150,8 @@ def by_level(task: TaskSummary, name: str) -> Markup | None:
         floor=figures.LOWEST,
     )
     caption = (
-        "The student after each level. Level 0 is the generalist's; the specialists get narrower from "
-        "there. Values "
-        f"under {figures.LOWEST:.0f} are drawn at the edge."
+        "The student after each level: level 0 is the generalists', the specialists come after it. "
+        f"Values under {figures.LOWEST:.0f} are drawn at the edge."
     )
     return figure(drawing, caption, _level_table("PGR by level, %", series))
 
@@ -303,9 +298,7 @@ def _picture(sample: Mapping[str, Any]) -> Markup:
         answer(sample["teacher"], sample["annotation"]),
         answer("student", sample["student"]),
         tag("div", f"truth: {sample['truth']}"),
-        None
-        if probability is None
-        else tag("div", f"student gives it {percent(probability, 0)} %", class_="soft"),
+        None if probability is None else tag("div", f"student gives it {percent(probability, 0)} %", class_="soft"),
         tag("div", f"reason: {sample['reason']}", class_="soft") if sample["reason"] else None,
     )
 
@@ -313,13 +306,16 @@ def _picture(sample: Mapping[str, Any]) -> Markup:
 def method_notes(tasks: Iterable[TaskSummary]) -> Markup:
     """Repeat what methods said of themselves: fallbacks, teachers that were never assigned."""
     rows = [
-        (task.title, tag("span", label), str(level), str(count), tag("span", note))
-        for task in tasks
-        for label, level, note, count in notes(task)
+        (task.title, label, str(level), str(count), note) for task in tasks for label, level, note, count in notes(task)
     ]
     if not rows:
         return tag("p", "No method had to fall back on anything.")
-    return table("What the methods noted while training", ("task", "method", "level", "runs", "note"), rows)
+    return table(
+        "What the methods noted while training",
+        ("task", "method", "level", "runs", "note"),
+        rows,
+        text=(1, 4),
+    )
 
 
 def failed(records: Sequence[Record]) -> Markup:
@@ -329,9 +325,8 @@ def failed(records: Sequence[Record]) -> Markup:
         "div",
         tag(
             "p",
-            "These runs ended with an error and are in no number above. Running the same command again "
-            "repeats them.",
+            "These runs ended with an error and are in no number above. Running the same command again repeats them.",
         ),
-        table(f"{len(rows)} failed runs", ("task", "method", "seed", "error"), rows),
+        table(f"{len(rows)} failed runs", ("task", "method", "seed", "error"), rows, text=(1, 3)),
         class_="warn",
     )

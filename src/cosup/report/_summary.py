@@ -142,9 +142,7 @@ def _task(records: Sequence[Record]) -> TaskSummary:
     for group in by_label.values():
         group.sort(key=lambda record: record["seed"])
     has_whole = {group[0]["method"] for group in by_label.values() if not group[0]["parameters"]}
-    vanilla = next(
-        (g for g in by_label.values() if g[0]["method"] == "vanilla" and not g[0]["parameters"]), None
-    )
+    vanilla = next((g for g in by_label.values() if g[0]["method"] == "vanilla" and not g[0]["parameters"]), None)
     methods = tuple(_method(label, group, has_whole, vanilla) for label, group in by_label.items())
     # Weak and ceiling belong to (task, seed): each counts once, not once a method.
     by_seed = {record["seed"]: record for record in records}

@@ -76,9 +76,7 @@ def _task(task: TaskSummary) -> str:
         for row in cells
     ]
     rule = "-" * max(len(line) for line in lines)
-    title = _plain(
-        f"{task.title}  (protocol {task.protocol}, {len(task.seeds)} seeds, {task.n_test:,} test samples)"
-    )
+    title = _plain(f"{task.title}  (protocol {task.protocol}, {len(task.seeds)} seeds, {task.n_test:,} test samples)")
     return "\n".join([title, rule, lines[0], rule, *lines[1:], rule])
 
 

@@ -53,7 +53,14 @@ class AdamTrainer:
     probe: AdamProbe
     X: FloatArray
 
-    def train(self, targets: FloatArray, *, keep: BoolArray | None = None, random_state: int = 0) -> AdamFit:
+    def train(
+        self,
+        targets: FloatArray,
+        *,
+        keep: BoolArray | None = None,
+        random_state: int = 0,
+        strength: float | None = None,
+    ) -> AdamFit:
         """Train on `targets`; see `cosup.student.Trainer`."""
         members = np.arange(len(self.X)) if keep is None else np.flatnonzero(keep)
         return AdamFit(self, targets, members, random_state)

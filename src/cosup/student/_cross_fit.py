@@ -14,7 +14,12 @@ __all__ = ["cross_fit"]
 
 
 def cross_fit(
-    train: Callable[[IntArray], Head], X: FloatArray, members: IntArray, n_classes: int, folds: int, random_state: int
+    train: Callable[[IntArray], Head],
+    X: FloatArray,
+    members: IntArray,
+    n_classes: int,
+    folds: int,
+    random_state: int,
 ) -> FloatArray:
     """Predict every sample by students that were not trained on it.
 

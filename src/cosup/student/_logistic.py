@@ -69,20 +69,28 @@ class LogisticTrainer:
         self._Z = X - self._mean
         self._unit = max(float(np.mean(self._Z**2)), 1e-12)
 
-    def train(self, targets: FloatArray, *, keep: BoolArray | None = None, random_state: int = 0) -> LogisticFit:
+    def train(
+        self,
+        targets: FloatArray,
+        *,
+        keep: BoolArray | None = None,
+        random_state: int = 0,
+        strength: float | None = None,
+    ) -> LogisticFit:
         """Choose the strength by cross-fitting, then train on all; see `cosup.student.Trainer`."""
         members = np.arange(len(self.X)) if keep is None else np.flatnonzero(keep)
         folds = self.probe.folds
         if len(members) < folds:
             raise CosupError(f"{folds}-fold cross-fitting needs at least {folds} samples, got {len(members)}")
-        grid = GRID if self.probe.strength is None else np.array([self.probe.strength])
+        strength = self.probe.strength if strength is None else strength
+        grid = GRID if strength is None else np.array([strength])
         n, n_classes = len(self.X), targets.shape[1]
         held_out = np.zeros((len(grid), n, n_classes))
         outside = np.setdiff1d(np.arange(n), members, assume_unique=True)
         for kept, held in KFold(folds, shuffle=True, random_state=random_state).split(members):
             start: FloatArray | None = None
-            for i, strength in enumerate(grid):
-                start = self._minimise(targets, members[kept], float(strength), start)
+            for i, candidate in enumerate(grid):
+                start = self._minimise(targets, members[kept], float(candidate), start)
                 head = self._head(start)
                 held_out[i, members[held]] = head.predict_proba(self.X[members[held]])
                 if outside.size:
@@ -97,9 +105,7 @@ class LogisticTrainer:
         weight, bias = packed[:-1], packed[-1]
         return LinearHead(weight, bias - self._mean @ weight)
 
-    def _minimise(
-        self, targets: FloatArray, rows: IntArray, strength: float, start: FloatArray | None
-    ) -> FloatArray:
+    def _minimise(self, targets: FloatArray, rows: IntArray, strength: float, start: FloatArray | None) -> FloatArray:
         """Weights (n_features + 1, n_classes) on centred features, the bias in the last row."""
         Z, T = self._Z[rows], targets[rows]
         shape = (Z.shape[1] + 1, T.shape[1])

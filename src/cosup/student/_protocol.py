@@ -54,8 +54,18 @@ class Fit(Protocol):
 class Trainer(Protocol):
     """A student tied to a feature matrix of n_samples rows."""
 
-    def train(self, targets: FloatArray, *, keep: BoolArray | None = None, random_state: int = 0) -> Fit:
-        """Train on targets (n_samples, n_classes), rows that sum to one, of the samples in the mask `keep`."""
+    def train(
+        self,
+        targets: FloatArray,
+        *,
+        keep: BoolArray | None = None,
+        random_state: int = 0,
+        strength: float | None = None,
+    ) -> Fit:
+        """Train on targets (n_samples, n_classes), rows that sum to one, of the samples in the mask `keep`.
+
+        `strength` is that of an earlier fit, to be as regularised as that one; None lets the student decide.
+        """
         ...
 
 

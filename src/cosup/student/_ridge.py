@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from scipy.linalg import eigh
+from scipy.linalg import cholesky, eigh, solve_triangular
 
 from cosup._validation import BoolArray, CosupError, FloatArray, check_choice, check_positive
 from cosup.losses import softmax
@@ -19,10 +19,13 @@ GRID = np.logspace(-4, 3, 22)
 """Candidate strengths, in units of the features' mean variance."""
 
 SHARPNESS = 8.0
-"""Turns a ridge's scores, which estimate one-hot targets, into logits (METHOD's factor: calibrated ones differ little)."""
+"""Turns a ridge's scores, which estimate one-hot targets, into logits (a calibrated factor gives nearly the same)."""
 
 IMITATION = 0.95
 """A richer read-out must agree this much better with the teacher before it is believed; see `RidgeProbe`."""
+
+BLOCK = 4_000_000
+"""Entries of leave-one-out scores that are held at a time while strengths are compared."""
 
 SHRINKAGE = 1e-3
 """Share of its mean diagonal that is added to the within-class covariance of the scores."""
@@ -45,7 +48,7 @@ class RidgeProbe:
         discriminant analysis in the space of the leave-one-out scores, which undoes the masking of classes that
         squared loss suffers when features are few beside classes (Hastie, Tibshirani & Buja 1994, *Flexible
         discriminant analysis*). ``auto`` takes the scores unless their leave-one-out agreement with the teacher
-        is under 95 % of the discriminant's: agreement rewards imitation, so the richer read-out has to be clearly better.
+        is under 95 % of the discriminant's: agreement rewards imitation, so the richer one must be clearly better.
 
     Examples
     --------
@@ -98,9 +101,87 @@ class _Factor:
             self.vectors = Z.T @ (vectors[:, use] / np.sqrt(self.values))
         self.unit = float(self.values.sum()) / d if self.values.size else 1.0
 
+    def leverages(self, strengths: FloatArray) -> FloatArray:
+        """Diagonals of the hat matrices, (n_samples, n_strengths)."""
+        return np.asarray(self.projected**2 @ self.shrinkage(strengths) + 1.0 / len(self.projected))
+
+    def shrinkage(self, strengths: FloatArray) -> FloatArray:
+        """What every direction is multiplied by, (n_directions, n_strengths)."""
+        return np.asarray(1.0 / (self.values[:, None] + strengths * self.unit))
+
     @cached_property
-    def leverages_basis(self) -> FloatArray:
-        return np.asarray(self.projected**2)
+    def grid_leverages(self) -> FloatArray:
+        """Leverages on the grid: they do not depend on the targets."""
+        return self.leverages(GRID)
+
+    def _leave_one_out(
+        self,
+        targets: FloatArray,
+        mean: FloatArray,
+        moment: FloatArray,
+        strengths: FloatArray,
+        leverages: FloatArray,
+    ) -> FloatArray:
+        """Scores of every sample by the ridge that was trained without it, (n_strengths, n_samples, n_classes)."""
+        n, n_classes = targets.shape
+        shrunk = self.shrinkage(strengths)[:, :, None] * moment[:, None, :]
+        fitted = (self.projected @ shrunk.reshape(len(shrunk), -1)).reshape(n, len(strengths), n_classes)
+        fitted += mean
+        fitted -= leverages[:, :, None] * targets[:, None, :]
+        fitted /= np.maximum(1.0 - leverages, 1e-9)[:, :, None]
+        return np.asarray(fitted.swapaxes(0, 1))
+
+    def best_strength(self, targets: FloatArray) -> float:
+        """The strength of `GRID` with the smallest leave-one-out squared error."""
+        mean, moment = self._moments(targets)
+        errors = np.empty(len(GRID))
+        step = max(1, BLOCK // targets.size)
+        for start in range(0, len(GRID), step):
+            part = slice(start, start + step)
+            scores = self._leave_one_out(targets, mean, moment, GRID[part], self.grid_leverages[:, part])
+            errors[part] = ((scores - targets) ** 2).sum(axis=(1, 2))
+        return float(GRID[int(np.argmin(errors))])
+
+    def solve(self, targets: FloatArray, strength: float) -> tuple[FloatArray, FloatArray]:
+        """Weights (n_features, n_classes) on centred features, and leave-one-out scores (n_samples, n_classes)."""
+        mean, moment = self._moments(targets)
+        chosen = np.array([strength])
+        scores = self._leave_one_out(targets, mean, moment, chosen, self.leverages(chosen))[0]
+        return np.asarray(self.vectors @ (self.shrinkage(chosen) * moment)), scores
+
+    def _moments(self, targets: FloatArray) -> tuple[FloatArray, FloatArray]:
+        mean = targets.mean(axis=0)
+        return mean, np.asarray(self.projected.T @ (targets - mean))
+
+
+class _Direct:
+    """Centred features for one strength: a Cholesky factor costs a tenth of an eigendecomposition."""
+
+    def __init__(self, X: FloatArray) -> None:
+        self.mean = X.mean(axis=0, dtype=np.float64)
+        self._Z = X.astype(np.float64) - self.mean
+
+    def solve(self, targets: FloatArray, strength: float) -> tuple[FloatArray, FloatArray]:
+        """As `_Factor.solve`."""
+        Z = self._Z
+        n, d = Z.shape
+        penalty = max(strength * float(np.einsum("ij,ij->", Z, Z)) / d, 1e-12)
+        centre = targets.mean(axis=0)
+        if d <= n:
+            factor = cholesky(Z.T @ Z + penalty * np.eye(d), lower=True, overwrite_a=True, check_finite=False)
+            half = solve_triangular(factor, Z.T, lower=True, check_finite=False)
+            leverage = np.einsum("ij,ij->j", half, half) + 1.0 / n
+            weight = solve_triangular(factor, half @ (targets - centre), lower=True, trans="T", check_finite=False)
+            fitted = Z @ weight + centre
+        else:
+            inverse = np.linalg.inv(Z @ Z.T + penalty * np.eye(n))
+            dual = inverse @ (targets - centre)
+            # I - H is penalty * inverse on centred rows; the mean takes another 1 / n.
+            leverage = 1.0 - penalty * np.diagonal(inverse) + 1.0 / n
+            weight = Z.T @ dual
+            fitted = targets - penalty * dual
+        rest = np.maximum(1.0 - leverage, 1e-9)[:, None]
+        return weight, np.asarray((fitted - leverage[:, None] * targets) / rest)
 
 
 class RidgeTrainer:
@@ -111,13 +192,42 @@ class RidgeTrainer:
         self._X = X
         self._whole: _Factor | None = None
 
-    def train(self, targets: FloatArray, *, keep: BoolArray | None = None, random_state: int = 0) -> RidgeFit:
+    def train(
+        self,
+        targets: FloatArray,
+        *,
+        keep: BoolArray | None = None,
+        random_state: int = 0,
+        strength: float | None = None,
+    ) -> RidgeFit:
         """Solve for `targets`; see `cosup.student.Trainer`. Deterministic: `random_state` is not used."""
+        strength = self._probe.strength if strength is None else strength
+        solver: _Factor | _Direct
         if keep is None or keep.all():
+            keep = None
             if self._whole is None:
                 self._whole = _Factor(self._X)
-            return _solve(self._probe, self._X, self._whole, targets, None)
-        return _solve(self._probe, self._X, _Factor(self._X[keep]), targets[keep], keep)
+            solver = self._whole
+        else:
+            targets = targets[keep]
+            solver = _Direct(self._X[keep]) if strength is not None else _Factor(self._X[keep])
+        if len(targets) < 2:
+            raise CosupError(f"a ridge probe needs at least 2 samples, got {len(targets)}")
+        if strength is None:
+            assert isinstance(solver, _Factor)
+            strength = solver.best_strength(targets)
+        weight, scores = solver.solve(targets, strength)
+        bias = targets.mean(axis=0) - solver.mean @ weight
+
+        A, b, readout = _read_out(self._probe.readout, scores, targets)
+        head = LinearHead(weight @ A, bias @ A + b)
+        held_out = softmax(scores @ A + b)
+        if keep is not None:
+            everyone = np.empty((len(self._X), targets.shape[1]))
+            everyone[keep] = held_out
+            everyone[~keep] = head.predict_proba(self._X[~keep])
+            held_out = everyone
+        return RidgeFit(head, strength, readout, held_out, self._X)
 
 
 @dataclass(frozen=True)
@@ -134,45 +244,6 @@ class RidgeFit:
     def in_sample(self) -> FloatArray:
         """Probabilities by the trained student itself."""
         return self.head.predict_proba(self._X)
-
-
-def _leave_one_out(f: _Factor, targets: FloatArray, mean: FloatArray, moment: FloatArray, penalty: float) -> FloatArray:
-    """Scores of every sample by the ridge that was trained without it."""
-    shrink = 1.0 / (f.values + penalty)
-    leverage = f.leverages_basis @ shrink + 1.0 / len(targets)
-    fitted = f.projected @ (shrink[:, None] * moment)
-    fitted += mean
-    fitted -= leverage[:, None] * targets
-    fitted /= np.maximum(1.0 - leverage, 1e-9)[:, None]
-    return np.asarray(fitted)
-
-
-def _solve(probe: RidgeProbe, X: FloatArray, f: _Factor, targets: FloatArray, keep: BoolArray | None) -> RidgeFit:
-    if len(targets) < 2:
-        raise CosupError(f"a ridge probe needs at least 2 samples, got {len(targets)}")
-    mean = targets.mean(axis=0)
-    moment = f.projected.T @ (targets - mean)
-    if probe.strength is None:
-        errors = [
-            float(((_leave_one_out(f, targets, mean, moment, s * f.unit) - targets) ** 2).sum()) for s in GRID
-        ]
-        strength = float(GRID[int(np.argmin(errors))])
-    else:
-        strength = float(probe.strength)
-    penalty = strength * f.unit
-    scores = _leave_one_out(f, targets, mean, moment, penalty)
-    weight = f.vectors @ (moment / (f.values + penalty)[:, None])
-    bias = mean - f.mean @ weight
-
-    A, b, readout = _read_out(probe.readout, scores, targets)
-    head = LinearHead(weight @ A, bias @ A + b)
-    held_out = softmax(scores @ A + b)
-    if keep is not None:
-        out = np.empty((len(X), targets.shape[1]))
-        out[keep] = held_out
-        out[~keep] = head.predict_proba(X[~keep])
-        held_out = out
-    return RidgeFit(head, strength, readout, held_out, X)
 
 
 def _read_out(kind: str, scores: FloatArray, targets: FloatArray) -> tuple[FloatArray, FloatArray, str]:

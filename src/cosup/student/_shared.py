@@ -76,6 +76,4 @@ def as_student(student: Any) -> Student:
         return student
     if hasattr(student, "fit") and hasattr(student, "predict"):
         return SklearnStudent(student)
-    raise CosupError(
-        f"student must be one of {sorted(NAMED)}, a Student (with prepare) or a scikit-learn classifier, got {student!r}"
-    )
+    raise CosupError(f"student must be one of {sorted(NAMED)}, a Student or a scikit-learn classifier, got {student!r}")

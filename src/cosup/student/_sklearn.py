@@ -48,7 +48,14 @@ class SklearnTrainer:
     student: SklearnStudent
     X: FloatArray
 
-    def train(self, targets: FloatArray, *, keep: BoolArray | None = None, random_state: int = 0) -> SklearnFit:
+    def train(
+        self,
+        targets: FloatArray,
+        *,
+        keep: BoolArray | None = None,
+        random_state: int = 0,
+        strength: float | None = None,
+    ) -> SklearnFit:
         """Train on the most probable class of `targets`; see `cosup.student.Trainer`."""
         members = np.arange(len(self.X)) if keep is None else np.flatnonzero(keep)
         return SklearnFit(self, targets.argmax(axis=1), targets.shape[1], members, random_state)
