@@ -8,6 +8,7 @@
 from cosup._validation import CosupError
 from cosup.cosupervision import CoSupervisedClassifier, Pieces, co_supervise
 from cosup.methods import list_methods, make_method
+from cosup.metrics import performance_gap_recovered
 from cosup.student import AdamProbe, LogisticProbe, RidgeProbe, SklearnStudent
 from cosup.teachers import TeacherLabels
 
@@ -25,4 +26,5 @@ __all__ = [
     "co_supervise",
     "list_methods",
     "make_method",
+    "performance_gap_recovered",
 ]

@@ -47,9 +47,9 @@ class VanillaClassifier(TeacherSupervised):
 
 
 class OracleClassifier(TeacherSupervised):
-    """An upper bound on assignment: the student on the annotations of the right specialist, which is given.
+    """Perfect hard assignment: the student on the annotations of the right specialist, which is given.
 
-    Of the last level, the teacher whose specialty holds the true class is believed (with unknown specialties and no
+    An upper bound for methods that believe one teacher a sample; one that pools several can pass it. Of the last level, the teacher whose specialty holds the true class is believed (with unknown specialties and no
     `expert`, one that is right if any is). The only method that is given the truth; it measures, it is not for use.
 
     Parameters
@@ -72,7 +72,7 @@ class OracleClassifier(TeacherSupervised):
 
     def _supervise(self, X: FloatArray, labels: TeacherLabels, seed: int) -> Supervision:
         if self.truth is None:
-            raise CosupError("oracle needs truth=, the true class of every training sample; it is an upper bound")
+            raise CosupError("oracle needs truth=, the true class of every training sample; it measures what perfect assignment would give")
         truth = np.asarray(self.truth)
         if truth.shape != (len(labels),):
             raise CosupError(f"truth must have shape ({len(labels)},), got {truth.shape}")

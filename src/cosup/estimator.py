@@ -151,7 +151,7 @@ class TeacherSupervised(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         check_classification_targets(y)
         encoder = LabelEncoder().fit(y)
         self.classes_ = encoder.classes_
-        return X, TeacherLabels(encoder.transform(y)[:, None], names=["y"], n_classes=max(len(self.classes_), 1))
+        return features, TeacherLabels(encoder.transform(y)[:, None], names=["y"], n_classes=max(len(self.classes_), 1))
 
     def _supervise(self, X: FloatArray, labels: TeacherLabels, seed: int) -> Supervision:
         raise NotImplementedError(f"{type(self).__name__} must implement _supervise")

@@ -28,7 +28,7 @@ METHODS: dict[str, tuple[type[TeacherSupervised], str]] = {
     "vanilla": (VanillaClassifier, "plain weak-to-strong training on the generalists' labels"),
     "oracle": (
         OracleClassifier,
-        "upper bound: the right specialist of the last level is known (needs truth=)",
+        "perfect assignment, for measuring: the last level's right specialist is known (needs truth=)",
     ),
 }
 

@@ -7,11 +7,12 @@ import dataclasses
 import operator
 import sys
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from pathlib import Path
 from typing import Any
 
 import joblib
-from joblib.externals.loky import ProcessPoolExecutor, as_completed
+from joblib.externals.loky import ProcessPoolExecutor
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 from tqdm import tqdm
 
@@ -209,8 +210,15 @@ def _outcomes(units: Sequence[Unit], n_jobs: int | None) -> Generator[Outcome, N
     workers = ProcessPoolExecutor(max_workers=min(n_jobs, len(units)))
     finished = False
     try:
-        for future in as_completed([workers.submit(_run_whole, unit) for unit in units]):
-            yield from future.result()
+        waiting = list(units)
+        running: set[Future[list[Outcome]]] = set()
+        while waiting or running:
+            # No more than the workers can take: loky stumbles over a queue when it is stopped.
+            while waiting and len(running) < n_jobs:
+                running.add(workers.submit(_run_whole, waiting.pop(0)))
+            done, running = wait(running, return_when=FIRST_COMPLETED)
+            for future in done:
+                yield from future.result()
         finished = True
     except TerminatedWorkerError as error:
         raise CosupError(
@@ -218,8 +226,8 @@ def _outcomes(units: Sequence[Unit], n_jobs: int | None) -> Generator[Outcome, N
             "Run the same command again with --jobs 1 (n_jobs=1) to go on with less memory"
         ) from error
     finally:
-        # After an interrupt nobody waits for what is still running.
-        workers.shutdown(wait=finished, kill_workers=not finished)
+        # After an interrupt nobody needs what is still running.
+        workers.shutdown(wait=True, kill_workers=not finished)
 
 
 def _warm_up(units: Sequence[Unit]) -> None:

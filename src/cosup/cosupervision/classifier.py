@@ -19,7 +19,7 @@ class CoSupervisedClassifier(TeacherSupervised):
     The student starts on the generalists' labels. At every level its predictions for samples that it was not trained
     on say how far to believe each teacher on each sample; the believed mixtures of all levels and the student's own
     view are multiplied into a posterior over classes whose marginals are held at the generalists' class shares; and a
-    fresh student is trained on that posterior. Five rounds a level; the final student is the mean of all rounds'.
+    fresh student is trained on its most probable classes. Five rounds a level; the final student is the mean of all rounds'.
     This is expectation-maximisation for a hierarchical mixture of experts (Jordan & Jacobs 1994) under posterior
     regularisation (Ganchev et al. 2010), after Liu & Alahi (2024), *Co-Supervised Learning*, arXiv 2402.15505.
 
@@ -40,7 +40,8 @@ class CoSupervisedClassifier(TeacherSupervised):
     out_of_sample : bool
         Believe only predictions of students that were not trained on the sample.
     hard : bool
-        Train on the posterior's most probable class rather than on the posterior.
+        Train on the posterior's most probable class rather than on the posterior. A ridge's scores shrink with the
+        noise of its targets: soft ones make it underconfident, and round by round more so.
     rounds : int
         Rounds a level.
     ensemble : {"mean", "last"}
@@ -81,7 +82,7 @@ class CoSupervisedClassifier(TeacherSupervised):
         pool: bool = True,
         match_marginals: bool = True,
         out_of_sample: bool = True,
-        hard: bool = False,
+        hard: bool = True,
         rounds: int = 5,
         ensemble: str = "mean",
         random_state: Any = None,

@@ -56,7 +56,7 @@ class Pieces:
     pool: bool = True
     match_marginals: bool = True
     out_of_sample: bool = True
-    hard: bool = False
+    hard: bool = True
     rounds: int = 5
     ensemble: str = "mean"
     all_classes: bool = False
