@@ -19,7 +19,7 @@ class CoSupervisedClassifier(TeacherSupervised):
     The student starts on the generalists' labels. At every level its predictions for samples that it was not trained
     on say how far to believe each teacher on each sample; the believed mixtures of all levels and the student's own
     view are multiplied into a posterior over classes whose marginals are held at the generalists' class shares; and a
-    fresh student is trained on its most probable classes. Five rounds a level; the final student is the mean of all rounds'.
+    fresh student is trained on it. Five rounds a level; the final student is the mean of all rounds'.
     This is expectation-maximisation for a hierarchical mixture of experts (Jordan & Jacobs 1994) under posterior
     regularisation (Ganchev et al. 2010), after Liu & Alahi (2024), *Co-Supervised Learning*, arXiv 2402.15505.
 
@@ -39,9 +39,10 @@ class CoSupervisedClassifier(TeacherSupervised):
         Hold the posterior's class marginals.
     out_of_sample : bool
         Believe only predictions of students that were not trained on the sample.
-    hard : bool
-        Train on the posterior's most probable class rather than on the posterior. A ridge's scores shrink with the
-        noise of its targets: soft ones make it underconfident, and round by round more so.
+    hard : bool, optional
+        Train on the posterior's most probable class rather than on the posterior. None leaves it to the student: a
+        ridge's plain scores shrink with its targets, so that soft ones make it underconfident round by round, while
+        a discriminant or a logistic student is calibrated to what it is given.
     rounds : int
         Rounds a level.
     ensemble : {"mean", "last"}
@@ -82,7 +83,7 @@ class CoSupervisedClassifier(TeacherSupervised):
         pool: bool = True,
         match_marginals: bool = True,
         out_of_sample: bool = True,
-        hard: bool = True,
+        hard: bool | None = None,
         rounds: int = 5,
         ensemble: str = "mean",
         random_state: Any = None,
@@ -134,7 +135,7 @@ class PaperCSL(CoSupervisedClassifier):
         pool: bool = False,
         match_marginals: bool = False,
         out_of_sample: bool = True,
-        hard: bool = True,
+        hard: bool | None = True,
         rounds: int = 1,
         ensemble: str = "last",
         random_state: Any = None,

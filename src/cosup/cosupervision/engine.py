@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -40,8 +40,9 @@ class Pieces:
         Hold the marginals of beliefs and posterior at the generalists' class shares.
     out_of_sample : bool
         Assign and reject by predictions of students that were not trained on the sample.
-    hard : bool
-        Train on the most probable class of the targets instead of on the targets.
+    hard : bool, optional
+        Train on the most probable class of the targets instead of on the targets. None leaves it to the student
+        (`cosup.student.Fit.takes_soft`).
     rounds : int
         Rounds a level.
     ensemble : {"mean", "last"}
@@ -56,7 +57,7 @@ class Pieces:
     pool: bool = True
     match_marginals: bool = True
     out_of_sample: bool = True
-    hard: bool = True
+    hard: bool | None = None
     rounds: int = 5
     ensemble: str = "mean"
     all_classes: bool = False
@@ -84,7 +85,6 @@ class _State:
     kept: BoolArray
     reason: Any
     objective: float
-    experts: dict[int, FloatArray] = field(default_factory=dict)
 
 
 def co_supervise(
@@ -127,6 +127,8 @@ def co_supervise(
     first = problem.levels[0]
     assert first is not None
     state = _generalists(problem, first, trainer, pieces, random_state)
+    if pieces.hard is None:
+        pieces = replace(pieces, hard=not state.fit.takes_soft)
     history = []
     provenance = []
     heads: list[Head] = []
@@ -196,7 +198,7 @@ def _round(
     # Where nobody of this level speaks for the class that the student sees, the level above keeps its say.
     chosen = choose(gate)
     here = chosen >= 0
-    annotations = np.where(here[:, None], level.annotations(chosen, pieces.hard), state.annotations)
+    annotations = np.where(here[:, None], level.annotations(chosen, bool(pieces.hard)), state.annotations)
     assigned = np.where(here, level.columns[chosen], state.assigned)
     kept = annotations.sum(axis=1) > 0
     reason = np.where(kept, "", "abstained").astype("U24")
@@ -218,16 +220,20 @@ def _round(
             reason[kept & ~passed] = name
             kept &= passed
 
-    experts = dict(state.experts)
+    experts: dict[int, FloatArray] = {}
     objective = float("nan")
     targets = annotations
     if pieces.pool:
         for j in range(k + 1):
             other = problem.levels[j]
-            if other is None or (j == 0 and len(other.columns) == 1):
+            if other is None:
                 continue
             its_gate = gate if j == k else ASSIGNERS[pieces.assign](other, beliefs)
-            experts[j], corrected = expert(other, its_gate, beliefs.probabilities, problem.prior)
+            opinion, corrected = expert(other, its_gate, beliefs.probabilities, problem.prior)
+            if corrected and j == 0 and len(other.columns) == 1:
+                # The student began as the lone generalist's pupil: what it makes of its words would count twice.
+                continue
+            experts[j] = opinion
             if corrected and j == k:
                 notes.append("annotations are read through the teachers' confusions, which the student finds likelier")
         targets, objective = pool(beliefs.probabilities, list(experts.values()), prior)
@@ -248,7 +254,7 @@ def _round(
         objective = float(cross_entropy(targets[kept], shown[kept]).mean())
     elif not pieces.reject:
         kept = kept & ~overruled
-    return _State(fit, targets, assigned, annotations, kept, reason, objective, experts)
+    return _State(fit, targets, assigned, annotations, kept, reason, objective)
 
 
 def _cannot_train(trains: BoolArray, targets: FloatArray) -> str | None:

@@ -133,6 +133,7 @@ class LogisticFit:
     strength: float
     out_of_sample: FloatArray
     _X: FloatArray
+    takes_soft: bool = True
 
     @cached_property
     def in_sample(self) -> FloatArray:

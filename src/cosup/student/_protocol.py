@@ -41,6 +41,11 @@ class Fit(Protocol):
         ...
 
     @property
+    def takes_soft(self) -> bool:
+        """Whether its probabilities mean what they say, so that the next student may be trained on soft targets."""
+        ...
+
+    @property
     def in_sample(self) -> FloatArray:
         """Probabilities of all prepared samples by the trained student, (n_samples, n_classes)."""
         ...

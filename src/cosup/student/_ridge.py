@@ -240,6 +240,11 @@ class RidgeFit:
     out_of_sample: FloatArray
     _X: FloatArray
 
+    @property
+    def takes_soft(self) -> bool:
+        """Only behind the discriminant: plain scores shrink with their targets, soft ones make them underconfident."""
+        return self.readout == "discriminant"
+
     @cached_property
     def in_sample(self) -> FloatArray:
         """Probabilities by the trained student itself."""

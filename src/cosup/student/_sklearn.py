@@ -101,6 +101,7 @@ class SklearnFit:
     _members: IntArray
     _random_state: int
     strength: None = None
+    takes_soft: bool = False
 
     @cached_property
     def head(self) -> SklearnHead:
