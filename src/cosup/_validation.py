@@ -102,7 +102,7 @@ def check_features(X: ArrayLike, *, n_samples: int | None = None, name: str = "X
     if X.dtype not in (np.float32, np.float64):
         X = X.astype(np.float64)
     # One pass first: the sum is finite unless something in it is not (or overflows, which the exact check sorts out).
-    if not np.isfinite(X.sum(dtype=np.float64)) and not np.isfinite(X).all():
+    if not np.isfinite(np.abs(X).sum(dtype=np.float64)) and not np.isfinite(X).all():
         bad = ~np.isfinite(X)
         raise CosupError(
             f"{name} has NaN or infinite values, first at {first_bad(bad)}; impute or drop these samples before fitting"

@@ -35,7 +35,7 @@ class VanillaClassifier(TeacherSupervised):
         self.random_state = random_state
 
     def _supervise(self, X: FloatArray, labels: TeacherLabels, seed: int) -> Supervision:
-        columns = labels.at_level(0)
+        columns = _distinct(labels, labels.at_level(0))
         vote = labels.vote(columns)
         heard = vote.sum(axis=1) > 0
         if not heard.any():
@@ -49,8 +49,9 @@ class VanillaClassifier(TeacherSupervised):
 class OracleClassifier(TeacherSupervised):
     """Perfect hard assignment: the student on the annotations of the right specialist, which is given.
 
-    An upper bound for methods that believe one teacher a sample; one that pools several can pass it. Of the last level, the teacher whose specialty holds the true class is believed (with unknown specialties and no
-    `expert`, one that is right if any is). The only method that is given the truth; it measures, it is not for use.
+    Of the last level, the teacher whose specialty holds the true class is believed (with unknown specialties and no
+    `expert`, one that is right if any is). An upper bound for methods that believe one teacher a sample; one that
+    pools several can pass it. The only method that is given the truth; it measures, it is not for use.
 
     Parameters
     ----------
@@ -72,7 +73,9 @@ class OracleClassifier(TeacherSupervised):
 
     def _supervise(self, X: FloatArray, labels: TeacherLabels, seed: int) -> Supervision:
         if self.truth is None:
-            raise CosupError("oracle needs truth=, the true class of every training sample; it measures what perfect assignment would give")
+            raise CosupError(
+                "oracle needs truth=, the true class of every training sample; it measures, it is not for use"
+            )
         truth = np.asarray(self.truth)
         if truth.shape != (len(labels),):
             raise CosupError(f"truth must have shape ({len(labels)},), got {truth.shape}")
@@ -85,6 +88,11 @@ class OracleClassifier(TeacherSupervised):
             expert = np.asarray(self.expert)
             if expert.shape != (len(labels), labels.n_levels):
                 raise CosupError(f"expert must have shape ({len(labels)}, {labels.n_levels}), got {expert.shape}")
+            known = np.append(labels.at_level(last), -1)
+            if expert.dtype.kind not in "iu" or not np.isin(expert[:, last], known).all():
+                raise CosupError(
+                    f"expert must hold columns of teachers of its level, or -1; level {last} has {known[:-1].tolist()}"
+                )
             assigned = expert[:, last]
         hard = labels.hard()
         named = np.where(assigned >= 0, hard[np.arange(len(hard)), np.maximum(assigned, 0)], -1)
@@ -95,6 +103,16 @@ class OracleClassifier(TeacherSupervised):
         targets = one_hot(named, labels.n_classes)
         columns = labels.at_level(last)
         return _train_once(self.student, X, labels, columns, assigned, named, targets, named >= 0, seed)
+
+
+def _distinct(labels: TeacherLabels, columns: IntArray) -> IntArray:
+    """Those of `columns` that do not repeat an earlier one."""
+    out: list[int] = []
+    for t in columns:
+        mine = labels.annotations[:, t]
+        if not any(np.array_equal(mine, labels.annotations[:, u], equal_nan=labels.is_soft) for u in out):
+            out.append(int(t))
+    return np.array(out)
 
 
 def _right_specialist(labels: TeacherLabels, truth: IntArray, level: int) -> IntArray:

@@ -98,6 +98,16 @@ def provenance_rows(
     return out
 
 
+def _validated(estimator: Any, *data: Any, **options: Any) -> Any:
+    """scikit-learn's validation, with our error type."""
+    try:
+        return validate_data(estimator, *data, dtype=(np.float64, np.float32), ensure_all_finite=False, **options)
+    except CosupError:
+        raise
+    except ValueError as error:
+        raise CosupError(str(error)) from error
+
+
 class TeacherSupervised(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     """Base of every method: fits on features and `TeacherLabels`, predicts with its final student.
 
@@ -124,7 +134,7 @@ class TeacherSupervised(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             For invalid features, or labels of another length.
         """
         if isinstance(y, TeacherLabels):
-            X = validate_data(self, X, dtype=(np.float64, np.float32), ensure_all_finite=False, order="C")
+            X = _validated(self, X, order="C")
             labels = y
             self.classes_: Any = np.arange(labels.n_classes)
         else:
@@ -142,13 +152,16 @@ class TeacherSupervised(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         shape = () if y is None else np.asarray(y).shape
         if len(shape) > 1 and shape[1] > 1:
             raise CosupError(f"y has shape {shape}; the annotations of several teachers go into cosup.TeacherLabels(y)")
-        checked = validate_data(self, X, y, dtype=(np.float64, np.float32), ensure_all_finite=False, order="C")
+        checked = _validated(self, X, y, order="C")
         features: FloatArray = np.asarray(checked[0])
         y = np.asarray(checked[1])
         if len(features) < 2:
             raise CosupError(f"training needs at least 2 samples, got n_samples = {len(features)}")
-        y = column_or_1d(y, warn=True)
-        check_classification_targets(y)
+        try:
+            y = column_or_1d(y, warn=True)
+            check_classification_targets(y)
+        except ValueError as error:
+            raise CosupError(str(error)) from error
         encoder = LabelEncoder().fit(y)
         self.classes_ = encoder.classes_
         return features, TeacherLabels(encoder.transform(y)[:, None], names=["y"], n_classes=max(len(self.classes_), 1))
@@ -158,7 +171,7 @@ class TeacherSupervised(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def _checked(self, X: ArrayLike) -> FloatArray:
         check_is_fitted(self)
-        X = validate_data(self, X, reset=False, dtype=(np.float64, np.float32), ensure_all_finite=False)
+        X = _validated(self, X, reset=False)
         return check_features(X)
 
     def predict_proba(self, X: ArrayLike) -> FloatArray:

@@ -75,7 +75,10 @@ class TeacherLabels:
         names: Sequence[str] | None = None,
         n_classes: int | None = None,
     ) -> None:
-        array = np.asarray(annotations)
+        try:
+            array = np.asarray(annotations)
+        except ValueError as error:
+            raise CosupError(f"annotations must be a regular array: {error}") from error
         if array.ndim not in (2, 3):
             raise CosupError(
                 "annotations must have shape (n_samples, n_teachers) for class ids or (n_samples, n_teachers, "
@@ -85,6 +88,8 @@ class TeacherLabels:
             raise CosupError(f"annotations are empty: shape {array.shape}")
         n_teachers = array.shape[1]
         self.names = _check_names(names, n_teachers)
+        if array.ndim == 2:
+            _check_ids(array)
         self.n_classes = _check_n_classes(array, n_classes)
         self.annotations = (
             _check_soft(array, self.names) if array.ndim == 3 else _check_hard(array, self.n_classes, self.names)
@@ -192,6 +197,8 @@ class TeacherLabels:
 
     def __getitem__(self, index: Any) -> TeacherLabels:
         """Slice samples: an int array, a mask or a slice. A teacher may fall silent in a slice."""
+        if isinstance(index, tuple) and not (len(index) == 2 and index[1] is Ellipsis):  # scikit-learn's array[i, ...]
+            raise CosupError("index TeacherLabels with a slice, a mask or an array of sample positions")
         part = self.annotations[index]
         if part.ndim != self.annotations.ndim:
             raise CosupError("index TeacherLabels with a slice, a mask or an array of sample positions")
@@ -238,17 +245,18 @@ def _check_n_classes(array: np.ndarray[Any, Any], n_classes: int | None) -> int:
     return found
 
 
-def _check_hard(array: np.ndarray[Any, Any], n_classes: int, names: tuple[str, ...]) -> IntArray:
+def _check_ids(array: np.ndarray[Any, Any]) -> None:
     if array.dtype.kind == "f":
-        rounded = np.round(array)
-        bad = ~(array == rounded)
+        bad = ~(np.isfinite(array) & (array == np.round(array)))
         if bad.any():
             raise CosupError(
                 f"class ids must be whole numbers, -1 for an abstention; first other value at {first_bad(bad)}"
             )
-        array = rounded
     elif array.dtype.kind not in "iu":
         raise CosupError(f"class ids must be integers, got dtype {array.dtype}; encode names as 0, 1, 2, ...")
+
+
+def _check_hard(array: np.ndarray[Any, Any], n_classes: int, names: tuple[str, ...]) -> IntArray:
     bad = (array < -1) | (array >= n_classes)
     if bad.any():
         row, column = np.argwhere(bad)[0]
@@ -320,6 +328,8 @@ def _check_specialties(
         if classes is None:
             out.append(None)
             continue
+        if not isinstance(classes, Iterable):
+            raise CosupError(f"the specialty of teacher {name!r} must be a set of class ids or None, got {classes!r}")
         ids = np.unique(np.asarray(list(classes)))
         if ids.size == 0:
             raise CosupError(f"the specialty of teacher {name!r} is empty; use None if it is unknown")

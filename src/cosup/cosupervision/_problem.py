@@ -120,9 +120,12 @@ def _level(
         return None
 
     # Ties are broken by order, so the order must come from what teachers say, not from where they stand.
+    generalists = labels.vote(labels.at_level(0))
+
     def key(t: int) -> tuple[object, ...]:
         mean = probabilities[t].mean(axis=0)
-        return (_specialty(labels, t), tuple(np.round(mean, 9)))
+        together = generalists.T @ probabilities[t] / len(generalists)
+        return (_specialty(labels, t), tuple(np.round(mean, 9)), tuple(np.round(together.ravel(), 9)))
 
     distinct.sort(key=key)
     covers = np.array([_mask(labels.specialties[t], labels.n_classes)[active] for t in distinct])

@@ -132,24 +132,26 @@ def co_supervise(
     history = []
     provenance = []
     heads: list[Head] = []
+    specialised = False
     level_heads: list[Head] = []
     for k, level in enumerate(problem.levels):
         notes = _notes_on_teachers(labels, k, level)
         rounds = 0
         if level is not None and (k > 0 or len(level.columns) > 1):
-            if k == 1 or not heads:
-                # Vanilla's student has no part in the mean: it has seen one teacher only.
-                heads = []
+            of_level: list[Head] = []
             for rounds in range(1, pieces.rounds + 1):
                 seed = random_state + 7919 * k + rounds
                 trained = _round(problem, k, trainer, pieces, state, seed, notes)
                 if trained is None:
                     break
                 state = trained
-                heads.append(state.fit.head)
+                of_level.append(state.fit.head)
+            if of_level:
+                # The generalists' students have no part in the mean once specialists were heard.
+                heads = [*heads, *of_level] if specialised else of_level
+                specialised = k > 0
             notes.extend(_notes_on_assignment(labels, level, state))
-        else:
-            heads = heads or [state.fit.head]
+        heads = heads or [state.fit.head]
         current = average_heads(heads) if pieces.ensemble == "mean" else heads[-1]
         level_heads.append(_over_all_classes(current, problem, labels.n_classes))
         record = level_record(
@@ -202,6 +204,11 @@ def _round(
     assigned = np.where(here, level.columns[chosen], state.assigned)
     kept = annotations.sum(axis=1) > 0
     reason = np.where(kept, "", "abstained").astype("U24")
+    if pieces.reject:
+        # An annotation that stands in from above brings its rejection along.
+        stands_in = ~here & kept & ~state.kept
+        reason[stands_in] = state.reason[stands_in]
+        kept &= ~stands_in
 
     if pieces.reject:
         local = None

@@ -85,6 +85,8 @@ class _Factor:
     """Eigendecomposition of centred features, in the smaller of the two spaces."""
 
     def __init__(self, X: FloatArray) -> None:
+        if len(X) < 2:
+            raise CosupError(f"a ridge probe needs at least 2 samples, got {len(X)}")
         self.mean = X.mean(axis=0, dtype=np.float64)
         Z = X.astype(np.float64) - self.mean
         n, d = Z.shape
@@ -125,7 +127,9 @@ class _Factor:
         """Scores of every sample by the ridge that was trained without it, (n_strengths, n_samples, n_classes)."""
         n, n_classes = targets.shape
         shrunk = self.shrinkage(strengths)[:, :, None] * moment[:, None, :]
-        fitted = (self.projected @ shrunk.reshape(len(shrunk), -1)).reshape(n, len(strengths), n_classes)
+        fitted = (self.projected @ shrunk.reshape(len(shrunk), len(strengths) * n_classes)).reshape(
+            n, len(strengths), n_classes
+        )
         fitted += mean
         fitted -= leverages[:, :, None] * targets[:, None, :]
         fitted /= np.maximum(1.0 - leverages, 1e-9)[:, :, None]

@@ -35,6 +35,8 @@ class SklearnStudent:
         if not (hasattr(self.estimator, "fit") and hasattr(self.estimator, "predict")):
             raise CosupError(f"a student needs fit and predict, {type(self.estimator).__name__} has not")
         check_positive(self.folds, "folds of SklearnStudent", integer=True)
+        if self.folds < 2:
+            raise CosupError(f"folds of SklearnStudent must be at least 2, got {self.folds}")
 
     def prepare(self, X: FloatArray) -> SklearnTrainer:
         """Tie the classifier to features (n_samples, n_features)."""

@@ -1,0 +1,108 @@
+"""The house rules that a machine can check: rooms, sizes, no pickle, no global streams, examples that run."""
+
+import ast
+import doctest
+import importlib
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import cosup
+
+ROOT = Path(__file__).resolve().parents[1]
+SOURCE = Path(cosup.__file__).parent
+FILES = sorted(SOURCE.rglob("*.py"))
+MODULES = sorted(
+    ".".join(["cosup", *f.relative_to(SOURCE).with_suffix("").parts]).removesuffix(".__init__") for f in FILES
+)
+NAMES = [str(f.relative_to(SOURCE)) for f in FILES]
+
+
+def test_there_is_something_to_check():
+    assert {"cosup", "cosup.teachers", "cosup.cosupervision.engine", "cosup.student"} <= set(MODULES)
+
+
+def test_rooms_import_only_from_those_to_their_right():
+    pytest.importorskip("importlinter")
+    command = "import sys; from importlinter.cli import lint_imports; sys.exit(lint_imports(cache_dir=None))"
+    done = subprocess.run(
+        [sys.executable, "-c", command], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "1 kept, 0 broken" in done.stdout
+
+
+@pytest.mark.parametrize("file", FILES, ids=NAMES)
+def test_no_module_holds_two_ideas(file):
+    assert len(file.read_text(encoding="utf-8").splitlines()) <= 400
+
+
+@pytest.mark.parametrize("file", FILES, ids=NAMES)
+def test_no_module_is_a_drawer(file):
+    assert file.stem.strip("_") not in {"utils", "util", "misc", "helpers", "common"}
+    assert not {"utils", "misc", "helpers"} & set(file.relative_to(SOURCE).parts)
+
+
+def imports(tree):
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.split(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+            yield node.module.split(".")[0]
+
+
+def calls(tree):
+    """Every call as (dotted name, keywords)."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call):
+            constants = {k.arg: getattr(k.value, "value", None) for k in node.keywords if k.arg}
+            yield ast.unparse(node.func), constants
+
+
+@pytest.mark.parametrize("file", FILES, ids=NAMES)
+def test_nothing_is_pickled_and_no_global_stream_is_touched(file):
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    assert not {"cPickle", "_pickle", "dill", "cloudpickle", "shelve", "marshal", "random"} & set(imports(tree))
+    for node in ast.walk(tree):
+        # The error that torch.load raises may be named; nothing else of pickle may.
+        if isinstance(node, ast.Attribute) and ast.unparse(node.value) == "pickle":
+            assert node.attr == "UnpicklingError", f"line {node.lineno} uses pickle.{node.attr}"
+        assert not (isinstance(node, ast.ImportFrom) and node.module == "pickle"), f"line {node.lineno}"
+    for name, keywords in calls(tree):
+        assert keywords.get("allow_pickle") is not True
+        if name.endswith("torch.load"):
+            assert keywords.get("weights_only") is True
+        assert name not in {"np.random.seed", "torch.manual_seed", "torch.random.manual_seed", "joblib.load"}
+        if name.startswith("np.random.") and name.count(".") == 2 and "(" not in name:
+            assert name in {"np.random.default_rng", "np.random.SeedSequence"}
+
+
+@pytest.mark.parametrize("file", FILES, ids=NAMES)
+def test_no_exception_is_swallowed(file):
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ExceptHandler):
+            assert node.type is not None, "a bare except"
+            assert not all(isinstance(s, ast.Pass) for s in node.body), f"line {node.lineno} swallows"
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_examples_in_docstrings_run(module):
+    found = doctest.testmod(importlib.import_module(module))
+    assert found.failed == 0
+
+
+def test_the_public_names_have_examples_and_are_there():
+    for name in cosup.__all__:
+        assert getattr(cosup, name).__doc__
+    assert cosup.CoSupervisedClassifier.__doc__.count(">>>") > 3
+    assert cosup.TeacherLabels.__doc__.count(">>>") > 3
+
+
+def test_importing_the_package_loads_neither_extras_nor_torch():
+    # pandas and pyarrow are not asked for: scikit-learn imports them itself where they are installed.
+    extras = {"matplotlib", "PIL", "mlxtend", "efficientnet_lite_pytorch", "torch", "click", "tqdm"}
+    code = f"import sys, cosup; print(*{extras} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)
+    assert done.stdout.split() == []

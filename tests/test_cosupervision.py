@@ -1,0 +1,774 @@
+"""Co-supervision: planted truth, each piece by hand, trees that are not regular, and what a fit leaves behind."""
+
+import inspect
+
+import numpy as np
+import pytest
+from sklearn.naive_bayes import GaussianNB
+
+from cosup import (
+    CosupError,
+    CoSupervisedClassifier,
+    Pieces,
+    RidgeProbe,
+    SklearnStudent,
+    TeacherLabels,
+    co_supervise,
+    list_methods,
+    make_method,
+)
+from cosup.cosupervision._problem import Problem
+from cosup.cosupervision.assign import ASSIGNERS, Beliefs, choose, uncovered
+from cosup.cosupervision.local import LocalStudents, train_local
+from cosup.cosupervision.pool import expert, match_marginals, pool
+from cosup.cosupervision.reject import REJECTORS, Evidence
+from cosup.datasets import make_hierarchy
+
+SEEDS = range(5)
+HIERARCHICAL = ("co-supervised", "csl", "csl-published")
+
+
+def method(name, task=None, **parameters):
+    """Any method, quick; the oracle is given what only it is given."""
+    if name == "oracle":
+        parameters = {"truth": task.truth.y_train, "expert": task.truth.expert} | parameters
+    if name == "csl-published":
+        parameters = {"learning_rate": 0.1, "epochs": 15} | parameters
+    return make_method(name, random_state=0, **parameters)
+
+
+# -- planted truth --------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def planted():
+    """Default planted hierarchies and the methods fitted on them: {method: list over seeds of (task, model)}."""
+    out = {name: [] for name in ("vanilla", "csl", "co-supervised", "oracle")}
+    for seed in SEEDS:
+        task = make_hierarchy(random_state=seed)
+        for name, fitted in out.items():
+            fitted.append((task, method(name, task).fit(task.X_train, task.labels)))
+    return out
+
+
+def by_level(fitted, measure):
+    """Mean over seeds of a measure (right, kept) -> number, one a level."""
+    values = []
+    for task, model in fitted:
+        right = model.provenance_["annotation"] == task.truth.y_train[:, None]
+        values.append([measure(right[:, k], h["kept"]) for k, h in enumerate(model.history_)])
+    return np.mean(values, axis=0)
+
+
+def accuracy(fitted):
+    return np.array([model.score(task.X_test, task.truth.y_test) for task, model in fitted])
+
+
+@pytest.mark.parametrize("name", ["csl", "co-supervised"])
+def test_assigned_annotations_get_better_level_by_level(planted, name):
+    right = by_level(planted[name], lambda right, kept: right.mean())
+    assert (np.diff(right) > 0.03).all(), right
+
+
+def test_what_the_default_keeps_gets_more_precise_level_by_level(planted):
+    precision = by_level(planted["co-supervised"], lambda right, kept: right[kept].mean())
+    assert (np.diff(precision) > 0.02).all(), precision
+
+
+def test_what_csl_keeps_is_more_precise_than_the_generalist_and_than_what_was_assigned(planted):
+    precision = by_level(planted["csl"], lambda right, kept: right[kept].mean())
+    assigned = by_level(planted["csl"], lambda right, kept: right.mean())
+    assert (precision[1:] > precision[0] + 0.2).all(), precision
+    assert (precision[1:] > assigned[1:] + 0.1).all(), (precision, assigned)
+
+
+def test_csl_keeps_more_right_annotations_level_by_level(planted):
+    right_and_kept = by_level(planted["csl"][:], lambda right, kept: (right & kept).mean())[1:]
+    recall = by_level(planted["csl"], lambda right, kept: kept[right].mean())[1:]
+    assert (np.diff(right_and_kept) > 0.05).all(), right_and_kept
+    assert (np.diff(recall) > 0).all(), recall
+
+
+@pytest.mark.xfail(
+    strict=True,
+    reason="measured: 0.50, 0.94, 0.92. Level 1 keeps half of the samples, level 2 two thirds: with the checks on, "
+    "precision is high at once and then given up for recall",
+)
+def test_what_csl_keeps_gets_more_precise_at_every_level(planted):
+    precision = by_level(planted["csl"], lambda right, kept: right[kept].mean())
+    assert (np.diff(precision) > 0).all(), precision
+
+
+@pytest.mark.parametrize("name", ["csl", "co-supervised"])
+def test_co_supervision_beats_vanilla_on_planted_hierarchies(planted, name):
+    gain = accuracy(planted[name]) - accuracy(planted["vanilla"])
+    assert gain.mean() > 0, gain
+
+
+def test_the_oracle_is_an_upper_bound_on_assignment(planted):
+    said_right = {n: by_level(planted[n], lambda right, kept: right.mean())[-1] for n in planted}
+    assert said_right["oracle"] > max(said_right[n] for n in ("vanilla", "csl", "co-supervised")) + 0.03
+    assert accuracy(planted["oracle"]).mean() > accuracy(planted["csl"]).mean()
+    assert accuracy(planted["oracle"]).mean() > accuracy(planted["vanilla"]).mean()
+
+
+@pytest.mark.parametrize("name", ["csl", "co-supervised"])
+def test_the_last_levels_specialists_go_to_their_own_classes(planted, name):
+    found = [(m.history_[-1]["assigned"] == t.truth.expert[:, -1]).mean() for t, m in planted[name]]
+    chance = 0.25
+    assert min(found) > chance + 0.4, found
+
+
+# -- assignment by hand ---------------------------------------------------------------------------------
+
+
+def level_of(said, specialties, n_classes=3, generalist=None):
+    """A level 1 whose teachers' hard annotations are the columns of `said`."""
+    said = np.atleast_2d(said)
+    first = np.arange(len(said)) % n_classes if generalist is None else np.asarray(generalist)
+    labels = TeacherLabels(
+        np.column_stack([first, said]),
+        levels=[0] + [1] * said.shape[1],
+        specialties=[None, *specialties],
+        n_classes=n_classes,
+    )
+    level = Problem.of(labels, all_classes=True).levels[1]
+    assert level is not None
+    # The level's own order, turned back into the caller's.
+    return level, np.argsort(level.columns)
+
+
+def gate(name, level, order, beliefs):
+    trainer = RidgeProbe().prepare(np.random.default_rng(0).normal(size=(len(beliefs), 3)))
+    return ASSIGNERS[name](level, Beliefs(np.asarray(beliefs), trainer, 0))[:, order]
+
+
+def test_overlapping_specialties_share_the_mass():
+    level, order = level_of([[0, 1], [1, 2]], [[0, 1], [1, 2]])
+    g = gate("mass", level, order, [[0.2, 0.5, 0.3], [0.0, 1.0, 0.0]])
+    np.testing.assert_allclose(g, [[0.45, 0.55], [0.5, 0.5]])
+
+
+def test_a_teacher_who_abstains_gets_nothing_and_its_neighbour_all_they_share():
+    level, order = level_of([[0, -1], [1, 2]], [[0, 1], [1, 2]])
+    g = gate("mass", level, order, [[0.2, 0.5, 0.3], [0.2, 0.5, 0.3]])
+    np.testing.assert_allclose(g, [[0.7, 0.0], [0.45, 0.55]])
+
+
+def test_a_class_that_nobody_covers_is_nobodys():
+    level, order = level_of([[0, 1], [0, 1], [0, 1]], [[0], [1]])
+    g = gate("mass", level, order, [[0.1, 0.1, 0.8], [0.5, 0.1, 0.4], [0.1, 0.7, 0.2]])
+    np.testing.assert_allclose(g.sum(axis=1), [0.2, 0.6, 0.8])
+    assert choose(g).tolist() == [-1, 0, 1]
+    np.testing.assert_allclose(uncovered(level, np.array([0.2, 0.3, 0.5])), [[0, 0, 1]] * 3)
+
+
+def test_argmax_goes_by_the_most_probable_class():
+    level, order = level_of([[0, 2], [0, 2]], [[0, 1], [2]])
+    g = gate("argmax", level, order, [[0.3, 0.3, 0.4], [0.1, 0.8, 0.1]])
+    np.testing.assert_allclose(g, [[0, 1], [1, 0]])
+
+
+def test_distance_prefers_the_teacher_whom_the_student_understands():
+    level, order = level_of([[0, 2], [1, 0], [-1, 2]], [None, None])
+    g = gate("distance", level, order, [[0.9, 0.05, 0.05], [0.9, 0.05, 0.05], [0.8, 0.1, 0.1]])
+    assert g[0, 0] > 0.95
+    assert g[1, 1] > 0.95
+    np.testing.assert_allclose(g[2], [0, 1])
+    np.testing.assert_allclose(g.sum(axis=1), 1)
+
+
+def test_the_trained_gate_finds_unknown_domains():
+    rng = np.random.default_rng(0)
+    n = 400
+    domain, y = np.arange(n) % 2, rng.integers(3, size=n)
+    X = np.column_stack([3.0 * (2 * domain - 1), 4 * np.eye(3)[y]]) + rng.normal(size=(n, 4))
+    anything = rng.integers(3, size=n)
+    said = np.column_stack([np.where(domain == m, y, anything) for m in (0, 1)])
+    level, order = level_of(said, [None, None], generalist=np.where(rng.random(n) < 0.6, y, anything))
+    beliefs = 0.6 * np.eye(3)[y] + 0.4 / 3
+    g = ASSIGNERS["student"](level, Beliefs(beliefs, RidgeProbe().prepare(X), 0))[:, order]
+    assert (g.argmax(axis=1) == domain).mean() > 0.95
+    by_distance = ASSIGNERS["distance"](level, Beliefs(beliefs, RidgeProbe().prepare(X), 0))[:, order]
+    assert (by_distance.argmax(axis=1) == domain).mean() < 0.9  # one sample alone tells less
+
+
+@pytest.mark.parametrize("name", sorted(ASSIGNERS))
+@pytest.mark.parametrize("known", [False, True])
+def test_every_assignment_shares_out_at_most_everything_among_those_who_speak(name, known):
+    rng = np.random.default_rng(1)
+    said = rng.integers(-1, 4, size=(50, 3))
+    level, order = level_of(said, [[0, 1], [1, 2], [3]] if known else [None] * 3, n_classes=4)
+    g = gate(name, level, order, rng.dirichlet(np.ones(4), size=50))
+    assert (g[said < 0] == 0).all()
+    assert g.min() >= 0
+    assert (g.sum(axis=1) <= 1 + 1e-9).all()
+    assert g.sum() > 10
+
+
+# -- rejection by hand ----------------------------------------------------------------------------------
+
+
+def evidence(named, student, local=None, trained=None, n_classes=3):
+    said = np.array([np.eye(n_classes)[c] if c >= 0 else np.zeros(n_classes) for c in named])
+    students = None
+    if local is not None:
+        students = LocalStudents(np.eye(n_classes)[local], np.asarray(trained, dtype=bool))
+    student = np.asarray(student)
+    return Evidence(said, np.eye(n_classes)[student] if student.ndim == 1 else student, students)
+
+
+def test_teacher_student_drops_what_the_local_student_contradicts():
+    e = evidence([0, 1, 2, 2], [1, 1, 1, 1], local=[0, 2, 2, 0], trained=[1, 1, 1, 0])
+    assert REJECTORS["teacher-student"](e).tolist() == [True, False, True, True]
+
+
+def test_local_global_drops_where_local_and_global_student_differ():
+    e = evidence([0, 1, 2, 2], [0, 1, 1, 1], local=[0, 2, 2, 0], trained=[1, 1, 1, 0])
+    assert REJECTORS["local-global"](e).tolist() == [True, False, False, True]
+
+
+@pytest.mark.parametrize(
+    ("top", "kept"),
+    [
+        # ranks of the annotated class: 0, 2, 1, 1; losses: -log of .5, .1, .2, .4; nobody spoke for the last
+        ("top1", [True, False, False, False, False]),
+        ("top2", [True, False, True, True, False]),
+        ("top3", [True, True, True, True, False]),
+    ],
+)
+def test_small_loss_keeps_as_many_as_are_in_the_top_and_those_of_smallest_loss(top, kept):
+    student = [[0.5, 0.3, 0.2], [0.1, 0.3, 0.6], [0.2, 0.7, 0.1], [0.5, 0.4, 0.1], [1.0, 0.0, 0.0]]
+    e = evidence([0, 0, 0, 1, -1], student)
+    assert REJECTORS[top](e).tolist() == kept
+
+
+def test_small_loss_keeps_the_smallest_losses_even_if_others_made_the_quota():
+    # Annotated classes rank 0 and 1; the second has the larger probability: one is kept, and it is the second.
+    student = [[0.36, 0.32, 0.32], [0.55, 0.45, 0.0]]
+    assert REJECTORS["top1"](evidence([0, 1], student)).tolist() == [False, True]
+
+
+def test_local_students_are_trained_on_their_own_share_out_of_sample():
+    rng = np.random.default_rng(0)
+    n = 120
+    assigned = np.repeat([0, 1, -1], [60, 50, 10])
+    y = rng.integers(2, size=n)
+    # So many features and so weak a penalty that a student remembers whatever it was trained on.
+    X = np.column_stack([2.0 * (2 * y[:, None] - 1) + rng.normal(size=(n, 60)), rng.normal(size=(n, 100))])
+    flipped = np.where(assigned == 1, 1 - y, y)  # the second teacher means the opposite
+    flipped[0] = 1 - y[0]
+    annotations = np.eye(2)[flipped]
+    local = train_local(RidgeProbe().prepare(X), assigned, annotations, strength=1e-4, out_of_sample=True, seed=0)
+    assert local.trained.tolist() == (assigned >= 0).tolist()
+    named = local.probabilities.argmax(axis=1)
+    assert (named[:60] == y[:60]).mean() > 0.95
+    assert (named[60:110] == 1 - y[60:110]).mean() > 0.95
+    assert named[0] == y[0]  # its own wrong annotation had no say
+    inside = train_local(RidgeProbe().prepare(X), assigned, annotations, strength=1e-4, out_of_sample=False, seed=0)
+    assert inside.probabilities.argmax(axis=1)[0] == 1 - y[0]
+
+
+def test_a_teacher_with_few_samples_gets_no_local_student():
+    X = np.random.default_rng(0).normal(size=(40, 2))
+    assigned = np.repeat([0, 1], [30, 10])
+    local = train_local(
+        RidgeProbe().prepare(X), assigned, np.eye(2)[np.arange(40) % 2], strength=None, out_of_sample=True, seed=0
+    )
+    assert local.trained.tolist() == (assigned == 0).tolist()
+
+
+# -- pool by hand ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_matching_holds_both_marginals_and_is_idempotent(seed):
+    rng = np.random.default_rng(seed)
+    q, prior = rng.dirichlet(np.ones(5), size=300), rng.dirichlet(5 * np.ones(5))
+    before = q.copy()
+    matched = match_marginals(q, prior)
+    np.testing.assert_array_equal(q, before)
+    np.testing.assert_allclose(matched.sum(axis=1), 1)
+    np.testing.assert_allclose(matched.mean(axis=0), prior, atol=1e-3)
+    assert matched.min() >= 0
+    np.testing.assert_allclose(match_marginals(matched, prior), matched, atol=2e-3)
+
+
+def test_matching_what_matches_changes_nothing():
+    rng = np.random.default_rng(0)
+    q = rng.dirichlet(np.ones(4), size=200)
+    np.testing.assert_allclose(match_marginals(q, q.mean(axis=0)), q, atol=1e-9)
+
+
+def test_matching_survives_certainty():
+    q = np.eye(3)[[0, 0, 0, 0, 1, 2]]
+    matched = match_marginals(q, np.ones(3) / 3)
+    assert np.isfinite(matched).all()
+    np.testing.assert_allclose(matched.sum(axis=1), 1)
+
+
+def test_the_pool_is_the_normalised_product():
+    beliefs, one, two = np.array([[0.5, 0.3, 0.2]]), np.array([[0.2, 0.2, 0.6]]), np.array([[0.1, 0.8, 0.1]])
+    product = beliefs * one * two
+    posterior, free_energy = pool(beliefs, [one, two], None)
+    np.testing.assert_allclose(posterior, product / product.sum())
+    assert free_energy == pytest.approx(-np.log(product.sum()))
+
+
+def test_the_pool_holds_the_prior():
+    rng = np.random.default_rng(0)
+    beliefs, mix = rng.dirichlet(np.ones(4), size=(2, 400))
+    prior = np.array([0.4, 0.3, 0.2, 0.1])
+    posterior, _ = pool(beliefs, [mix], prior)
+    np.testing.assert_allclose(posterior.mean(axis=0), prior, atol=1e-3)
+
+
+def one_teacher(probabilities):
+    """A level of one teacher, by its soft annotations."""
+    n, c = probabilities.shape
+    labels = TeacherLabels(
+        np.stack([np.full((n, c), 1 / c), probabilities], axis=1), levels=[0, 1], specialties=[None, range(c)]
+    )
+    level = Problem.of(labels, all_classes=True).levels[1]
+    assert level is not None
+    return level
+
+
+def test_overconfident_teachers_are_read_through_their_confusions():
+    rng = np.random.default_rng(0)
+    y = rng.integers(3, size=3000)
+    wrong = (y + 1) % 3  # mistakes have a direction, which the confusions show
+    said = np.where(rng.random(3000) < 0.45, y, wrong)
+    mixture, corrected = expert(
+        one_teacher(np.eye(3)[said]), np.ones((3000, 1)), 0.85 * np.eye(3)[y] + 0.05, np.ones(3) / 3
+    )
+    assert corrected
+    np.testing.assert_allclose(mixture.sum(axis=1), 1)
+    # "1" is said of class 1 (45 %) and of class 0 (55 %): class 0 is the better guess.
+    assert (mixture.argmax(axis=1) == y).mean() > 0.5 > (said == y).mean()
+
+
+def test_calibrated_teachers_are_taken_at_their_word():
+    rng = np.random.default_rng(0)
+    p = rng.dirichlet(0.6 * np.ones(3), size=3000)
+    y = (rng.random((3000, 1)) > p.cumsum(axis=1)).sum(axis=1)
+    mixture, corrected = expert(one_teacher(p), np.ones((3000, 1)), 0.97 * np.eye(3)[y] + 0.01, np.ones(3) / 3)
+    assert not corrected
+    np.testing.assert_allclose(mixture, p, atol=0.01)
+
+
+def test_nobodys_opinion_is_uniform():
+    p = np.eye(3)[[0, 1, 2, 0, 1]]
+    p[3:] = np.nan
+    gates = np.array([[1.0], [1], [1], [0], [0]])
+    mixture, _ = expert(one_teacher(p), gates, np.full((5, 3), 1 / 3), np.array([0.5, 0.3, 0.2]))
+    np.testing.assert_allclose(mixture[3:], 1 / 3)
+    np.testing.assert_allclose(mixture.sum(axis=1), 1)
+
+
+# -- trees that are not regular -------------------------------------------------------------------------
+
+TREES = {
+    "7 classes in 3 ranges": {"n_classes": 7, "teachers_per_level": (1, 3), "accuracy": (0.5, 0.8)},
+    "a level of one": {"teachers_per_level": (1, 1, 3), "n_classes": 6},
+    "overlap": {"n_classes": 8, "overlap": 1},
+    "missing coverage": {"n_classes": 8, "uncovered": 2},
+    "heavy abstention": {"abstain": 0.7, "n_classes": 6},
+    "generalist only": {"teachers_per_level": (1,), "accuracy": (0.6,), "n_classes": 5},
+    "one class each": {"n_classes": 4, "teachers_per_level": (1, 4), "accuracy": (0.6, 1.0)},
+    "one feature": {"n_classes": 4, "n_features": 1, "teachers_per_level": (1, 2), "accuracy": (0.6, 0.8)},
+}
+
+
+def check_fit(model, labels, X):
+    """What every fit must leave behind, whatever the tree."""
+    n = len(labels)
+    assert len(model.history_) == labels.n_levels
+    assert model.provenance_.shape == (n, labels.n_levels)
+    hard = labels.hard()
+    for k, h in enumerate(model.history_):
+        column = model.provenance_[:, k]
+        assert h["level"] == k
+        assert h["teachers"] == labels.at_level(k).tolist()
+        assert h["assigned"].shape == h["kept"].shape == (n,)
+        assert h["kept"].dtype == bool
+        np.testing.assert_array_equal(column["teacher"], h["assigned"])
+        np.testing.assert_array_equal(column["kept"], h["kept"])
+        np.testing.assert_array_equal(column["kept"], column["reason"] == "")
+        assert h["keep_rate"] == pytest.approx(h["kept"].mean())
+        assert 0 <= h["agreement"] <= 1
+        assert h["seconds"] >= 0
+        assert isinstance(h["rounds"], int)
+        assert all(isinstance(note, str) and note for note in h["notes"])
+        assert np.isin(h["assigned"], np.append(np.flatnonzero(labels.levels <= k), -1)).all()
+        by = np.flatnonzero(h["assigned"] >= 0)
+        np.testing.assert_array_equal(column["annotation"][by], hard[by, h["assigned"][by]])
+        silent = column["annotation"] < 0
+        assert not column["kept"][silent].any()
+        assert np.isnan(column["probability"][silent]).all()
+        assert ((column["probability"][~silent] >= 0) & (column["probability"][~silent] <= 1)).all()
+    proba = model.predict_proba(X)
+    assert proba.shape == (len(X), labels.n_classes)
+    np.testing.assert_allclose(proba.sum(axis=1), 1, atol=1e-5)
+    levels = model.level_predict(X)
+    assert levels.shape == (labels.n_levels, len(X))
+    np.testing.assert_array_equal(levels[-1], model.predict(X))
+
+
+@pytest.mark.parametrize("soft", [False, True], ids=["hard", "soft"])
+@pytest.mark.parametrize("tree", TREES)
+@pytest.mark.parametrize("name", ["vanilla", "csl", "csl-published", "co-supervised", "oracle"])
+def test_irregular_trees(name, tree, soft):
+    options = {"teachers_per_level": (1, 2, 4), "accuracy": (0.5, 0.65, 0.8), "n_features": 12} | TREES[tree]
+    options["accuracy"] = options["accuracy"][: len(options["teachers_per_level"])]
+    task = make_hierarchy(300, 50, soft=soft, separation=4.0, random_state=1, **options)
+    model = method(name, task).fit(task.X_train, task.labels)
+    if name in HIERARCHICAL:
+        check_fit(model, task.labels, task.X_test)
+    else:
+        assert len(model.history_) == 1
+    if "one feature" not in tree:
+        chance = np.bincount(task.truth.y_test).max() / 50
+        assert model.score(task.X_test, task.truth.y_test) > chance
+
+
+def test_every_method_is_covered_above():
+    assert set(list_methods()) == {"vanilla", "csl", "csl-published", "co-supervised", "oracle"}
+
+
+@pytest.mark.parametrize("name", HIERARCHICAL)
+def test_where_a_level_is_silent_the_one_above_keeps_its_say(name):
+    task = make_hierarchy(
+        400, 50, n_classes=6, n_features=12, uncovered=2, separation=5.0, teachers_per_level=(1, 2),
+        accuracy=(0.7, 0.9),
+    )  # fmt: skip
+    model = method(name).fit(task.X_train, task.labels)
+    assigned = model.history_[1]["assigned"]
+    orphans = task.truth.expert[:, 1] < 0
+    assert (assigned[orphans] == 0).mean() > 0.7
+    assert (assigned[~orphans] > 0).mean() > 0.7
+
+
+@pytest.mark.parametrize("name", HIERARCHICAL)
+def test_an_abstaining_teacher_is_never_assigned_where_it_is_silent(name):
+    task = make_hierarchy(300, 10, n_classes=6, n_features=12, abstain=0.5)
+    model = method(name).fit(task.X_train, task.labels)
+    silent = task.labels.hard() < 0
+    for h in model.history_:
+        by = np.flatnonzero(h["assigned"] >= 0)
+        assert len(by) > 50
+        assert not silent[by, h["assigned"][by]].any()
+
+
+def flat(n=240, seed=0, teachers=3, soft=False):
+    """Three classes, a few generalists of 70 %."""
+    rng = np.random.default_rng(seed)
+    y = np.arange(n) % 3
+    X = 3 * np.eye(3, 6)[y] + rng.normal(size=(n, 6))
+    said = np.where(rng.random((n, teachers)) < 0.7, y[:, None], rng.integers(3, size=(n, teachers)))
+    if soft:
+        said = 0.7 * np.eye(3)[said] + 0.1
+    return X, y, said
+
+
+@pytest.mark.parametrize("soft", [False, True])
+@pytest.mark.parametrize("name", ["vanilla", *HIERARCHICAL])
+def test_flat_labels(name, soft):
+    X, y, said = flat(soft=soft)
+    model = method(name).fit(X, TeacherLabels(said))
+    assert model.score(X, y) > 0.8
+    assert len(model.history_) == 1
+    if name != "vanilla":
+        check_fit(model, TeacherLabels(said), X)
+        assert set(np.unique(model.history_[0]["assigned"])) <= {-1, 0, 1, 2}
+
+
+@pytest.mark.parametrize("name", ["csl", "co-supervised"])
+def test_a_teacher_never_assigned_is_noted(name):
+    X, y, said = flat()
+    labels = TeacherLabels(
+        np.column_stack([said[:, 0], np.minimum(said[:, 1], 2), np.full(len(y), 3)]),
+        levels=[0, 1, 1],
+        specialties=[range(4), [0, 1, 2], [3]],
+        names=["general", "seen", "never"],
+        n_classes=4,
+    )
+    model = method(name).fit(X, labels)
+    check_fit(model, labels, X)
+    assert 2 not in model.history_[1]["assigned"]
+    assert any("'never'" in n and "never assigned" in n for n in model.history_[1]["notes"])
+    assert not any("'seen'" in n for n in model.history_[1]["notes"])
+
+
+def nothing(evidence):
+    return np.zeros(len(evidence.annotations), dtype=bool)
+
+
+@pytest.mark.parametrize("name", ["csl", "co-supervised"])
+def test_everything_rejected_falls_back_to_the_level_above(monkeypatch, name):
+    monkeypatch.setitem(REJECTORS, "nothing", nothing)
+    task = make_hierarchy(300, 80, n_classes=6, n_features=12)
+    model = method(name, reject=("nothing",)).fit(task.X_train, task.labels)
+    check_fit(model, task.labels, task.X_test)
+    for h in model.history_[1:]:
+        assert any("every annotation was rejected" in n and "stays" in n for n in h["notes"])
+    levels = model.level_predict(task.X_test)
+    np.testing.assert_array_equal(levels[1], levels[0])
+    np.testing.assert_array_equal(levels[2], levels[0])
+    vanilla = method("vanilla").fit(task.X_train, task.labels)
+    np.testing.assert_array_equal(model.predict(task.X_test), vanilla.predict(task.X_test))
+
+
+@pytest.mark.parametrize("name", ["csl", "co-supervised"])
+def test_everything_rejected_among_several_generalists(monkeypatch, name):
+    monkeypatch.setitem(REJECTORS, "nothing", nothing)
+    X, y, said = flat()
+    model = method(name, reject=("nothing",)).fit(X, TeacherLabels(said))
+    assert any("every annotation was rejected" in n for n in model.history_[0]["notes"])
+    assert model.score(X, y) > 0.8
+
+
+def test_everything_rejected_in_earnest():
+    """No stub: the only specialist says the opposite of the student, and local students believe it."""
+    X, y, _ = flat()
+    labels = TeacherLabels(np.column_stack([y, (y + 1) % 3]), levels=[0, 1])
+    model = method("csl").fit(X, labels)
+    check_fit(model, labels, X)
+    assert model.score(X, y) > 0.9
+    assert model.history_[1]["notes"]
+
+
+def test_what_was_rejected_above_is_not_kept_below():
+    """Where a level has nobody, the annotation of the level above stands in, and so does its rejection."""
+    X, y, said = flat(n=300)
+    wrong = np.flatnonzero(y == 2)[:10]
+    middle = y.copy()
+    middle[wrong] = 0
+    only_rare = np.where(y == 0, 0, -1)
+    labels = TeacherLabels(
+        np.column_stack([said[:, 0], middle, only_rare]), levels=[0, 1, 2], specialties=[None, None, [0]]
+    )
+    model = method("csl").fit(X, labels)
+    dropped = ~model.history_[1]["kept"] & (model.history_[1]["assigned"] == 1)
+    inherited = dropped & (model.history_[2]["assigned"] == 1)
+    assert inherited.sum() >= 5
+    assert not model.history_[2]["kept"][inherited].any()
+
+
+@pytest.mark.parametrize("name", ["vanilla", *HIERARCHICAL])
+def test_classes_that_nobody_names_get_nothing(name):
+    X, _y, said = flat()
+    labels = TeacherLabels(said + 1, n_classes=6)  # nobody names 0, 4 and 5
+    model = method(name).fit(X, labels)
+    assert model.predict_proba(X).shape == (len(X), 6)
+    assert set(np.unique(model.predict(X))) == {1, 2, 3}
+
+
+def test_a_level_that_is_silent_in_a_slice():
+    X, y, said = flat()
+    late = np.where(np.arange(len(y)) < 120, -1, said[:, 1])
+    labels = TeacherLabels(np.column_stack([said[:, 0], late]), levels=[0, 1])[:120]
+    model = method("co-supervised").fit(X[:120], labels)
+    check_fit(model, labels, X)
+    assert any("nobody of level 1 speaks" in n for n in model.history_[1]["notes"])
+
+
+@pytest.mark.parametrize("name", ["vanilla", *HIERARCHICAL])
+def test_without_a_generalist_there_is_no_start(name):
+    X, y, said = flat()
+    labels = TeacherLabels(np.column_stack([np.where(np.arange(240) < 9, y, -1), said[:, 0]]), levels=[0, 1])
+    with pytest.raises(CosupError, match="no teacher of level 0 speaks"):
+        method(name).fit(X[10:], labels[10:])
+
+
+@pytest.mark.parametrize("name", ["csl", "co-supervised"])
+@pytest.mark.parametrize("n", [2, 5, 12])
+def test_a_handful_of_samples(name, n):
+    X, _, said = flat(n=n)
+    said[:2] = [[0] * 3, [1] * 3]
+    model = method(name).fit(X, TeacherLabels(said, levels=[0, 1, 1], n_classes=3))
+    assert model.predict_proba(X).shape == (n, 3)
+    model = method(name).fit(X, TeacherLabels(said, n_classes=3))
+    assert model.predict_proba(X).shape == (n, 3)
+
+
+# -- the pieces -----------------------------------------------------------------------------------------
+
+PIECES = [
+    *[{"assign": a} for a in sorted(ASSIGNERS)],
+    *[{"reject": (r,)} for r in sorted(REJECTORS)],
+    {"reject": ("teacher-student", "local-global", "top2")},
+    {"reject": ("local-global",), "pool": False},
+    {"pool": False},
+    {"match_marginals": False},
+    {"out_of_sample": False},
+    {"out_of_sample": False, "reject": ("teacher-student",), "pool": False},
+    {"hard": True},
+    {"hard": False, "pool": False},
+    {"rounds": 1},
+    {"ensemble": "last"},
+    {"all_classes": True},
+    {"student": "logistic"},
+    {"student": GaussianNB()},
+    {"student": SklearnStudent(GaussianNB(), folds=3)},
+]
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["known", "unknown"])
+@pytest.mark.parametrize("chosen", PIECES, ids=lambda p: ", ".join(f"{k}={v}" for k, v in p.items()))
+def test_every_piece_runs(chosen, known):
+    task = make_hierarchy(200, 40, n_classes=4, n_features=8, separation=5.0, abstain=0.1, random_state=2)
+    labels = task.labels
+    if not known:
+        labels = TeacherLabels(labels.annotations, levels=labels.levels, n_classes=4)
+    chosen = dict(chosen)
+    if "all_classes" in chosen:
+        out = co_supervise(task.X_train, labels, pieces=Pieces(**chosen))
+        assert len(out.history) == len(out.level_heads) == 3
+        predicted = out.head.predict_proba(task.X_test).argmax(axis=1)
+        assert (predicted == task.truth.y_test).mean() > 0.4
+        return
+    model = method("co-supervised", **({"rounds": 2} | chosen)).fit(task.X_train, labels)
+    check_fit(model, labels, task.X_test)
+    assert model.score(task.X_test, task.truth.y_test) > 0.4
+
+
+@pytest.mark.parametrize("criterion", ["top1", "top2", "top3", "all"])
+def test_every_criterion_of_the_published_recipe_runs(criterion):
+    task = make_hierarchy(300, 100, n_classes=4, n_features=8, separation=5.0)
+    model = method("csl-published", criterion=criterion, epochs=10).fit(task.X_train, task.labels)
+    check_fit(model, task.labels, task.X_test)
+    assert model.history_[0]["keep_rate"] == 1  # level 0 is never filtered
+    rates = [h["keep_rate"] for h in model.history_[1:]]
+    assert max(rates) <= 1
+    assert (min(rates) == 1) == (criterion == "all")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"assign": "masss"}, "Did you mean 'mass'"),
+        ({"reject": ("teacher-studnet",)}, "Did you mean 'teacher-student'"),
+        ({"reject": "top1"}, r"\('top1',\)"),
+        ({"ensemble": "average"}, "unknown ensemble"),
+        ({"rounds": 0}, "rounds must be"),
+        ({"rounds": 1.5}, "rounds must be"),
+    ],
+)
+def test_pieces_that_are_not_are_refused(wrong, message):
+    X, _, said = flat()
+    with pytest.raises(CosupError, match=message):
+        Pieces(**wrong)
+    with pytest.raises(CosupError, match=message):
+        CoSupervisedClassifier(**wrong).fit(X, TeacherLabels(said))
+
+
+def test_the_published_criterion_is_checked():
+    X, _, said = flat()
+    with pytest.raises(CosupError, match="unknown criterion 'top4'"):
+        make_method("csl-published", criterion="top4").fit(X, TeacherLabels(said))
+
+
+def test_rounds_are_recorded_and_last_and_mean_differ():
+    task = make_hierarchy(300, 100, n_classes=6, n_features=12)
+    fits = {e: method("co-supervised", rounds=3, ensemble=e).fit(task.X_train, task.labels) for e in ("mean", "last")}
+    assert [h["rounds"] for h in fits["mean"].history_] == [0, 3, 3]
+    a, b = (f.predict_proba(task.X_test) for f in fits.values())
+    assert not np.allclose(a, b)
+
+
+@pytest.mark.parametrize("generalists", [1, 2])
+def test_the_mean_leaves_out_the_generalists_students(generalists):
+    X, _, said = flat()
+    labels = TeacherLabels(said[:, : generalists + 1], levels=[0] * generalists + [1])
+    mean, last = (method("co-supervised", rounds=1, ensemble=e).fit(X, labels) for e in ("mean", "last"))
+    np.testing.assert_allclose(mean.predict_proba(X), last.predict_proba(X))
+    assert not np.array_equal(mean.level_heads_[0].weight, mean.level_heads_[1].weight)
+
+
+# -- baselines ------------------------------------------------------------------------------------------
+
+
+def test_vanilla_is_the_student_on_the_generalists_words():
+    task = make_hierarchy(300, 100, n_classes=6, n_features=12)
+    model = method("vanilla").fit(task.X_train, task.labels)
+    named = task.labels.hard()[:, 0]
+    head = RidgeProbe().prepare(task.X_train.astype(float)).train(np.eye(6)[named]).head
+    np.testing.assert_allclose(model.predict_proba(task.X_test), head.predict_proba(task.X_test), atol=1e-5)
+    np.testing.assert_array_equal(
+        method("vanilla").fit(task.X_train, named).predict(task.X_test), model.predict(task.X_test)
+    )
+
+
+def test_vanilla_takes_the_generalists_probabilities_if_asked():
+    X, _y, said = flat(soft=True)
+    labels = TeacherLabels(said)
+    soft = method("vanilla", soft=True).fit(X, labels)
+    head = RidgeProbe().prepare(X).train(labels.vote(np.arange(3))).head
+    np.testing.assert_allclose(soft.predict_proba(X), head.predict_proba(X), atol=1e-9)
+
+
+def test_vanilla_leaves_out_where_all_abstain():
+    X, _y, said = flat(teachers=1)
+    said[:100] = -1
+    model = method("vanilla").fit(X, TeacherLabels(said))
+    assert model.history_[0]["keep_rate"] == pytest.approx(140 / 240)
+    assert (model.provenance_["reason"][:100, 0] == "abstained").all()
+    np.testing.assert_allclose(
+        model.predict_proba(X), method("vanilla").fit(X[100:], TeacherLabels(said[100:])).predict_proba(X), atol=1e-9
+    )
+
+
+def test_the_oracle_believes_the_expert_it_is_given():
+    task = make_hierarchy(400, 50, n_classes=6, n_features=12, uncovered=2)
+    model = method("oracle", task).fit(task.X_train, task.labels)
+    expert_column = task.truth.expert[:, -1]
+    assert (expert_column < 0).any()
+    hard = task.labels.hard()
+    said = np.where(expert_column >= 0, hard[np.arange(400), np.maximum(expert_column, 0)], hard[:, 0])
+    np.testing.assert_array_equal(model.provenance_["annotation"][:, 0], said)
+    np.testing.assert_array_equal(model.history_[0]["assigned"], expert_column)
+
+
+def test_the_oracle_finds_the_expert_by_specialty():
+    task = make_hierarchy(400, 50, n_classes=6, n_features=12)
+    model = method("oracle", task, expert=None).fit(task.X_train, task.labels)
+    np.testing.assert_array_equal(model.history_[0]["assigned"], task.truth.expert[:, -1])
+
+
+def test_the_oracle_finds_one_that_is_right_if_specialties_are_unknown():
+    X, y, said = flat()
+    model = make_method("oracle", truth=y).fit(X, TeacherLabels(said))
+    right = (said == y[:, None]).any(axis=1)
+    np.testing.assert_array_equal(model.provenance_["annotation"][:, 0] == y, right)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({}, "oracle needs truth="),
+        ({"truth": [0, 1]}, "truth must have shape"),
+        ({"truth": np.full(240, 3)}, "truth must be class ids from 0 to 2"),
+        ({"truth": np.full(240, -1)}, "truth must be class ids from 0 to 2"),
+        ({"truth": np.zeros(240, int), "expert": np.zeros(240, int)}, "expert must have shape"),
+        ({"truth": np.zeros(240, int), "expert": np.full((240, 1), 7)}, "expert must"),
+        ({"truth": np.zeros(240, int), "expert": np.full((240, 1), -2)}, "expert must"),
+        ({"truth": np.zeros(240, int), "expert": np.zeros((240, 1))}, "expert must"),
+    ],
+)
+def test_the_oracle_checks_what_it_is_told(wrong, message):
+    X, _, said = flat()
+    with pytest.raises(CosupError, match=message):
+        make_method("oracle", **wrong).fit(X, TeacherLabels(said))
+
+
+@pytest.mark.parametrize("name", sorted(list_methods()))
+def test_no_fit_has_an_argument_for_the_truth(name):
+    kind = type(make_method(name))
+    assert list(inspect.signature(kind.fit).parameters) == ["self", "X", "y"]
+    told = {"truth", "expert", "y_true", "ground_truth", "target"} & set(inspect.signature(kind).parameters)
+    assert told == ({"truth", "expert"} if name == "oracle" else set())
+
+
+def test_co_supervise_has_no_argument_for_the_truth():
+    assert list(inspect.signature(co_supervise).parameters) == ["X", "labels", "student", "pieces", "random_state"]
