@@ -12,6 +12,12 @@ from cosup.teachers import TeacherLabels
 __all__ = ["Level", "Problem"]
 
 
+PRIOR_SHRINKAGE = 0.25
+"""Share of the class marginals' estimate that is uniform. A weak generalist names some classes too often, hard labels
+more so, and a class that only specialists name must not be ruled out. Over 13 development tasks with class ratios from
+1:1 to 20:1 a quarter won or tied on all but the most imbalanced planted one; none and three quarters lost."""
+
+
 @dataclass(frozen=True)
 class Level:
     """The distinct teachers of one level who speak at all, over the classes that anyone names.
@@ -60,7 +66,7 @@ class Problem:
     generalist : ndarray of shape (n_samples, n_classes)
         Mean probabilities of level 0, zeros where all abstain.
     prior : ndarray of shape (n_classes,)
-        The generalists' mean over samples: the estimate of the class marginals.
+        The generalists' mean over samples, shrunk towards uniform: the estimate of the class marginals.
     """
 
     levels: tuple[Level | None, ...]
@@ -94,9 +100,8 @@ class Problem:
         heard = first.speaks.sum(axis=1)
         generalist = first.probabilities.sum(axis=0) / np.maximum(heard, 1)[:, None]
         prior = generalist[heard > 0].mean(axis=0)
-        # A class that only specialists name must not be ruled out by its estimate.
-        prior = np.maximum(prior, 0.1 / len(active))
-        return cls(levels, active, generalist, prior / prior.sum())
+        prior = (1 - PRIOR_SHRINKAGE) * prior + PRIOR_SHRINKAGE / len(active)
+        return cls(levels, active, generalist, prior)
 
 
 def _level(
