@@ -84,7 +84,12 @@ def by_student(level: Level, beliefs: Beliefs) -> FloatArray:
 
 
 def by_argmax(level: Level, beliefs: Beliefs) -> FloatArray:
-    """All on the teachers whose classes hold the student's most probable one (the released code's rule)."""
+    """All on the teachers whose classes hold the student's most probable one (the released code's rule).
+
+    Where specialties are unknown that rule says nothing; the nearest teacher is believed instead, see `by_distance`.
+    """
+    if not level.known:
+        return by_distance(level, beliefs)
     certain = np.zeros_like(beliefs.probabilities)
     certain[np.arange(len(certain)), beliefs.probabilities.argmax(axis=1)] = 1.0
     return by_mass(level, Beliefs(certain, beliefs.trainer, beliefs.seed))

@@ -149,8 +149,9 @@ class PaperCSL(CoSupervisedClassifier):
 class PublishedCSL(TeacherSupervised):
     """The recipe of the released code (July 2024), reported at the last epoch.
 
-    No local students. The teacher whose class range holds the previous student's most probable class is believed;
-    rho is the share of samples whose annotated class is among that student's top q, and the rho * N samples with the
+    No local students. The teacher whose class range holds the previous student's most probable class is believed
+    (where ranges are unknown, as with domains, the one nearest to that student: our choice, the code has none); rho
+    is the share of samples whose annotated class is among that student's top q, and the rho * N samples with the
     smallest cross-entropy are kept; a re-initialised linear probe is trained with Adam for ``int(20 / rho)`` epochs.
     Predictions are in-sample, as in that code.
 
