@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 export OPENBLAS_NUM_THREADS ?= 1
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help demo test test-all lint format clean
+.PHONY: help demo test test-all bench lint format clean
 help:  ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
@@ -26,15 +26,18 @@ test: $(STAMP) lint  ## everything that runs in under five minutes
 test-all: $(STAMP) lint  ## the slow tests, too
 	$(BIN)/python -m pytest -n auto
 
+bench: $(STAMP)  ## how fast students train, as ratios measured side by side; writes benchmarks/results.json
+	$(BIN)/python benchmarks/bench.py --threads 2
+
 lint: $(STAMP)  ## format, lint, types, architecture
-	$(BIN)/ruff format --check src tests
-	$(BIN)/ruff check src tests
+	$(BIN)/ruff format --check src tests benchmarks
+	$(BIN)/ruff check src tests benchmarks
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
 format: $(STAMP)  ## format and fix what can be fixed
-	$(BIN)/ruff format src tests
-	$(BIN)/ruff check --fix src tests
+	$(BIN)/ruff format src tests benchmarks
+	$(BIN)/ruff check --fix src tests benchmarks
 
 clean:  ## remove the environment and what was built
 	rm -rf $(VENV) build dist demo-report src/*.egg-info

@@ -2,12 +2,15 @@
 
 Shipped: `RidgeProbe` (closed form, leave-one-out), `LogisticProbe` (converged, cross-fitted), `AdamProbe` (the
 published recipe) and `SklearnStudent` (any classifier). A new one needs `Student.prepare`, see `_protocol`.
+`train_heads` trains many linear heads at once.
 """
 
 from cosup.student._adam import AdamProbe
+from cosup.student._heads import LinearHeads, train_heads
 from cosup.student._logistic import LogisticProbe
 from cosup.student._protocol import Fit, Head, LinearHead, MeanHead, Student, Trainer, average_heads
 from cosup.student._ridge import RidgeProbe
+from cosup.student._ridge_path import RidgePath, ridge_path
 from cosup.student._shared import as_student, shared
 from cosup.student._sklearn import SklearnStudent
 
@@ -16,13 +19,17 @@ __all__ = [
     "Fit",
     "Head",
     "LinearHead",
+    "LinearHeads",
     "LogisticProbe",
     "MeanHead",
+    "RidgePath",
     "RidgeProbe",
     "SklearnStudent",
     "Student",
     "Trainer",
     "as_student",
     "average_heads",
+    "ridge_path",
     "shared",
+    "train_heads",
 ]

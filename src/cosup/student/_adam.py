@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
-from cosup._validation import BoolArray, FloatArray, IntArray, check_positive
+from cosup._validation import BoolArray, CosupError, FloatArray, IntArray, check_positive
 from cosup.student._cross_fit import cross_fit
+from cosup.student._heads import train_heads
 from cosup.student._protocol import LinearHead
 
 __all__ = ["AdamProbe"]
@@ -40,6 +42,8 @@ class AdamProbe:
         check_positive(self.learning_rate, "learning_rate of AdamProbe")
         for name in ("epochs", "batch_size", "folds"):
             check_positive(getattr(self, name), f"{name} of AdamProbe", integer=True)
+        if self.folds < 2:
+            raise CosupError(f"folds of AdamProbe must be at least 2, got {self.folds}")
 
     def prepare(self, X: FloatArray) -> AdamTrainer:
         """Tie the recipe to features (n_samples, n_features)."""
@@ -65,38 +69,27 @@ class AdamTrainer:
         members = np.arange(len(self.X)) if keep is None else np.flatnonzero(keep)
         return AdamFit(self, targets, members, random_state)
 
+    @cached_property
+    def _single(self) -> FloatArray:
+        return np.ascontiguousarray(self.X, dtype=np.float32)
+
     def run(self, targets: FloatArray, members: IntArray, random_state: int) -> LinearHead:
         """One training on the samples at `members`."""
-        import torch  # takes a second, which those who never train this probe need not wait
-
         probe = self.probe
+        keep = np.zeros(len(self.X), dtype=bool)
+        keep[members] = True
         epochs = int(probe.epochs * len(self.X) / len(members))
-        generator = torch.Generator().manual_seed(random_state)
-        X = torch.from_numpy(np.ascontiguousarray(self.X[members], dtype=np.float32))
-        T = torch.from_numpy(np.ascontiguousarray(targets[members], dtype=np.float32))
-        n, d = X.shape
-        # torch.nn.Linear's default: both uniform in +-1/sqrt(fan in).
-        bound = d**-0.5
-        W = torch.empty(d, T.shape[1]).uniform_(-bound, bound, generator=generator)
-        b = torch.empty(T.shape[1]).uniform_(-bound, bound, generator=generator)
-        W.grad, b.grad = torch.empty_like(W), torch.empty_like(b)
-        optimizer = torch.optim.Adam([W, b], lr=probe.learning_rate, fused=True)
-        steps = epochs * -(-n // probe.batch_size)
-        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=max(steps, 1))
-        with torch.no_grad():
-            for _ in range(epochs):
-                order = torch.randperm(n, generator=generator)
-                for start in range(0, n, probe.batch_size):
-                    rows = order[start : start + probe.batch_size]
-                    x, t = X[rows], T[rows]
-                    # The gradient of the mean cross-entropy by hand: autograd would cost more than the products.
-                    residual = torch.addmm(b, x, W).softmax(dim=1).mul_(t.sum(dim=1, keepdim=True)).sub_(t)
-                    residual.div_(len(rows))
-                    torch.mm(x.T, residual, out=W.grad)
-                    torch.sum(residual, dim=0, out=b.grad)
-                    optimizer.step()
-                    schedule.step()
-        return LinearHead(W.double().numpy(), b.double().numpy())
+        ids = targets[members].argmax(axis=1)
+        given: Any = targets
+        if np.count_nonzero(targets[members]) == len(members) and (targets[members, ids] == 1).all():
+            # One-hot rows: class ids save the passes over n_classes columns.
+            given = np.full(len(self.X), -1)
+            given[members] = ids
+        heads = train_heads(
+            self._single, given, n_classes=targets.shape[1], keep=keep, seeds=random_state,
+            learning_rates=probe.learning_rate, epochs=epochs, batch_size=probe.batch_size, device="cpu",
+        )  # fmt: skip
+        return heads[0]
 
 
 @dataclass(frozen=True)
@@ -108,6 +101,7 @@ class AdamFit:
     _members: IntArray
     _random_state: int
     strength: None = None
+    takes_soft: bool = True
 
     @cached_property
     def head(self) -> LinearHead:

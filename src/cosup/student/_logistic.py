@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.optimize import minimize
 from sklearn.model_selection import KFold
 
 from cosup._validation import BoolArray, CosupError, FloatArray, IntArray, check_positive
-from cosup.losses import log_softmax
 from cosup.student._protocol import LinearHead
+
+if TYPE_CHECKING:
+    from cosup.student._softmax_solver import Solution
 
 __all__ = ["LogisticProbe"]
 
@@ -23,12 +24,14 @@ WEAKEST_AGREEMENT = 0.95
 """The strongest strength whose held-out agreement is at least this share of the best is taken."""
 
 GRADIENT_NORM = 1e-4
-"""Training stops when no entry of the gradient of the mean loss is larger."""
+"""Training stops when no entry of the gradient of the mean loss is larger (features of unit mean variance)."""
 
 
 @dataclass(frozen=True)
 class LogisticProbe:
-    """A linear layer under a softmax, trained with L-BFGS on hard or soft targets.
+    """A linear layer under a softmax, trained on hard or soft targets until no entry of the gradient exceeds 1e-4.
+
+    See `cosup.student._softmax_solver` for how.
 
     Parameters
     ----------
@@ -63,11 +66,15 @@ class LogisticTrainer:
     """A `LogisticProbe` tied to features."""
 
     def __init__(self, probe: LogisticProbe, X: FloatArray) -> None:
+        from cosup.student._softmax_solver import second_moment  # imports torch, which takes a second
+
         self.probe = probe
         self.X = X
         self._mean = X.mean(axis=0, dtype=np.float64)
-        self._Z = X - self._mean
-        self._unit = max(float(np.mean(self._Z**2)), 1e-12)
+        Z = X - self._mean.astype(X.dtype)
+        self._scale = max(float(np.sqrt(np.einsum("ij,ij->", Z, Z, dtype=np.float64) / Z.size)), 1e-6)
+        self._Z = np.ascontiguousarray(Z / X.dtype.type(self._scale), dtype=np.float32)
+        self._moment = second_moment(self._Z)
 
     def train(
         self,
@@ -88,41 +95,36 @@ class LogisticTrainer:
         held_out = np.zeros((len(grid), n, n_classes))
         outside = np.setdiff1d(np.arange(n), members, assume_unique=True)
         for kept, held in KFold(folds, shuffle=True, random_state=random_state).split(members):
-            start: FloatArray | None = None
-            for i, candidate in enumerate(grid):
-                start = self._minimise(targets, members[kept], float(candidate), start)
-                head = self._head(start)
+            for i, solution in enumerate(self.path(targets, members[kept], grid)):
+                head = self._head(solution)
                 held_out[i, members[held]] = head.predict_proba(self.X[members[held]])
                 if outside.size:
                     held_out[i, outside] += head.predict_proba(self.X[outside]) / folds
         named = targets[members].argmax(axis=1)
         agreement = (held_out[:, members].argmax(axis=2) == named).mean(axis=1)
         best = int(np.flatnonzero(agreement >= WEAKEST_AGREEMENT * agreement.max())[0])
-        head = self._head(self._minimise(targets, members, float(grid[best]), None))
-        return LogisticFit(head, float(grid[best]), held_out[best], self.X)
+        solution = self.path(targets, members, grid[best : best + 1])[0]
+        return LogisticFit(self._head(solution), float(grid[best]), held_out[best], solution.gradient_norm, self.X)
 
-    def _head(self, packed: FloatArray) -> LinearHead:
-        weight, bias = packed[:-1], packed[-1]
-        return LinearHead(weight, bias - self._mean @ weight)
+    def _head(self, solution: Solution) -> LinearHead:
+        weight = solution.weight.astype(np.float64) / self._scale
+        return LinearHead(weight, solution.bias - self._mean @ weight)
 
-    def _minimise(self, targets: FloatArray, rows: IntArray, strength: float, start: FloatArray | None) -> FloatArray:
-        """Weights (n_features + 1, n_classes) on centred features, the bias in the last row."""
-        Z, T = self._Z[rows], targets[rows]
-        shape = (Z.shape[1] + 1, T.shape[1])
-        penalty = strength * self._unit
+    def path(self, targets: FloatArray, rows: IntArray, strengths: FloatArray) -> list[Solution]:
+        """Solutions on centred features of unit variance, each started from the one before."""
+        from cosup.student._softmax_solver import SoftmaxProblem, solve_softmax
 
-        def loss(flat: FloatArray) -> tuple[float, Any]:
-            packed = flat.reshape(shape)
-            log_p = log_softmax(Z @ packed[:-1] + packed[-1])
-            value = -(T * log_p).sum() / len(Z) + 0.5 * penalty * (packed[:-1] ** 2).sum()
-            residual = (np.exp(log_p) - T) / len(Z)
-            gradient = np.concatenate([Z.T @ residual + penalty * packed[:-1], residual.sum(axis=0)[None]])
-            return float(value), gradient.ravel()
-
-        first = np.zeros(shape) if start is None else start
-        options = {"maxiter": self.probe.max_iter, "gtol": GRADIENT_NORM}
-        found = minimize(loss, first.ravel(), jac=True, method="L-BFGS-B", options=options)
-        return np.asarray(found.x).reshape(shape)
+        whole = len(rows) == len(self._Z)
+        problem = SoftmaxProblem(self._Z if whole else self._Z[rows], targets if whole else targets[rows], self._moment)
+        found: list[Solution] = []
+        for strength in strengths:
+            before = found[-1] if found else None
+            found.append(
+                solve_softmax(
+                    problem, float(strength), start=before, gradient_norm=GRADIENT_NORM, max_iter=self.probe.max_iter
+                )
+            )
+        return found
 
 
 @dataclass(frozen=True)
@@ -132,6 +134,8 @@ class LogisticFit:
     head: LinearHead
     strength: float
     out_of_sample: FloatArray
+    gradient_norm: float
+    """Largest entry of the gradient where training ended; above `GRADIENT_NORM` if `max_iter` ended it."""
     _X: FloatArray
     takes_soft: bool = True
 

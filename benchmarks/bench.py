@@ -1,0 +1,393 @@
+"""How fast students train, as ratios: ``python benchmarks/bench.py [--quick] [--threads N] [--rows NAME ...]``.
+
+Every row runs in a process of its own (so that its peak memory is its own); what it compares takes turns in that
+process, and a ratio is that of neighbours in time. Prints a table and, as its last line, everything as JSON, which
+also goes to ``benchmarks/results.json`` with the machine's name.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import resource
+import subprocess
+import sys
+import time
+import warnings
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+HERE = Path(__file__).parent
+
+
+def race(contestants: dict[str, Callable[[], Any]], repeats: int) -> dict[str, Any]:
+    """Seconds of every contestant, taking turns, after one round that does not count: name -> (repeats,)."""
+    seconds: dict[str, list[float]] = {name: [] for name in contestants}
+    for turn in range(repeats + 1):
+        for name, run in contestants.items():
+            started = time.perf_counter()
+            run()
+            if turn:
+                seconds[name].append(time.perf_counter() - started)
+    return {name: np.array(values) for name, values in seconds.items()}
+
+
+def ratio(of: Any, to: Any, bar: str, factor: float = 1.0) -> dict[str, Any]:
+    """Minimum, median and maximum of a ratio round by round, and whether the median is over or under the bar."""
+    values = factor * of / to
+    kind, limit = bar.split()
+    median = float(np.median(values))
+    met = median >= float(limit) if kind == "over" else median <= float(limit)
+    return {"min": float(values.min()), "median": median, "max": float(values.max()), "bar": bar, "met": bool(met)}
+
+
+def exponent(sizes: Sequence[float], values: Sequence[float]) -> float:
+    """Slope of a line through the logarithms."""
+    return float(np.polyfit(np.log(sizes), np.log(values), 1)[0])
+
+
+def _adam_data(quick: bool) -> tuple[Any, Any, dict[str, int]]:
+    n, d, c, epochs = (600, 32, 10, 2) if quick else (10_000, 384, 100, 20)
+    size = {"n": n, "d": d, "c": c, "batch": 100, "epochs": epochs}
+    rng = np.random.default_rng(0)
+    return rng.standard_normal((n, d), dtype=np.float32), rng.integers(0, c, n), size
+
+
+def user_loop(X: Any, y: Any, size: dict[str, int]) -> None:
+    """What a user writes."""
+    import torch
+    from torch.utils.data import DataLoader, TensorDataset
+
+    layer = torch.nn.Linear(size["d"], size["c"])
+    optimizer = torch.optim.Adam(layer.parameters(), lr=1e-3)
+    loss = torch.nn.CrossEntropyLoss()
+    loader = DataLoader(TensorDataset(torch.from_numpy(X), torch.from_numpy(y)), size["batch"], shuffle=True)
+    for _ in range(size["epochs"]):
+        for x, t in loader:
+            optimizer.zero_grad()
+            loss(layer(x), t).backward()
+            optimizer.step()
+
+
+def index_loop(X: Any, y: Any, size: dict[str, int]) -> None:
+    """The same without a loader."""
+    import torch
+
+    data, target = torch.from_numpy(X), torch.from_numpy(y)
+    layer = torch.nn.Linear(size["d"], size["c"])
+    optimizer = torch.optim.Adam(layer.parameters(), lr=1e-3)
+    for _ in range(size["epochs"]):
+        for rows in torch.randperm(len(data)).split(size["batch"]):
+            optimizer.zero_grad()
+            torch.nn.functional.cross_entropy(layer(data[rows]), target[rows]).backward()
+            optimizer.step()
+
+
+def products(heads: int, size: dict[str, int], *, fastest: bool = True) -> None:
+    """The matrix products of the training and nothing else: by the routine that training uses, or by torch.mm."""
+    import torch
+
+    from cosup.student._adam_steps import linear_into, threads_for
+
+    wide = heads * size["c"]
+    x, weight, bias = torch.ones(size["batch"], size["d"]), torch.ones(wide, size["d"]), torch.ones(wide)
+    logits, gradient = torch.empty(size["batch"], wide), torch.empty(wide, size["d"])
+    linear = linear_into("cpu", size["batch"] * weight.numel())
+    with torch.no_grad(), threads_for(size["batch"] * weight.numel()):
+        for _ in range(size["epochs"] * -(-size["n"] // size["batch"])):
+            if fastest:
+                linear(linear(x, weight, bias, logits).T, x.T, None, gradient)
+            else:
+                torch.addmm(bias, x, weight.T, out=logits)
+                torch.mm(logits.T, x, out=gradient)
+
+
+def row_adam_one(quick: bool) -> dict[str, Any]:
+    from cosup.student import train_heads
+
+    X, y, size = _adam_data(quick)
+    t = race(
+        {
+            "user": lambda: user_loop(X, y, size),
+            "index": lambda: index_loop(X, y, size),
+            "ours": lambda: train_heads(X, y, epochs=size["epochs"], batch_size=size["batch"], device="cpu"),
+            "products": lambda: products(1, size),
+            "products by torch.mm": lambda: products(1, size, fastest=False),
+        },
+        5,
+    )
+    ratios = {
+        "loop a user writes / ours": ratio(t["user"], t["ours"], "over 4"),
+        "bare index loop / ours": ratio(t["index"], t["ours"], "over 2"),
+        "ours / its products alone": ratio(t["ours"], t["products"], "under 4"),
+        "ours / torch.mm's products alone": ratio(t["ours"], t["products by torch.mm"], "under 4"),
+    }
+    return {"size": size, "seconds": _medians(t), "ratios": ratios}
+
+
+def row_adam_16(quick: bool) -> dict[str, Any]:
+    from cosup.student import train_heads
+
+    X, _, size = _adam_data(quick)
+    heads = 3 if quick else 16
+    ids = np.random.default_rng(1).integers(0, size["c"], (heads, size["n"]))
+    arguments: Any = {"epochs": size["epochs"], "batch_size": size["batch"], "device": "cpu"}
+    t = race(
+        {
+            "one head": lambda: train_heads(X, ids[0], n_classes=size["c"], **arguments),
+            "all heads": lambda: train_heads(X, ids, n_classes=size["c"], **arguments),
+            "products": lambda: products(heads, size),
+            "products by torch.mm": lambda: products(heads, size, fastest=False),
+        },
+        5,
+    )
+    ratios = {
+        f"{heads} heads / one": ratio(t["all heads"], t["one head"], "under 10"),
+        f"{heads} heads / their products alone": ratio(t["all heads"], t["products"], "under 2.5"),
+        f"{heads} heads / torch.mm's products alone": ratio(t["all heads"], t["products by torch.mm"], "under 2.5"),
+    }
+    return {"size": size | {"heads": heads}, "seconds": _medians(t), "ratios": ratios}
+
+
+def row_ridge(quick: bool) -> dict[str, Any]:
+    from scipy.linalg import eigh
+    from sklearn.linear_model import RidgeClassifierCV
+
+    from cosup.student import ridge_path
+
+    n, d, c, teachers = (300, 32, 4, 3) if quick else (10_000, 1280, 10, 15)
+    asked = 1 if quick else 2  # of scikit-learn, whose time is that of each target times their number
+    rng = np.random.default_rng(0)
+    strengths = np.logspace(-4, 3, 8)
+    X = (rng.standard_normal((n, d)) * np.arange(1, d + 1) ** -0.5).astype(np.float32)
+    ids = rng.integers(0, c, (teachers, n))
+    targets = np.eye(c, dtype=np.float32)[ids]
+    Z = X.astype(np.float64) - X.mean(axis=0)
+    square = Z.T @ Z
+    alphas = strengths * np.trace(square) / d
+
+    t = race(
+        {
+            "ours": lambda: ridge_path(X, targets, strengths),
+            "eigh": lambda: eigh(square, driver="evd", check_finite=False),
+            "features": lambda: eigh(Z.T @ Z, driver="evd", check_finite=False),
+            "scikit-learn": lambda: [RidgeClassifierCV(alphas=alphas).fit(X, y) for y in ids[:asked]],
+        },
+        5,
+    )
+    ratios = {
+        "ours / eigendecomposition of X'X, given": ratio(t["ours"], t["eigh"], "under 2"),
+        "ours / eigendecomposition of X'X, formed": ratio(t["ours"], t["features"], "under 2"),
+        "RidgeClassifierCV per target / ours": ratio(t["scikit-learn"], t["ours"], "over 10", teachers / asked),
+    }
+    size = {"n": n, "d": d, "c": c, "targets": teachers, "strengths": 8, "targets asked of scikit-learn": asked}
+    return {"size": size, "seconds": _medians(t), "ratios": ratios}
+
+
+def _logistic_data(n: int, d: int, c: int, decay: float) -> tuple[Any, Any]:
+    """Class means plus noise, in a spectrum that falls as a power (backbones' do); 30 % of the labels are wrong."""
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, c, n)
+    X = rng.standard_normal((c, d))[y] * 0.35 + rng.standard_normal((n, d))
+    X = (X * np.arange(1, d + 1.0) ** -decay) @ np.linalg.qr(rng.standard_normal((d, d)))[0]
+    X -= X.mean(axis=0)
+    wrong = rng.random(n) < 0.3
+    y[wrong] = rng.integers(0, c, int(wrong.sum()))
+    return (X / np.sqrt((X**2).mean())).astype(np.float32), y
+
+
+def row_logistic(quick: bool) -> dict[str, Any]:
+    import torch
+    from sklearn.linear_model import LogisticRegression
+
+    from cosup.student._softmax_solver import SoftmaxProblem, second_moment, solve_softmax
+
+    n, d, c = (400, 16, 4) if quick else (10_000, 384, 100)
+    ratios, seconds, notes = {}, {}, []
+    for name, decay in (("falling spectrum", 0.5), ("flat spectrum", 0.0)):
+        X, y = _logistic_data(n, d, c, decay)
+        for penalty in (1e-2, 1e-3):
+            theirs = LogisticRegression(C=1 / (penalty * n), max_iter=3000)
+
+            def ours(norm: float, X: Any = X, y: Any = y, penalty: float = penalty) -> Any:
+                Z = X - X.mean(axis=0)
+                problem = SoftmaxProblem(Z, np.eye(c, dtype=np.float32)[y], second_moment(Z))
+                return solve_softmax(problem, penalty, start=None, gradient_norm=norm, max_iter=1000)
+
+            def objective(weight: Any, bias: Any, X: Any = X, y: Any = y, penalty: float = penalty) -> float:
+                logits = torch.from_numpy(X.astype(np.float64) @ weight + bias)
+                loss = torch.nn.functional.cross_entropy(logits, torch.from_numpy(y))
+                return float(loss) + 0.5 * penalty * float((weight.astype(np.float64) ** 2).sum())
+
+            theirs.fit(X, y)
+            goal = objective(theirs.coef_.T, theirs.intercept_)
+            # The loosest gradient norm that ends at scikit-learn's objective, or lower.
+            for norm in (1e-3, 5e-4, 2e-4, 1e-4, 5e-5, 2e-5, 1e-5):
+                solution = ours(norm)
+                reached = objective(solution.weight, solution.bias - X.mean(axis=0) @ solution.weight)
+                if reached <= goal + 1e-6 * abs(goal):
+                    break
+            case = f"{name}, penalty {penalty:g}"
+            notes.append(
+                f"{case}: objective {reached:.6f} after {solution.iterations} steps, scikit-learn {goal:.6f} after "
+                f"{int(theirs.n_iter_[0])}, gradient norm {norm:g}"
+            )
+            t = race({"theirs": lambda m=theirs, X=X, y=y: m.fit(X, y), "ours": lambda o=ours, g=norm: o(g)}, 5)
+            ratios[f"LogisticRegression / ours ({case})"] = ratio(t["theirs"], t["ours"], "over 3")
+            seconds |= {f"{who}, {case}": s for who, s in _medians(t).items()}
+    return {"size": {"n": n, "d": d, "c": c}, "seconds": seconds, "ratios": ratios, "notes": notes}
+
+
+def point(n: int, teachers: int) -> dict[str, float]:
+    """Seconds of `co_supervise`, MB of data and training, for `teachers` specialists of 32 classes and a generalist."""
+    from cosup.cosupervision import co_supervise
+    from cosup.datasets import make_hierarchy
+
+    before = peak_mb()
+    task = make_hierarchy(
+        n_samples=n, n_test=10, n_classes=32, teachers_per_level=(1, teachers), accuracy=(0.5, 0.8), n_features=64
+    )
+    started = time.perf_counter()
+    co_supervise(task.X_train, task.labels)
+    seconds = time.perf_counter() - started
+    return {"n": n, "teachers": teachers, "seconds": seconds, "mb": peak_mb() - before, "peak_mb": peak_mb()}
+
+
+def row_growth(quick: bool) -> dict[str, Any]:
+    samples = [500, 1000, 2000] if quick else [10_000, 30_000, 100_000, 300_000]
+    counts = [1, 4] if quick else [1, 2, 4, 8, 16, 32]
+    few = 500 if quick else 10_000
+    points = [child("--point", str(n), "4") for n in samples]
+    by_count = [child("--point", str(few), str(m)) for m in counts]
+    ratios = {}
+    for what, axis, runs in (("samples", "n", points), ("teachers", "teachers", by_count)):
+        for measure in ("seconds", "mb"):
+            grown = exponent([r[axis] for r in runs], [max(r[measure], 1e-3) for r in runs])
+            ratios[f"exponent of {measure} in {what}"] = ratio(np.array([grown]), 1.0, "under 1.1")
+    return {"size": {"samples": samples, "teachers": counts}, "points": points + by_count, "ratios": ratios}
+
+
+def row_gpu(quick: bool) -> dict[str, Any]:
+    import torch
+
+    if not torch.cuda.is_available():
+        return {"status": "not measured: no GPU"}
+    from cosup.student import train_heads
+
+    n, d, c, epochs = (2000, 32, 10, 2) if quick else (50_000, 384, 1000, 20)
+    rng = np.random.default_rng(0)
+    X, y = rng.standard_normal((n, d), dtype=np.float32), rng.integers(0, c, n)
+    one: Any = lambda: train_heads(X, y, n_classes=c, epochs=epochs, device="cuda")  # noqa: E731
+    many: Any = lambda: train_heads(  # noqa: E731
+        X, y, n_classes=c, epochs=epochs, seeds=range(16), shared_order=True, device="cuda"
+    )
+    t = race({"one": one, "many": many}, 5)
+    ratios = {
+        "seconds of four levels": ratio(4 * t["one"], 1.0, "under 0.5"),
+        "16 seeds / one": ratio(t["many"], t["one"], "under 3"),
+    }
+    return {"size": {"n": n, "d": d, "c": c}, "seconds": _medians(t), "ratios": ratios}
+
+
+def row_memory(quick: bool) -> dict[str, Any]:
+    return {"status": "not done yet: needs top-k annotations"}
+
+
+ROWS: dict[str, tuple[str, Callable[[bool], dict[str, Any]]]] = {
+    "adam-one": ("Adam, one head, CPU", row_adam_one),
+    "adam-16": ("Adam, 16 heads at once, CPU", row_adam_16),
+    "ridge": ("ridge path with leave-one-out", row_ridge),
+    "logistic": ("logistic, at scikit-learn's objective", row_logistic),
+    "growth": ("co_supervise, growth in samples and teachers", row_growth),
+    "memory": ("ImageNet's train set in 4 GB", row_memory),
+    "gpu": ("Adam on a GPU", row_gpu),
+}
+
+
+def _medians(seconds: dict[str, Any]) -> dict[str, float]:
+    return {name: float(np.median(values)) for name, values in seconds.items()}
+
+
+def peak_mb() -> float:
+    """Largest resident memory of this process so far."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (1 << 20 if sys.platform == "darwin" else 1 << 10)
+
+
+def child(*arguments: str, threads: int | None = None) -> dict[str, Any]:
+    """What this script prints last in a process of its own."""
+    environment = dict(os.environ)
+    if threads is not None:
+        # Passive: threads that wait by spinning bring a busy machine to a halt.
+        environment |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(threads))
+        environment["OMP_WAIT_POLICY"] = "PASSIVE"
+    command = [sys.executable, str(Path(__file__).resolve()), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(command)} failed:\n{done.stderr}")
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def machine(threads: int) -> dict[str, Any]:
+    """What the numbers were taken on."""
+    import sklearn
+    import torch
+
+    cpuinfo = Path("/proc/cpuinfo")
+    names = [line for line in cpuinfo.read_text().splitlines() if "model name" in line] if cpuinfo.exists() else []
+    return {
+        "cpu": names[0].split(":")[1].strip() if names else platform.processor(),
+        "cores": os.cpu_count(), "threads": threads, "load_at_start": round(os.getloadavg()[0], 2),
+        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        "python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__,
+        "sklearn": sklearn.__version__,
+    }  # fmt: skip
+
+
+def show(name: str, result: dict[str, Any]) -> None:
+    print(f"{ROWS[name][0]}  [{result['peak_mb']:.0f} MB peak]  {result.get('status', '')}")
+    for what, r in result.get("ratios", {}).items():
+        mark = "ok" if r["met"] else "MISSED"
+        print(f"  {what:68s} {r['min']:8.2f} {r['median']:8.2f} {r['max']:8.2f}   {r['bar']:10s} {mark}", flush=True)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the rows and write the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="tiny sizes: does it run? The ratios mean nothing")
+    parser.add_argument("--threads", type=int, default=1, help="of BLAS and OpenMP, in every row")
+    parser.add_argument("--rows", nargs="+", choices=list(ROWS), default=list(ROWS))
+    parser.add_argument("--out", type=Path, default=HERE / "results.json")
+    parser.add_argument("--row", choices=list(ROWS), help=argparse.SUPPRESS)
+    parser.add_argument("--point", nargs=2, type=int, help=argparse.SUPPRESS)
+    asked = parser.parse_args(argv)
+    warnings.simplefilter("ignore")  # scikit-learn's about convergence; the objective is compared instead
+    if asked.point:
+        print(json.dumps(point(*asked.point)))
+        return
+    if asked.row:
+        result = ROWS[asked.row][1](asked.quick)
+        # Growth measures in children of its own.
+        result["peak_mb"] = max([peak_mb(), *(p["peak_mb"] for p in result.get("points", []))])
+        print(json.dumps(result))
+        return
+    report: dict[str, Any] = {"machine": machine(asked.threads), "quick": asked.quick, "rows": {}}
+    print(f"{'':70s} {'min':>8s} {'median':>8s} {'max':>8s}   bar")
+    for name in asked.rows:
+        flags = ["--row", name, *(["--quick"] if asked.quick else [])]
+        report["rows"][name] = child(*flags, threads=asked.threads)
+        show(name, report["rows"][name])
+    scratch = asked.out.with_suffix(".tmp")
+    scratch.write_text(json.dumps(report, indent=1) + "\n")
+    scratch.replace(asked.out)
+    print(json.dumps(report))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,230 @@
+"""Multinomial logistic regression to a stated gradient norm: L-BFGS in the metric of the features' second moments.
+
+The Hessian of the mean cross-entropy is bounded by a Kronecker product of ``X'X / n`` with a matrix over classes
+(Boehning 1992, *Multinomial logistic regression algorithm*). Taken as the metric in which L-BFGS starts
+(``curvature * X'X / n + penalty``, one Cholesky factor), it removes the spread of the features' spectrum, which is
+what makes plain L-BFGS slow. The loss along a direction needs no product with the features: the logits move on a
+line. So a step costs two products, however many lengths the line search tries.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from cosup._validation import FloatArray, IntArray
+from cosup.student._adam_steps import linear_into
+
+__all__ = ["SoftmaxProblem", "Solution", "solve_softmax"]
+
+MEMORY = 10
+"""Pairs of steps and gradient differences that L-BFGS keeps."""
+
+ENOUGH_ROWS = 6
+"""The metric is estimated from at most this many samples a feature: more would cost more than they bring."""
+
+SLOPE = 0.3
+"""The line search ends where the slope is at most this share of the slope at its start."""
+
+LINE_STEPS = 12
+
+Tensor = torch.Tensor
+
+
+@dataclass(frozen=True)
+class Solution:
+    """Where training ended.
+
+    Attributes
+    ----------
+    weight : ndarray of shape (n_features, n_classes), float32
+    bias : ndarray of shape (n_classes,), float32
+    gradient_norm : float
+        Largest entry of the gradient of the mean loss plus penalty, in magnitude.
+    iterations : int
+    """
+
+    weight: FloatArray
+    bias: FloatArray
+    gradient_norm: float
+    iterations: int
+
+
+def second_moment(Z: FloatArray) -> Tensor:
+    """``Z'Z / n`` of some of the rows, evenly spaced, (n_features, n_features)."""
+    step = max(1, len(Z) // (ENOUGH_ROWS * Z.shape[1]))
+    part = torch.from_numpy(np.ascontiguousarray(Z[::step]))
+    return part.T @ part / len(part)
+
+
+class SoftmaxProblem:
+    """Features and targets of one training.
+
+    Parameters
+    ----------
+    Z : ndarray of shape (n_samples, n_features), float32
+        Centred features of unit mean variance: the gradient norm that ends the training then has one meaning.
+    targets : ndarray of shape (n_samples, n_classes)
+        Rows sum to one. One-hot rows are recognised and cost less.
+    moment : Tensor of shape (n_features, n_features)
+        See `second_moment`.
+    """
+
+    def __init__(self, Z: FloatArray, targets: FloatArray, moment: Tensor) -> None:
+        self.Z = torch.from_numpy(np.ascontiguousarray(Z, dtype=np.float32))
+        self.moment = moment
+        self.n, self.n_classes = targets.shape
+        self.prior = torch.from_numpy(targets.mean(axis=0, dtype=np.float64)).float()
+        ids: IntArray = targets.argmax(axis=1)
+        hard = bool((targets[np.arange(self.n), ids] == 1).all()) and np.count_nonzero(targets) == self.n
+        self._flat: Tensor | None = None
+        self._targets: Tensor | None = None
+        if hard:
+            self._flat = torch.from_numpy(ids + np.arange(self.n) * self.n_classes)
+            self._minus = torch.full((self.n,), -1.0)
+        else:
+            self._targets = torch.from_numpy(np.ascontiguousarray(targets, dtype=np.float32))
+            self._mass = self._targets.sum(dim=1, keepdim=True)
+        self._linear = linear_into("cpu", self.Z.numel() * self.n_classes)
+        self._out = torch.empty(self.n, self.n_classes)
+        self._gradient = torch.empty(self.n_classes, self.Z.shape[1])
+
+    def logits(self, weight: Tensor, bias: Tensor) -> Tensor:
+        """``Z @ weight.T + bias``, a tensor of its own."""
+        found = self._linear(self.Z, weight, bias, self._out)
+        return found.clone() if found is self._out else found
+
+    def residual(self, logits: Tensor, out: Tensor) -> Tensor:
+        """Probabilities minus targets, in `out`."""
+        torch._softmax(logits, 1, False, out=out)
+        if self._flat is not None:
+            out.view(-1).scatter_add_(0, self._flat, self._minus)
+        else:
+            assert self._targets is not None
+            out.mul_(self._mass).sub_(self._targets)
+        return out
+
+    def gradient(self, residual: Tensor, weight: Tensor, penalty: float) -> Tensor:
+        """Of the mean loss plus penalty, (n_classes, n_features + 1), the bias's in the last column."""
+        found = self._linear(residual.T, self.Z.T, None, self._gradient)
+        found = found.div(self.n).add_(weight, alpha=penalty)
+        return torch.cat([found, residual.mean(dim=0)[:, None]], dim=1)
+
+
+def solve_softmax(
+    problem: SoftmaxProblem, penalty: float, *, start: Solution | None, gradient_norm: float, max_iter: int
+) -> Solution:
+    """Minimise the mean cross-entropy plus ``penalty / 2`` times the squared weights (not the bias).
+
+    Parameters
+    ----------
+    problem : SoftmaxProblem
+    penalty : float
+    start : Solution or None
+        Of a problem like this one, say with another penalty. None starts at the classes' shares.
+    gradient_norm : float
+        Training ends when no entry of the gradient is larger, or when float32 can not tell a better point.
+    max_iter : int
+
+    Returns
+    -------
+    Solution
+    """
+    d = problem.Z.shape[1]
+    with torch.no_grad():
+        packed = torch.zeros(problem.n_classes, d + 1)
+        if start is None:
+            packed[:, d] = problem.prior.clamp_min(1e-6).log()
+            packed[:, d] -= packed[:, d].mean()
+        else:
+            packed[:, :d] = torch.from_numpy(np.ascontiguousarray(start.weight.T))
+            packed[:, d] = torch.from_numpy(start.bias)
+        curvature = float((problem.prior * (1.0 - problem.prior)).mean())
+        curvature = max(curvature, 1e-6)
+        factor = torch.linalg.cholesky(curvature * problem.moment + max(penalty, 1e-6) * torch.eye(d))
+
+        def metric(gradient: Tensor) -> Tensor:
+            solved = torch.cholesky_solve(gradient[:, :d].T.contiguous(), factor).T
+            return torch.cat([solved, gradient[:, d:] / curvature], dim=1)
+
+        logits = problem.logits(packed[:, :d].contiguous(), packed[:, d].contiguous())
+        residual, trial = torch.empty_like(logits), torch.empty_like(logits)
+        problem.residual(logits, residual)
+        gradient = problem.gradient(residual, packed[:, :d], penalty)
+        pairs: list[tuple[Tensor, Tensor, float]] = []
+        size, iterations = float(gradient.abs().max()), 0
+        while size > gradient_norm and iterations < max_iter:
+            direction = _direction(gradient, pairs, metric)
+            slope = _dot(gradient, direction)
+            if slope >= 0:
+                break
+            moved = problem.logits(direction[:, :d].contiguous(), direction[:, d].contiguous())
+            length = _line_search(problem, logits, moved, residual, trial, packed, direction, slope, penalty)
+            if length == 0:
+                break
+            logits.add_(moved, alpha=length)
+            step = direction * length
+            packed = packed + step
+            after = problem.gradient(residual, packed[:, :d], penalty)
+            change = after - gradient
+            inner = _dot(step, change)
+            if inner > 0:
+                pairs = [*pairs[-MEMORY + 1 :], (step, change, 1.0 / inner)]
+            gradient, size, iterations = after, float(after.abs().max()), iterations + 1
+        return Solution(packed[:, :d].T.contiguous().numpy(), packed[:, d].clone().numpy(), size, iterations)
+
+
+def _dot(a: Tensor, b: Tensor) -> float:
+    """Inner product of matrices; rows in float32, their sum in float64."""
+    return float(torch.linalg.vecdot(a, b).sum(dtype=torch.float64))
+
+
+def _direction(gradient: Tensor, pairs: list[tuple[Tensor, Tensor, float]], metric: object) -> Tensor:
+    """L-BFGS's two loops (Nocedal & Wright 2006, algorithm 7.4) around `metric`."""
+    assert callable(metric)
+    q = gradient.clone()
+    shares = []
+    for step, change, inverse in reversed(pairs):
+        share = inverse * _dot(step, q)
+        q.sub_(change, alpha=share)
+        shares.append(share)
+    out: Tensor = metric(q)
+    for (step, change, inverse), share in zip(pairs, reversed(shares), strict=True):
+        out.add_(step, alpha=share - inverse * _dot(change, out))
+    return out.neg_()
+
+
+def _line_search(
+    problem: SoftmaxProblem, logits: Tensor, moved: Tensor, residual: Tensor, trial: Tensor, packed: Tensor,
+    direction: Tensor, slope: float, penalty: float,
+) -> float:  # fmt: skip
+    """A length at which the slope has fallen enough; `residual` is then that of the new point.
+
+    The loss is convex, so the sign of the slope says on which side the minimum is, and slopes are known to more
+    digits than differences of losses. 0 where the slope never falls: float32 sees no better point.
+    """
+    d = direction.shape[1] - 1
+    own, both = _dot(direction[:, :d], direction[:, :d]), _dot(packed[:, :d], direction[:, :d])
+    length, low, at_low, high, at_high = 1.0, 0.0, slope, np.inf, 0.0
+    for _ in range(LINE_STEPS):
+        torch.add(logits, moved, alpha=length, out=trial)
+        problem.residual(trial, residual)
+        here = _dot(residual, moved) / problem.n + penalty * (both + length * own)
+        if abs(here) <= SLOPE * abs(slope):
+            return length
+        if here > 0:
+            high, at_high = length, here
+        else:
+            low, at_low = length, here
+        if np.isinf(high):
+            length *= 2.0
+        else:
+            # The secant's zero, kept off the ends of the bracket.
+            length = low + (high - low) * min(max(at_low / (at_low - at_high), 0.1), 0.9)
+    if low == 0:
+        return 0.0
+    torch.add(logits, moved, alpha=low, out=trial)
+    problem.residual(trial, residual)
+    return low

@@ -1,0 +1,50 @@
+"""The benchmark runs on tiny sizes and ends with JSON; what its ratios are is for a quiet machine to say."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+BENCH = Path(__file__).parent.parent / "benchmarks" / "bench.py"
+
+
+@pytest.fixture(scope="module")
+def bench():
+    spec = importlib.util.spec_from_file_location("bench", BENCH)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_ratios_are_taken_round_by_round(bench):
+    found = bench.ratio(np.array([2.0, 9.0, 8.0]), np.array([1.0, 3.0, 2.0]), "over 4")
+    assert found == {"min": 2.0, "median": 3.0, "max": 4.0, "bar": "over 4", "met": False}
+    assert bench.ratio(np.array([1.0]), np.array([2.0]), "under 1")["met"]
+
+
+def test_the_exponent_of_a_power(bench):
+    assert bench.exponent([1, 10, 100], [2.0, 20 * 10**0.5, 2000.0]) == pytest.approx(1.5)
+
+
+def test_everybody_takes_turns_and_the_first_round_does_not_count(bench):
+    order = []
+    seconds = bench.race({"a": lambda: order.append("a"), "b": lambda: order.append("b")}, 2)
+    assert order == ["a", "b"] * 3
+    assert seconds["a"].shape == (2,)
+
+
+@pytest.mark.slow
+def test_a_quick_run_ends_with_json(bench, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["bench.py"])
+    bench.main(["--quick", "--out", str(tmp_path / "results.json")])
+    report = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert report == json.loads((tmp_path / "results.json").read_text())
+    assert set(report["rows"]) == set(bench.ROWS)
+    for name, row in report["rows"].items():
+        assert row["peak_mb"] > 0
+        assert "status" in row or row["ratios"], name
