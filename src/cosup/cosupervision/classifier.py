@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from cosup._validation import FloatArray, check_choice
-from cosup.cosupervision.engine import Pieces, co_supervise
+from cosup.cosupervision._pieces import Pieces
+from cosup.cosupervision.engine import co_supervise
 from cosup.estimator import Supervision, TeacherSupervised
 from cosup.student import AdamProbe
 from cosup.teachers import TeacherLabels

@@ -8,7 +8,16 @@ published recipe) and `SklearnStudent` (any classifier). A new one needs `Studen
 from cosup.student._adam import AdamProbe
 from cosup.student._heads import LinearHeads, train_heads
 from cosup.student._logistic import LogisticProbe
-from cosup.student._protocol import Fit, Head, LinearHead, MeanHead, Student, Trainer, average_heads
+from cosup.student._protocol import (
+    Fit,
+    Head,
+    LinearHead,
+    MeanHead,
+    Student,
+    Trainer,
+    average_heads,
+    spread_head,
+)
 from cosup.student._ridge import RidgeProbe
 from cosup.student._ridge_path import RidgePath, ridge_path
 from cosup.student._shared import as_student, shared
@@ -31,5 +40,6 @@ __all__ = [
     "average_heads",
     "ridge_path",
     "shared",
+    "spread_head",
     "train_heads",
 ]

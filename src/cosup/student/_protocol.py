@@ -12,10 +12,13 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
-from cosup._validation import BoolArray, CosupError, FloatArray
+from cosup._validation import BoolArray, CosupError, FloatArray, IntArray
 from cosup.losses import softmax
 
-__all__ = ["Fit", "Head", "LinearHead", "MeanHead", "Student", "Trainer", "average_heads"]
+__all__ = ["Fit", "Head", "LinearHead", "MeanHead", "Student", "Trainer", "average_heads", "spread_head"]
+
+UNSEEN = -1e4
+"""Logit of a class that a head was not trained on."""
 
 
 @runtime_checkable
@@ -127,3 +130,26 @@ def average_heads(heads: Sequence[Head]) -> Head:
     if len(linear) == len(heads):
         return LinearHead(np.mean([h.weight for h in linear], axis=0), np.mean([h.bias for h in linear], axis=0))
     return MeanHead(tuple(heads))
+
+
+@dataclass(frozen=True)
+class _SpreadHead:
+    head: Head
+    classes: IntArray
+    n_classes: int
+
+    def predict_proba(self, X: FloatArray) -> FloatArray:
+        out = np.zeros((len(X), self.n_classes))
+        out[:, self.classes] = self.head.predict_proba(X)
+        return out
+
+
+def spread_head(head: Head, classes: IntArray, n_classes: int) -> Head:
+    """A head over some `classes`, seen over all `n_classes`; the others get probability zero."""
+    if len(classes) == n_classes:
+        return head
+    if isinstance(head, LinearHead):
+        weight, bias = np.zeros((len(head.weight), n_classes)), np.full(n_classes, UNSEEN)
+        weight[:, classes], bias[classes] = head.weight, head.bias
+        return LinearHead(weight, bias)
+    return _SpreadHead(head, classes, n_classes)
