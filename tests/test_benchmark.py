@@ -147,7 +147,6 @@ def test_a_task_that_does_not_load_fails_all_its_runs_only(tmp_path):
         ({"tasks": ["hierarhcy"]}, "Did you mean 'hierarchy'"),
         ({"tasks": []}, "no tasks"),
         ({"tasks": ["hierarchy", "hierarchy"]}, "more than once"),
-        ({"methods": [Method("x", "vanila")]}, "Did you mean 'vanilla'"),
         ({"methods": [PAIR[0], PAIR[0]]}, "more than once"),
         ({"methods": []}, "no methods"),
         ({"seeds": [0, 0]}, "more than once"),
@@ -164,6 +163,11 @@ def test_wrong_plans_are_refused_before_any_work(tmp_path, change, message):
         run_benchmark(plan.pop("tasks"), plan.pop("methods"), plan.pop("seeds"), tmp_path, **plan)
     path = tmp_path / "records.jsonl"
     assert not path.exists() or not path.read_bytes()
+
+
+def test_a_method_that_there_is_not_is_refused_when_it_is_named():
+    with pytest.raises(CosupError, match="Did you mean 'vanilla'"):
+        Method("x", "vanila")
 
 
 def test_a_folder_that_cannot_be_written_is_said(tmp_path):

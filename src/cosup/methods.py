@@ -5,12 +5,12 @@ from __future__ import annotations
 import inspect
 from typing import Any
 
+from cosup import baselines
 from cosup._validation import CosupError, suggest
-from cosup.baselines import OracleClassifier, VanillaClassifier
 from cosup.cosupervision import CoSupervisedClassifier, PaperCSL, PublishedCSL
 from cosup.estimator import TeacherSupervised
 
-__all__ = ["list_methods", "make_method"]
+__all__ = ["list_methods", "make_method", "method_parameters"]
 
 METHODS: dict[str, tuple[type[TeacherSupervised], str]] = {
     "co-supervised": (
@@ -25,9 +25,41 @@ METHODS: dict[str, tuple[type[TeacherSupervised], str]] = {
         PublishedCSL,
         "the released code's recipe: class-range argmax, top-q rate, small-loss, Adam",
     ),
-    "vanilla": (VanillaClassifier, "plain weak-to-strong training on the generalists' labels"),
+    "vanilla": (baselines.VanillaClassifier, "plain weak-to-strong training on the generalists' labels"),
+    "confidence-loss": (baselines.ConfidenceLoss, "the student's own hardened word in the target (Burns et al. 2023)"),
+    "adaptive-confidence": (baselines.AdaptiveConfidence, "the same, weighed sample by sample (Guo et al. 2024)"),
+    "reverse-kl": (baselines.ReverseKL, "reverse KL divergence from the generalists (Yao et al. 2025)"),
+    "reverse-ce": (baselines.ReverseCrossEntropy, "reverse cross-entropy to the generalists (Yao et al. 2025)"),
+    "convex-mixture": (
+        baselines.ConvexMixture,
+        "convex combination of 100 heads under reverse KL (Mulgund & Pabbaraju 2025)",
+    ),
+    "simplex-weights": (baselines.SimplexWeights, "student and weights of all teachers, learned together (RAVEN 2025)"),
+    "evidential": (
+        baselines.EvidentialClassifier,
+        "Dirichlet evidence from weak labels (Cui et al. 2024)",
+    ),
+    "ensemble-boost": (baselines.EnsembleBoost, "student on a SAMME-weighted vote of all teachers (EnsemW2S 2024)"),
+    "majority": (baselines.MajorityVote, "student on the majority of all teachers"),
+    "mean": (baselines.MeanVote, "student on the mean of all teachers' probabilities"),
+    "log-pool": (baselines.LogPool, "student on the product of all teachers' probabilities"),
+    "dawid-skene": (baselines.DawidSkene, "student on Dawid-Skene's posterior of all teachers (needs cosup[crowd])"),
+    "glad": (baselines.Glad, "student on GLAD's posterior of all teachers (needs cosup[crowd])"),
+    "mace": (baselines.Mace, "student on MACE's posterior of all teachers (needs cosup[crowd])"),
+    "knn-smooth": (baselines.NeighbourSmoothing, "student on the generalists' labels, smoothed over 30 neighbours"),
+    "small-loss": (baselines.SmallLoss, "student on the generalists' labels of small out-of-sample loss"),
+    "co-teaching": (baselines.CoTeaching, "two heads that exchange small-loss samples (Han et al. 2018)"),
+    "confident-learning": (
+        baselines.ConfidentLearning,
+        "student without the labels that cleanlab finds wrong (needs cosup[noisy])",
+    ),
+    "self-distillation": (baselines.SelfDistillation, "student on its own out-of-sample predictions, three times"),
+    "reliability-weighting": (
+        baselines.ReliabilityWeighting,
+        "the generalists' labels, weighed by who else agrees (after Guo & Yang 2024)",
+    ),
     "oracle": (
-        OracleClassifier,
+        baselines.OracleClassifier,
         "perfect assignment, for measuring: the last level's right specialist is known (needs truth=)",
     ),
 }
@@ -58,11 +90,15 @@ def make_method(name: str, **parameters: Any) -> TeacherSupervised:
     CosupError
         For an unknown name or parameter, with near matches.
     """
-    if name not in METHODS:
-        raise CosupError(f"there is no method {name!r}.{suggest(name, METHODS)}")
-    made, _ = METHODS[name]
-    known = [p for p in inspect.signature(made).parameters if p != "self"]
+    known = method_parameters(name)
     for parameter in parameters:
         if parameter not in known:
             raise CosupError(f"method {name!r} has no parameter {parameter!r}.{suggest(parameter, known)}")
-    return made(**parameters)
+    return METHODS[name][0](**parameters)
+
+
+def method_parameters(name: str) -> tuple[str, ...]:
+    """Names of the parameters that `make_method` takes for a method; unknown names raise as there."""
+    if name not in METHODS:
+        raise CosupError(f"there is no method {name!r}.{suggest(name, METHODS)}")
+    return tuple(inspect.signature(METHODS[name][0]).parameters)

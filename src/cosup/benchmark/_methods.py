@@ -10,6 +10,7 @@ from typing import Any
 
 from cosup._validation import CosupError, suggest
 from cosup.benchmark._records import canonical
+from cosup.methods import method_parameters
 from cosup.student import AdamProbe, LogisticProbe, RidgeProbe, Student
 
 STUDENTS: dict[str, type[RidgeProbe] | type[LogisticProbe] | type[AdamProbe]] = {
@@ -17,8 +18,7 @@ STUDENTS: dict[str, type[RidgeProbe] | type[LogisticProbe] | type[AdamProbe]] = 
     "logistic": LogisticProbe,
     "adam": AdamProbe,
 }
-TAKES_STUDENT = ("vanilla", "csl", "co-supervised", "oracle")
-"""Methods that take ``student=``; unless their parameters name one, they share that of the protocol."""
+"""Students that parameters may name."""
 
 PROTOCOLS = {
     "clean": "one regularised student (ridge, strength chosen without labels) for all and for the ceiling",
@@ -60,7 +60,7 @@ class Method:
 
     def student(self) -> Student | None:
         """Make the student that the parameters name, or None when they leave it to the protocol."""
-        if self.name not in TAKES_STUDENT or not {"student", "strength"} & set(self.parameters):
+        if not takes_student(self.name) or not {"student", "strength"} & set(self.parameters):
             return None
         named = self.parameters.get("student", "ridge")
         options = dict(named) if isinstance(named, Mapping) else {"name": named}
@@ -79,12 +79,17 @@ class Method:
 
     def keywords(self) -> dict[str, Any]:
         """Keyword arguments for ``make_method`` other than the student: lists become tuples again."""
-        leave = ("student", "strength") if self.name in TAKES_STUDENT else ()
+        leave = ("student", "strength") if takes_student(self.name) else ()
         return {
             key: tuple(value) if isinstance(value, list) else value
             for key, value in self.parameters.items()
             if key not in leave
         }
+
+
+def takes_student(name: str) -> bool:
+    """Whether the method's student can be chosen; where its parameters name none, it is the protocol's."""
+    return "student" in method_parameters(name)
 
 
 def default_student(protocol: str) -> Student:
@@ -97,13 +102,13 @@ def default_student(protocol: str) -> Student:
 UNREGULARISED = {"student": "ridge", "strength": 1e-4}
 
 
-def demo_methods() -> list[Method]:
-    """List the demo's methods: rivals, the paper's algorithm, our default, ablations, the upper bound.
+def demo_methods(*, ablations: bool = True) -> list[Method]:
+    """List the demo's methods: rivals, the paper's algorithm, our default, the ablations of both, perfect assignment.
 
     Within one registered method, the entry without parameters is the whole method and the others are its
     ablations; the report relies on this.
     """
-    return [
+    methods = [
         Method("vanilla", "vanilla"),
         Method("published CSL", "csl-published", {"criterion": "top3"}),
         Method("csl", "csl"),
@@ -120,3 +125,4 @@ def demo_methods() -> list[Method]:
         Method("co-supervised, unregularised", "co-supervised", UNREGULARISED),
         Method("oracle assignment", "oracle"),
     ]
+    return methods if ablations else [m for m in methods if "," not in m.label]

@@ -30,7 +30,6 @@ from cosup.benchmark._records import (
 )
 from cosup.benchmark._unit import Outcome, Unit, run_unit
 from cosup.datasets import list_tasks, load_task
-from cosup.methods import list_methods
 
 TaskLike = str | tuple[str, Mapping[str, Any]]
 
@@ -143,9 +142,6 @@ def _plan(
         named.append((name, options))
     seeds = [_seed(seed) for seed in seeds]
     default_student(protocol)
-    for method in methods:
-        if method.name not in list_methods():
-            raise CosupError(f"unknown method {method.name!r}.{suggest(method.name, list_methods())}")
     checked: tuple[tuple[str, list[Any]], ...] = (
         ("tasks", [task_label(*task) for task in named]),
         ("methods", [method.label for method in methods]),

@@ -21,7 +21,7 @@ from threadpoolctl import threadpool_limits
 
 from cosup._validation import CosupError
 from cosup.benchmark._measure import measure_levels, or_none, per_class, picture_samples
-from cosup.benchmark._methods import TAKES_STUDENT, Method, default_student
+from cosup.benchmark._methods import Method, default_student, takes_student
 from cosup.benchmark._records import SCHEMA, Record, encode_correct, run_id, task_label
 from cosup.datasets import Task, load_task
 from cosup.methods import make_method
@@ -98,7 +98,7 @@ def run_unit(unit: Unit) -> Iterator[Outcome]:
 
 def _make(unit: Unit, method: Method, task: Task, student: Any) -> Any:
     keywords = method.keywords()
-    if method.name in TAKES_STUDENT:
+    if takes_student(method.name):
         own = method.student()
         keywords["student"] = student if own is None else own
     if method.name == "oracle":  # the only method that is given truth

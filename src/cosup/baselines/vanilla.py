@@ -1,16 +1,14 @@
-"""What co-supervision is measured against: plain weak-to-strong training below, the known right specialist above."""
+"""Below and above every method: plain weak-to-strong training, and the known right specialist."""
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import numpy as np
 
-from cosup._validation import BoolArray, CosupError, FloatArray, IntArray
-from cosup.estimator import Supervision, TeacherSupervised, level_record, one_hot, provenance_rows
-from cosup.losses import cross_entropy
-from cosup.student import as_student
+from cosup._validation import CosupError, FloatArray, IntArray
+from cosup.baselines._word import Word, generalists, train_once
+from cosup.estimator import Supervision, TeacherSupervised, one_hot
 from cosup.teachers import TeacherLabels
 
 __all__ = ["OracleClassifier", "VanillaClassifier"]
@@ -35,15 +33,7 @@ class VanillaClassifier(TeacherSupervised):
         self.random_state = random_state
 
     def _supervise(self, X: FloatArray, labels: TeacherLabels, seed: int) -> Supervision:
-        columns = _distinct(labels, labels.at_level(0))
-        vote = labels.vote(columns)
-        heard = vote.sum(axis=1) > 0
-        if not heard.any():
-            raise CosupError("no teacher of level 0 speaks in these samples")
-        named = np.where(heard, vote.argmax(axis=1), -1)
-        assigned = np.where(heard, columns[0] if len(columns) == 1 else -1, -1)
-        targets = vote if self.soft else one_hot(named, labels.n_classes)
-        return _train_once(self.student, X, labels, columns, assigned, named, targets, heard, seed)
+        return train_once(self.student, X, labels, generalists(labels), seed, soft=self.soft)
 
 
 class OracleClassifier(TeacherSupervised):
@@ -100,19 +90,8 @@ class OracleClassifier(TeacherSupervised):
         vote = labels.vote(labels.at_level(0))
         fallback = np.where(vote.sum(axis=1) > 0, vote.argmax(axis=1), -1)
         named = np.where(named >= 0, named, fallback)
-        targets = one_hot(named, labels.n_classes)
-        columns = labels.at_level(last)
-        return _train_once(self.student, X, labels, columns, assigned, named, targets, named >= 0, seed)
-
-
-def _distinct(labels: TeacherLabels, columns: IntArray) -> IntArray:
-    """Those of `columns` that do not repeat an earlier one."""
-    out: list[int] = []
-    for t in columns:
-        mine = labels.annotations[:, t]
-        if not any(np.array_equal(mine, labels.annotations[:, u], equal_nan=labels.is_soft) for u in out):
-            out.append(int(t))
-    return np.array(out)
+        word = Word(labels.at_level(last), one_hot(named, labels.n_classes), named >= 0, named, assigned)
+        return train_once(self.student, X, labels, word, seed)
 
 
 def _right_specialist(labels: TeacherLabels, truth: IntArray, level: int) -> IntArray:
@@ -127,18 +106,3 @@ def _right_specialist(labels: TeacherLabels, truth: IntArray, level: int) -> Int
         better = score > fit
         out[better], fit[better] = t, score[better]
     return out
-
-
-def _train_once(
-    student: Any, X: FloatArray, labels: TeacherLabels, columns: IntArray, assigned: IntArray, named: IntArray,
-    targets: FloatArray, heard: BoolArray, seed: int,
-) -> Supervision:  # fmt: skip
-    started = time.perf_counter()
-    fit = as_student(student).prepare(X).train(targets, keep=heard, random_state=seed)
-    record = level_record(
-        int(labels.levels[columns[0]]), columns, assigned, heard, fit=fit, targets=targets,
-        objective=float(cross_entropy(targets[heard], fit.out_of_sample[heard]).mean()),
-        rounds=1, seconds=time.perf_counter() - started, notes=[],
-    )  # fmt: skip
-    provenance = provenance_rows(assigned, named, heard, "abstained", fit.out_of_sample)[:, None]
-    return Supervision(fit.head, (fit.head,), [record], provenance)

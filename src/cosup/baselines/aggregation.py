@@ -1,0 +1,238 @@
+"""Aggregate all teachers into one label a sample, then train a student: votes, pools and crowd models."""
+
+from __future__ import annotations
+
+import importlib
+import warnings
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from cosup._validation import CosupError, FloatArray, IntArray, check_positive
+from cosup.baselines._word import FLOOR, check_fraction, every_teacher, floored, pooled, train_once
+from cosup.estimator import Supervision, TeacherSupervised
+from cosup.teachers import TeacherLabels
+
+__all__ = [
+    "DawidSkene", "Glad", "LogPool", "Mace", "MajorityVote", "MeanVote", "import_optional", "log_pool",
+    "majority",
+]  # fmt: skip
+
+
+def majority(said: IntArray, n_classes: int) -> FloatArray:
+    """Shares of the votes, (n_samples, n_classes), of class ids (n_samples, n_teachers) with -1 for an abstention."""
+    counts = np.zeros((len(said), n_classes))
+    for column in said.T:
+        rows = np.flatnonzero(column >= 0)
+        counts[rows, column[rows]] += 1.0
+    return np.asarray(counts / np.maximum(counts.sum(axis=1, keepdims=True), 1.0))
+
+
+def log_pool(labels: TeacherLabels, floor: float = FLOOR) -> FloatArray:
+    """Normalised product of the floored probabilities of those that speak; zeros where nobody does."""
+    total = np.zeros((len(labels), labels.n_classes))
+    speaks = labels.speaks()
+    for t in range(labels.n_teachers):
+        total += np.log(floored(labels.probabilities(t), floor)) * speaks[:, t : t + 1]
+    total -= total.max(axis=1, keepdims=True)
+    pool = np.exp(total) * np.asarray(speaks.any(axis=1))[:, None]
+    return np.asarray(pool / np.maximum(pool.sum(axis=1, keepdims=True), 1e-300))
+
+
+def import_optional(module: str, *, extra: str, purpose: str) -> ModuleType:
+    """Import a module of an optional dependency; `CosupError` that names the extra if it is not installed."""
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        # A module that is installed but lacks something of its own is another fault: do not hide it.
+        if error.name is None or not f"{module}.".startswith(f"{error.name}."):
+            raise
+        raise CosupError(
+            f"{purpose} needs the package '{error.name}', which is not installed: pip install 'cosup[{extra}]'"
+        ) from error
+
+
+class _Aggregated(TeacherSupervised):
+    """Train a student on what `_pool` makes of all teachers."""
+
+    student: Any
+    soft: bool
+
+    def _pool(self, labels: TeacherLabels) -> FloatArray:
+        raise NotImplementedError(f"{type(self).__name__} must implement _pool")
+
+    def _supervise(self, X: FloatArray, labels: TeacherLabels, seed: int) -> Supervision:
+        columns = every_teacher(labels).columns
+        return train_once(self.student, X, labels, pooled(columns, self._pool(labels)), seed, soft=self.soft)
+
+
+class MajorityVote(_Aggregated):
+    """The student on the class that most teachers name; a tie goes to the smallest class id.
+
+    Levels and specialties are ignored: specialists vote on samples outside their specialty, too.
+
+    Parameters
+    ----------
+    student : {"ridge", "logistic", "adam"}, Student or scikit-learn classifier
+    soft : bool
+        Train on the pooled probabilities rather than on their most probable class.
+    random_state : int, RandomState or None
+    """
+
+    def __init__(self, student: Any = "ridge", *, soft: bool = False, random_state: Any = None) -> None:
+        self.student = student
+        self.soft = soft
+        self.random_state = random_state
+
+    def _pool(self, labels: TeacherLabels) -> FloatArray:
+        return majority(labels.hard(), labels.n_classes)
+
+
+class MeanVote(_Aggregated):
+    """The student on the mean of all teachers' probabilities (linear opinion pool; Stone 1961).
+
+    On hard annotations this is `MajorityVote`.
+
+    Parameters
+    ----------
+    student, soft, random_state
+        As for `MajorityVote`.
+    """
+
+    def __init__(self, student: Any = "ridge", *, soft: bool = False, random_state: Any = None) -> None:
+        self.student = student
+        self.soft = soft
+        self.random_state = random_state
+
+    def _pool(self, labels: TeacherLabels) -> FloatArray:
+        return every_teacher(labels).vote
+
+
+class LogPool(_Aggregated):
+    """The student on the normalised product of all teachers' probabilities (logarithmic opinion pool; Genest 1984).
+
+    Parameters
+    ----------
+    student, soft, random_state
+        As for `MajorityVote`.
+    floor : float
+        Share of the uniform distribution in every teacher's probabilities, in (0, 1]: no teacher has a veto.
+    """
+
+    def __init__(
+        self, student: Any = "ridge", *, floor: float = FLOOR, soft: bool = False, random_state: Any = None
+    ) -> None:
+        self.student = student
+        self.floor = floor
+        self.soft = soft
+        self.random_state = random_state
+
+    def _pool(self, labels: TeacherLabels) -> FloatArray:
+        check_fraction(self.floor, "floor", low=1e-6)
+        return log_pool(labels, self.floor)
+
+
+def _crowd(labels: TeacherLabels, name: str, **options: Any) -> FloatArray:
+    """Posterior over classes by a model of crowd-kit, (n_samples, n_classes); zeros where nobody speaks."""
+    module = import_optional("crowdkit.aggregation.classification", extra="crowd", purpose=f"{name} aggregation")
+    pandas = import_optional("pandas", extra="crowd", purpose=f"{name} aggregation")
+    said = labels.hard()
+    task, worker = np.nonzero(said >= 0)
+    frame = pandas.DataFrame({"task": task, "worker": worker, "label": said[task, worker]})
+    model = getattr(module, name)(**options)
+    # crowd-kit calls deprecated pandas functions, and takes logarithms of densities that underflow; neither is
+    # the user's doing. What comes out is checked below.
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore", DeprecationWarning)
+        warnings.simplefilter("ignore", FutureWarning)
+        posterior = model.fit(frame).probas_
+    found = posterior.reindex(index=range(len(labels)), columns=range(labels.n_classes)).fillna(0.0).to_numpy(float)
+    broken = (said >= 0).any(axis=1) & ~(found.sum(axis=1) > 0)
+    if broken.any() or not np.isfinite(found).all():
+        raise CosupError(
+            f"crowd-kit's {name} found no posterior for {max(int(broken.sum()), 1)} samples: a likelihood underflowed"
+        )
+    return np.asarray(found / np.maximum(found.sum(axis=1, keepdims=True), 1e-300))
+
+
+class DawidSkene(_Aggregated):
+    """The student on Dawid & Skene's (1979) posterior: every teacher has a confusion matrix, found by EM (crowd-kit).
+
+    Needs the extra ``crowd``.
+
+    Parameters
+    ----------
+    student, soft, random_state
+        As for `MajorityVote`.
+    n_iter : int
+        Iterations of EM at most.
+    """
+
+    def __init__(
+        self, student: Any = "ridge", *, n_iter: int = 100, soft: bool = False, random_state: Any = None
+    ) -> None:
+        self.student = student
+        self.n_iter = n_iter
+        self.soft = soft
+        self.random_state = random_state
+
+    def _pool(self, labels: TeacherLabels) -> FloatArray:
+        check_positive(self.n_iter, "n_iter", integer=True)
+        return _crowd(labels, "DawidSkene", n_iter=self.n_iter)
+
+
+class Glad(_Aggregated):
+    """The student on GLAD's posterior: an ability a teacher, a difficulty a sample (Whitehill et al. 2009; crowd-kit).
+
+    Needs the extra ``crowd``. crowd-kit's takes one to two seconds an iteration on 3,000 samples.
+
+    Parameters
+    ----------
+    student, soft, random_state
+        As for `MajorityVote`.
+    n_iter : int
+        Iterations of EM at most; crowd-kit's own default is 100.
+    """
+
+    def __init__(
+        self, student: Any = "ridge", *, n_iter: int = 3, soft: bool = False, random_state: Any = None
+    ) -> None:
+        self.student = student
+        self.n_iter = n_iter
+        self.soft = soft
+        self.random_state = random_state
+
+    def _pool(self, labels: TeacherLabels) -> FloatArray:
+        check_positive(self.n_iter, "n_iter", integer=True)
+        return _crowd(labels, "GLAD", n_iter=self.n_iter)
+
+
+class Mace(_Aggregated):
+    """The student on the posterior of MACE: teachers know or guess (Hovy et al. 2013; crowd-kit's variational EM).
+
+    Needs the extra ``crowd``. One start: crowd-kit draws the same start for all its restarts.
+
+    Parameters
+    ----------
+    student, soft
+        As for `MajorityVote`.
+    n_iter : int
+        Iterations of EM.
+    random_state : int, RandomState or None
+        Student and start.
+    """
+
+    def __init__(
+        self, student: Any = "ridge", *, n_iter: int = 50, soft: bool = False, random_state: Any = None
+    ) -> None:
+        self.student = student
+        self.n_iter = n_iter
+        self.soft = soft
+        self.random_state = random_state
+
+    def _supervise(self, X: FloatArray, labels: TeacherLabels, seed: int) -> Supervision:
+        check_positive(self.n_iter, "n_iter", integer=True)
+        pool = _crowd(labels, "MACE", n_iter=self.n_iter, n_restarts=1, random_state=seed)
+        word = pooled(every_teacher(labels).columns, pool)
+        return train_once(self.student, X, labels, word, seed, soft=self.soft)

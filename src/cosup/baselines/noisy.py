@@ -1,0 +1,333 @@
+"""The generalists' labels as noisy labels: smooth, select, weigh or relabel them, then train a student."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import numpy as np
+from sklearn.neighbors import NearestNeighbors
+
+from cosup._validation import BoolArray, CosupError, FloatArray, IntArray, check_choice, check_positive
+from cosup.baselines._word import (
+    check_fraction,
+    floored,
+    generalists,
+    gradient_supervision,
+    pooled,
+    supervision,
+    train_once,
+)
+from cosup.baselines.aggregation import import_optional
+from cosup.estimator import Supervision, TeacherSupervised
+from cosup.losses import cross_entropy
+from cosup.student import Fit, Trainer, as_student
+from cosup.teachers import TeacherLabels
+
+__all__ = [
+    "CoTeaching", "ConfidentLearning", "NeighbourSmoothing", "ReliabilityWeighting", "SelfDistillation", "SmallLoss",
+    "neighbours_mean", "reliability", "small_loss",
+]  # fmt: skip
+
+
+def neighbours_mean(X: FloatArray, probabilities: FloatArray, k: int) -> FloatArray:
+    """Mean of the rows of each sample's k nearest neighbours that have one.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n_samples, n_features)
+        Nearest by the angle between centred rows.
+    probabilities : ndarray of shape (n_samples, n_classes)
+        Rows of zeros have nothing to say and are nobody's neighbour.
+    k : int
+        The sample itself, where it has a row, among them.
+
+    Returns
+    -------
+    ndarray of shape (n_samples, n_classes)
+    """
+    Z = np.asarray(X - X.mean(axis=0, dtype=np.float64), dtype=np.float32)
+    Z /= np.maximum(np.linalg.norm(Z, axis=1, keepdims=True), 1e-12)
+    rows = np.flatnonzero(probabilities.sum(axis=1) > 0)
+    search = NearestNeighbors(n_neighbors=min(k, len(rows)), algorithm="brute").fit(Z[rows])
+    near = search.kneighbors(Z, return_distance=False)
+    out = np.zeros_like(probabilities)
+    for column in near.T:
+        out += probabilities[rows[column]]
+    return np.asarray(out / near.shape[1])
+
+
+class NeighbourSmoothing(TeacherSupervised):
+    """The student on the generalists' labels, smoothed over k nearest neighbours in the student's features.
+
+    Wilson's editing (1972, *Asymptotic properties of nearest neighbor rules using edited data*) in its soft form;
+    samples on which the generalists abstain get their neighbours' word. k = 30 is what our prototypes used.
+
+    Parameters
+    ----------
+    student : {"ridge", "logistic", "adam"}, Student or scikit-learn classifier
+    k : int
+        Neighbours, the sample itself among them.
+    soft : bool
+        Train on the smoothed probabilities rather than on their most probable class.
+    random_state : int, RandomState or None
+    """
+
+    def __init__(self, student: Any = "ridge", *, k: int = 30, soft: bool = False, random_state: Any = None) -> None:
+        self.student = student
+        self.k = k
+        self.soft = soft
+        self.random_state = random_state
+
+    def _supervise(self, X: FloatArray, labels: TeacherLabels, seed: int) -> Supervision:
+        check_positive(self.k, "k", integer=True)
+        word = generalists(labels)
+        smooth = pooled(word.columns, neighbours_mean(X, word.vote, self.k))
+        return train_once(self.student, X, labels, smooth, seed, soft=self.soft)
+
+
+def _first_fit(student: Any, X: FloatArray, targets: FloatArray, heard: BoolArray, seed: int) -> tuple[Trainer, Fit]:
+    trainer = as_student(student).prepare(X)
+    return trainer, trainer.train(targets, keep=heard, random_state=seed)
+
+
+def _agreement(fit: Fit, named: IntArray, heard: BoolArray) -> float:
+    """How often the student, out of sample, names the generalists' class."""
+    return float((fit.out_of_sample.argmax(axis=1) == named)[heard].mean())
+
+
+def small_loss(losses: FloatArray, candidates: BoolArray, share: float) -> BoolArray:
+    """Mask of the ``ceil(share * n)`` of n candidates with the smallest losses."""
+    quota = int(np.ceil(share * candidates.sum() - 1e-9))
+    order = np.argsort(np.where(candidates, losses, np.inf), kind="stable")
+    mask = np.zeros(len(losses), dtype=bool)
+    mask[order[:quota]] = True
+    return mask
+
+
+class SmallLoss(TeacherSupervised):
+    """The student on the share of the generalists' labels with the smallest out-of-sample loss.
+
+    The small-loss trick (Arpit et al. 2017, *A closer look at memorization*; Jiang et al. 2018, *MentorNet*), with
+    losses by students that were not trained on the sample.
+
+    Parameters
+    ----------
+    student : {"ridge", "logistic", "adam"}, Student or scikit-learn classifier
+    keep_rate : float, optional
+        In (0, 1]. None: how often the student, out of sample, agrees with the generalists.
+    random_state : int, RandomState or None
+    """
+
+    def __init__(self, student: Any = "ridge", *, keep_rate: float | None = None, random_state: Any = None) -> None:
+        self.student = student
+        self.keep_rate = keep_rate
+        self.random_state = random_state
+
+    def _supervise(self, X: FloatArray, labels: TeacherLabels, seed: int) -> Supervision:
+        if self.keep_rate is not None:
+            check_fraction(self.keep_rate, "keep_rate", low=1e-6)
+        started = time.perf_counter()
+        word = generalists(labels)
+        targets = word.targets(soft=False)
+        trainer, fit = _first_fit(self.student, X, targets, word.heard, seed)
+        rate = _agreement(fit, word.named, word.heard) if self.keep_rate is None else self.keep_rate
+        kept = small_loss(cross_entropy(targets, fit.out_of_sample), word.heard, rate)
+        return _retrained(trainer, fit, labels, word, targets, kept, seed, "large loss", started)
+
+
+def _retrained(
+    trainer: Trainer, first: Fit, labels: TeacherLabels, word: Any, targets: FloatArray, kept: BoolArray, seed: int,
+    reason: str, started: float,
+) -> Supervision:  # fmt: skip
+    notes = []
+    if len(np.unique(word.named[kept])) < 2:
+        kept, notes = word.heard, ["the selection leaves fewer than two classes: everything is kept"]
+        fit = first
+    else:
+        fit = trainer.train(targets, keep=kept, random_state=seed)
+    return supervision(fit, labels, word, targets=targets, kept=kept, reason=reason, started=started, notes=notes)
+
+
+class ConfidentLearning(TeacherSupervised):
+    """The student on the generalists' labels without those that confident learning finds wrong (Northcutt et al. 2021).
+
+    *Confident learning: estimating uncertainty in dataset labels*, by cleanlab's ``find_label_issues`` (prune by noise
+    rate) on out-of-sample probabilities. Needs the extra ``noisy``.
+
+    Parameters
+    ----------
+    student : {"ridge", "logistic", "adam"}, Student or scikit-learn classifier
+    filter_by : {"prune_by_noise_rate", "prune_by_class", "both", "confident_learning"}
+        cleanlab's rule.
+    random_state : int, RandomState or None
+    """
+
+    def __init__(
+        self, student: Any = "ridge", *, filter_by: str = "prune_by_noise_rate", random_state: Any = None
+    ) -> None:
+        self.student = student
+        self.filter_by = filter_by
+        self.random_state = random_state
+
+    def _supervise(self, X: FloatArray, labels: TeacherLabels, seed: int) -> Supervision:
+        rules = ("prune_by_noise_rate", "prune_by_class", "both", "confident_learning")
+        check_choice(self.filter_by, rules, "filter_by")
+        cleanlab = import_optional("cleanlab.filter", extra="noisy", purpose="confident learning")
+        started = time.perf_counter()
+        word = generalists(labels)
+        targets = word.targets(soft=False)
+        trainer, fit = _first_fit(self.student, X, targets, word.heard, seed)
+        rows = np.flatnonzero(word.heard)
+        probabilities = floored(fit.out_of_sample[rows], 1e-6)
+        # cleanlab counts classes from the labels: those that nobody names are left out.
+        present, ids = np.unique(word.named[rows], return_inverse=True)
+        kept = word.heard.copy()
+        if len(present) > 1:
+            inside = probabilities[:, present]
+            inside /= inside.sum(axis=1, keepdims=True)
+            kept[rows] = ~cleanlab.find_label_issues(ids, inside, filter_by=self.filter_by, n_jobs=1)
+        return _retrained(trainer, fit, labels, word, targets, kept, seed, "label issue", started)
+
+
+class CoTeaching(TeacherSupervised):
+    """Two linear students that teach each other their small-loss samples (Han et al. 2018, *Co-teaching*).
+
+    In every mini-batch each student selects the share R of samples with the smallest loss, and the other one is trained
+    on them; R falls from 1 to 1 - noise over the first part of the training (their algorithm 1; 10 of 200 epochs).
+    The answer is the mean of both students' logits. They differ in their random start only, and a linear student
+    forgets its start: expect little from the exchange.
+
+    Parameters
+    ----------
+    noise : float, optional
+        In [0, 1). None: how often a ridge student, out of sample, disagrees with the generalists.
+    warmup : float
+        Share of the training over which R falls, in [0, 1].
+    strength, random_state
+        As for `ConfidenceLoss`.
+    """
+
+    def __init__(
+        self, *, noise: float | None = None, warmup: float = 0.05, strength: float | None = None,
+        random_state: Any = None,
+    ) -> None:  # fmt: skip
+        self.noise = noise
+        self.warmup = warmup
+        self.strength = strength
+        self.random_state = random_state
+
+    def _supervise(self, X: FloatArray, labels: TeacherLabels, seed: int) -> Supervision:
+        from cosup.baselines import _objectives as objectives
+
+        if self.noise is not None:
+            check_fraction(self.noise, "noise", high=0.99)
+        check_fraction(self.warmup, "warmup")
+        word = generalists(labels)
+        targets = word.targets(soft=False)
+        noise = self.noise
+        if noise is None:
+            noise = 1.0 - _agreement(_first_fit("ridge", X, targets, word.heard, seed)[1], word.named, word.heard)
+        return gradient_supervision(
+            lambda: objectives.CoTeaching(noise=noise, warmup=self.warmup), X, labels, word, seed,
+            targets=targets, strength=self.strength, width=2, fold_width=2,
+            notes=[f"share of a batch kept: {1.0 - noise:.2f}"],
+        )  # fmt: skip
+
+
+class SelfDistillation(TeacherSupervised):
+    """The student, again and again on its own out-of-sample predictions (Furlanello et al. 2018; Mobahi et al. 2020).
+
+    *Born-again neural networks*; *Self-distillation amplifies regularization in Hilbert space*. A student that is not
+    calibrated on soft targets (plain ridge scores, scikit-learn classifiers) is retrained on its most probable class.
+
+    Parameters
+    ----------
+    student : {"ridge", "logistic", "adam"}, Student or scikit-learn classifier
+    rounds : int
+        Retrainings.
+    random_state : int, RandomState or None
+    """
+
+    def __init__(self, student: Any = "ridge", *, rounds: int = 3, random_state: Any = None) -> None:
+        self.student = student
+        self.rounds = rounds
+        self.random_state = random_state
+
+    def _supervise(self, X: FloatArray, labels: TeacherLabels, seed: int) -> Supervision:
+        check_positive(self.rounds, "rounds", integer=True)
+        started = time.perf_counter()
+        word = generalists(labels)
+        targets = word.targets(soft=False)
+        trainer, fit = _first_fit(self.student, X, targets, word.heard, seed)
+        for _ in range(self.rounds):
+            targets = fit.out_of_sample
+            if not fit.takes_soft:
+                targets = np.eye(labels.n_classes)[targets.argmax(axis=1)]
+            fit = trainer.train(targets, keep=word.heard, random_state=seed)
+        return supervision(
+            fit, labels, word, targets=targets, kept=word.heard, reason="abstained", started=started, rounds=self.rounds
+        )
+
+
+def reliability(labels: TeacherLabels, named: IntArray, student: FloatArray) -> FloatArray:
+    """How far others agree with the generalists' class, (n_samples,) in [0, 1].
+
+    The mean of the student's probability of that class and of one vote of each specialist that speaks and whose
+    specialty (if known) covers the class: 1 if it names it, 0 if not. 0 where the generalists are silent.
+
+    Parameters
+    ----------
+    labels : TeacherLabels
+    named : ndarray of shape (n_samples,)
+        The generalists' class, -1 where they abstain.
+    student : ndarray of shape (n_samples, n_classes)
+        Out-of-sample probabilities.
+    """
+    rows = np.arange(len(named))
+    total = student[rows, np.maximum(named, 0)].astype(np.float64)
+    voices = np.ones(len(named))
+    said = labels.hard()
+    for t in np.flatnonzero(labels.levels > 0):
+        specialty = labels.specialties[t]
+        asked = said[:, t] >= 0
+        if specialty is not None:
+            asked &= np.isin(named, specialty)
+        total += asked & (said[:, t] == named)
+        voices += asked
+    return np.asarray(np.where(named >= 0, total / voices, 0.0))
+
+
+class ReliabilityWeighting(TeacherSupervised):
+    """A linear student on the generalists' labels, samples weighted by how reliable their labels look.
+
+    After Guo & Yang (2024, *Improving weak-to-strong generalization with reliability-aware alignment*, arXiv
+    2406.19032), who ask a weak model repeatedly and weigh samples by the consistency of its answers. Ours: teachers
+    answer once, so the weight is the share of voices that agree, see `reliability`: the specialists and an
+    out-of-sample student.
+
+    Parameters
+    ----------
+    student : {"ridge", "logistic", "adam"}, Student or scikit-learn classifier
+        The one whose out-of-sample probabilities are a voice; what is trained is a linear head.
+    strength, random_state
+        As for `ConfidenceLoss`.
+    """
+
+    def __init__(self, student: Any = "ridge", *, strength: float | None = None, random_state: Any = None) -> None:
+        self.student = student
+        self.strength = strength
+        self.random_state = random_state
+
+    def _supervise(self, X: FloatArray, labels: TeacherLabels, seed: int) -> Supervision:
+        from cosup.baselines import _objectives as objectives
+
+        word = generalists(labels)
+        _, fit = _first_fit(self.student, X, word.targets(soft=False), word.heard, seed)
+        weights = reliability(labels, word.named, fit.out_of_sample)
+        if not weights[word.heard].sum() > 0:
+            raise CosupError("no label has any support: weights of all samples are 0")
+        return gradient_supervision(
+            objectives.CrossEntropy, X, labels, word, seed, targets=word.vote, strength=self.strength,
+            weights=weights / weights[word.heard].mean(), notes=[f"mean weight {weights[word.heard].mean():.2f}"],
+        )  # fmt: skip
