@@ -83,6 +83,8 @@ def _methods(text: str) -> list[Method]:
     demo = demo_methods()
     if text.strip() == "demo":
         return demo
+    if text.strip() == "all":
+        return [Method(name, name) for name in list_methods()]
     # A registered name is the whole method; an ablation of the demo goes by its label, which may hold commas.
     known = {method.label: method for method in demo} | {name: Method(name, name) for name in list_methods()}
     if text.strip() in known:
@@ -160,7 +162,7 @@ def demo(out: Path, seeds: int, tasks: str, jobs: int | None, cache: Path | None
     "--methods",
     default="vanilla,csl-published,csl,co-supervised,oracle",
     show_default=True,
-    help="Methods, separated by commas: see cosup methods. 'demo': those of the demo, ablations included.",
+    help="Methods, separated by commas: see cosup methods. 'demo': the demo's, ablations included. 'all': all.",
 )
 @click.option("--seeds", type=click.IntRange(1), default=5, show_default=True, help="How many seeds.")
 @click.option("--out", type=FOLDER, required=True, help="Folder for the records.")

@@ -77,13 +77,13 @@ def expert(level: Level, gate: FloatArray, beliefs: FloatArray, prior: FloatArra
     n_classes = beliefs.shape[1]
     nobody = np.maximum(1.0 - gate.sum(axis=1), 0.0)[:, None] * uncovered(level, prior)
     said, meant = nobody.copy(), nobody
-    for m, p in enumerate(level.probabilities):
+    for m, (p, operator) in enumerate(zip(level.probabilities, level.operators, strict=True)):
         weight = gate[:, m, None]
         said += weight * p
-        usage = (weight * p).sum(axis=0) / max(float(weight.sum()), TINY)
-        confusion = (weight * beliefs).T @ p + usage
+        usage = operator.T @ gate[:, m] / max(float(weight.sum()), TINY)
+        confusion = (operator.T @ (weight * beliefs)).T + usage
         confusion /= np.maximum(confusion.sum(axis=1, keepdims=True), TINY)
-        posterior = p @ (confusion / np.maximum(usage, TINY)).T * prior
+        posterior = operator @ (confusion / np.maximum(usage, TINY)).T * prior
         meant = meant + weight * posterior / np.maximum(posterior.sum(axis=1, keepdims=True), TINY)
     heard = np.asarray(level.speaks.any(axis=1))
     said, meant = (np.where(heard[:, None], (1 - FLOOR) * e, 1 - FLOOR) for e in (said, meant))
