@@ -432,6 +432,17 @@ def test_irregular_trees(name, tree, soft):
         assert model.score(task.X_test, task.truth.y_test) > chance
 
 
+@pytest.mark.parametrize(("n_features", "n_classes"), [(64, 100), (16, 40), (192, 150)])
+def test_many_classes_on_few_features_do_not_collapse(n_features, n_classes):
+    """The default once fell from 0.32 to 0.03 here: its student found every class about as likely."""
+    task = make_hierarchy(
+        3000, 500, n_features=n_features, n_classes=n_classes, accuracy=(0.3, 0.45, 0.6), separation=5.0
+    )
+    fitted = {n: method(n).fit(task.X_train, task.labels) for n in ("co-supervised", "vanilla")}
+    score = {n: m.score(task.X_test, task.truth.y_test) for n, m in fitted.items()}
+    assert score["co-supervised"] > score["vanilla"]
+
+
 def test_the_core_methods_are_there():
     assert {"vanilla", "csl", "csl-published", "co-supervised", "oracle"} <= set(list_methods())
 

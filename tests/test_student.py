@@ -8,6 +8,7 @@ from sklearn.naive_bayes import GaussianNB
 from sklearn.tree import DecisionTreeClassifier
 
 from cosup import AdamProbe, CosupError, LogisticProbe, RidgeProbe, SklearnStudent
+from cosup.datasets import make_hierarchy
 from cosup.losses import cross_entropy, log_softmax, softmax
 from cosup.student import LinearHead, MeanHead, Student, as_student, average_heads, shared
 from cosup.student._logistic import GRID as LOGISTIC_GRID
@@ -429,3 +430,28 @@ def test_averages_of_heads():
     np.testing.assert_allclose(mixed.predict_proba(X), (a.predict_proba(X) + b.predict_proba(X)) / 2)
     with pytest.raises(CosupError, match="no head"):
         average_heads([])
+
+
+def test_many_classes_are_told_apart_by_more_than_their_order():
+    """Scores of one class in a hundred are small: softmax of 8 times them would make every class about as likely."""
+    task = make_hierarchy(2000, 500, n_features=128, n_classes=100, separation=5.0)
+    fit = RidgeProbe(readout="scores").prepare(task.X_train).train(np.eye(100)[task.truth.y_train])
+    right = (fit.out_of_sample.argmax(axis=1) == task.truth.y_train).mean()
+    assert fit.sharpness > 16
+    assert fit.out_of_sample.max(axis=1).mean() > right / 2
+    # and the few classes of ten digits, say, keep the factor of 8
+    few = make_hierarchy(2000, 10, n_classes=3, separation=6.0)
+    assert RidgeProbe().prepare(few.X_train).train(np.eye(3)[few.truth.y_train]).sharpness == 8.0
+
+
+def test_like_keeps_the_sharpness_of_an_earlier_fit_and_shares_the_factorisation():
+    task = make_hierarchy(600, 10, n_features=64, n_classes=40, separation=5.0)
+    trainer = RidgeProbe(readout="scores").prepare(task.X_train)
+    first = trainer.train(np.eye(40)[task.labels.hard()[:, 0]])
+    clean = np.eye(40)[task.truth.y_train]
+    again = trainer.like(first).train(clean)
+    assert again.sharpness == first.sharpness
+    assert trainer.train(clean).sharpness != first.sharpness
+    np.testing.assert_allclose(
+        again.head.weight / again.sharpness, trainer.train(clean).head.weight / trainer.train(clean).sharpness
+    )

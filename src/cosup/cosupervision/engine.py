@@ -60,8 +60,9 @@ def co_supervise(
     first = problem.levels[0]
     assert first is not None
     state = start(run, first, random_state)
-    if pieces.hard is None:
-        run = replace(run, pieces=replace(pieces, hard=not state.fit.takes_soft))
+    # From here on targets are the method's own words: what depends on the student's calibration is settled now.
+    hard = not state.fit.takes_soft if pieces.hard is None else pieces.hard
+    run = Run(problem, run.trainer.like(state.fit), replace(pieces, hard=hard))
 
     heads: list[Head] = [state.fit.head]
     of_specialists = False

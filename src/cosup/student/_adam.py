@@ -11,7 +11,7 @@ import numpy as np
 from cosup._validation import BoolArray, CosupError, FloatArray, IntArray, check_positive
 from cosup.student._cross_fit import cross_fit
 from cosup.student._heads import train_heads
-from cosup.student._protocol import LinearHead
+from cosup.student._protocol import Fit, LinearHead
 
 __all__ = ["AdamProbe"]
 
@@ -56,6 +56,10 @@ class AdamTrainer:
 
     probe: AdamProbe
     X: FloatArray
+
+    def like(self, fit: Fit) -> AdamTrainer:
+        """The same: nothing is calibrated here."""
+        return self
 
     def train(
         self,

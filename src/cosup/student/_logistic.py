@@ -10,7 +10,7 @@ import numpy as np
 from sklearn.model_selection import KFold
 
 from cosup._validation import BoolArray, CosupError, FloatArray, IntArray, check_positive
-from cosup.student._protocol import LinearHead
+from cosup.student._protocol import Fit, LinearHead
 
 if TYPE_CHECKING:
     from cosup.student._softmax_solver import Solution
@@ -75,6 +75,10 @@ class LogisticTrainer:
         self._scale = max(float(np.sqrt(np.einsum("ij,ij->", Z, Z, dtype=np.float64) / Z.size)), 1e-6)
         self._Z = np.ascontiguousarray(Z / X.dtype.type(self._scale), dtype=np.float32)
         self._moment = second_moment(self._Z)
+
+    def like(self, fit: Fit) -> LogisticTrainer:
+        """The same: nothing is calibrated here."""
+        return self
 
     def train(
         self,

@@ -76,6 +76,13 @@ class Trainer(Protocol):
         """
         ...
 
+    def like(self, fit: Fit) -> Trainer:
+        """The same trainer, as sharp as an earlier `fit` where the student calibrates its probabilities.
+
+        Targets that the method made itself would calibrate the next student to the method's own confidence.
+        """
+        ...
+
 
 @runtime_checkable
 class Student(Protocol):

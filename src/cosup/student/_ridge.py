@@ -11,15 +11,16 @@ from scipy.linalg import cholesky, eigh, solve_triangular
 
 from cosup._validation import BoolArray, CosupError, FloatArray, check_choice, check_positive
 from cosup.losses import log_softmax, softmax
-from cosup.student._protocol import LinearHead
+from cosup.student._protocol import Fit, LinearHead
 
 __all__ = ["RidgeProbe"]
 
 GRID = np.logspace(-4, 3, 22)
 """Candidate strengths, in units of the features' mean variance."""
 
-SHARPNESS = 8.0
-"""Turns a ridge's scores, which estimate one-hot targets, into logits (a calibrated factor gives nearly the same)."""
+SHARPNESS = 8.0 * 2 ** np.arange(0, 5.5, 0.5)
+"""Candidate factors that turn a ridge's scores, which estimate one-hot targets, into logits. The least, 8, is right or
+nearly so for ten classes; many classes or noisy targets make scores small, and with 8 every class about as likely."""
 
 IMITATION = 0.95
 """A richer read-out must agree this much better with the teacher before it is believed; see `RidgeProbe`."""
@@ -47,7 +48,8 @@ class RidgeProbe:
         Penalty in units of the features' mean variance. None chooses the strength with the smallest leave-one-out
         squared error against the teacher's targets; no truth is involved.
     readout : {"auto", "scores", "discriminant"}
-        How scores become probabilities. ``scores``: softmax of the scores times 8. ``discriminant``: linear
+        How scores become probabilities. ``scores``: softmax of the scores times a factor of at least 8, that of the
+        largest leave-one-out likelihood (see `RidgeTrainer.like`). ``discriminant``: linear
         discriminant analysis in the space of the scores, which undoes the masking of classes that squared loss suffers
         when features are few beside classes (Hastie, Buja & Tibshirani 1995, *Penalized discriminant analysis*), its
         logits scaled by the factor of largest leave-one-out likelihood. ``auto`` takes the scores unless their
@@ -82,7 +84,7 @@ class RidgeProbe:
         -------
         RidgeTrainer
         """
-        return RidgeTrainer(self, X)
+        return RidgeTrainer(self, _Features(X))
 
 
 class _Factor:
@@ -209,13 +211,29 @@ def _held_out(fitted: FloatArray, targets: FloatArray, leverage: FloatArray) -> 
     return np.asarray((fitted - leverage[:, None] * targets) / rest)
 
 
+class _Features:
+    """Features, and their factorisation from when it is first asked for."""
+
+    def __init__(self, X: FloatArray) -> None:
+        self.X = X
+
+    @cached_property
+    def whole(self) -> _Factor:
+        return _Factor(self.X)
+
+
 class RidgeTrainer:
     """A `RidgeProbe` tied to features."""
 
-    def __init__(self, probe: RidgeProbe, X: FloatArray) -> None:
+    def __init__(self, probe: RidgeProbe, features: _Features, sharpness: float | None = None) -> None:
         self._probe = probe
-        self._X = X
-        self._whole: _Factor | None = None
+        self._features = features
+        self._X = features.X
+        self._sharpness = sharpness
+
+    def like(self, fit: Fit) -> RidgeTrainer:
+        """The same with the sharpness of `fit`; see `cosup.student.Trainer`."""
+        return RidgeTrainer(self._probe, self._features, fit.sharpness if isinstance(fit, RidgeFit) else None)
 
     def train(
         self,
@@ -230,9 +248,7 @@ class RidgeTrainer:
         solver: _Factor | _Direct
         if keep is None or keep.all():
             keep = None
-            if self._whole is None:
-                self._whole = _Factor(self._X)
-            solver = self._whole
+            solver = self._features.whole
         else:
             targets = targets[keep]
             solver = _Direct(self._X[keep]) if strength is not None else _Factor(self._X[keep])
@@ -244,7 +260,7 @@ class RidgeTrainer:
         weight, fitted, scores = solver.solve(targets, strength)
         bias = targets.mean(axis=0) - solver.mean @ weight
 
-        A, b, readout = _read_out(self._probe.readout, fitted, scores, targets)
+        A, b, sharpness = _read_out(self._probe.readout, fitted, scores, targets, self._sharpness)
         head = LinearHead(weight @ A, bias @ A + b)
         held_out = softmax(scores @ A + b)
         if keep is not None:
@@ -252,7 +268,7 @@ class RidgeTrainer:
             everyone[keep] = held_out
             everyone[~keep] = head.predict_proba(self._X[~keep])
             held_out = everyone
-        return RidgeFit(head, strength, readout, held_out, self._X)
+        return RidgeFit(head, strength, sharpness, held_out, self._X)
 
 
 @dataclass(frozen=True)
@@ -261,9 +277,15 @@ class RidgeFit:
 
     head: LinearHead
     strength: float
-    readout: str
+    sharpness: float | None
+    """Factor of plain scores; None behind the discriminant."""
     out_of_sample: FloatArray
     _X: FloatArray
+
+    @property
+    def readout(self) -> str:
+        """How scores became probabilities: "scores" or "discriminant"."""
+        return "discriminant" if self.sharpness is None else "scores"
 
     @property
     def takes_soft(self) -> bool:
@@ -277,27 +299,30 @@ class RidgeFit:
 
 
 def _read_out(
-    kind: str, fitted: FloatArray, scores: FloatArray, targets: FloatArray
-) -> tuple[FloatArray, FloatArray, str]:
-    """The linear map from scores to logits: matrix (C, C), offset (C,), and which read-out it is.
+    kind: str, fitted: FloatArray, scores: FloatArray, targets: FloatArray, sharpness: float | None
+) -> tuple[FloatArray, FloatArray, float | None]:
+    """The linear map from scores to logits: matrix (C, C), offset (C,), and the factor of plain scores.
 
     `fitted` are the student's scores of its training samples, `scores` the leave-one-out ones.
     """
     n_classes = targets.shape[1]
-    plain = SHARPNESS * np.eye(n_classes), np.zeros(n_classes), "scores"
-    if kind == "scores":
-        return plain
-    A, b = _discriminant(fitted, targets)
+    A, b = _discriminant(fitted, targets) if kind != "scores" else (np.eye(n_classes), np.zeros(n_classes))
     logits = scores @ A + b
     if kind == "auto":
         named = targets.argmax(axis=1)
         as_scores = np.mean(scores.argmax(axis=1) == named)
         as_discriminant = np.mean(logits.argmax(axis=1) == named)
-        if as_scores >= IMITATION * as_discriminant:
-            return plain
-    likelihood = [float((targets * log_softmax(t * logits)).sum()) for t in TEMPERATURES]
-    temperature = float(TEMPERATURES[int(np.argmax(likelihood))])
-    return temperature * A, temperature * b, "discriminant"
+        kind = "scores" if as_scores >= IMITATION * as_discriminant else "discriminant"
+    if kind == "discriminant":
+        factor = _likeliest(TEMPERATURES, logits, targets)
+        return factor * A, factor * b, None
+    factor = _likeliest(SHARPNESS, scores, targets) if sharpness is None else sharpness
+    return factor * np.eye(n_classes), np.zeros(n_classes), factor
+
+
+def _likeliest(factors: FloatArray, logits: FloatArray, targets: FloatArray) -> float:
+    """The factor of (leave-one-out) logits under which the targets are likeliest."""
+    return float(max(factors, key=lambda f: float((targets * log_softmax(f * logits)).sum())))
 
 
 def _discriminant(fitted: FloatArray, targets: FloatArray) -> tuple[FloatArray, FloatArray]:

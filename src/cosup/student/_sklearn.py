@@ -11,6 +11,7 @@ from sklearn.base import clone
 
 from cosup._validation import BoolArray, CosupError, FloatArray, IntArray, check_positive
 from cosup.student._cross_fit import cross_fit
+from cosup.student._protocol import Fit
 
 __all__ = ["SklearnStudent"]
 
@@ -49,6 +50,10 @@ class SklearnTrainer:
 
     student: SklearnStudent
     X: FloatArray
+
+    def like(self, fit: Fit) -> SklearnTrainer:
+        """The same: nothing is calibrated here."""
+        return self
 
     def train(
         self,
