@@ -1,0 +1,139 @@
+"""Commands that measure: demo, bench, report."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from cosup._validation import CosupError, suggest
+from cosup.benchmark import Method, demo_methods, run_benchmark
+from cosup.cli._shell import FOLDER, names, resumable
+from cosup.methods import list_methods
+from cosup.report import build_report, render_table, require_figures
+
+__all__ = ["bench", "demo", "report"]
+
+DEMO_TASKS = "digits-classes,digits-domains"
+
+
+def _methods(text: str) -> list[Method]:
+    demo = demo_methods()
+    if text.strip() == "demo":
+        return demo
+    if text.strip() == "all":
+        return [Method(name, name) for name in list_methods()]
+    # A registered name is the whole method; an ablation of the demo goes by its label, which may hold commas.
+    known = {method.label: method for method in demo} | {name: Method(name, name) for name in list_methods()}
+    if text.strip() in known:
+        return [known[text.strip()]]
+    out = []
+    for name in names(text, "methods"):
+        if name not in known:
+            raise CosupError(f"unknown method {name!r}.{suggest(name, list_methods())}")
+        out.append(known[name])
+    return out
+
+
+def _conclude(records: Sequence[dict[str, Any]]) -> None:
+    """Print the table; end with an error code where a run failed."""
+    if any(record["error"] is None for record in records):
+        click.echo(render_table(records))
+    broken = [record for record in records if record["error"] is not None]
+    if len(broken) == len(records):
+        raise CosupError(f"all {len(records)} runs failed; the first: {broken[0]['error']}")
+
+
+def _failed(records: Sequence[dict[str, Any]]) -> None:
+    if any(record["error"] is not None for record in records):
+        sys.exit(1)
+
+
+@click.command()
+@click.option("--out", type=FOLDER, default="demo-report", show_default=True, help="Folder for records and report.")
+@click.option("--seeds", type=click.IntRange(1), default=5, show_default=True, help="How many seeds.")
+@click.option(
+    "--tasks", default=DEMO_TASKS, show_default=True, help="Tasks, separated by commas; ablations on the first."
+)
+@click.option("--jobs", type=click.IntRange(1), help="Processes.  [default: as many as cores]")
+@click.option("--cache", type=FOLDER, help="Folder for computed features.  [default: ~/.cache/cosup]")
+def demo(out: Path, seeds: int, tasks: str, jobs: int | None, cache: Path | None) -> None:
+    """Compare co-supervised learning with its rivals on embedded real data.
+
+    Prints a table and writes report.html. Interrupted, the same command goes on where it stopped.
+
+    \b
+    Example: cosup demo --seeds 3 --out demo-report
+    """  # noqa: D301
+    require_figures()  # before minutes of work, not after them
+    records: list[dict[str, Any]] = []
+    with resumable(out):
+        # What each piece is worth is measured on the first task; the whole methods on all.
+        for task in names(tasks, "tasks"):
+            records += run_benchmark(
+                [task],
+                demo_methods(ablations=not records),
+                range(seeds),
+                out,
+                n_jobs=jobs,
+                cache=cache,
+                command=f"cosup demo --seeds {seeds} --tasks {tasks}",
+            )
+    _conclude(records)
+    click.echo(f"\nThe report, with figures and pictures: {build_report(out).resolve()}")
+    _failed(records)
+
+
+@click.command()
+@click.option("--tasks", default="hierarchy", show_default=True, help="Tasks, separated by commas: see cosup tasks.")
+@click.option(
+    "--methods",
+    default="vanilla,csl-published,csl,co-supervised,oracle",
+    show_default=True,
+    help="Methods, separated by commas: see cosup methods. 'demo': the demo's, ablations included. 'all': all.",
+)
+@click.option("--seeds", type=click.IntRange(1), default=5, show_default=True, help="How many seeds.")
+@click.option("--out", type=FOLDER, required=True, help="Folder for the records.")
+@click.option(
+    "--protocol", default="clean", show_default=True, help="clean, or published: the released code's student."
+)
+@click.option("--jobs", type=click.IntRange(1), help="Processes.  [default: as many as cores]")
+@click.option("--cache", type=FOLDER, help="Folder for computed features.  [default: ~/.cache/cosup]")
+def bench(tasks: str, methods: str, seeds: int, out: Path, protocol: str, jobs: int | None, cache: Path | None) -> None:
+    """Measure methods on tasks, one JSON line a run.
+
+    Runs that are in the folder already are not repeated, so an interrupted command goes on where it
+    stopped, and more seeds or methods can be added.
+
+    \b
+    Example: cosup bench --tasks hierarchy --methods vanilla,co-supervised --seeds 10 --out runs
+             cosup report runs
+    """  # noqa: D301
+    with resumable(out):
+        records = run_benchmark(
+            names(tasks, "tasks"),
+            _methods(methods),
+            range(seeds),
+            out,
+            protocol=protocol,
+            n_jobs=jobs,
+            cache=cache,
+            command=f"cosup bench --tasks {tasks} --methods {methods} --seeds {seeds} --protocol {protocol}",
+        )
+    _conclude(records)
+    click.echo(f"\n{len(records)} records in {out}; figures: cosup report {out}")
+    _failed(records)
+
+
+@click.command()
+@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+def report(folder: Path) -> None:
+    """Rebuild tables and figures from the records in FOLDER.
+
+    \b
+    Example: cosup report demo-report
+    """  # noqa: D301
+    click.echo(build_report(folder).resolve())
