@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ import click
 from cosup._validation import CosupError, suggest
 from cosup.benchmark import Method, demo_methods, run_benchmark
 from cosup.cli._shell import FOLDER, names, resumable
+from cosup.datasets import task_options
 from cosup.methods import list_methods
 from cosup.report import build_report, render_table, require_figures
 
@@ -36,6 +39,33 @@ def _methods(text: str) -> list[Method]:
             raise CosupError(f"unknown method {name!r}.{suggest(name, list_methods())}")
         out.append(known[name])
     return out
+
+
+def _options(given: Sequence[str], root: Path | None) -> dict[str, Any]:
+    """``NAME=VALUE`` texts as options; a value that is not JSON is text."""
+    out: dict[str, Any] = {} if root is None else {"root": str(root)}
+    for text in given:
+        name, sign, value = text.partition("=")
+        name = name.strip()
+        if not sign or not name:
+            raise CosupError(f"--task-option takes NAME=VALUE, not {text!r}; for instance labels=hard")
+        if name in out:
+            raise CosupError(f"the task option {name!r} is given twice")
+        try:
+            out[name] = json.loads(value)
+        except ValueError:
+            out[name] = value
+    return out
+
+
+def _tasks(text: str, options: Mapping[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    """Every task named, with those of the options that it has; CosupError for one that no task has."""
+    known = [(name, task_options(name)) for name in names(text, "tasks")]
+    everything = sorted({option for _, its in known for option in its})
+    for option in options:
+        if option not in everything:
+            raise CosupError(f"none of these tasks has an option {option!r}.{suggest(option, everything)}")
+    return [(name, {o: v for o, v in options.items() if o in its}) for name, its in known]
 
 
 def _conclude(records: Sequence[dict[str, Any]]) -> None:
@@ -97,12 +127,23 @@ def demo(out: Path, seeds: int, tasks: str, jobs: int | None, cache: Path | None
 )
 @click.option("--seeds", type=click.IntRange(1), default=5, show_default=True, help="How many seeds.")
 @click.option("--out", type=FOLDER, required=True, help="Folder for the records.")
+@click.option("--root", type=FOLDER, help="Folder of the data, for tasks that read one (their option root).")
+@click.option(
+    "--task-option",
+    "options",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="An option of the tasks, as JSON or as text; repeatable. It goes to those tasks that have it.",
+)
 @click.option(
     "--protocol", default="clean", show_default=True, help="clean, or published: the released code's student."
 )
 @click.option("--jobs", type=click.IntRange(1), help="Processes.  [default: as many as cores]")
 @click.option("--cache", type=FOLDER, help="Folder for computed features.  [default: ~/.cache/cosup]")
-def bench(tasks: str, methods: str, seeds: int, out: Path, protocol: str, jobs: int | None, cache: Path | None) -> None:
+def bench(
+    tasks: str, methods: str, seeds: int, out: Path, root: Path | None, options: tuple[str, ...], protocol: str,
+    jobs: int | None, cache: Path | None,
+) -> None:  # fmt: skip
     """Measure methods on tasks, one JSON line a run.
 
     Runs that are in the folder already are not repeated, so an interrupted command goes on where it
@@ -110,18 +151,24 @@ def bench(tasks: str, methods: str, seeds: int, out: Path, protocol: str, jobs: 
 
     \b
     Example: cosup bench --tasks hierarchy --methods vanilla,co-supervised --seeds 10 --out runs
+             cosup bench --tasks hierarchy --task-option n_classes=40 --task-option soft=true --out runs
              cosup report runs
     """  # noqa: D301
+    chosen = _tasks(tasks, _options(options, root))
+    given = ["--tasks", tasks, "--methods", methods, "--seeds", str(seeds), "--protocol", protocol]
+    given += [] if root is None else ["--root", str(root)]
+    for option in options:
+        given += ["--task-option", option]
     with resumable(out):
         records = run_benchmark(
-            names(tasks, "tasks"),
+            chosen,
             _methods(methods),
             range(seeds),
             out,
             protocol=protocol,
             n_jobs=jobs,
             cache=cache,
-            command=f"cosup bench --tasks {tasks} --methods {methods} --seeds {seeds} --protocol {protocol}",
+            command=f"cosup bench {shlex.join(given)}",
         )
     _conclude(records)
     click.echo(f"\n{len(records)} records in {out}; figures: cosup report {out}")

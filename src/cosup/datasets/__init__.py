@@ -9,7 +9,7 @@ TeacherLabels(2000 samples, 7 teachers in levels of 1/2/4, 6 classes, hard)
 A further task is one function decorated with :func:`register_task`.
 """
 
-from cosup.datasets._registry import list_tasks, load_task, register_task
+from cosup.datasets._registry import list_tasks, load_task, register_task, task_options
 from cosup.datasets._task import Task, Truth
 from cosup.datasets.backbones import Backbone, list_backbones, make_backbone
 from cosup.datasets.cache import FeatureCache, default_cache_folder
@@ -35,4 +35,5 @@ __all__ = [
     "read_image",
     "read_image_folder",
     "register_task",
+    "task_options",
 ]

@@ -77,6 +77,17 @@ def list_tasks() -> dict[str, str]:
     return {name: _TASKS[name].summary for name in sorted(_TASKS)}
 
 
+def task_options(name: str) -> tuple[str, ...]:
+    """Name the options that :func:`load_task` takes for a task.
+
+    Raises
+    ------
+    CosupError
+        If there is no such task.
+    """
+    return _TASKS[check_choice(name, _TASKS, "task")].options
+
+
 def load_task(
     name: str,
     *,
