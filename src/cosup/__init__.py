@@ -10,7 +10,7 @@ from cosup.cosupervision import CoSupervisedClassifier, Pieces, co_supervise
 from cosup.methods import list_methods, make_method
 from cosup.metrics import performance_gap_recovered
 from cosup.student import AdamProbe, LogisticProbe, RidgeProbe, SklearnStudent
-from cosup.teachers import TeacherLabels
+from cosup.teachers import TeacherLabels, TopK
 
 __version__ = "0.1.0"
 
@@ -23,6 +23,7 @@ __all__ = [
     "RidgeProbe",
     "SklearnStudent",
     "TeacherLabels",
+    "TopK",
     "co_supervise",
     "list_methods",
     "make_method",

@@ -104,8 +104,7 @@ def _distinct(labels: TeacherLabels, columns: IntArray) -> IntArray:
     """Those of `columns` that do not repeat an earlier one."""
     out: list[int] = []
     for t in columns:
-        mine = labels.annotations[:, t]
-        if not any(np.array_equal(mine, labels.annotations[:, u], equal_nan=labels.is_soft) for u in out):
+        if not any(labels.repeats(int(t), u) for u in out):
             out.append(int(t))
     return np.array(out)
 
