@@ -216,7 +216,7 @@ def row_logistic(quick: bool) -> dict[str, Any]:
 
             def ours(norm: float, X: Any = X, y: Any = y, penalty: float = penalty) -> Any:
                 Z = X - X.mean(axis=0)
-                problem = SoftmaxProblem(Z, np.eye(c, dtype=np.float32)[y], second_moment(Z))
+                problem = SoftmaxProblem(Z, y, c, second_moment(Z))
                 return solve_softmax(problem, penalty, start=None, gradient_norm=norm, max_iter=1000)
 
             def objective(weight: Any, bias: Any, X: Any = X, y: Any = y, penalty: float = penalty) -> float:

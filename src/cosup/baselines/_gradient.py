@@ -8,7 +8,7 @@ the five that predict out of sample is another.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -19,7 +19,7 @@ from sklearn.model_selection import KFold
 from cosup._validation import BoolArray, CosupError, FloatArray, IntArray
 from cosup.baselines._objectives import Objective, Tensor, expected
 from cosup.baselines._strength import choose_strength
-from cosup.student import Head, LinearHead, average_heads
+from cosup.student import Head, LinearHead, average_heads, blocks_of
 
 __all__ = ["Blend", "EvidenceHead", "GradientFit", "fit_gradient", "run"]
 
@@ -106,6 +106,10 @@ class GradientFit:
     def in_sample(self) -> FloatArray:
         """Probabilities by the trained head itself."""
         return self.head.predict_proba(self._X)
+
+    def blocks(self, out_of_sample: bool, rows_per_block: int | None = None) -> Iterator[tuple[slice, FloatArray]]:
+        """See `cosup.student.Fit.blocks`."""
+        return blocks_of(self.out_of_sample if out_of_sample else self.in_sample, rows_per_block)
 
 
 def run(

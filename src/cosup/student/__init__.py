@@ -20,10 +20,12 @@ from cosup.student._protocol import (
 )
 from cosup.student._ridge import RidgeProbe
 from cosup.student._ridge_path import RidgePath, ridge_path
+from cosup.student._rows import BFLOAT16, blocks_of
 from cosup.student._shared import as_student, shared
 from cosup.student._sklearn import SklearnStudent
 
 __all__ = [
+    "BFLOAT16",
     "AdamProbe",
     "Fit",
     "Head",
@@ -38,6 +40,7 @@ __all__ = [
     "Trainer",
     "as_student",
     "average_heads",
+    "blocks_of",
     "ridge_path",
     "shared",
     "spread_head",

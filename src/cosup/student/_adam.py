@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -9,9 +10,11 @@ from typing import Any
 import numpy as np
 
 from cosup._validation import BoolArray, CosupError, FloatArray, IntArray, check_positive
-from cosup.student._cross_fit import cross_fit
+from cosup.student._cross_fit import CrossFit, cross_fit
 from cosup.student._heads import train_heads
-from cosup.student._protocol import Fit, LinearHead
+from cosup.student._protocol import BlockFit, Fit, LinearHead
+from cosup.student._rows import is_half, on_disk, predicted
+from cosup.student._targets import Targets
 
 __all__ = ["AdamProbe"]
 
@@ -63,46 +66,41 @@ class AdamTrainer:
 
     def train(
         self,
-        targets: FloatArray,
+        targets: FloatArray | IntArray,
         *,
         keep: BoolArray | None = None,
         random_state: int = 0,
         strength: float | None = None,
+        n_classes: int | None = None,
     ) -> AdamFit:
         """Train on `targets`; see `cosup.student.Trainer`."""
-        members = np.arange(len(self.X)) if keep is None else np.flatnonzero(keep)
-        return AdamFit(self, targets, members, random_state)
+        return AdamFit(self, Targets.of(targets, keep, n_classes, len(self.X)), random_state)
 
     @cached_property
-    def _single(self) -> FloatArray:
-        return np.ascontiguousarray(self.X, dtype=np.float32)
+    def _features(self) -> FloatArray:
+        """Halves and files are cast batch by batch; the rest once, for many epochs and folds."""
+        return self.X if is_half(self.X) or on_disk(self.X) else np.ascontiguousarray(self.X, dtype=np.float32)
 
-    def run(self, targets: FloatArray, members: IntArray, random_state: int) -> LinearHead:
+    def run(self, targets: Targets, members: IntArray, random_state: int) -> LinearHead:
         """One training on the samples at `members`."""
         probe = self.probe
         keep = np.zeros(len(self.X), dtype=bool)
         keep[members] = True
         epochs = int(probe.epochs * len(self.X) / len(members))
-        ids = targets[members].argmax(axis=1)
-        given: Any = targets
-        if np.count_nonzero(targets[members]) == len(members) and (targets[members, ids] == 1).all():
-            # One-hot rows: class ids save the passes over n_classes columns.
-            given = np.full(len(self.X), -1)
-            given[members] = ids
+        given: Any = targets.soft if targets.ids is None else targets.ids
         heads = train_heads(
-            self._single, given, n_classes=targets.shape[1], keep=keep, seeds=random_state,
+            self._features, given, n_classes=targets.n_classes, keep=keep, seeds=random_state,
             learning_rates=probe.learning_rate, epochs=epochs, batch_size=probe.batch_size, device="cpu",
         )  # fmt: skip
         return heads[0]
 
 
 @dataclass(frozen=True)
-class AdamFit:
+class AdamFit(BlockFit):
     """What `AdamTrainer.train` gives; see `cosup.student.Fit`. Trains when first asked."""
 
     _trainer: AdamTrainer
-    _targets: FloatArray
-    _members: IntArray
+    _targets: Targets
     _random_state: int
     strength: None = None
     takes_soft: bool = True
@@ -110,17 +108,19 @@ class AdamFit:
     @cached_property
     def head(self) -> LinearHead:
         """The trained probe."""
-        return self._trainer.run(self._targets, self._members, self._random_state)
+        return self._trainer.run(self._targets, self._targets.members, self._random_state)
 
     @cached_property
-    def in_sample(self) -> FloatArray:
-        """Probabilities by the trained probe itself."""
-        return self.head.predict_proba(self._trainer.X)
-
-    @cached_property
-    def out_of_sample(self) -> FloatArray:
-        """Cross-fitted probabilities."""
+    def _folds(self) -> CrossFit:
         return cross_fit(
             lambda rows: self._trainer.run(self._targets, rows, self._random_state),
-            self._trainer.X, self._members, self._targets.shape[1], self._trainer.probe.folds, self._random_state,
+            len(self._trainer.X), self._targets.members, self._targets.n_classes, self._trainer.probe.folds,
+            self._random_state,
         )  # fmt: skip
+
+    def blocks(self, out_of_sample: bool, rows_per_block: int | None = None) -> Iterator[tuple[slice, FloatArray]]:
+        """By the trained probe itself, or cross-fitted; see `cosup.student.Fit.blocks`."""
+        X = self._trainer.X
+        if out_of_sample:
+            return self._folds.blocks(X, rows_per_block)
+        return predicted(self.head.predict_proba, X, self._targets.n_classes, rows_per_block)

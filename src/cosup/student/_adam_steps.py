@@ -22,6 +22,7 @@ import numpy as np
 import torch
 
 from cosup._validation import FloatArray, IntArray
+from cosup.student._rows import on_disk, take, widen
 
 __all__ = ["Batches", "Recipe", "run_adam", "threads_for"]
 
@@ -144,7 +145,8 @@ class _Chunk:
         if self._X is not None:
             torch.index_select(self._X, 0, rows, out=x)
         else:
-            x.copy_(torch.from_numpy(self._batches.X[rows.cpu().numpy()].astype(np.float32)))
+            part = widen(take(self._batches.X, rows.cpu().numpy()))
+            x.copy_(torch.from_numpy(part.astype(np.float32, copy=False)))
         xs = self._xs if n == self.rows else torch.split(x, size)
         given = self._batches.weights
         if self._batches.ids is not None:
@@ -173,7 +175,7 @@ class _Chunk:
 
 
 def _in_memory(X: FloatArray) -> bool:
-    return X.dtype == np.float32 and not isinstance(X, np.memmap) and X.flags.c_contiguous and X.flags.writeable
+    return X.dtype == np.float32 and not on_disk(X) and X.flags.c_contiguous and X.flags.writeable
 
 
 class _Stepper:

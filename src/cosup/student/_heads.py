@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 
 from cosup._validation import BoolArray, CosupError, FloatArray, IntArray, check_positive
 from cosup.student._protocol import LinearHead
+from cosup.student._rows import is_half
 
 if TYPE_CHECKING:
     import torch
@@ -71,7 +72,8 @@ def train_heads(
     Parameters
     ----------
     X : ndarray of shape (n_samples, n_features)
-        Floating, possibly memory-mapped. float32 in C order is used as it is; other dtypes are cast batch by batch.
+        Floating (bfloat16: `BFLOAT16`), possibly memory-mapped. float32 in memory and in C order is used as it is;
+        the rest is read and cast a few batches at a time.
     targets : array-like
         Class ids, integers of shape (n_samples,) or (n_heads, n_samples); or probabilities, floating of shape
         (n_samples, n_classes) or (n_heads, n_samples, n_classes).
@@ -206,7 +208,7 @@ class _Task:
 
     @classmethod
     def of(cls, X: FloatArray, targets: ArrayLike, *, n_classes: int | None, keep: Any, weights: Any) -> _Task:
-        if X.ndim != 2 or not len(X) or X.dtype.kind != "f":
+        if X.ndim != 2 or not len(X) or not (is_half(X) or X.dtype.kind == "f"):
             raise CosupError(f"X must be floating of shape (n_samples, n_features), got {X.dtype} {X.shape}")
         n = len(X)
         masks = _by_head(keep, "keep", n)

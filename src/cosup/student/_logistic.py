@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
-from sklearn.model_selection import KFold
 
 from cosup._validation import BoolArray, CosupError, FloatArray, IntArray, check_positive
-from cosup.student._protocol import Fit, LinearHead
+from cosup.student._cross_fit import CrossFit, fold_of, folds_of
+from cosup.student._protocol import BlockFit, Fit, LinearHead
+from cosup.student._rows import column_means, predicted, row_blocks, widen
+from cosup.student._targets import Targets
 
 if TYPE_CHECKING:
     from cosup.student._softmax_solver import Solution
@@ -70,10 +72,16 @@ class LogisticTrainer:
 
         self.probe = probe
         self.X = X
-        self._mean = X.mean(axis=0, dtype=np.float64)
-        Z = X - self._mean.astype(X.dtype)
-        self._scale = max(float(np.sqrt(np.einsum("ij,ij->", Z, Z, dtype=np.float64) / Z.size)), 1e-6)
-        self._Z = np.ascontiguousarray(Z / X.dtype.type(self._scale), dtype=np.float32)
+        self._mean = column_means(X)
+        # In float32 whatever the features are: the solver goes over them dozens of times.
+        self._Z = np.empty(X.shape, dtype=np.float32)
+        total = 0.0
+        for rows in row_blocks(len(X), X.shape[1]):
+            part = widen(X[rows])
+            np.subtract(part, self._mean.astype(part.dtype), out=self._Z[rows], casting="same_kind")
+            total += float(np.einsum("ij,ij->", self._Z[rows], self._Z[rows], dtype=np.float64))
+        self._scale = max(float(np.sqrt(total / X.size)), 1e-6)
+        self._Z /= np.float32(self._scale)
         self._moment = second_moment(self._Z)
 
     def like(self, fit: Fit) -> LogisticTrainer:
@@ -82,44 +90,45 @@ class LogisticTrainer:
 
     def train(
         self,
-        targets: FloatArray,
+        targets: FloatArray | IntArray,
         *,
         keep: BoolArray | None = None,
         random_state: int = 0,
         strength: float | None = None,
+        n_classes: int | None = None,
     ) -> LogisticFit:
         """Choose the strength by cross-fitting, then train on all; see `cosup.student.Trainer`."""
-        members = np.arange(len(self.X)) if keep is None else np.flatnonzero(keep)
-        folds = self.probe.folds
-        if len(members) < folds:
-            raise CosupError(f"{folds}-fold cross-fitting needs at least {folds} samples, got {len(members)}")
+        checked = Targets.of(targets, keep, n_classes, len(self.X))
         strength = self.probe.strength if strength is None else strength
         grid = GRID if strength is None else np.array([strength])
-        n, n_classes = len(self.X), targets.shape[1]
-        held_out = np.zeros((len(grid), n, n_classes))
-        outside = np.setdiff1d(np.arange(n), members, assume_unique=True)
-        for kept, held in KFold(folds, shuffle=True, random_state=random_state).split(members):
-            for i, solution in enumerate(self.path(targets, members[kept], grid)):
-                head = self._head(solution)
-                held_out[i, members[held]] = head.predict_proba(self.X[members[held]])
-                if outside.size:
-                    held_out[i, outside] += head.predict_proba(self.X[outside]) / folds
-        named = targets[members].argmax(axis=1)
-        agreement = (held_out[:, members].argmax(axis=2) == named).mean(axis=1)
+        named = checked.named(slice(None))
+        right = np.zeros(len(grid))
+        heads: list[list[LinearHead]] = []
+        held: list[IntArray] = []
+        for kept, left_out in folds_of(checked.members, self.probe.folds, random_state):
+            heads.append([self._head(solution) for solution in self.path(checked, kept, grid)])
+            held.append(left_out)
+            if len(grid) > 1:
+                for i, head in enumerate(heads[-1]):
+                    right[i] += (head.predict_proba(self.X[left_out]).argmax(axis=1) == named[left_out]).sum()
+        agreement = right / len(checked.members)
         best = int(np.flatnonzero(agreement >= WEAKEST_AGREEMENT * agreement.max())[0])
-        solution = self.path(targets, members, grid[best : best + 1])[0]
-        return LogisticFit(self._head(solution), float(grid[best]), held_out[best], solution.gradient_norm, self.X)
+        solution = self.path(checked, checked.members, grid[best : best + 1])[0]
+        cross = CrossFit(tuple(h[best] for h in heads), fold_of(held, len(self.X)), checked.n_classes)
+        return LogisticFit(self._head(solution), float(grid[best]), solution.gradient_norm, cross, self.X)
 
     def _head(self, solution: Solution) -> LinearHead:
         weight = solution.weight.astype(np.float64) / self._scale
         return LinearHead(weight, solution.bias - self._mean @ weight)
 
-    def path(self, targets: FloatArray, rows: IntArray, strengths: FloatArray) -> list[Solution]:
+    def path(self, targets: Targets, rows: IntArray, strengths: FloatArray) -> list[Solution]:
         """Solutions on centred features of unit variance, each started from the one before."""
         from cosup.student._softmax_solver import SoftmaxProblem, solve_softmax
 
         whole = len(rows) == len(self._Z)
-        problem = SoftmaxProblem(self._Z if whole else self._Z[rows], targets if whole else targets[rows], self._moment)
+        some = slice(None) if whole else rows
+        given = targets.dense(some) if targets.ids is None else targets.ids[some]
+        problem = SoftmaxProblem(self._Z[some], given, targets.n_classes, self._moment)
         found: list[Solution] = []
         for strength in strengths:
             before = found[-1] if found else None
@@ -132,18 +141,19 @@ class LogisticTrainer:
 
 
 @dataclass(frozen=True)
-class LogisticFit:
+class LogisticFit(BlockFit):
     """What `LogisticTrainer.train` gives; see `cosup.student.Fit`."""
 
     head: LinearHead
     strength: float
-    out_of_sample: FloatArray
     gradient_norm: float
     """Largest entry of the gradient where training ended; above `GRADIENT_NORM` if `max_iter` ended it."""
+    _folds: CrossFit
     _X: FloatArray
     takes_soft: bool = True
 
-    @cached_property
-    def in_sample(self) -> FloatArray:
-        """Probabilities by the trained probe itself."""
-        return self.head.predict_proba(self._X)
+    def blocks(self, out_of_sample: bool, rows_per_block: int | None = None) -> Iterator[tuple[slice, FloatArray]]:
+        """By the trained probe itself, or cross-fitted; see `cosup.student.Fit.blocks`."""
+        if out_of_sample:
+            return self._folds.blocks(self._X, rows_per_block)
+        return predicted(self.head.predict_proba, self._X, len(self.head.bias), rows_per_block)

@@ -2,18 +2,25 @@
 
 A *student* is a recipe. ``prepare(X)`` ties it to a feature matrix and does once what all trainings on these
 features share; the *trainer* that comes back trains on any targets and any subset; a *fit* is what a training gives.
+
+Features may be larger than memory: float16, bfloat16 (`BFLOAT16`), float32 or float64, in memory or memory-mapped.
+Shipped students read them a block of rows at a time, and what they predict can be had a block at a time, too
+(`Fit.blocks`): with class ids as targets nothing of shape (n_samples, n_classes) is ever held. What every student
+takes beside the features is in docs/speed.md.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
 from cosup._validation import BoolArray, CosupError, FloatArray, IntArray
 from cosup.losses import softmax
+from cosup.student._rows import is_half, stacked, widen
 
 __all__ = ["Fit", "Head", "LinearHead", "MeanHead", "Student", "Trainer", "average_heads", "spread_head"]
 
@@ -58,21 +65,67 @@ class Fit(Protocol):
         """Probabilities of all prepared samples, each by a student that was not trained on it."""
         ...
 
+    def blocks(self, out_of_sample: bool, rows_per_block: int | None = None) -> Iterator[tuple[slice, FloatArray]]:
+        """What `in_sample` or `out_of_sample` holds, a block of consecutive rows at a time, from the first to the last.
+
+        Parameters
+        ----------
+        out_of_sample : bool
+        rows_per_block : int, optional
+            Default: as many as make 32 MB.
+
+        Yields
+        ------
+        rows : slice
+        probabilities : ndarray of shape (rows_per_block or fewer, n_classes), float32 or float64
+            The caller's own until the next block is asked for; it may be a view, so it must not be written to.
+        """
+        ...
+
+
+class BlockFit:
+    """Base of fits that predict in blocks: `in_sample` and `out_of_sample` are what the blocks make together."""
+
+    def blocks(self, out_of_sample: bool, rows_per_block: int | None = None) -> Iterator[tuple[slice, FloatArray]]:
+        """See `Fit.blocks`."""
+        raise NotImplementedError
+
+    @cached_property
+    def in_sample(self) -> FloatArray:
+        """Probabilities of all prepared samples by the trained student, (n_samples, n_classes)."""
+        return stacked(self.blocks(False))
+
+    @cached_property
+    def out_of_sample(self) -> FloatArray:
+        """Probabilities of all prepared samples, each by a student that was not trained on it."""
+        return stacked(self.blocks(True))
+
 
 class Trainer(Protocol):
     """A student tied to a feature matrix of n_samples rows."""
 
     def train(
         self,
-        targets: FloatArray,
+        targets: FloatArray | IntArray,
         *,
         keep: BoolArray | None = None,
         random_state: int = 0,
         strength: float | None = None,
+        n_classes: int | None = None,
     ) -> Fit:
-        """Train on targets (n_samples, n_classes), rows that sum to one, of the samples in the mask `keep`.
+        """Train on the targets of some samples.
 
-        `strength` is that of an earlier fit, to be as regularised as that one; None lets the student decide.
+        Parameters
+        ----------
+        targets : ndarray of shape (n_samples, n_classes) or (n_samples,)
+            Probabilities, rows that sum to one; or class ids, integers. Class -1 is none: such a sample is left out.
+        keep : bool ndarray of shape (n_samples,), optional
+            The samples to train on. Targets of others are not looked at. Default: all.
+        random_state : int
+        strength : float, optional
+            That of an earlier fit, to be as regularised as that one. Default: the student decides.
+        n_classes : int, optional
+            Default: as many as the targets have columns; of class ids, as the samples that are trained on show.
         """
         ...
 
@@ -108,11 +161,22 @@ class LinearHead:
 
     def logits(self, X: FloatArray) -> FloatArray:
         """``X @ weight + bias``, (n_samples, n_classes)."""
-        return np.asarray(X @ self.weight + self.bias)
+        if not is_half(X):
+            return np.asarray(X @ self.weight + self.bias)
+        # Features of three digits do not ask for products in float64.
+        out = widen(X) @ self.weight.astype(np.float32)
+        out += self.bias.astype(np.float32)
+        return np.asarray(out)
 
     def predict_proba(self, X: FloatArray) -> FloatArray:
-        """Class probabilities, (n_samples, n_classes)."""
-        return softmax(self.logits(X))
+        """Class probabilities, (n_samples, n_classes); float32 where the features are float16 or bfloat16."""
+        logits = self.logits(X)
+        if logits.dtype != np.float32:
+            return softmax(logits)
+        logits -= logits.max(axis=1, keepdims=True)
+        np.exp(logits, out=logits)
+        logits /= logits.sum(axis=1, keepdims=True)
+        return logits
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -9,9 +10,11 @@ from typing import Any
 import numpy as np
 from scipy.linalg import cholesky, eigh, solve_triangular
 
-from cosup._validation import BoolArray, CosupError, FloatArray, check_choice, check_positive
+from cosup._validation import BoolArray, CosupError, FloatArray, IntArray, check_choice, check_positive
 from cosup.losses import log_softmax, softmax
 from cosup.student._protocol import Fit, LinearHead
+from cosup.student._rows import blocks_of, predicted, stacked, take
+from cosup.student._targets import Targets
 
 __all__ = ["RidgeProbe"]
 
@@ -237,23 +240,27 @@ class RidgeTrainer:
 
     def train(
         self,
-        targets: FloatArray,
+        targets: FloatArray | IntArray,
         *,
         keep: BoolArray | None = None,
         random_state: int = 0,
         strength: float | None = None,
+        n_classes: int | None = None,
     ) -> RidgeFit:
         """Solve for `targets`; see `cosup.student.Trainer`. Deterministic: `random_state` is not used."""
         strength = self._probe.strength if strength is None else strength
+        checked = Targets.of(targets, keep, n_classes, len(self._X))
+        members, everyone = checked.members, checked.everyone
+        if len(members) < 2:
+            raise CosupError(f"a ridge probe needs at least 2 samples, got {len(members)}")
         solver: _Factor | _Direct
-        if keep is None or keep.all():
-            keep = None
+        if everyone:
+            targets = checked.dense(slice(None))
             solver = self._features.whole
         else:
-            targets = targets[keep]
-            solver = _Direct(self._X[keep]) if strength is not None else _Factor(self._X[keep])
-        if len(targets) < 2:
-            raise CosupError(f"a ridge probe needs at least 2 samples, got {len(targets)}")
+            targets = checked.dense(members)
+            own = take(self._X, members)
+            solver = _Direct(own) if strength is not None else _Factor(own)
         if strength is None:
             assert isinstance(solver, _Factor)
             strength = solver.best_strength(targets)
@@ -263,11 +270,12 @@ class RidgeTrainer:
         A, b, sharpness = _read_out(self._probe.readout, fitted, scores, targets, self._sharpness)
         head = LinearHead(weight @ A, bias @ A + b)
         held_out = softmax(scores @ A + b)
-        if keep is not None:
-            everyone = np.empty((len(self._X), targets.shape[1]))
-            everyone[keep] = held_out
-            everyone[~keep] = head.predict_proba(self._X[~keep])
-            held_out = everyone
+        if not everyone:
+            whole = np.empty((len(self._X), checked.n_classes))
+            outside = np.setdiff1d(np.arange(len(self._X)), members, assume_unique=True)
+            whole[members] = held_out
+            whole[outside] = head.predict_proba(take(self._X, outside))
+            held_out = whole
         return RidgeFit(head, strength, sharpness, held_out, self._X)
 
 
@@ -295,7 +303,13 @@ class RidgeFit:
     @cached_property
     def in_sample(self) -> FloatArray:
         """Probabilities by the trained student itself."""
-        return self.head.predict_proba(self._X)
+        return stacked(self.blocks(False))
+
+    def blocks(self, out_of_sample: bool, rows_per_block: int | None = None) -> Iterator[tuple[slice, FloatArray]]:
+        """By the trained student itself, or leave-one-out; see `cosup.student.Fit.blocks`."""
+        if out_of_sample:
+            return blocks_of(self.out_of_sample, rows_per_block)
+        return predicted(self.head.predict_proba, self._X, len(self.head.bias), rows_per_block)
 
 
 def _read_out(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -10,8 +11,10 @@ import numpy as np
 from sklearn.base import clone
 
 from cosup._validation import BoolArray, CosupError, FloatArray, IntArray, check_positive
-from cosup.student._cross_fit import cross_fit
-from cosup.student._protocol import Fit
+from cosup.student._cross_fit import CrossFit, cross_fit
+from cosup.student._protocol import BlockFit, Fit
+from cosup.student._rows import predicted, take, widen
+from cosup.student._targets import Targets
 
 __all__ = ["SklearnStudent"]
 
@@ -57,15 +60,16 @@ class SklearnTrainer:
 
     def train(
         self,
-        targets: FloatArray,
+        targets: FloatArray | IntArray,
         *,
         keep: BoolArray | None = None,
         random_state: int = 0,
         strength: float | None = None,
+        n_classes: int | None = None,
     ) -> SklearnFit:
         """Train on the most probable class of `targets`; see `cosup.student.Trainer`."""
-        members = np.arange(len(self.X)) if keep is None else np.flatnonzero(keep)
-        return SklearnFit(self, targets.argmax(axis=1), targets.shape[1], members, random_state)
+        checked = Targets.of(targets, keep, n_classes, len(self.X))
+        return SklearnFit(self, checked.named(slice(None)), checked.n_classes, checked.members, random_state)
 
     def run(self, named: IntArray, n_classes: int, rows: IntArray, random_state: int) -> SklearnHead:
         """One training on the samples at `rows`."""
@@ -75,7 +79,7 @@ class SklearnTrainer:
         model = clone(self.student.estimator)
         if "random_state" in model.get_params():
             model.set_params(random_state=random_state)
-        return SklearnHead(model.fit(self.X[rows], named[rows]), present, n_classes)
+        return SklearnHead(model.fit(widen(take(self.X, rows)), named[rows]), present, n_classes)
 
 
 @dataclass(frozen=True)
@@ -92,14 +96,14 @@ class SklearnHead:
         if self.model is None:
             out[:, self.present[0]] = 1.0
         elif hasattr(self.model, "predict_proba"):
-            out[:, self.present] = self.model.predict_proba(X)
+            out[:, self.present] = self.model.predict_proba(widen(X))
         else:
-            out[np.arange(len(X)), self.model.predict(X)] = 1.0
+            out[np.arange(len(X)), self.model.predict(widen(X))] = 1.0
         return out
 
 
 @dataclass(frozen=True)
-class SklearnFit:
+class SklearnFit(BlockFit):
     """What `SklearnTrainer.train` gives; see `cosup.student.Fit`. Trains when first asked."""
 
     _trainer: SklearnTrainer
@@ -116,14 +120,15 @@ class SklearnFit:
         return self._trainer.run(self._named, self._n_classes, self._members, self._random_state)
 
     @cached_property
-    def in_sample(self) -> FloatArray:
-        """Probabilities by the trained classifier itself."""
-        return self.head.predict_proba(self._trainer.X)
-
-    @cached_property
-    def out_of_sample(self) -> FloatArray:
-        """Cross-fitted probabilities."""
+    def _folds(self) -> CrossFit:
         return cross_fit(
             lambda rows: self._trainer.run(self._named, self._n_classes, rows, self._random_state),
-            self._trainer.X, self._members, self._n_classes, self._trainer.student.folds, self._random_state,
+            len(self._trainer.X), self._members, self._n_classes, self._trainer.student.folds, self._random_state,
         )  # fmt: skip
+
+    def blocks(self, out_of_sample: bool, rows_per_block: int | None = None) -> Iterator[tuple[slice, FloatArray]]:
+        """By the trained classifier itself, or cross-fitted; see `cosup.student.Fit.blocks`."""
+        X = self._trainer.X
+        if out_of_sample:
+            return self._folds.blocks(X, rows_per_block)
+        return predicted(self.head.predict_proba, X, self._n_classes, rows_per_block)

@@ -66,25 +66,25 @@ class SoftmaxProblem:
     ----------
     Z : ndarray of shape (n_samples, n_features), float32
         Centred features of unit mean variance: the gradient norm that ends the training then has one meaning.
-    targets : ndarray of shape (n_samples, n_classes)
-        Rows sum to one. One-hot rows are recognised and cost less.
+    targets : ndarray of shape (n_samples,) or (n_samples, n_classes)
+        Class ids, or probabilities.
+    n_classes : int
     moment : Tensor of shape (n_features, n_features)
         See `second_moment`.
     """
 
-    def __init__(self, Z: FloatArray, targets: FloatArray, moment: Tensor) -> None:
+    def __init__(self, Z: FloatArray, targets: FloatArray | IntArray, n_classes: int, moment: Tensor) -> None:
         self.Z = torch.from_numpy(np.ascontiguousarray(Z, dtype=np.float32))
         self.moment = moment
-        self.n, self.n_classes = targets.shape
-        self.prior = torch.from_numpy(targets.mean(axis=0, dtype=np.float64)).float()
-        ids: IntArray = targets.argmax(axis=1)
-        hard = bool((targets[np.arange(self.n), ids] == 1).all()) and np.count_nonzero(targets) == self.n
+        self.n, self.n_classes = len(targets), n_classes
         self._flat: Tensor | None = None
         self._targets: Tensor | None = None
-        if hard:
-            self._flat = torch.from_numpy(ids + np.arange(self.n) * self.n_classes)
+        if targets.ndim == 1:
+            self.prior = torch.from_numpy(np.bincount(targets, minlength=n_classes) / self.n).float()
+            self._flat = torch.from_numpy(targets + np.arange(self.n) * n_classes)
             self._minus = torch.full((self.n,), -1.0)
         else:
+            self.prior = torch.from_numpy(targets.mean(axis=0, dtype=np.float64)).float()
             self._targets = torch.from_numpy(np.ascontiguousarray(targets, dtype=np.float32))
             self._mass = self._targets.sum(dim=1, keepdim=True)
         self._linear = linear_into("cpu", self.Z.numel() * self.n_classes)
