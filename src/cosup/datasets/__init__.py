@@ -1,32 +1,37 @@
 """Tasks to measure on, backbones that embed images, and the cache that keeps what they computed.
 
 >>> from cosup.datasets import list_tasks, load_task
->>> sorted(list_tasks())
-['digits-classes', 'digits-domains', 'hierarchy']
+>>> [name for name in list_tasks() if name.startswith("digits-")][:2]
+['digits-classes', 'digits-domains']
 >>> load_task("hierarchy", seed=1, n_classes=6).labels
 TeacherLabels(2000 samples, 7 teachers in levels of 1/2/4, 6 classes, hard)
 
 A further task is one function decorated with :func:`register_task`.
 """
 
-from cosup.datasets._registry import list_tasks, load_task, register_task, task_options
+from cosup.datasets._registry import list_tasks, load_task, register_member, register_task, task_options
 from cosup.datasets._task import Task, Truth
 from cosup.datasets.backbones import Backbone, list_backbones, make_backbone
 from cosup.datasets.cache import FeatureCache, default_cache_folder
 from cosup.datasets.digits import Digits, make_class_task, make_domain_task
+from cosup.datasets.families import sweep_of
+from cosup.datasets.fashion import load_fashion
 from cosup.datasets.hierarchy import make_hierarchy
 from cosup.datasets.images import list_image_files, read_image, read_image_folder
+from cosup.datasets.layouts import ImageList, read_image_list, split_images
 
 __all__ = [
     "Backbone",
     "Digits",
     "FeatureCache",
+    "ImageList",
     "Task",
     "Truth",
     "default_cache_folder",
     "list_backbones",
     "list_image_files",
     "list_tasks",
+    "load_fashion",
     "load_task",
     "make_backbone",
     "make_class_task",
@@ -34,6 +39,10 @@ __all__ = [
     "make_hierarchy",
     "read_image",
     "read_image_folder",
+    "read_image_list",
+    "register_member",
     "register_task",
+    "split_images",
+    "sweep_of",
     "task_options",
 ]

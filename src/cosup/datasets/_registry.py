@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 import operator
 import os
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from cosup._validation import CosupError, check_choice, suggest
 from cosup.datasets._task import Task
@@ -66,15 +69,42 @@ def register_task(name: str, summary: str, *, options: Iterable[str] | None = No
     return register
 
 
+def register_member(family: str, member: str, summary: str, **options: object) -> None:
+    """Register ``family-member``: the task `family` with some of its options set; the others stay open.
+
+    Members whose name is a number are what a sweep over `family` is drawn against.
+
+    Raises
+    ------
+    CosupError
+        If the name is taken, or the family is not registered or lacks an option.
+    """
+    name = f"{family}-{member}"
+    whole = _TASKS[check_choice(family, _TASKS, "task")]
+    for option in options:
+        check_choice(option, whole.options, "option")
+    rest = tuple(option for option in whole.options if option not in options)
+
+    def build(**others: Any) -> Task:
+        return dataclasses.replace(whole.build(**options, **others), name=name)
+
+    register_task(name, summary, options=rest)(build)
+
+
 def list_tasks() -> dict[str, str]:
     """Name the tasks that :func:`load_task` can load.
 
     Returns
     -------
     dict of str to str
-        Name -> one line, sorted by name.
+        Name -> one line, sorted by name; the numbers of a family's members count as numbers.
     """
-    return {name: _TASKS[name].summary for name in sorted(_TASKS)}
+    return {name: _TASKS[name].summary for name in sorted(_TASKS, key=_natural)}
+
+
+def _natural(name: str) -> tuple[str, int]:
+    stem, number = re.fullmatch(r"(.*?)(\d*)", name).groups()  # type: ignore[union-attr]  # it matches every name
+    return stem, int(number or -1)
 
 
 def task_options(name: str) -> tuple[str, ...]:

