@@ -36,7 +36,7 @@ def test_every_task_has_a_line():
         (lambda: load_task("hierarchy", n_clases=3), "n_classes"),
         (lambda: load_task("digits-classes", label="hard"), "labels"),
         (lambda: load_task("digits-domains", labels="sotf"), "soft"),
-        (lambda: make_backbone("lite:efficientnet-lite1"), "lite:efficientnet-lite0"),
+        (lambda: make_backbone("lite:efficientnet-lite"), "lite:efficientnet-lite0"),
         (lambda: load_task("digits-classes", backbone="lite:efficientnet"), "lite:efficientnet-lite0"),
     ],
 )

@@ -109,38 +109,61 @@ def list_image_files(folder: str | os.PathLike[str]) -> list[str]:
     root = Path(folder)
     if not root.is_dir():
         raise CosupError(f"{root} is not a folder" if root.exists() else f"there is no folder {root}")
-    names = sorted(path.relative_to(root).as_posix() for path in _walk(root))
+    names = sorted(walk_images(root))
     if not names:
         raise CosupError(f"there is no image in {root}; looked for {', '.join(sorted(IMAGE_SUFFIXES))}")
     return names
 
 
-def _walk(root: Path) -> Iterator[Path]:
-    def stop(error: OSError) -> None:
-        raise CosupError(f"the folder {error.filename} cannot be listed: {error.strerror}") from error
+def walk_images(root: Path, below: str = "") -> Iterator[str]:
+    """Find the images of a folder and of the folders inside it, in no particular order.
 
+    Parameters
+    ----------
+    root : Path
+        No link may lead out of it.
+    below : str
+        The folder in `root` to begin with; its parts are separated by ``/``.
+
+    Yields
+    ------
+    str
+        A path relative to `root`, with ``/`` between its parts.
+
+    Raises
+    ------
+    CosupError
+        As :func:`list_image_files`, but for an empty folder.
+    """
     inside = root.resolve()
-    for place, folders, files in os.walk(root, onerror=stop, followlinks=False):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        for name in folders:
-            # A link to a folder inside is not followed either: its images are found where they are.
-            _check_inside(Path(place, name), inside)
-        for name in files:
-            path = Path(place, name)
-            if not name.startswith(".") and path.suffix.lower() in IMAGE_SUFFIXES:
-                _check_inside(path, inside)
+    waiting = [below]
+    while waiting:
+        place = waiting.pop()
+        try:
+            with os.scandir(root / place) as found:
+                entries = list(found)
+        except OSError as error:
+            raise CosupError(f"the folder {root / place} cannot be listed: {error.strerror}") from error
+        for entry in entries:
+            if entry.name.startswith("."):
+                continue
+            path = f"{place}/{entry.name}" if place else entry.name
+            is_image = os.path.splitext(path)[1].lower() in IMAGE_SUFFIXES  # noqa: PTH122  # Path is slow for a million
+            if entry.is_symlink() and (is_image or Path(entry.path).is_dir()):
+                check_inside(Path(entry.path), inside)
+            # A link to a folder inside is not followed: its images are found where they are.
+            if entry.is_dir(follow_symlinks=False):
+                waiting.append(path)
+            elif is_image and not entry.is_dir():
                 yield path
 
 
-def _check_inside(path: Path, root: Path) -> None:
-    if not path.is_symlink():
-        return
+def check_inside(path: Path, root: Path) -> None:
+    """Raise `CosupError` if `path` is a link that leads out of `root`, which is resolved, or nowhere."""
     try:
         target = path.resolve(strict=True)
-    except (
-        OSError,
-        RuntimeError,
-    ) as error:  # RuntimeError: links that lead to one another, before Python 3.13
+    # RuntimeError: links that lead to one another, before Python 3.13
+    except (OSError, RuntimeError) as error:
         raise CosupError(f"the link {path} leads nowhere; delete it") from error
     if not target.is_relative_to(root):
         raise CosupError(f"the link {path} leads out of the folder, to {target}; copy what it names, or delete it")
