@@ -19,7 +19,6 @@ from cosup.datasets.fashion import load_fashion
 from cosup.datasets.hierarchy import make_hierarchy
 from cosup.datasets.images import list_image_files, read_image, read_image_folder
 from cosup.datasets.layouts import ImageList, read_image_list, split_images
-from cosup.datasets.layouts import ImageList, read_image_list, split_images
 
 __all__ = [
     "Backbone",
@@ -41,10 +40,8 @@ __all__ = [
     "read_image",
     "read_image_folder",
     "read_image_list",
-    "read_image_list",
     "register_member",
     "register_task",
-    "split_images",
     "split_images",
     "sweep_of",
     "task_options",
