@@ -16,7 +16,7 @@ import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -31,6 +31,9 @@ EPS = 1e-8
 
 CHUNK = 1 << 18
 """Entries of gathered features that are held at a time: 1 MB stays in the cache until its batches are done."""
+
+LOOK_UP = 1 << 15
+"""Class ids that are looked up at a time."""
 
 SMALL = 20_000_000
 """Multiplications of one product under which a second thread costs more than it brings."""
@@ -120,6 +123,30 @@ def threads_for(work: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
+class _Batch(NamedTuple):
+    """What one step sees.
+
+    Attributes
+    ----------
+    x, turned : Tensor
+        Features (B, D), and the view (D, B) of them.
+    target : Tensor
+        Positions of the named classes in the flat residual (B * H,), int64; or probabilities (B, H or 1, C).
+    scale, minus : Tensor
+        Of hard targets: the samples' weights (B * H, 1), and their negatives (B * H,). Of soft ones: what the
+        probabilities are multiplied by, and the targets, both (B, H or 1, 1).
+    even : bool
+        Whether all weights are one: then the scale of hard targets need not be applied.
+    """
+
+    x: Tensor
+    turned: Tensor
+    target: Tensor
+    scale: Tensor
+    minus: Tensor
+    even: bool
+
+
 class _Chunk:
     """Buffers for the next batches, and the views that are those batches."""
 
@@ -132,46 +159,58 @@ class _Chunk:
         if self._X is not None and device != "cpu":
             self._X = self._X.to(device)
         self._x = torch.empty(self.rows, d, device=device)
-        self._xs = torch.split(self._x, batch_size)
-        place = torch.arange(self.rows)[:, None] % batch_size * n_heads + torch.arange(n_heads)
+        self._views = self._split(self._x)
+        # Targets are many times smaller than features: those of many chunks are looked up at once.
+        self.span = self.rows * max(1, (1 if batches.ids is None else LOOK_UP) // (self.rows * n_heads))
+        place = torch.arange(min(self.span, m))[:, None] % batch_size * n_heads + torch.arange(n_heads)
         self._base = place.to(device) * n_classes
-        self._constant = self._scales(torch.ones(self.rows, 1, device=device), 0)
+        one = torch.ones(batch_size * n_heads, 1, device=device)
+        self._even = (one, one.view(-1).neg(), True)
 
-    def fill(self, rows: Tensor, last: bool) -> list[tuple[Tensor, ...]]:
-        """Gather the samples at `rows`; the batches as (x, scale, -scale, flat ids) or (x, scale, weight, targets)."""
-        n, size = len(rows), self._size
-        tail = n % size if last else 0
-        x = self._x[:n]
-        if self._X is not None:
-            torch.index_select(self._X, 0, rows, out=x)
-        else:
-            part = widen(take(self._batches.X, rows.cpu().numpy()))
-            x.copy_(torch.from_numpy(part.astype(np.float32, copy=False)))
-        xs = self._xs if n == self.rows else torch.split(x, size)
-        given = self._batches.weights
-        if self._batches.ids is not None:
-            flat = torch.split(self._batches.ids[rows] + self._base[:n], size)
-            simple = given is None and n == self.rows and not tail
-            weight = torch.ones(n, 1, device=x.device) if given is None else given[rows]
-            scales = self._constant if simple else self._scales(weight, tail)
-            return [(x, *s, f.view(-1)) for x, s, f in zip(xs, scales, flat, strict=True)]
-        assert self._batches.soft is not None
-        soft = self._batches.soft[rows]
-        weight = self._over_count(torch.ones(n, 1, device=x.device) if given is None else given[rows], tail)[:, :, None]
-        scale = weight * soft.sum(dim=2, keepdim=True)
-        return list(zip(xs, *(torch.split(t, size) for t in (scale, weight, soft)), strict=True))
+    def _split(self, x: Tensor) -> list[tuple[Tensor, Tensor]]:
+        return [(part, part.T) for part in torch.split(x, self._size)]
 
-    def _over_count(self, weight: Tensor, tail: int) -> Tensor:
-        """Weights over the number of samples of their batch; the last `tail` ones are a batch of their own."""
-        weight = weight / self._size
+    def fill(self, rows: Tensor, last: bool) -> Iterator[_Batch]:
+        """Batches of the samples at `rows`, up to `span` of them; whether they are the last of the epoch."""
+        targets = self._hard(rows, last) if self._batches.soft is None else self._soft(rows, last)
+        for part in torch.split(rows, self.rows):
+            n = len(part)
+            x = self._x[:n]
+            if self._X is not None:
+                torch.index_select(self._X, 0, part, out=x)
+            else:
+                found = widen(take(self._batches.X, part.cpu().numpy()))
+                x.copy_(torch.from_numpy(found.astype(np.float32, copy=False)))
+            for both, target in zip(self._views if n == self.rows else self._split(x), targets, strict=False):
+                yield _Batch(*both, *target)
+
+    def _hard(self, rows: Tensor, last: bool) -> Iterator[tuple[Any, ...]]:
+        ids, weights, n = self._batches.ids, self._batches.weights, len(rows)
+        assert ids is not None
+        flat = torch.split((ids[rows] + self._base[:n]).view(-1), self._size * self._heads)
+        if weights is None and not (last and n % self._size):
+            return ((f, *self._even) for f in flat)
+        weight = self._weigh(torch.ones(n, 1, device=rows.device) if weights is None else weights[rows], last)
+        scales = torch.split(weight.expand(-1, self._heads).reshape(-1, 1), self._size * self._heads)
+        return ((f, s, s.view(-1).neg(), False) for f, s in zip(flat, scales, strict=True))
+
+    def _soft(self, rows: Tensor, last: bool) -> Iterator[tuple[Any, ...]]:
+        soft, weights, n = self._batches.soft, self._batches.weights, len(rows)
+        assert soft is not None
+        target = soft[rows]
+        weight = self._weigh(torch.ones(n, 1, device=rows.device) if weights is None else weights[rows], last)
+        weight = weight[:, :, None]
+        scale = weight * target.sum(dim=2, keepdim=True)
+        parts = (torch.split(t, self._size) for t in (target, scale, weight))
+        return ((*found, False) for found in zip(*parts, strict=True))
+
+    def _weigh(self, weight: Tensor, last: bool) -> Tensor:
+        """Weights as `_Stepper` counts them; the last batch of an epoch may be smaller, and its samples weigh more."""
+        tail = len(weight) % self._size if last else 0
         if tail:
+            weight = weight.clone()
             weight[len(weight) - tail :] *= self._size / tail
         return weight
-
-    def _scales(self, weight: Tensor, tail: int) -> list[tuple[Tensor, Tensor]]:
-        """What the probabilities of a batch are multiplied by, (rows * heads, 1), and its negative (rows * heads,)."""
-        scale = self._over_count(weight, tail).expand(-1, self._heads).contiguous()
-        return [(s.view(-1, 1), s.view(-1).neg()) for s in torch.split(scale, self._size)]
 
 
 def _in_memory(X: FloatArray) -> bool:
@@ -181,8 +220,11 @@ def _in_memory(X: FloatArray) -> bool:
 class _Stepper:
     """Weights (H * C, D + bias), their moments, and one step of Adam."""
 
-    def __init__(self, weight: Tensor, bias: Tensor, n_heads: int, recipe: Recipe, device: str) -> None:
-        rates, decays = recipe.learning_rates, recipe.weight_decays
+    def __init__(self, weight: Tensor, bias: Tensor, n_heads: int, recipe: Recipe, size: int, device: str) -> None:
+        rates = recipe.learning_rates
+        # Gradients are summed over the batch, not averaged: Adam takes the same step when the one constant that knows
+        # their scale, eps, is multiplied, too; and decays, which are added to them.
+        self._eps, decays = EPS * size, recipe.weight_decays * size
         each = len(bias) // n_heads
         self.n_heads, self.n_classes = n_heads, each
         alike = bool((rates == rates[0]).all())
@@ -205,31 +247,32 @@ class _Stepper:
         self._squares = [torch.zeros_like(self.weight), torch.zeros_like(self.bias)]
         self._count = torch.zeros((), device=device)
         self._one = torch.ones((), device=device)  # a number would be made a tensor in every step
-        self._logits = torch.empty(recipe.batch_size, n_heads * each, device=device)
-        self._whole = self._views(torch.empty(recipe.batch_size, n_heads * each, device=device))
-        self._linear = linear_into(device, recipe.batch_size * self.weight.numel())
+        self._logits = torch.empty(size, n_heads * each, device=device)
+        self._whole = self._views(torch.empty(size, n_heads * each, device=device))
+        self._size = size
+        self._linear = linear_into(device, size * self.weight.numel())
 
     def _views(self, residual: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """(B, H * C) as it is, transposed, as (B * H, C), and flat."""
         return residual, residual.T, residual.view(-1, self.n_classes), residual.view(-1)
 
-    def step(self, batch: tuple[Tensor, ...], rate: Any) -> None:
+    def step(self, batch: _Batch, rate: Any) -> None:
         """One step of Adam with the learning rate `rate` (in units of the heads' own where these differ)."""
-        x, scale = batch[0], batch[1]
+        x, turned_x, target, scale, minus, even = batch
         size = len(x)
-        views = self._whole if size == len(self._whole[0]) else self._views(self._whole[0][:size])
-        residual, turned, tall, flat = views
-        logits = self._linear(x, self.weight, self.bias, self._logits[:size])
+        residual, turned, tall, flat = self._whole if size == self._size else self._views(self._whole[0][:size])
+        logits = self._linear(x, self.weight, self.bias, self._logits if size == self._size else self._logits[:size])
         if self._unit is not None:
             logits.mul_(self._unit)
-        torch._softmax(logits.view(tall.shape), 1, False, out=tall)
-        if batch[3].dtype == torch.int64:
-            tall.mul_(scale)
-            flat.scatter_add_(0, batch[3], batch[2])
+        torch._softmax(logits if self.n_heads == 1 else logits.view(-1, self.n_classes), 1, False, out=tall)
+        if target.dtype == torch.int64:
+            if not even:
+                tall.mul_(scale)
+            flat.scatter_add_(0, target, minus)
         else:
             cube = residual.view(size, self.n_heads, self.n_classes)
-            cube.mul_(scale).addcmul_(batch[3], batch[2], value=-1.0)
-        gradient = self._linear(turned, x.T, None, self._gradients[0])
+            cube.mul_(scale).addcmul_(target, minus, value=-1.0)
+        gradient = self._linear(turned, turned_x, None, self._gradients[0])
         torch.sum(residual, dim=0, out=self._gradients[1])
         if self._decays is not None:
             gradient.addcmul_(self.weight, self._decays[:, None])
@@ -237,8 +280,8 @@ class _Stepper:
         self._count.add_(self._one)
         torch._fused_adam_(
             self._parameters, [gradient, self._gradients[1]], self._means, self._squares, [],
-            [self._count, self._count], lr=rate, beta1=BETAS[0], beta2=BETAS[1], weight_decay=self._decay, eps=EPS,
-            amsgrad=False, maximize=False, grad_scale=None, found_inf=None,
+            [self._count, self._count], lr=rate, beta1=BETAS[0], beta2=BETAS[1], weight_decay=self._decay,
+            eps=self._eps, amsgrad=False, maximize=False, grad_scale=None, found_inf=None,
         )  # fmt: skip
 
     def weights(self) -> tuple[Tensor, Tensor]:
@@ -251,10 +294,11 @@ class _Stepper:
 class _Replayed:
     """`_Stepper.step` as a CUDA graph: one launch a step. Written without a GPU at hand, and not measured."""
 
-    def __init__(self, stepper: _Stepper, example: tuple[Tensor, ...]) -> None:
+    def __init__(self, stepper: _Stepper, example: _Batch) -> None:
         self._stepper = stepper
-        self._inputs = tuple(t.clone() for t in example)
-        self._rate = torch.zeros((), device=example[0].device)
+        # Never even: the graph must do for weighted batches, too.
+        self._inputs = _copied(example)
+        self._rate = torch.zeros((), device=example.x.device)
         # Warming up must not train: the state is put back in place, for the graph holds its addresses.
         state = [stepper.weight, stepper.bias, *stepper._means, *stepper._squares, stepper._count]
         saved = [t.clone() for t in state]
@@ -270,15 +314,22 @@ class _Replayed:
         for t, s in zip(state, saved, strict=True):
             t.copy_(s)
 
-    def step(self, batch: tuple[Tensor, ...], rate: float) -> None:
+    def step(self, batch: _Batch, rate: float) -> None:
         """As `_Stepper.step`; a batch of another size is stepped without the graph."""
-        if batch[0].shape != self._inputs[0].shape:
+        held = self._inputs
+        if batch.x.shape != held.x.shape:
             self._stepper.step(batch, rate)
             return
-        for held, given in zip(self._inputs, batch, strict=True):
-            held.copy_(given)
+        for mine, given in ((held.x, batch.x), (held.target, batch.target), (held.scale, batch.scale),
+                            (held.minus, batch.minus)):  # fmt: skip
+            mine.copy_(given)
         self._rate.fill_(rate)
         self._graph.replay()
+
+
+def _copied(batch: _Batch) -> _Batch:
+    x = batch.x.clone()
+    return _Batch(x, x.T, batch.target.clone(), batch.scale.clone(), batch.minus.clone(), even=False)
 
 
 def run_adam(
@@ -313,16 +364,15 @@ def run_adam(
     total = recipe.epochs * -(-m // size)
     work = size * weight.numel()
     with torch.no_grad(), threads_for(work if device == "cpu" else SMALL):
-        stepper: _Stepper = _Stepper(weight, bias, n_heads, recipe, device)
+        stepper = _Stepper(weight, bias, n_heads, recipe, size, device)
         chunk = _Chunk(batches, n_heads, stepper.n_classes, size, device)
         replayed: _Replayed | None = None
         done = 0
         for _ in range(recipe.epochs):
             order = torch.randperm(m, generator=generator)
             order = (order if everyone else members[order]).to(device)
-            for start in range(0, m, chunk.rows):
-                rows = order[start : start + chunk.rows]
-                for batch in chunk.fill(rows, last=start + chunk.rows >= m):
+            for start in range(0, m, chunk.span):
+                for batch in chunk.fill(order[start : start + chunk.span], last=start + chunk.span >= m):
                     rate = stepper.base_rate * 0.5 * (1.0 + math.cos(math.pi * done / total))
                     if device != "cpu" and replayed is None:
                         replayed = _Replayed(stepper, batch)
