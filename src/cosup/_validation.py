@@ -13,7 +13,21 @@ FloatArray = NDArray[np.floating[Any]]
 IntArray = NDArray[np.integer[Any]]
 BoolArray = NDArray[np.bool_]
 
-__all__ = ["BoolArray", "CosupError", "FloatArray", "IntArray", "check_features", "check_positive", "suggest"]
+__all__ = [
+    "BoolArray",
+    "CosupError",
+    "FloatArray",
+    "IntArray",
+    "check_choice",
+    "check_features",
+    "check_positive",
+    "first_bad",
+    "is_bfloat16",
+    "suggest",
+]
+
+BLOCK = 1 << 22
+"""Features that are looked at together: what is memory-mapped is never in memory as a whole."""
 
 
 class CosupError(ValueError):
@@ -73,7 +87,8 @@ def check_features(X: ArrayLike, *, n_samples: int | None = None, name: str = "X
     Parameters
     ----------
     X : array-like of shape (n_samples, n_features)
-        Any real dtype. float32 and float64 pass through unchanged (no copy), the rest becomes float64.
+        Any real dtype. Floating arrays pass through unchanged (no copy), memory-mapped ones, too; the rest becomes
+        float64. bfloat16 is what has a dtype of that name, or one whose only field has it.
     n_samples : int, optional
         The number of rows that is required.
     name : str
@@ -81,15 +96,15 @@ def check_features(X: ArrayLike, *, n_samples: int | None = None, name: str = "X
 
     Returns
     -------
-    ndarray of shape (n_samples, n_features), float32 or float64
+    ndarray of shape (n_samples, n_features), floating
 
     Raises
     ------
     CosupError
         If it is not a non-empty matrix of finite numbers, or has another number of rows.
     """
-    X = np.asarray(X)
-    if X.dtype.kind not in "fiub":
+    X = np.asanyarray(X)
+    if X.dtype.kind not in "fiub" and not is_bfloat16(X):
         raise CosupError(f"{name} must hold numbers, got dtype {X.dtype}")
     if X.ndim != 2:
         raise CosupError(f"{name} must have shape (n_samples, n_features), got {X.shape}")
@@ -99,12 +114,35 @@ def check_features(X: ArrayLike, *, n_samples: int | None = None, name: str = "X
         raise CosupError(
             f"{name} has {X.shape[0]} rows but the labels have {n_samples} samples; they must describe the same samples"
         )
-    if X.dtype not in (np.float32, np.float64):
+    if X.dtype.kind in "iub":
         X = X.astype(np.float64)
-    # One pass first: the sum is finite unless something in it is not (or overflows, which the exact check sorts out).
-    if not np.isfinite(np.abs(X).sum(dtype=np.float64)) and not np.isfinite(X).all():
-        bad = ~np.isfinite(X)
-        raise CosupError(
-            f"{name} has NaN or infinite values, first at {first_bad(bad)}; impute or drop these samples before fitting"
-        )
+    step = max(1, BLOCK // X.shape[1])
+    starts = range(0, len(X), step)
+    for start in starts:
+        bad = _not_finite(X[start : start + step])
+        if bad is not None:
+            row, column = (int(i) for i in np.argwhere(bad)[0])
+            rest = (_not_finite(X[later : later + step]) for later in starts if later > start)
+            count = int(bad.sum() + sum(part.sum() for part in rest if part is not None))
+            raise CosupError(
+                f"{name} has NaN or infinite values, first at row {start + row}, column {column} ({count} in all); "
+                "impute or drop these samples before fitting"
+            )
     return X
+
+
+def is_bfloat16(X: np.ndarray[Any, Any]) -> bool:
+    """Whether an array says of its 16-bit words that they are bfloat16, for which numpy has no dtype."""
+    return X.dtype.name == "bfloat16" or X.dtype.names == ("bfloat16",)
+
+
+def _not_finite(block: np.ndarray[Any, Any]) -> BoolArray | None:
+    """Where there are NaN or infinite values; None where there are none."""
+    if is_bfloat16(block):
+        # Infinity and NaN are the numbers whose exponent is all ones.
+        bad = (np.ascontiguousarray(block).view(np.uint16) & 0x7F80) == 0x7F80
+    elif block.dtype != np.float16 and np.isfinite(np.abs(block).sum(dtype=np.float64)):
+        return None  # the sum is finite unless something in it is not (or overflows, which is sorted out below)
+    else:
+        bad = ~np.isfinite(block)
+    return bad if bad.any() else None

@@ -13,14 +13,14 @@ from sklearn.utils import check_random_state
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
 
-from cosup._validation import BoolArray, CosupError, FloatArray, IntArray, check_features
-from cosup.student import Fit, Head, LinearHead
+from cosup._validation import BoolArray, CosupError, FloatArray, IntArray, check_features, is_bfloat16
+from cosup.student import Head, LinearHead
 from cosup.teachers import TeacherLabels
 
 __all__ = ["PROVENANCE", "Supervision", "TeacherSupervised", "level_record", "one_hot", "provenance_rows"]
 
 PROVENANCE = np.dtype(
-    [("teacher", "i4"), ("annotation", "i4"), ("kept", "?"), ("reason", "U24"), ("probability", "f4")]
+    [("teacher", "i4"), ("annotation", "i4"), ("kept", "?"), ("reason", "U16"), ("probability", "f4")]
 )
 """A row of provenance: the teacher believed (its column, -1: none), what it said, whether that was kept, or why
 not, and the probability that the student, who had not trained on the sample, gave to the annotation."""
@@ -56,7 +56,7 @@ def one_hot(ids: IntArray, n_classes: int) -> FloatArray:
 
 
 def level_record(
-    level: int, teachers: IntArray, assigned: IntArray, kept: BoolArray, *, fit: Fit, targets: FloatArray,
+    level: int, teachers: IntArray, assigned: IntArray, kept: BoolArray, *, strength: float | None, agreement: float,
     objective: float, rounds: int, seconds: float, notes: list[str],
 ) -> dict[str, Any]:  # fmt: skip
     """One entry of ``history_``.
@@ -65,42 +65,47 @@ def level_record(
     -------
     dict
         ``level``; ``teachers``, their columns; ``assigned`` (n_samples,), the column believed, -1 for none; ``kept``
-        (n_samples,), whether its annotation survived; ``keep_rate``; ``agreement`` of the student's out-of-sample
-        predictions with its training targets; ``objective``; ``rounds``; ``strength``; ``seconds``; ``notes``.
+        (n_samples,), whether its annotation survived; ``keep_rate``; ``agreement`` of the predictions that the method
+        goes by (out-of-sample ones unless it says otherwise) with the student's training targets; ``objective``;
+        ``rounds``; ``strength``; ``seconds``; ``notes``.
     """
-    has_target = targets.sum(axis=1) > 0
-    same = fit.out_of_sample.argmax(axis=1) == targets.argmax(axis=1)
     return {
         "level": level,
         "teachers": [int(t) for t in teachers],
         "assigned": assigned,
         "kept": kept,
         "keep_rate": float(kept.mean()),
-        "agreement": float(same[has_target].mean()) if has_target.any() else float("nan"),
+        "agreement": float(agreement),
         "objective": float(objective),
         "rounds": rounds,
-        "strength": fit.strength,
+        "strength": strength,
         "seconds": seconds,
         "notes": notes,
     }
 
 
 def provenance_rows(
-    assigned: IntArray, annotation: IntArray, kept: BoolArray, reason: Any, probabilities: FloatArray
+    assigned: IntArray, annotation: IntArray, kept: BoolArray, reason: Any, probability: FloatArray
 ) -> Any:
     """One level's column of provenance, (n_samples,) of dtype `PROVENANCE`; see there."""
     out = np.zeros(len(assigned), dtype=PROVENANCE)
     out["teacher"], out["annotation"], out["kept"] = assigned, annotation, kept
     out["reason"] = np.where(kept, "", reason)
-    said = np.flatnonzero(annotation >= 0)
-    out["probability"] = np.nan
-    out["probability"][said] = probabilities[said, annotation[said]]
+    out["probability"] = np.where(annotation >= 0, probability, np.nan)
     return out
 
 
 def _validated(estimator: Any, *data: Any, **options: Any) -> Any:
-    """scikit-learn's validation, with our error type."""
+    """scikit-learn's validation, with our error type.
+
+    It would make copies in double precision of what is in half; matrices of numbers are passed by it.
+    """
+    X = data[0]
+    ready = isinstance(X, np.ndarray) and X.ndim == 2 and (X.dtype.kind == "f" or is_bfloat16(X))
     try:
+        if len(data) == 1 and ready and X.size:
+            validate_data(estimator, X, skip_check_array=True, **options)
+            return X
         return validate_data(estimator, *data, dtype=(np.float64, np.float32), ensure_all_finite=False, **options)
     except CosupError:
         raise
@@ -134,7 +139,7 @@ class TeacherSupervised(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             For invalid features, or labels of another length.
         """
         if isinstance(y, TeacherLabels):
-            X = _validated(self, X, order="C")
+            X = _validated(self, X)
             labels = y
             self.classes_: Any = np.arange(labels.n_classes)
         else:

@@ -127,13 +127,18 @@ def supervision(
     heard ones among the others get `reason`. The record's objective is the mean cross-entropy of the out-of-sample
     predictions of kept samples.
     """
+    predicted = fit.out_of_sample
+    has_target = targets.sum(axis=1) > 0
+    same = (predicted.argmax(axis=1) == targets.argmax(axis=1))[has_target]
     record = level_record(
-        int(labels.levels[word.columns[0]]), word.columns, word.assigned, kept, fit=fit, targets=targets,
-        objective=float(cross_entropy(targets[kept], fit.out_of_sample[kept]).mean()),
+        int(labels.levels[word.columns[0]]), word.columns, word.assigned, kept, strength=fit.strength,
+        agreement=float(same.mean()) if same.size else float("nan"),
+        objective=float(cross_entropy(targets[kept], predicted[kept]).mean()),
         rounds=rounds, seconds=time.perf_counter() - started, notes=notes or [],
     )  # fmt: skip
     why = np.where(word.heard, reason, "abstained")
-    rows = provenance_rows(word.assigned, word.named, kept, why, fit.out_of_sample)[:, None]
+    probability = predicted[np.arange(len(predicted)), word.named]
+    rows = provenance_rows(word.assigned, word.named, kept, why, probability)[:, None]
     return Supervision(fit.head, (fit.head,), [record], rows)
 
 

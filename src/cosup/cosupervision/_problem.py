@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import cached_property
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
 
 import numpy as np
-from scipy.sparse import csr_array
 
 from cosup._validation import BoolArray, CosupError, FloatArray, IntArray
+from cosup.cosupervision._said import Said, said_by
+from cosup.cosupervision._store import row_slices
 from cosup.teachers import TeacherLabels
 
 __all__ = ["Level", "Problem"]
@@ -20,9 +21,8 @@ PRIOR_SHRINKAGE = 0.25
 more so, and a class that only specialists name must not be ruled out. Over 13 development tasks with class ratios from
 1:1 to 20:1 a quarter won or tied on all but the most imbalanced planted one; none and three quarters lost."""
 
-
-DENSE = 0.1
-"""Share of entries that are not zero from which a dense product is the faster one."""
+REMEMBERED = 1 << 28
+"""Bytes of dense annotations up to which a level keeps what its teachers said in the form that is calculated with."""
 
 
 @dataclass(frozen=True)
@@ -31,10 +31,11 @@ class Level:
 
     Attributes
     ----------
+    labels : TeacherLabels
+    active : ndarray of int
+        Class ids that are named; classes here are positions in it.
     columns : ndarray of shape (n_teachers,)
-        Their columns in the caller's labels.
-    probabilities : ndarray of shape (n_teachers, n_samples, n_classes)
-        Zeros where a teacher abstains.
+        The teachers' columns in the labels.
     speaks : bool ndarray of shape (n_samples, n_teachers)
     covers : bool ndarray of shape (n_teachers, n_classes)
         A teacher of unknown specialty covers everything.
@@ -42,27 +43,23 @@ class Level:
         Whether every specialty is known.
     """
 
+    labels: TeacherLabels
+    active: IntArray
     columns: IntArray
-    probabilities: FloatArray
     speaks: BoolArray
     covers: BoolArray
     known: bool
+    _memory: dict[tuple[int, int], Said] = field(default_factory=dict, repr=False, compare=False)
 
-    @cached_property
-    def operators(self) -> list[Any]:
-        """Every teacher's probabilities as something to multiply by, sparse where they are mostly zeros (hard ones)."""
-        return [csr_array(p) if np.count_nonzero(p) < DENSE * p.size else p for p in self.probabilities]
-
-    def annotations(self, chosen: IntArray, hard: bool) -> FloatArray:
-        """What the teacher at position `chosen` (n_samples,) said, (n_samples, n_classes); zeros for -1."""
-        said = self.probabilities[np.maximum(chosen, 0), np.arange(len(chosen))]
-        said = np.where((chosen >= 0)[:, None], said, 0.0)
-        if not hard:
-            return said
-        out = np.zeros_like(said)
-        rows = np.flatnonzero(said.sum(axis=1) > 0)
-        out[rows, said[rows].argmax(axis=1)] = 1.0
-        return out
+    def said(self, position: int, rows: slice) -> Said:
+        """What the teacher at `position` said of `rows`."""
+        key = (position, rows.start)
+        if key in self._memory:
+            return self._memory[key]
+        said = said_by(self.labels, int(self.columns[position]), rows, self.active)
+        if 8 * self.speaks.size * len(self.active) <= REMEMBERED:
+            self._memory[key] = said
+        return said
 
 
 @dataclass(frozen=True)
@@ -71,20 +68,40 @@ class Problem:
 
     Attributes
     ----------
+    labels : TeacherLabels
     levels : tuple of (Level or None)
         None where nobody of a level speaks.
     active : ndarray of int
         Class ids that are named; everything else here is in terms of positions in it.
-    generalist : ndarray of shape (n_samples, n_classes)
-        Mean probabilities of level 0, zeros where all abstain.
+    named : ndarray of shape (n_samples,)
+        The generalists' most probable class, -1 where all abstain.
+    heard : ndarray of shape (n_samples,)
+        Whether any generalist speaks.
     prior : ndarray of shape (n_classes,)
         The generalists' mean over samples, shrunk towards uniform: the estimate of the class marginals.
     """
 
+    labels: TeacherLabels
     levels: tuple[Level | None, ...]
     active: IntArray
-    generalist: FloatArray
+    named: IntArray
     prior: FloatArray
+
+    @property
+    def slices(self) -> list[slice]:
+        """The blocks of samples that all work goes by."""
+        return row_slices(len(self.named), len(self.active))
+
+    @property
+    def hard(self) -> IntArray:
+        """Every teacher's most probable class, (n_samples, n_teachers), in positions of `active`; -1 abstains."""
+        return self.place(self.labels.hard())
+
+    def place(self, ids: IntArray) -> IntArray:
+        """Class ids as positions in `active`; -1 stays."""
+        place = np.full(self.labels.n_classes + 1, -1)
+        place[self.active] = np.arange(len(self.active))
+        return place[ids]
 
     @classmethod
     def of(cls, labels: TeacherLabels, *, all_classes: bool = False) -> Problem:
@@ -95,72 +112,134 @@ class Problem:
         CosupError
             If no generalist speaks, or fewer than two classes are named.
         """
-        probabilities = [labels.probabilities(t) for t in range(labels.n_teachers)]
         speaks = labels.speaks()
-        named = np.zeros(labels.n_classes, dtype=bool)
-        for p in probabilities:
-            named |= p.max(axis=0) > 0
+        named = _named(labels)
         if named.sum() < 2:
             raise CosupError(f"training needs at least two classes, these annotations name {int(named.sum())}")
         active = np.arange(labels.n_classes) if all_classes else np.flatnonzero(named)
-        levels = tuple(
-            _level(labels, labels.at_level(k), probabilities, speaks, active) for k in range(labels.n_levels)
-        )
-        first = levels[0]
-        if first is None:
+        distinct = [_distinct(labels, labels.at_level(k), speaks) for k in range(labels.n_levels)]
+        if not distinct[0]:
             raise CosupError("no teacher of level 0 speaks in these samples; training starts from the generalists")
-        heard = first.speaks.sum(axis=1)
-        generalist = first.probabilities.sum(axis=0) / np.maximum(heard, 1)[:, None]
-        prior = generalist[heard > 0].mean(axis=0)
-        prior = (1 - PRIOR_SHRINKAGE) * prior + PRIOR_SHRINKAGE / len(active)
-        return cls(levels, active, generalist, prior)
+        summary = _Summary.of(labels, speaks, active, distinct)
+        levels = tuple(_level(labels, teachers, summary, speaks, active) for teachers in distinct)
+        prior = (1 - PRIOR_SHRINKAGE) * summary.generalist + PRIOR_SHRINKAGE / len(active)
+        return cls(labels, levels, active, summary.named, prior)
+
+
+def _named(labels: TeacherLabels) -> BoolArray:
+    """The classes that anyone gives probability, (n_classes,)."""
+    named = np.zeros(labels.n_classes, dtype=bool)
+    if not labels.is_soft:
+        named[np.unique(labels.annotations[labels.annotations >= 0])] = True
+        return named
+    for rows in row_slices(len(labels), labels.n_classes):
+        for t in range(labels.n_teachers):
+            if labels.is_sparse:
+                ids, values, rest = labels.annotations.entries(t, rows)
+                named[ids[values > 0]] = True
+                if rest.any():
+                    named |= labels.probabilities(t, rows).max(axis=0) > 0
+            else:
+                named |= labels.probabilities(t, rows).max(axis=0) > 0
+            if named.all():
+                return named
+    return named
+
+
+def _distinct(labels: TeacherLabels, columns: IntArray, speaks: BoolArray) -> list[int]:
+    """Those who speak and do not repeat another of the level with the same specialty."""
+    distinct: list[int] = []
+    for t in columns:
+        twins = (u for u in distinct if _specialty(labels, t) == _specialty(labels, u) and labels.repeats(int(t), u))
+        if speaks[:, t].any() and next(twins, None) is None:
+            distinct.append(int(t))
+    return distinct
+
+
+@dataclass(frozen=True)
+class _Summary:
+    """What one pass over the annotations tells.
+
+    Attributes
+    ----------
+    generalist : ndarray of shape (n_classes,)
+        Mean of the generalists' mean probabilities, over the samples that any of them speaks of.
+    named : ndarray of shape (n_samples,)
+    means, agreement : dict of int to ndarray of shape (n_classes,)
+        Every teacher's mean probabilities, and those of it and the generalists naming the class together.
+    """
+
+    generalist: FloatArray
+    named: IntArray
+    means: dict[int, FloatArray]
+    agreement: dict[int, FloatArray]
+
+    @classmethod
+    def of(
+        cls, labels: TeacherLabels, speaks: BoolArray, active: IntArray, distinct: Sequence[Sequence[int]]
+    ) -> _Summary:
+        n, n_classes = len(labels), len(active)
+        generalists = labels.at_level(0)
+        named = np.full(n, -1)
+        total = np.zeros(n_classes)
+        means: dict[int, FloatArray] = {t: np.zeros(n_classes) for teachers in distinct for t in teachers}
+        agreement: dict[int, FloatArray] = {t: np.zeros(n_classes) for t in means}
+        heard = np.asarray(speaks[:, generalists].any(axis=1))
+        for rows in row_slices(n, n_classes):
+            vote = _vote(labels, distinct[0], speaks, rows, active)
+            named[rows] = np.where(heard[rows], vote.argmax(axis=1), -1)
+            total += vote.sum(axis=0)
+            for t in means:
+                p = said_by(labels, t, rows, active).dense()
+                means[t] += p.sum(axis=0) / n
+                agreement[t] += np.einsum("ij,ij->j", p, vote) / n
+        return cls(total / heard.sum(), named, means, agreement)
+
+
+def _vote(
+    labels: TeacherLabels, distinct: Sequence[int], speaks: BoolArray, rows: slice, active: IntArray
+) -> FloatArray:
+    """Mean probabilities of the distinct generalists who speak."""
+    total = np.zeros((rows.stop - rows.start, len(active)))
+    for t in distinct:
+        total += said_by(labels, t, rows, active).dense()
+    return np.asarray(total / np.maximum(speaks[rows][:, list(distinct)].sum(axis=1), 1)[:, None])
 
 
 def _level(
-    labels: TeacherLabels,
-    columns: IntArray,
-    probabilities: list[FloatArray],
-    speaks: BoolArray,
-    active: IntArray,
+    labels: TeacherLabels, distinct: Sequence[int], summary: _Summary, speaks: BoolArray, active: IntArray
 ) -> Level | None:
-    distinct: list[int] = []
-    for t in columns:
-        if not speaks[:, t].any():
-            continue
-        twin = any(
-            _specialty(labels, t) == _specialty(labels, u) and np.array_equal(probabilities[t], probabilities[u])
-            for u in distinct
-        )
-        if not twin:
-            distinct.append(int(t))
     if not distinct:
         return None
 
     # Ties are broken by order, so the order must come from what teachers say, not from where they stand.
-    generalists = labels.vote(labels.at_level(0))
-
     def key(t: int) -> tuple[object, ...]:
-        mean = probabilities[t].mean(axis=0)
-        together = generalists.T @ probabilities[t] / len(generalists)
-        return (_specialty(labels, t), tuple(np.round(mean, 9)), tuple(np.round(together.ravel(), 9)))
+        return (
+            _specialty(labels, t), tuple(np.round(summary.means[t], 9)), tuple(np.round(summary.agreement[t], 9))
+        )  # fmt: skip
 
-    distinct.sort(key=key)
-    covers = np.array([_mask(labels.specialties[t], labels.n_classes)[active] for t in distinct])
+    order: list[int] = []
+    for _, tied in groupby(sorted(distinct, key=key), key=key):
+        twins = list(tied)
+        order += twins if len(twins) == 1 else sorted(twins, key=lambda t: _table(labels, t, summary.named, active))
     return Level(
-        columns=np.array(distinct),
-        probabilities=np.stack([probabilities[t][:, active] for t in distinct]),
-        speaks=speaks[:, distinct],
-        covers=covers,
-        known=all(labels.specialties[t] is not None for t in distinct),
+        labels=labels,
+        active=active,
+        columns=np.array(order),
+        speaks=speaks[:, order],
+        covers=np.array([labels.covers(t)[active] for t in order]),
+        known=all(labels.specialties[t] is not None for t in order),
     )
+
+
+def _table(labels: TeacherLabels, teacher: int, named: IntArray, active: IntArray) -> tuple[float, ...]:
+    """A teacher's mean probabilities by the class that the generalists name: tells apart what the sums do not."""
+    table = np.zeros((len(active) + 1, len(active)))
+    for rows in row_slices(len(named), len(active)):
+        np.add.at(table, named[rows], said_by(labels, teacher, rows, active).dense())
+    return tuple(np.round(table.ravel() / len(named), 9))
 
 
 def _specialty(labels: TeacherLabels, teacher: int) -> tuple[int, ...]:
     classes = labels.specialties[teacher]
     return (-1,) if classes is None else tuple(classes.tolist())
-
-
-def _mask(classes: IntArray | None, n_classes: int) -> BoolArray:
-    mask = np.zeros(n_classes, dtype=bool)
-    mask[slice(None) if classes is None else classes] = True
-    return mask

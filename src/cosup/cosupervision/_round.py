@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,18 +11,21 @@ import numpy as np
 from cosup._validation import BoolArray, FloatArray, IntArray
 from cosup.cosupervision._pieces import Pieces
 from cosup.cosupervision._problem import Level, Problem
+from cosup.cosupervision._store import RowStore
 from cosup.cosupervision.assign import ASSIGNERS, Beliefs, choose
 from cosup.cosupervision.local import train_local
-from cosup.cosupervision.pool import expert, match_marginals, pool
+from cosup.cosupervision.pool import Opinion, hold_marginals, pool
 from cosup.cosupervision.reject import NEEDS_LOCAL, REJECTORS, Evidence
-from cosup.estimator import one_hot
-from cosup.losses import cross_entropy
+from cosup.losses import TINY, cross_entropy
 from cosup.student import Fit, Trainer
 
 __all__ = ["Believed", "Run", "State", "play_round", "start"]
 
 FEWEST = 10
 """Samples that a global student is trained on at the least."""
+
+ABSTAINED, OVERRULED, REJECTED = 1, 2, 3
+"""Positions in `Run.reasons`; a rejection's is `REJECTED` and its position among those asked for."""
 
 
 @dataclass(frozen=True)
@@ -32,35 +36,63 @@ class Run:
     trainer: Trainer
     pieces: Pieces
 
-    def seen(self, fit: Fit) -> FloatArray:
-        """The predictions that assignment and rejection go by, (n_samples, n_classes)."""
-        return fit.out_of_sample if self.pieces.out_of_sample else fit.in_sample
+    @property
+    def n_classes(self) -> int:
+        """Of the problem, as the student sees them."""
+        return len(self.problem.active)
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """Why an annotation may not count; samples hold positions in this."""
+        return ("", "abstained", "overruled", *self.pieces.reject)
+
+    def seen(self, fit: Fit) -> Iterator[tuple[slice, FloatArray]]:
+        """The predictions that assignment and rejection go by, a block of samples at a time."""
+        return fit.blocks(self.pieces.out_of_sample, self.problem.slices[0].stop)
+
+    def train(self, targets: FloatArray | IntArray, rows: BoolArray, seed: int) -> Fit:
+        """Train a global student."""
+        return self.trainer.train(targets, keep=rows, random_state=seed, n_classes=self.n_classes)
 
 
 @dataclass(frozen=True)
 class Believed:
-    """Whose annotation counts on every sample, and whether it stands.
+    """Whose annotation counts on every sample, and whether it stands; vectors of n_samples.
 
     Attributes
     ----------
-    assigned : ndarray of shape (n_samples,)
+    assigned : ndarray of int
         The teacher's column, -1 for none.
-    annotations : ndarray of shape (n_samples, n_classes)
-        What it said, zeros for none; classes in positions of `Problem.active`.
-    kept : bool ndarray of shape (n_samples,)
-    reason : str ndarray of shape (n_samples,)
-        Why not, "" where kept.
+    said : ndarray of int
+        Its most probable class, in positions of `Problem.active`; -1 for none. Several generalists speak as one.
+    kept : bool ndarray
+    reason : ndarray of uint8
+        Why not, a position in `Run.reasons`.
     """
 
     assigned: IntArray
-    annotations: FloatArray
+    said: IntArray
     kept: BoolArray
-    reason: Any
+    reason: IntArray
 
-    def without(self, dropped: BoolArray, reason: str) -> Believed:
-        """The same, less what is `dropped` for `reason`."""
+    def without(self, dropped: BoolArray, reason: int) -> Believed:
+        """The same, less what is `dropped` for `reason`, a position in `Run.reasons`."""
         newly = self.kept & dropped
-        return replace(self, kept=self.kept & ~dropped, reason=np.where(newly, reason, self.reason))
+        return replace(self, kept=self.kept & ~dropped, reason=np.where(newly, np.uint8(reason), self.reason))
+
+    def probabilities(self, problem: Problem) -> RowStore:
+        """The annotations' probabilities: the assigned teacher's, or all on what was said where that is several's."""
+        store = RowStore(len(self.said), len(problem.active))
+        for rows in store.slices:
+            assigned, said = self.assigned[rows], self.said[rows]
+            block = np.zeros((len(said), len(problem.active)))
+            heard = np.flatnonzero(said >= 0)
+            block[heard, said[heard]] = 1.0
+            for t in np.unique(assigned[assigned >= 0]):
+                its = np.flatnonzero(assigned == t)
+                block[its] = problem.labels.probabilities(int(t), rows.start + its)[:, problem.active]
+            store.put(rows, block)
+        return store
 
 
 @dataclass(frozen=True)
@@ -68,20 +100,19 @@ class State:
     """What a round hands to the next."""
 
     fit: Fit
-    targets: FloatArray
+    targets: FloatArray | IntArray
     believed: Believed
     objective: float
 
 
 def start(run: Run, level: Level, seed: int) -> State:
     """theta_0: the student on the generalists' most probable classes."""
-    said = run.problem.generalist
-    heard = said.sum(axis=1) > 0
-    targets = one_hot(np.where(heard, said.argmax(axis=1), -1), said.shape[1])
-    fit = run.trainer.train(targets, keep=heard, random_state=seed)
+    said = run.problem.named
+    heard = said >= 0
+    fit = run.train(said, heard, seed)
     column = level.columns[0] if len(level.columns) == 1 else -1
-    believed = Believed(np.where(heard, column, -1), targets, heard, np.where(heard, "", "abstained").astype("U24"))
-    return State(fit, targets, believed, _loss(run, fit, targets, heard))
+    believed = Believed(np.where(heard, column, -1), said, heard, np.where(heard, 0, ABSTAINED).astype(np.uint8))
+    return State(fit, said, believed, _loss(run, fit, said, heard))
 
 
 def play_round(run: Run, k: int, state: State, seed: int) -> tuple[State, bool, list[str]]:
@@ -96,93 +127,110 @@ def play_round(run: Run, k: int, state: State, seed: int) -> tuple[State, bool, 
     """
     pieces, level = run.pieces, run.problem.levels[k]
     assert level is not None
-    student = run.seen(state.fit)
     held = run.problem.prior if pieces.match_marginals else None
-    beliefs = Beliefs(student if held is None else match_marginals(student, held), run.trainer, seed)
+    student = RowStore.of(run.seen(state.fit), len(run.problem.named), run.n_classes)
+    if held is not None:
+        hold_marginals(student, held)
+    beliefs = Beliefs(student, run.trainer, seed)
     gate = ASSIGNERS[pieces.assign](level, beliefs)
     chosen = choose(gate)
-    believed = _assign(level, chosen, state.believed, hard=bool(pieces.hard), with_rejection=bool(pieces.reject))
+    believed = _assign(run.problem, level, chosen, state.believed, with_rejection=bool(pieces.reject))
+    # Targets are probabilities only where these are to be trained on.
+    soft = None if pieces.hard or pieces.pool else believed.probabilities(run.problem)
     if pieces.reject:
-        believed = _reject(run, chosen, believed, student, state.fit.strength, seed)
+        believed = _reject(run, chosen, believed, soft, state.fit, seed)
 
     notes: list[str] = []
-    targets, trains, objective = believed.annotations, believed.kept, float("nan")
+    targets = believed.said if soft is None else soft.whole()
+    trains, objective = believed.kept, float("nan")
     if pieces.pool:
         experts, notes = _experts(run, k, gate, beliefs)
-        targets, objective = pool(beliefs.probabilities, experts, held)
+        posterior, objective = pool(student, experts, held)
+        named = _most_probable(posterior)
+        targets = named if pieces.hard else posterior.whole()
         if not pieces.reject:
             # The posterior speaks for every sample; an annotation that it contradicts is overruled, not left out.
-            trains = np.ones(len(targets), dtype=bool)
-            overruled = targets.argmax(axis=1) != believed.annotations.argmax(axis=1)
-            believed = believed.without(overruled, "overruled")
-    if pieces.hard:
-        targets = one_hot(np.where(targets.sum(axis=1) > 0, targets.argmax(axis=1), -1), targets.shape[1])
+            trains = np.ones(len(named), dtype=bool)
+            believed = believed.without(named != believed.said, OVERRULED)
 
     hindrance = _hindrance(trains, targets)
     if hindrance:
         notes.append(f"{hindrance}; the student of the level above stays")
         return replace(state, believed=believed), False, notes
-    fit = run.trainer.train(targets, keep=trains, random_state=seed)
+    fit = run.train(targets, trains, seed)
     if not pieces.pool:
         objective = _loss(run, fit, targets, trains)
     return State(fit, targets, believed, objective), True, notes
 
 
-def _assign(level: Level, chosen: IntArray, above: Believed, *, hard: bool, with_rejection: bool) -> Believed:
+def _assign(problem: Problem, level: Level, chosen: IntArray, above: Believed, *, with_rejection: bool) -> Believed:
     """Believe the chosen teachers; where there is none, the level above keeps its say, with its rejection."""
     here = chosen >= 0
-    annotations = np.where(here[:, None], level.annotations(chosen, hard), above.annotations)
-    said = annotations.sum(axis=1) > 0
+    assigned = np.where(here, level.columns[chosen], above.assigned)
+    said = np.where(here, problem.hard[np.arange(len(chosen)), level.columns[chosen]], above.said)
     stands = here | above.kept | (not with_rejection)
-    return Believed(
-        assigned=np.where(here, level.columns[chosen], above.assigned),
-        annotations=annotations,
-        kept=said & stands,
-        reason=np.where(said & stands, "", np.where(said, above.reason, "abstained")),
-    )
+    kept = (said >= 0) & stands
+    reason = np.where(kept, 0, np.where(said >= 0, above.reason, ABSTAINED)).astype(np.uint8)
+    return Believed(assigned, said, kept, reason)
 
 
-def _reject(
-    run: Run, chosen: IntArray, believed: Believed, student: FloatArray, strength: float | None, seed: int
-) -> Believed:
+def _reject(run: Run, chosen: IntArray, believed: Believed, soft: RowStore | None, student: Fit, seed: int) -> Believed:
     local = None
     if NEEDS_LOCAL & set(run.pieces.reject):
         local = train_local(
-            run.trainer, chosen, believed.annotations, strength=strength,
-            out_of_sample=run.pieces.out_of_sample, seed=seed,
+            run.trainer, chosen, believed.said if soft is None else soft.whole(), n_classes=run.n_classes,
+            strength=student.strength, out_of_sample=run.pieces.out_of_sample, seed=seed,
         )  # fmt: skip
-    evidence = Evidence(believed.annotations, student, local)
-    for name in run.pieces.reject:
-        believed = believed.without(~REJECTORS[name](evidence), name)
+    evidence = Evidence.of(believed.said, run.seen(student), soft=None if soft is None else soft.get, local=local)
+    for place, name in enumerate(run.pieces.reject):
+        believed = believed.without(~REJECTORS[name](evidence), REJECTED + place)
     return believed
 
 
-def _experts(run: Run, k: int, gate: FloatArray, beliefs: Beliefs) -> tuple[list[FloatArray], list[str]]:
+def _experts(run: Run, k: int, gate: FloatArray, beliefs: Beliefs) -> tuple[list[Opinion], list[str]]:
     """What every level up to `k` says."""
     experts, notes = [], []
     for j, level in enumerate(run.problem.levels[: k + 1]):
         if level is None:
             continue
         its_gate = gate if j == k else ASSIGNERS[run.pieces.assign](level, beliefs)
-        opinion, corrected = expert(level, its_gate, beliefs.probabilities, run.problem.prior)
-        if corrected and j == 0 and len(level.columns) == 1:
+        opinion = Opinion(level, its_gate, beliefs.probabilities, run.problem.prior)
+        if opinion.corrected and j == 0 and len(level.columns) == 1:
             # The student began as the lone generalist's pupil: what it makes of its words would count twice.
             continue
         experts.append(opinion)
-        if corrected and j == k:
+        if opinion.corrected and j == k:
             notes.append("annotations are read through the teachers' confusions, which the student finds likelier")
     return experts, notes
 
 
-def _loss(run: Run, fit: Fit, targets: FloatArray, rows: BoolArray) -> float:
-    return float(cross_entropy(targets[rows], run.seen(fit)[rows]).mean())
+def _most_probable(store: RowStore) -> IntArray:
+    named = np.empty(store.shape[0], dtype=np.int64)
+    for rows, p in store.blocks():
+        named[rows] = p.argmax(axis=1)
+    return named
 
 
-def _hindrance(trains: BoolArray, targets: FloatArray) -> str | None:
+def _loss(run: Run, fit: Fit, targets: FloatArray | IntArray, which: BoolArray) -> float:
+    """Mean cross-entropy of the student's predictions against its targets, in nats."""
+    total = 0.0
+    given: Any
+    for rows, p in run.seen(fit):
+        own = np.flatnonzero(which[rows])
+        given = targets[rows][own]
+        if given.ndim == 1:
+            total -= float(np.log(np.maximum(p[own, given], TINY)).sum())
+        else:
+            total += float(cross_entropy(given, p[own]).sum())
+    return total / max(int(which.sum()), 1)
+
+
+def _hindrance(trains: BoolArray, targets: FloatArray | IntArray) -> str | None:
     """Why no student can be trained on these samples, or None."""
     if not trains.any():
         return "every annotation was rejected"
-    classes = int((targets[trains].sum(axis=0) > 0).sum())
+    kept = targets[trains]
+    classes = len(np.unique(kept)) if kept.ndim == 1 else int((kept.sum(axis=0) > 0).sum())
     if classes < 2 or trains.sum() < FEWEST:
         return f"only {int(trains.sum())} annotations of {classes} classes survived"
     return None

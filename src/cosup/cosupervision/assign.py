@@ -7,13 +7,15 @@ that no speaking teacher of the level covers.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
 
 from cosup._validation import FloatArray, IntArray
 from cosup.cosupervision._problem import Level
+from cosup.cosupervision._said import FLOOR
+from cosup.cosupervision._store import RowStore
 from cosup.losses import softmax
 from cosup.student import Trainer
 
@@ -21,9 +23,6 @@ __all__ = ["ASSIGNERS", "Beliefs", "by_argmax", "by_distance", "by_mass", "by_st
 
 DISTANCE_WEIGHT = 2.0
 """How strongly the distance between teacher and student counts in a responsibility (METHOD's softmax of 2 x)."""
-
-FLOOR = 0.01
-"""Uniform share mixed into a teacher's probabilities: a specialist puts zeros outside its classes."""
 
 GATE_ROUNDS = 3
 """Rounds of training the gating network on its own responsibilities."""
@@ -35,30 +34,26 @@ class Beliefs:
 
     Attributes
     ----------
-    probabilities : ndarray of shape (n_samples, n_classes)
+    probabilities : RowStore of shape (n_samples, n_classes)
         The latest student's.
     trainer : Trainer
         The student tied to the features, for gates that are trained.
     seed : int
     """
 
-    probabilities: FloatArray
+    probabilities: RowStore
     trainer: Trainer
     seed: int
 
 
 def by_mass(level: Level, beliefs: Beliefs) -> FloatArray:
     """Student's probability mass on every teacher's classes; where specialties overlap, they share the mass."""
-    heard = level.speaks.astype(np.float64)
-    covering = heard @ level.covers
-    share = beliefs.probabilities / np.maximum(covering, 1.0)
-    return np.asarray((share @ level.covers.T) * heard)
+    return _mass(level, beliefs.probabilities.blocks())
 
 
 def by_distance(level: Level, beliefs: Beliefs) -> FloatArray:
     """Mass weighted by exp(-distance), the student's cross-entropy against the teacher (paper: responsibilities)."""
-    mass = by_mass(level, beliefs)
-    return _reweight(mass, _log_likelihood(level, beliefs.probabilities))
+    return _reweight(by_mass(level, beliefs), _log_likelihood(level, beliefs))
 
 
 def by_student(level: Level, beliefs: Beliefs) -> FloatArray:
@@ -70,14 +65,14 @@ def by_student(level: Level, beliefs: Beliefs) -> FloatArray:
     if level.known or len(level.columns) == 1:
         return by_mass(level, beliefs)
     mass = by_mass(level, beliefs)
-    likelihood = _log_likelihood(level, beliefs.probabilities)
+    likelihood = _log_likelihood(level, beliefs)
     responsibilities = _reweight(mass, likelihood)
     gate = mass
     for _ in range(GATE_ROUNDS):
         total = responsibilities.sum(axis=1, keepdims=True)
         learnt = responsibilities / np.where(total > 0, total, 1.0)
         fit = beliefs.trainer.train(learnt, keep=total[:, 0] > 0, random_state=beliefs.seed)
-        gate = np.maximum(fit.out_of_sample, FLOOR) * level.speaks
+        gate = np.maximum(fit.out_of_sample, FLOOR, dtype=np.float64) * level.speaks
         gate *= mass.sum(axis=1, keepdims=True) / np.maximum(gate.sum(axis=1, keepdims=True), 1e-12)
         responsibilities = _reweight(gate, likelihood)
     return np.asarray(gate)
@@ -90,9 +85,8 @@ def by_argmax(level: Level, beliefs: Beliefs) -> FloatArray:
     """
     if not level.known:
         return by_distance(level, beliefs)
-    certain = np.zeros_like(beliefs.probabilities)
-    certain[np.arange(len(certain)), beliefs.probabilities.argmax(axis=1)] = 1.0
-    return by_mass(level, Beliefs(certain, beliefs.trainer, beliefs.seed))
+    n_classes = beliefs.probabilities.shape[1]
+    return _mass(level, ((rows, np.eye(n_classes)[p.argmax(axis=1)]) for rows, p in beliefs.probabilities.blocks()))
 
 
 def at_random(level: Level, beliefs: Beliefs) -> FloatArray:
@@ -114,9 +108,9 @@ ASSIGNERS: dict[str, Assigner] = {
 }
 
 
-def uncovered(level: Level, prior: FloatArray) -> FloatArray:
-    """What nobody's share says, (n_samples, n_classes): the prior over the classes that no speaking teacher covers."""
-    covering = level.speaks.astype(np.float64) @ level.covers
+def uncovered(level: Level, prior: FloatArray, rows: slice = slice(None)) -> FloatArray:
+    """What nobody's share says, (n_rows, n_classes): the prior over the classes that no speaking teacher covers."""
+    covering = level.speaks[rows].astype(np.float64) @ level.covers
     rest = np.where(covering == 0, prior, 0.0)
     total = rest.sum(axis=1, keepdims=True)
     return np.asarray(np.where(total > 0, rest / np.where(total > 0, total, 1.0), prior))
@@ -130,10 +124,21 @@ def choose(responsibilities: FloatArray) -> IntArray:
     return np.where((largest <= 0) | (nobody > largest + 1e-9), -1, z)
 
 
-def _log_likelihood(level: Level, beliefs: FloatArray) -> FloatArray:
-    n_classes = beliefs.shape[1]
-    columns = [(beliefs * np.log((1 - FLOOR) * p + FLOOR / n_classes)).sum(axis=1) for p in level.probabilities]
-    return np.stack(columns, axis=1)
+def _mass(level: Level, blocks: Iterable[tuple[slice, FloatArray]]) -> FloatArray:
+    out = np.empty(level.speaks.shape)
+    for rows, p in blocks:
+        heard = level.speaks[rows].astype(np.float64)
+        share = p / np.maximum(heard @ level.covers, 1.0)
+        out[rows] = (share @ level.covers.T) * heard
+    return out
+
+
+def _log_likelihood(level: Level, beliefs: Beliefs) -> FloatArray:
+    out = np.empty(level.speaks.shape)
+    for rows, p in beliefs.probabilities.blocks():
+        for m in range(len(level.columns)):
+            out[rows, m] = level.said(m, rows).expected_log(p)
+    return out
 
 
 def _reweight(gate: FloatArray, log_likelihood: FloatArray) -> FloatArray:

@@ -85,26 +85,45 @@ def co_supervise(
         final = average_heads(heads) if pieces.ensemble == "mean" else heads[-1]
         level_heads.append(spread_head(final, problem.active, labels.n_classes))
         seconds, clock = time.perf_counter() - clock, time.perf_counter()
-        history.append(_record(k, labels, state, len(trained), seconds, notes))
-        provenance.append(_provenance(run, labels, state))
+        agreement, probability = _look(run, state)
+        history.append(_record(k, labels, state, agreement, len(trained), seconds, notes))
+        provenance.append(_provenance(labels, run, state, probability))
     return Supervision(level_heads[-1], tuple(level_heads), history, np.stack(provenance, axis=1))
 
 
 def _record(
-    k: int, labels: TeacherLabels, state: State, rounds: int, seconds: float, notes: Sequence[str]
+    k: int, labels: TeacherLabels, state: State, agreement: float, rounds: int, seconds: float, notes: Sequence[str]
 ) -> dict[str, Any]:
     return level_record(
-        k, labels.at_level(k), state.believed.assigned, state.believed.kept, fit=state.fit, targets=state.targets,
-        objective=state.objective, rounds=rounds, seconds=seconds, notes=list(dict.fromkeys(notes)),
+        k, labels.at_level(k), state.believed.assigned, state.believed.kept, strength=state.fit.strength,
+        agreement=agreement, objective=state.objective, rounds=rounds, seconds=seconds,
+        notes=list(dict.fromkeys(notes)),
     )  # fmt: skip
 
 
-def _provenance(run: Run, labels: TeacherLabels, state: State) -> Any:
-    active, believed = run.problem.active, state.believed
-    said = np.where(believed.annotations.sum(axis=1) > 0, active[believed.annotations.argmax(axis=1)], -1)
-    seen = np.zeros((len(labels), labels.n_classes))
-    seen[:, active] = run.seen(state.fit)
-    return provenance_rows(believed.assigned, said, believed.kept, believed.reason, seen)
+def _look(run: Run, state: State) -> tuple[float, FloatArray]:
+    """The student's agreement with its targets, and the probability that it gives to every believed annotation."""
+    said, targets = state.believed.said, state.targets
+    probability = np.full(len(said), np.nan)
+    same = count = 0
+    for rows, p in run.seen(state.fit):
+        believed = np.flatnonzero(said[rows] >= 0)
+        probability[rows.start + believed] = p[believed, said[rows][believed]]
+        given = (
+            targets[rows]
+            if targets.ndim == 1
+            else np.where(targets[rows].sum(axis=1) > 0, targets[rows].argmax(axis=1), -1)
+        )
+        same += int((p.argmax(axis=1) == given).sum())
+        count += int((given >= 0).sum())
+    return same / count if count else float("nan"), probability
+
+
+def _provenance(labels: TeacherLabels, run: Run, state: State, probability: FloatArray) -> Any:
+    believed = state.believed
+    annotation = np.where(believed.said >= 0, run.problem.active[believed.said], -1)
+    reason = np.array(run.reasons)[believed.reason]
+    return provenance_rows(believed.assigned, annotation, believed.kept, reason, probability)
 
 
 def _notes_on_teachers(labels: TeacherLabels, k: int, level: Level | None) -> list[str]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from cosup._validation import BoolArray, FloatArray, IntArray
+from cosup.cosupervision._store import row_slices
 from cosup.student import Trainer
 
 __all__ = ["LocalStudents", "train_local"]
@@ -21,21 +22,25 @@ class LocalStudents:
 
     Attributes
     ----------
-    probabilities : ndarray of shape (n_samples, n_classes)
-        Of every assigned sample by its own teacher's student, trained without that sample.
-    trained : bool ndarray of shape (n_samples,)
-        Where there is such a prediction.
+    named : ndarray of shape (n_samples,)
+        The most probable class of every assigned sample, by its own teacher's student, trained without that sample;
+        -1 where there is no such student.
     """
 
-    probabilities: FloatArray
-    trained: BoolArray
+    named: IntArray
+
+    @property
+    def trained(self) -> BoolArray:
+        """Where there is a prediction, (n_samples,)."""
+        return np.asarray(self.named >= 0)
 
 
 def train_local(
     trainer: Trainer,
     assigned: IntArray,
-    annotations: FloatArray,
+    annotations: FloatArray | IntArray,
     *,
+    n_classes: int,
     strength: float | None,
     out_of_sample: bool,
     seed: int,
@@ -47,8 +52,9 @@ def train_local(
     trainer : Trainer
     assigned : ndarray of shape (n_samples,)
         Position of the teacher, -1 for none.
-    annotations : ndarray of shape (n_samples, n_classes)
-        What the assigned teacher said.
+    annotations : ndarray of shape (n_samples,) or (n_samples, n_classes)
+        What the assigned teacher said, as class ids or probabilities.
+    n_classes : int
     strength : float or None
         The global student's: local ones are as regularised.
     out_of_sample : bool
@@ -59,14 +65,12 @@ def train_local(
     -------
     LocalStudents
     """
-    probabilities = np.zeros_like(annotations)
-    trained = np.zeros(len(assigned), dtype=bool)
+    named = np.full(len(assigned), -1)
     for m in np.unique(assigned[assigned >= 0]):
         share = assigned == m
         if share.sum() < SMALLEST_SHARE:
             continue
-        fit = trainer.train(annotations, keep=share, random_state=seed, strength=strength)
-        predicted = fit.out_of_sample if out_of_sample else fit.in_sample
-        probabilities[share] = predicted[share]
-        trained |= share
-    return LocalStudents(probabilities, trained)
+        fit = trainer.train(annotations, keep=share, random_state=seed, strength=strength, n_classes=n_classes)
+        for rows, p in fit.blocks(out_of_sample, row_slices(len(assigned), n_classes)[0].stop):
+            named[rows] = np.where(share[rows], p.argmax(axis=1), named[rows])
+    return LocalStudents(named)

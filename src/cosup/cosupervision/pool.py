@@ -17,10 +17,12 @@ import numpy as np
 
 from cosup._validation import FloatArray
 from cosup.cosupervision._problem import Level
-from cosup.cosupervision.assign import FLOOR, uncovered
+from cosup.cosupervision._said import FLOOR
+from cosup.cosupervision._store import RowStore
+from cosup.cosupervision.assign import uncovered
 from cosup.losses import TINY
 
-__all__ = ["expert", "match_marginals", "pool"]
+__all__ = ["Opinion", "hold_marginals", "match_marginals", "pool"]
 
 SINKHORN_ROUNDS = 30
 
@@ -41,18 +43,28 @@ def match_marginals(q: FloatArray, prior: FloatArray, rounds: int = SINKHORN_ROU
     ndarray of shape (n_samples, n_classes)
         Rows sum to one; column means are near `prior`.
     """
+    store = RowStore.holding(q)
+    hold_marginals(store, prior, rounds)
+    return store.whole()
+
+
+def hold_marginals(store: RowStore, prior: FloatArray, rounds: int = SINKHORN_ROUNDS) -> None:
+    """`match_marginals` of what is in a store, in place."""
     # Scaling vectors instead of the matrix: two products a round and no pass that writes.
-    q = np.maximum(q, TINY)
-    column = np.ones(q.shape[1])
+    column = np.ones(store.shape[1])
     for _ in range(rounds):
-        row = 1.0 / (q @ column)
-        column = prior * len(q) / (row @ q)
-    out = q * column
-    return np.asarray(out / out.sum(axis=1, keepdims=True))
+        total = np.zeros(store.shape[1])
+        for _, q in store.blocks():
+            q = np.maximum(q, TINY)
+            total += (1.0 / (q @ column)) @ q
+        column = prior * store.shape[0] / total
+    for rows, q in store.blocks():
+        out = np.maximum(q, TINY) * column
+        store.put(rows, out / out.sum(axis=1, keepdims=True))
 
 
-def expert(level: Level, gate: FloatArray, beliefs: FloatArray, prior: FloatArray) -> tuple[FloatArray, bool]:
-    """The level's opinion of every sample: its mixture of experts, as they speak or corrected for their confusions.
+class Opinion:
+    """A level's opinion of every sample: its mixture of experts, as they speak or corrected for their confusions.
 
     ``mix = sum_m g_m pi_m`` takes teachers at their word. The other reading replaces pi_m by what its annotations
     turned out to mean to the student: the posterior under the confusion matrix that teacher and (out-of-sample)
@@ -63,59 +75,101 @@ def expert(level: Level, gate: FloatArray, beliefs: FloatArray, prior: FloatArra
     ----------
     level : Level
     gate : ndarray of shape (n_samples, n_teachers)
-    beliefs : ndarray of shape (n_samples, n_classes)
+    beliefs : RowStore of shape (n_samples, n_classes)
         The student's out-of-sample probabilities.
     prior : ndarray of shape (n_classes,)
 
-    Returns
-    -------
-    mixture : ndarray of shape (n_samples, n_classes)
-        Positive, rows sum to one; uniform where nobody speaks.
+    Attributes
+    ----------
     corrected : bool
         Which reading it is.
     """
-    n_classes = beliefs.shape[1]
-    nobody = np.maximum(1.0 - gate.sum(axis=1), 0.0)[:, None] * uncovered(level, prior)
-    said, meant = nobody.copy(), nobody
-    for m, (p, operator) in enumerate(zip(level.probabilities, level.operators, strict=True)):
-        weight = gate[:, m, None]
-        said += weight * p
-        usage = operator.T @ gate[:, m] / max(float(weight.sum()), TINY)
-        confusion = (operator.T @ (weight * beliefs)).T + usage
-        confusion /= np.maximum(confusion.sum(axis=1, keepdims=True), TINY)
-        posterior = operator @ (confusion / np.maximum(usage, TINY)).T * prior
-        meant = meant + weight * posterior / np.maximum(posterior.sum(axis=1, keepdims=True), TINY)
-    heard = np.asarray(level.speaks.any(axis=1))
-    said, meant = (np.where(heard[:, None], (1 - FLOOR) * e, 1 - FLOOR) for e in (said, meant))
-    said[~heard] /= n_classes
-    meant[~heard] /= n_classes
-    said += FLOOR / n_classes
-    meant += FLOOR / n_classes
-    corrected = bool((beliefs[heard] * np.log(meant[heard])).sum() > (beliefs[heard] * np.log(said[heard])).sum())
-    return (meant if corrected else said), corrected
+
+    def __init__(self, level: Level, gate: FloatArray, beliefs: RowStore, prior: FloatArray) -> None:
+        self._level, self._gate, self._prior = level, gate, prior
+        self._meaning = self._confusions(beliefs)
+        as_said = as_meant = 0.0
+        for rows, p in beliefs.blocks():
+            heard = level.speaks[rows].any(axis=1)
+            said, meant = self._said(rows), self._meant(rows)
+            as_said += float((p[heard] * np.log(said[heard])).sum())
+            as_meant += float((p[heard] * np.log(meant[heard])).sum())
+        self.corrected = as_meant > as_said
+        # Where all samples are one block, the answer has just been calculated.
+        self._only = (meant if self.corrected else said) if len(beliefs.slices) == 1 else None
+
+    def of(self, rows: slice) -> FloatArray:
+        """The mixture of some samples, (n_rows, n_classes): positive, rows sum to one; uniform where nobody speaks."""
+        if self._only is not None:
+            return self._only
+        return self._meant(rows) if self.corrected else self._said(rows)
+
+    def _confusions(self, beliefs: RowStore) -> list[FloatArray]:
+        """For every teacher: the class that is meant (n_classes), by the class that is said (n_classes)."""
+        level, gate = self._level, self._gate
+        n_teachers, n_classes = len(level.columns), beliefs.shape[1]
+        together = np.zeros((n_teachers, n_classes, n_classes))
+        usage = np.zeros((n_teachers, n_classes))
+        for rows, p in beliefs.blocks():
+            for m in range(n_teachers):
+                weight = gate[rows, m, None]
+                # What is said and what is believed, together; and what is said.
+                table = level.said(m, rows).transposed_times(np.hstack([weight * p, weight]))
+                together[m] += table[:, :-1].T
+                usage[m] += table[:, -1]
+        usage /= np.maximum(gate.sum(axis=0), TINY)[:, None]
+        confusion = together + usage[:, None, :]
+        confusion /= np.maximum(confusion.sum(axis=2, keepdims=True), TINY)
+        return [(c / np.maximum(u, TINY)).T for c, u in zip(confusion, usage, strict=True)]
+
+    def _said(self, rows: slice) -> FloatArray:
+        mixture = self._nobody(rows)
+        for m in range(len(self._level.columns)):
+            mixture += self._gate[rows, m, None] * self._level.said(m, rows).dense()
+        return self._floored(mixture, rows)
+
+    def _meant(self, rows: slice) -> FloatArray:
+        mixture = self._nobody(rows)
+        for m, meaning in enumerate(self._meaning):
+            posterior = self._level.said(m, rows).times(meaning) * self._prior
+            mixture += self._gate[rows, m, None] * posterior / np.maximum(posterior.sum(axis=1, keepdims=True), TINY)
+        return self._floored(mixture, rows)
+
+    def _nobody(self, rows: slice) -> FloatArray:
+        share = np.maximum(1.0 - self._gate[rows].sum(axis=1), 0.0)[:, None]
+        return np.asarray(share * uncovered(self._level, self._prior, rows))
+
+    def _floored(self, mixture: FloatArray, rows: slice) -> FloatArray:
+        heard = np.any(self._level.speaks[rows], axis=1, keepdims=True)
+        uniform = 1.0 / mixture.shape[1]
+        return np.asarray(np.where(heard, (1 - FLOOR) * mixture + FLOOR * uniform, uniform))
 
 
-def pool(beliefs: FloatArray, experts: Sequence[FloatArray], prior: FloatArray | None) -> tuple[FloatArray, float]:
+def pool(beliefs: RowStore, experts: Sequence[Opinion], prior: FloatArray | None) -> tuple[RowStore, float]:
     """Log-linear pool of the student and the experts of all levels.
 
     Parameters
     ----------
-    beliefs : ndarray of shape (n_samples, n_classes)
-    experts : sequence of ndarray of the same shape
+    beliefs : RowStore of shape (n_samples, n_classes)
+    experts : sequence of Opinion
     prior : ndarray of shape (n_classes,), or None
         The marginals to hold; None holds none.
 
     Returns
     -------
-    posterior : ndarray of shape (n_samples, n_classes)
+    posterior : RowStore of shape (n_samples, n_classes)
     free_energy : float
         ``-mean log sum_y P(y|x) prod_j mix_j(y|x)`` in nats: how badly student and experts agree.
     """
-    product = np.maximum(beliefs, TINY)
-    for e in experts:
-        product = product * e
-    evidence = product.sum(axis=1, keepdims=True)
-    posterior = product / evidence
+    posterior = RowStore(*beliefs.shape)
+    energy = 0.0
+    for rows, p in beliefs.blocks():
+        product = np.maximum(p, TINY)
+        for expert in experts:
+            product = product * expert.of(rows)
+        evidence = product.sum(axis=1, keepdims=True)
+        posterior.put(rows, product / evidence)
+        energy -= float(np.log(evidence).sum())
     if prior is not None:
-        posterior = match_marginals(posterior, prior)
-    return posterior, float(-np.log(evidence).mean())
+        hold_marginals(posterior, prior)
+    return posterior, energy / beliefs.shape[0]

@@ -1,0 +1,102 @@
+"""A matrix of samples by classes that is written and read a block of rows at a time."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import numpy as np
+
+from cosup._validation import CosupError, FloatArray
+
+__all__ = ["RowStore", "row_slices"]
+
+IN_MEMORY = 1 << 29
+"""Bytes up to which a matrix stays in memory. Larger ones lie in a temporary file, in single precision."""
+
+BLOCK = 1 << 22
+"""Entries of a block of rows: 32 MB in double precision."""
+
+
+def row_slices(n_rows: int, n_columns: int) -> list[slice]:
+    """The blocks that all work on samples by classes goes by."""
+    step = max(1, BLOCK // max(n_columns, 1))
+    return [slice(start, min(start + step, n_rows)) for start in range(0, n_rows, step)]
+
+
+class RowStore:
+    """Rows that sum to something, kept in memory or, where they are many, in a file that vanishes with the store.
+
+    Parameters
+    ----------
+    n_rows, n_columns : int
+
+    Raises
+    ------
+    CosupError
+        If the folder for temporary files has no room.
+    """
+
+    def __init__(self, n_rows: int, n_columns: int) -> None:
+        self.shape = (n_rows, n_columns)
+        self.slices = row_slices(n_rows, n_columns)
+        self._file: Any = None
+        if 8 * n_rows * n_columns <= IN_MEMORY:
+            self._array = np.empty(self.shape)
+            return
+        self._file = tempfile.TemporaryFile(prefix="cosup-")  # noqa: SIM115 (it lives as long as the store)
+        self._guard(self._file.truncate, 4 * n_rows * n_columns)
+
+    @classmethod
+    def of(cls, blocks: Iterable[tuple[slice, FloatArray]], n_rows: int, n_columns: int) -> RowStore:
+        """Fill a store from blocks that are those of `row_slices`."""
+        store = cls(n_rows, n_columns)
+        for rows, block in blocks:
+            store.put(rows, block)
+        return store
+
+    @classmethod
+    def holding(cls, whole: FloatArray) -> RowStore:
+        """A store of a copy of `whole`."""
+        return cls.of(((rows, whole[rows]) for rows in row_slices(*whole.shape)), *whole.shape)
+
+    def put(self, rows: slice, block: FloatArray) -> None:
+        """Write one block."""
+        if self._file is None:
+            self._array[rows] = block
+            return
+        self._file.seek(4 * rows.start * self.shape[1])
+        self._guard(self._file.write, np.ascontiguousarray(block, dtype=np.float32))
+
+    def get(self, rows: slice) -> FloatArray:
+        """Read one block, float64; not to be written to."""
+        if self._file is None:
+            return self._array[rows]
+        self._file.flush()
+        self._file.seek(4 * rows.start * self.shape[1])
+        count = (rows.stop - rows.start) * self.shape[1]
+        block = np.frombuffer(self._file.read(4 * count), dtype=np.float32)
+        return block.reshape(-1, self.shape[1]).astype(np.float64)
+
+    def blocks(self) -> Iterator[tuple[slice, FloatArray]]:
+        """All blocks in order."""
+        for rows in self.slices:
+            yield rows, self.get(rows)
+
+    def whole(self) -> FloatArray:
+        """All rows, float64 in memory or float32 mapped from the file; not to be written to."""
+        if self._file is None:
+            return self._array
+        self._guard(self._file.flush)
+        return np.memmap(self._file, dtype=np.float32, mode="r", shape=self.shape)
+
+    def _guard(self, write: Any, *arguments: Any) -> None:
+        try:
+            write(*arguments)
+        except OSError as error:
+            size = 4 * self.shape[0] * self.shape[1] / 1e9
+            raise CosupError(
+                f"{size:.1f} GB for the samples' class probabilities could not be written to {tempfile.gettempdir()} "
+                f"({error.strerror}); set TMPDIR to a folder with more room"
+            ) from error
