@@ -19,6 +19,7 @@ from tqdm import tqdm
 
 from cosup._validation import CosupError, check_choice, check_positive
 from cosup.datasets._task import UInt8Array
+from cosup.datasets.backbones._pixels import INTERPOLATIONS
 
 if TYPE_CHECKING:
     import torch
@@ -74,6 +75,7 @@ class Options:
     device: str | None = None
     weights: str | Path | None = None
     trust_repo: bool = False
+    interpolation: str | None = None
 
     def __post_init__(self) -> None:
         if self.image_size is not None:
@@ -81,6 +83,8 @@ class Options:
         if self.pooling is not None:
             check_choice(self.pooling, POOLINGS, "pooling")
         check_choice(self.dtype, DTYPES, "dtype")
+        if self.interpolation is not None:
+            check_choice(self.interpolation, INTERPOLATIONS, "interpolation")
         if self.weights is not None and not Path(self.weights).is_file():
             raise CosupError(f"there is no weights file {self.weights}")
 

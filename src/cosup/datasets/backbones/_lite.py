@@ -6,8 +6,6 @@ import contextlib
 import hashlib
 import io
 import json
-import pickle
-import struct
 import warnings
 from functools import cached_property
 from pathlib import Path
@@ -20,6 +18,7 @@ from cosup._validation import CosupError
 from cosup.datasets._extras import import_extra
 from cosup.datasets._task import UInt8Array
 from cosup.datasets.backbones._base import Images, Options, TorchBackbone
+from cosup.datasets.backbones._weights import DAMAGED_WEIGHTS
 
 if TYPE_CHECKING:
     import torch
@@ -33,18 +32,6 @@ VARIANTS = {
     "efficientnet-lite1": (240, 1280),
     "efficientnet-lite2": (260, 1280),
 }
-
-# What torch raises for a weights file that is cut short, overwritten, or of another network.
-DAMAGED_WEIGHTS = (
-    pickle.UnpicklingError,
-    RuntimeError,
-    EOFError,
-    LookupError,
-    ValueError,
-    TypeError,
-    AttributeError,
-    struct.error,
-)
 
 
 class EfficientNetLite(TorchBackbone):
@@ -79,6 +66,8 @@ class EfficientNetLite(TorchBackbone):
         super().__init__(f"lite:{variant}", options)
         if options.pooling not in (None, "mean"):
             raise CosupError(f"'{self.name}' has no class token: pooling is 'mean', not {options.pooling!r}")
+        if options.interpolation not in (None, "bilinear"):
+            raise CosupError(f"'{self.name}' resizes by 'bilinear', not {options.interpolation!r}")
         trained_at, self.n_features = VARIANTS[variant]
         self.image_size = int(options.image_size or (96 if variant == "efficientnet-lite0" else trained_at))
         if self.image_size < 32:

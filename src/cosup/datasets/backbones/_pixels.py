@@ -68,8 +68,13 @@ class Preprocessing:
         assert isinstance(size, tuple)
         return size
 
-    def at(self, image_size: int | None) -> Preprocessing:
-        """Return the same for another size of what comes out: the resizing before the crop grows with it."""
+    def at(self, image_size: int | None, interpolation: str | None = None) -> Preprocessing:
+        """Return the same for another size of what comes out, or another interpolation.
+
+        The resizing before the crop grows with the size.
+        """
+        if interpolation is not None:
+            return replace(self, interpolation=interpolation).at(image_size)
         if image_size is None:
             return self
         factor = image_size / min(self.size)

