@@ -1,16 +1,19 @@
-"""All methods by name, behind one `fit`."""
+"""All methods by name, behind one `fit`; a further one is a class decorated with `register_method`."""
 
 from __future__ import annotations
 
 import inspect
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from cosup import baselines
 from cosup._validation import CosupError, suggest
 from cosup.cosupervision import CoSupervisedClassifier, PaperCSL, PublishedCSL
 from cosup.estimator import TeacherSupervised
 
-__all__ = ["list_methods", "make_method", "method_parameters"]
+__all__ = ["list_methods", "make_method", "method_parameters", "register_method"]
+
+Kind = TypeVar("Kind", bound=type[TeacherSupervised])
 
 METHODS: dict[str, tuple[type[TeacherSupervised], str]] = {
     "co-supervised": (
@@ -63,6 +66,50 @@ METHODS: dict[str, tuple[type[TeacherSupervised], str]] = {
         "perfect assignment, for measuring: the last level's right specialist is known (needs truth=)",
     ),
 }
+
+
+def register_method(name: str, summary: str) -> Callable[[Kind], Kind]:
+    """Register the decorated estimator as a method.
+
+    Parameters
+    ----------
+    name : str
+        The name that `make_method` knows it by.
+    summary : str
+        One line for `list_methods`.
+
+    Returns
+    -------
+    decorator
+        For a subclass of `TeacherSupervised` whose ``__init__`` takes ``random_state``, and ``student`` where the
+        benchmark is to choose the student.
+
+    Raises
+    ------
+    CosupError
+        If the name is taken, the class is no such subclass, or it does not take ``random_state``.
+
+    Examples
+    --------
+    >>> from cosup.baselines import VanillaClassifier
+    >>> from cosup.methods import register_method
+    >>> @register_method("soft-vanilla", "plain training on the generalists' probabilities")  # doctest: +SKIP
+    ... class SoftVanilla(VanillaClassifier):
+    ...     def __init__(self, student="ridge", *, random_state=None):
+    ...         super().__init__(student, soft=True, random_state=random_state)
+    """
+
+    def register(kind: Kind) -> Kind:
+        if name in METHODS:
+            raise CosupError(f"a method named {name!r} is registered already; choose another name")
+        if not (isinstance(kind, type) and issubclass(kind, TeacherSupervised)):
+            raise CosupError(f"the method {name!r} must be a subclass of TeacherSupervised, got {kind!r}")
+        if "random_state" not in inspect.signature(kind).parameters:
+            raise CosupError(f"the method {name!r} must take random_state in its __init__")
+        METHODS[name] = (kind, summary)
+        return kind
+
+    return register
 
 
 def list_methods() -> dict[str, str]:

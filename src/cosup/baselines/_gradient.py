@@ -21,7 +21,7 @@ from cosup.baselines._objectives import Objective, Tensor, expected
 from cosup.baselines._strength import choose_strength
 from cosup.student import Head, LinearHead, average_heads, blocks_of
 
-__all__ = ["Blend", "EvidenceHead", "GradientFit", "fit_gradient", "run"]
+__all__ = ["Blend", "EvidenceHead", "GradientFit", "fit_gradient", "run", "schedule"]
 
 BATCH = 100
 LEARNING_RATE = 0.1
@@ -112,6 +112,12 @@ class GradientFit:
         return blocks_of(self.out_of_sample if out_of_sample else self.in_sample, rows_per_block)
 
 
+def schedule(n: int, epochs: int = EPOCHS) -> tuple[int, int]:
+    """Batches an epoch and epochs of a training on `n` samples."""
+    batches = max(1, round(n / BATCH))
+    return batches, max(epochs, -(-LEAST_STEPS // batches))
+
+
 def run(
     objective: Objective, Z: Tensor, targets: Tensor, present: Tensor, strengths: FloatArray, *, seed: int,
     epochs: int = EPOCHS, width: int = 1,
@@ -149,8 +155,7 @@ def run(
     # A component gets a share of the gradient, and so of the penalty.
     penalty = torch.tensor(strengths / width, dtype=torch.float32).repeat_interleave(width * n_classes)
 
-    batches = max(1, round(n / BATCH))
-    epochs = max(epochs, -(-LEAST_STEPS // batches))
+    batches, epochs = schedule(n, epochs)
     top_rate = LEARNING_RATE / math.sqrt(d)
     parameters = [weight, bias, *objective.begin(n_heads, width)]
     optimiser = torch.optim.Adam(parameters, lr=top_rate, fused=True)

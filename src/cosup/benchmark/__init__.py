@@ -1,11 +1,15 @@
 """Tasks x methods x seeds, measured and written down: one JSON line a run, resumable.
 
-`run_benchmark` is the loop; a `Method` names what runs; `read_records` reads back what was measured.
+`run_benchmark` is the loop; a `Method` names what runs; `factorial_methods` crosses ingredients; `read_records` reads
+back what was measured.
 Ground truth is used here to *measure*, and handed to the oracle, which is named as such; no other method
 sees it.
 """
 
+from cosup.benchmark._factorial import FACTORS, factorial_methods, with_right_specialists
+from cosup.benchmark._forecast import Forecast
 from cosup.benchmark._methods import Method, demo_methods
+from cosup.benchmark._plugins import load_plugins
 from cosup.benchmark._records import (
     RECORDS_NAME,
     SAMPLES_NAME,
@@ -15,17 +19,23 @@ from cosup.benchmark._records import (
     task_label,
     write_whole,
 )
-from cosup.benchmark._run import run_benchmark
+from cosup.benchmark._run import forecast_benchmark, run_benchmark
 
 __all__ = [
+    "FACTORS",
     "RECORDS_NAME",
     "SAMPLES_NAME",
+    "Forecast",
     "Method",
     "decode_correct",
     "demo_methods",
+    "factorial_methods",
+    "forecast_benchmark",
+    "load_plugins",
     "read_records",
     "read_samples",
     "run_benchmark",
     "task_label",
+    "with_right_specialists",
     "write_whole",
 ]

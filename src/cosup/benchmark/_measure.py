@@ -80,6 +80,39 @@ def measure_levels(model: Any, task: Task) -> list[dict[str, Any]]:
     return levels
 
 
+def per_teacher(model: Any, task: Task) -> list[dict[str, Any]]:
+    """Measure where a method fails, by the right specialist of the last level: its share of the training samples.
+
+    Returns
+    -------
+    list of dict
+        For every teacher of the last level: ``teacher``, its name; ``samples``, how many it is the right one of;
+        ``student``, the share of these that the final student, trained without their truth, gets right; ``said``, the
+        share on which the teacher is right; ``found``, the share on which it was believed. None where there is no
+        such sample.
+    """
+    last = task.labels.n_levels - 1
+    expert, truth = task.truth.expert[:, last], task.truth.y_train
+    right = np.asarray(model.predict(task.X_train)) == truth
+    said = task.labels.hard()
+    entry = model.history_[-1]
+    assigned = np.asarray(entry["assigned"]) if int(entry["level"]) == last else None
+    out = []
+    for t in task.labels.at_level(last):
+        rows = expert == t
+        some = bool(rows.any())
+        out.append(
+            {
+                "teacher": task.labels.names[t],
+                "samples": int(rows.sum()),
+                "student": float(right[rows].mean()) if some else None,
+                "said": float((said[rows, t] == truth[rows]).mean()) if some else None,
+                "found": float((assigned[rows] == t).mean()) if some and assigned is not None else None,
+            }
+        )
+    return out
+
+
 def picture_samples(model: Any, task: Task, label: str, seed: int) -> list[dict[str, Any]]:
     """Draw samples that the last level kept and rejected, with what was said about them.
 

@@ -22,7 +22,7 @@ STUDENTS: dict[str, type[RidgeProbe] | type[LogisticProbe] | type[AdamProbe]] = 
 
 PROTOCOLS = {
     "clean": "one regularised student (ridge, strength chosen without labels) for all and for the ceiling",
-    "published": "the released code's student (Adam 1e-4, 20 epochs, no decay) for all and for the ceiling",
+    "published": "the released code's student (Adam 1e-4, 20 epochs, no decay), best epoch ON TEST, ceiling too",
 }
 
 
@@ -39,7 +39,10 @@ class Method:
     parameters : mapping, optional
         Keyword arguments of ``make_method`` as plain JSON (lists for tuples). A student is named:
         ``{"student": "logistic"}``, with options ``{"student": {"name": "ridge", "readout": "scores"}}``, and
-        ``{"strength": 1e-4}`` is short for a ridge of that strength.
+        ``{"strength": 1e-4}`` is short for a ridge of that strength. ``{"assign": "oracle"}`` of a co-supervised
+        method hands it the right specialists, see `cosup.benchmark.with_right_specialists`.
+    factors : mapping of str to str, optional
+        Where it stands in a factorial design, see `cosup.benchmark.factorial_methods`; not part of the run's name.
 
     Raises
     ------
@@ -50,6 +53,7 @@ class Method:
     label: str
     name: str
     parameters: Mapping[str, Any] = field(default_factory=dict)
+    factors: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not isinstance(self.label, str) or not self.label.strip():
@@ -77,9 +81,16 @@ class Method:
                 )
         return STUDENTS[kind](**options)
 
+    @property
+    def oracle_assignment(self) -> bool:
+        """Whether it is handed the right specialists."""
+        return self.parameters.get("assign") == "oracle"
+
     def keywords(self) -> dict[str, Any]:
         """Keyword arguments for ``make_method`` other than the student: lists become tuples again."""
-        leave = ("student", "strength") if takes_student(self.name) else ()
+        leave = {"student", "strength"} if takes_student(self.name) else set()
+        if self.oracle_assignment:
+            leave.add("assign")  # with one teacher a level, the right one, there is nothing left to assign
         return {
             key: tuple(value) if isinstance(value, list) else value
             for key, value in self.parameters.items()

@@ -19,7 +19,7 @@ from cosup._validation import BoolArray, CosupError
 Record = dict[str, Any]
 
 SCHEMA = 1
-RECIPE = 1
+RECIPE = 2
 """Part of every run's name: raise it when the meaning of a run changes, and old records are measured anew."""
 RECORDS_NAME = "records.jsonl"
 SAMPLES_NAME = "samples.json"
@@ -95,7 +95,8 @@ def decode_correct(record: Mapping[str, Any], field: str = "correct") -> BoolArr
     ----------
     record : mapping
         A record without an error.
-    field : {"correct", "weak_correct", "ceiling_correct"}
+    field : {"correct", "weak_correct", "ceiling_correct", "last_correct", "last_ceiling_correct"}
+        The last two only where an epoch was chosen on test samples.
 
     Returns
     -------
@@ -305,7 +306,35 @@ _LEVEL = {
     "notes": _texts,
     "assignment": _matrix,
 }
-_EXTRA = {"task_description": _text, "class_names": _texts, "machine": _text, "command": _optional(_text)}
+_TEACHER = {
+    "teacher": _text,
+    "samples": _count,
+    "student": _optional(_share),
+    "said": _optional(_share),
+    "found": _optional(_share),
+}
+_EXTRA = {
+    "task_description": _text,
+    "class_names": _texts,
+    "machine": _text,
+    "command": _optional(_text),
+    "n_features": _optional(_count),
+    "fit_memory_mb": _optional(_number),
+    "per_teacher": lambda value: isinstance(value, list),
+    "factors": lambda value: _mapping(value) and all(_text(v) for v in value.values()),
+    # Of the published protocol: what was chosen on the test samples, the accuracy after every epoch, and the last one.
+    "selected": lambda value: value in (None, "best epoch on test"),
+    "epochs": lambda value: isinstance(value, list) and all(_share(v) for v in value),
+    "last": _optional(_share),
+    "last_correct": _optional(_text),
+    "last_ceiling": _optional(_share),
+    "last_ceiling_correct": _optional(_text),
+}
+"""Fields that records need not have, with what stands for them."""
+_ABSENT: dict[str, Any] = {
+    **dict.fromkeys(_EXTRA), "task_description": "", "class_names": [], "machine": "", "per_teacher": [],
+    "factors": {}, "epochs": [],
+}  # fmt: skip
 
 
 def check_record(record: Any, where: str) -> None:
@@ -318,7 +347,7 @@ def check_record(record: Any, where: str) -> None:
             "Measure into a new folder, or use the version that wrote it"
         )
     _check_fields(record, _ALWAYS, where)
-    _check_fields({**dict.fromkeys(_EXTRA, ""), "class_names": [], **record}, _EXTRA, where)
+    _check_fields({**_ABSENT, **record}, _EXTRA, where)
     if record["error"] is not None:
         return
     _check_fields(record, _MEASURED, where)
@@ -328,7 +357,16 @@ def check_record(record: Any, where: str) -> None:
         _check_fields(level, _LEVEL, f"{where}, levels[{place}]")
         if level["assignment"] and len(level["assignment"]) != len(level["teachers"]):
             raise CosupError(f"{where}, levels[{place}]: assignment must have one row a teacher")
-    for field, accuracy in (("correct", "student"), ("weak_correct", "weak"), ("ceiling_correct", "ceiling")):
+    for place, teacher in enumerate(record.get("per_teacher", [])):
+        if not isinstance(teacher, dict):
+            raise CosupError(f"{where}: per_teacher[{place}] must be an object")
+        _check_fields(teacher, _TEACHER, f"{where}, per_teacher[{place}]")
+    bits = [("correct", "student"), ("weak_correct", "weak"), ("ceiling_correct", "ceiling")]
+    if record.get("selected") is not None:
+        bits += [("last_correct", "last"), ("last_ceiling_correct", "last_ceiling")]
+    for field, accuracy in bits:
+        if record.get(field) is None or record.get(accuracy) is None:
+            raise CosupError(f"{where}: the field {field!r} or {accuracy!r} is missing")
         share = float(decode_correct(record, field).mean()) if record["n_test"] else -1.0
         if abs(share - record[accuracy]) > 1e-6:
             raise CosupError(f"{where}: {accuracy} is {record[accuracy]} but {field} says {share:.6f}")

@@ -17,7 +17,9 @@ from joblib.externals.loky.process_executor import TerminatedWorkerError
 from tqdm import tqdm
 
 from cosup._validation import CosupError, suggest
+from cosup.benchmark._forecast import Forecast, forecast
 from cosup.benchmark._methods import Method, default_student
+from cosup.benchmark._plugins import load_plugins
 from cosup.benchmark._records import (
     RECORDS_NAME,
     Record,
@@ -46,6 +48,7 @@ def run_benchmark(
     on_record: Callable[[Record], None] | None = None,
     cache: str | Path | None = None,
     command: str | None = None,
+    plugins: Sequence[str] = (),
 ) -> list[Record]:
     """Run every method on every task with every seed, and write one JSON line a run.
 
@@ -66,9 +69,12 @@ def run_benchmark(
     out : path
         Folder for ``records.jsonl`` and ``samples.json``; made if it doesn't exist.
     protocol : {"clean", "published"}, default="clean"
-        Which student every method and the ceiling use: the ridge probe whose strength is chosen without
-        labels, or the released code's probe (Adam without weight decay). Nothing is chosen on test
-        samples in either.
+        "clean": the ridge probe whose strength is chosen without labels is every method's student and the
+        ceiling's; the last iterate counts. "published", for comparison only: the released code's probe (Adam
+        without weight decay), and the best of its epochs *on the test samples* counts, for the ceiling too.
+        Such records are marked by ``selected`` and hold the last epoch as well. A method whose final student
+        is not one training of that probe (a mean of several, a rival with a trainer of its own) has no such
+        epochs: its last iterate counts.
     n_jobs : int, optional
         Worker processes. Default: as many as there are cores or (task, seed) pairs. 1 works in this process.
     progress : bool, optional
@@ -79,6 +85,8 @@ def run_benchmark(
         Folder for computed features; see `cosup.datasets.load_task`.
     command : str, optional
         The command line to name in the records, for whoever wants to repeat them.
+    plugins : sequence of str, optional
+        Modules, by name or by path, that register methods or tasks; every process imports them.
 
     Returns
     -------
@@ -92,7 +100,7 @@ def run_benchmark(
         Before any work: for an unknown task, method or protocol, repeated labels or seeds, or a folder
         that can't be written. Later: when a worker process is killed.
     """
-    units = _plan(tasks, methods, seeds, protocol, cache, command)
+    units = _plan(tasks, methods, seeds, protocol, cache, command, plugins)
     folder = Path(out)
     path = folder / RECORDS_NAME
     try:
@@ -104,8 +112,7 @@ def run_benchmark(
     except OSError as error:
         raise CosupError(f"the folder {folder} can't be written: {error.strerror}; name another one") from error
     done = {record["run"]: record for record in read_records(folder)}
-    missing = [_rest(unit, done) for unit in units]
-    missing = [unit for unit in missing if unit.methods]
+    missing = _missing(units, done)
     total = sum(len(unit.methods) for unit in missing)
     # disable=None: no bar where standard error isn't a terminal.
     bar = tqdm(total=total, unit="run", disable=None if progress is None else not progress, file=sys.stderr)
@@ -124,6 +131,38 @@ def run_benchmark(
     return [done[unit.run_id(method)] for unit in units for method in unit.methods]
 
 
+def forecast_benchmark(
+    tasks: Iterable[TaskLike],
+    methods: Sequence[Method],
+    seeds: Iterable[int],
+    out: str | Path,
+    *,
+    protocol: str = "clean",
+    n_jobs: int | None = None,
+    cache: str | Path | None = None,
+    plugins: Sequence[str] = (),
+) -> Forecast:
+    """Say what `run_benchmark` with the same arguments would still do, and how long; nothing is written.
+
+    Times come from records of other seeds. A method that has none on its task is fitted once, on a fifth of the
+    training samples of one seed.
+
+    Returns
+    -------
+    Forecast
+
+    Raises
+    ------
+    CosupError
+        As `run_benchmark`, before any work.
+    """
+    units = _plan(tasks, methods, seeds, protocol, cache, None, plugins)
+    path = Path(out) / RECORDS_NAME
+    records = read_records(out) if path.is_file() else []
+    missing = _missing(units, {record["run"]: record for record in records})
+    return forecast(units, missing, records, _jobs(n_jobs, missing))
+
+
 def _plan(
     tasks: Iterable[TaskLike],
     methods: Sequence[Method],
@@ -131,8 +170,10 @@ def _plan(
     protocol: str,
     cache: str | Path | None,
     command: str | None,
+    plugins: Sequence[str],
 ) -> list[Unit]:
     """Check everything that can be checked without work, and cut it into units."""
+    load_plugins(plugins)
     named: list[tuple[str, dict[str, Any]]] = []
     for task in tasks:
         name, options = (task, {}) if isinstance(task, str) else (task[0], dict(task[1]))
@@ -165,6 +206,7 @@ def _plan(
             pictures_of=shown[0] if shown and seed == seeds[0] else None,
             cache=None if cache is None else str(cache),
             command=command,
+            plugins=tuple(plugins),
         )
         for name, options in named
         for seed in seeds
@@ -191,12 +233,21 @@ def _rest(unit: Unit, done: Mapping[str, Record]) -> Unit:
     return dataclasses.replace(unit, methods=methods)
 
 
-def _outcomes(units: Sequence[Unit], n_jobs: int | None) -> Generator[Outcome, None, None]:
-    """Yield the runs as they finish."""
+def _missing(units: Sequence[Unit], done: Mapping[str, Record]) -> list[Unit]:
+    return [rest for unit in units if (rest := _rest(unit, done)).methods]
+
+
+def _jobs(n_jobs: int | None, units: Sequence[Unit]) -> int:
     if n_jobs is None:
-        n_jobs = max(1, min(joblib.cpu_count(), len(units)))
+        return max(1, min(int(joblib.cpu_count()), len(units)))
     if isinstance(n_jobs, bool) or not isinstance(n_jobs, int) or n_jobs < 1:
         raise CosupError(f"n_jobs must be a whole number of at least 1, not {n_jobs!r}")
+    return n_jobs
+
+
+def _outcomes(units: Sequence[Unit], n_jobs: int | None) -> Generator[Outcome, None, None]:
+    """Yield the runs as they finish."""
+    n_jobs = _jobs(n_jobs, units)
     _warm_up(units)
     if n_jobs == 1 or len(units) < 2:
         for unit in units:

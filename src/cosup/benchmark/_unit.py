@@ -19,9 +19,13 @@ import sklearn
 import torch
 from threadpoolctl import threadpool_limits
 
-from cosup._validation import CosupError
-from cosup.benchmark._measure import measure_levels, or_none, per_class, picture_samples
+from cosup._validation import BoolArray, CosupError
+from cosup.benchmark._factorial import with_right_specialists
+from cosup.benchmark._measure import measure_levels, or_none, per_class, per_teacher, picture_samples
+from cosup.benchmark._memory import watch_memory
 from cosup.benchmark._methods import Method, default_student, takes_student
+from cosup.benchmark._plugins import load_plugins
+from cosup.benchmark._published import WatchedCSL, WatchedProbe, correct_by_epoch
 from cosup.benchmark._records import SCHEMA, Record, encode_correct, run_id, task_label
 from cosup.datasets import Task, load_task
 from cosup.methods import make_method
@@ -44,6 +48,7 @@ class Unit:
     pictures_of: str | None  # label of the method whose kept and rejected samples are shown
     cache: str | None
     command: str | None
+    plugins: tuple[str, ...] = ()
 
     def run_id(self, method: Method) -> str:
         """Name of the run of `method` in this unit."""
@@ -54,7 +59,7 @@ Outcome = tuple[Record, list[dict[str, Any]]]
 
 
 @contextlib.contextmanager
-def _one_thread() -> Iterator[None]:
+def one_thread() -> Iterator[None]:
     """Keep numpy and torch on one thread: workers share the cores, and sums come out the same."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -67,13 +72,11 @@ def _one_thread() -> Iterator[None]:
 
 def run_unit(unit: Unit) -> Iterator[Outcome]:
     """Load a task with a seed, measure its ceiling, then fit and measure one method after the other."""
-    with _one_thread():
+    with one_thread():
         try:
+            load_plugins(unit.plugins)
             task = load_task(unit.task, seed=unit.seed, cache=unit.cache, **unit.options)
-            student = shared(default_student(unit.protocol))
-            ceiling_model = make_method("vanilla", student=student, random_state=unit.seed)
-            ceiling_model.fit(task.X_train, task.truth.y_train)
-            ceiling = np.asarray(ceiling_model.predict(task.X_test)) == task.truth.y_test
+            bench = Bench.open(task, unit.protocol, unit.seed)
         except Exception as error:
             for method in unit.methods:
                 yield {**_frame(unit, method), **_failure(error)}, []
@@ -81,10 +84,8 @@ def run_unit(unit: Unit) -> Iterator[Outcome]:
         for method in unit.methods:
             start = time.perf_counter()
             try:
-                model = _make(unit, method, task, student)
-                model.fit(task.X_train, task.labels)
-                seconds = time.perf_counter() - start
-                record = {**_frame(unit, method), **_measure(model, task, ceiling), "seconds": seconds}
+                model, seen, cost = bench.fit(method)
+                record = {**_frame(unit, method), **_measure(bench, model, seen), **cost}
                 pictures = (
                     picture_samples(model, task, task_label(unit.task, unit.options), unit.seed)
                     if method.label == unit.pictures_of
@@ -96,20 +97,82 @@ def run_unit(unit: Unit) -> Iterator[Outcome]:
             yield record, pictures
 
 
-def _make(unit: Unit, method: Method, task: Task, student: Any) -> Any:
-    keywords = method.keywords()
-    if takes_student(method.name):
-        own = method.student()
-        keywords["student"] = student if own is None else own
-    if method.name == "oracle":  # the only method that is given truth
-        keywords |= {"truth": task.truth.y_train, "expert": task.truth.expert}
-    return make_method(method.name, random_state=unit.seed, **keywords)
+@dataclass(frozen=True)
+class Bench:
+    """A loaded task with the student that all methods share, and the ceiling: right or wrong, epoch by epoch.
+
+    The last row of `ceiling` is the last epoch; under the clean protocol it is the only one.
+    """
+
+    task: Task
+    published: bool
+    seed: int
+    student: Any
+    ceiling: BoolArray
+
+    @classmethod
+    def open(cls, task: Task, protocol: str, seed: int) -> Bench:
+        """Measure the ceiling."""
+        published = protocol == "published"
+        watched = WatchedProbe()
+        student = watched if published else shared(default_student(protocol))
+        model = make_method("vanilla", student=student, random_state=seed).fit(task.X_train, task.truth.y_train)
+        ceiling = None
+        if published:
+            ceiling = correct_by_epoch(watched, model, task.X_test, task.truth.y_test)
+        if ceiling is None:
+            ceiling = np.asarray(model.predict(task.X_test) == task.truth.y_test)[None]
+        return cls(task, published, seed, student, ceiling)
+
+    def fit(self, method: Method) -> tuple[Any, Task, dict[str, float | None]]:
+        """Fit a method: the model, the task as it saw it, and what it cost."""
+        # The only methods that are given truth.
+        seen = with_right_specialists(self.task) if method.oracle_assignment else self.task
+        start = time.perf_counter()
+        with watch_memory() as memory:
+            model = self._make(method).fit(seen.X_train, seen.labels)
+        return model, seen, {"seconds": time.perf_counter() - start, "fit_memory_mb": memory.added_mb}
+
+    def _make(self, method: Method) -> Any:
+        keywords = method.keywords()
+        if takes_student(method.name):
+            own = method.student()
+            keywords["student"] = self.student if own is None else own
+        if method.name == "oracle":
+            keywords |= {"truth": self.task.truth.y_train, "expert": self.task.truth.expert}
+        if self.published and method.name == "csl-published":
+            return WatchedCSL(random_state=self.seed, **keywords)
+        return make_method(method.name, random_state=self.seed, **keywords)
+
+    def epochs(self, model: Any) -> BoolArray | None:
+        """Right or wrong by epoch, of a model whose last training was watched; see `correct_by_epoch`."""
+        if not self.published:
+            return None
+        watched = getattr(model, "watched_", self.student)
+        return correct_by_epoch(watched, model, self.task.X_test, self.task.truth.y_test)
 
 
-def _measure(model: Any, task: Task, ceiling: Any) -> Record:
+def _measure(bench: Bench, model: Any, seen: Task) -> Record:
+    task = bench.task
     y_test = task.truth.y_test
     weak = task.weak_test == y_test
     student = np.asarray(model.predict(task.X_test)) == y_test
+    ceiling = bench.ceiling[-1]
+    chosen: Record = {}
+    epochs = bench.epochs(model)
+    if epochs is not None:
+        # As the released code: the best epoch on the very samples that are reported.
+        chosen = {
+            "selected": "best epoch on test",
+            "epochs": [float(correct.mean()) for correct in epochs],
+            "last": float(epochs[-1].mean()),
+            "last_correct": encode_correct(epochs[-1]),
+            "last_ceiling": float(ceiling.mean()),
+            "last_ceiling_correct": encode_correct(ceiling),
+        }
+        student = epochs[epochs.mean(axis=1).argmax()]
+    if bench.published:
+        ceiling = bench.ceiling[bench.ceiling.mean(axis=1).argmax()]
     accuracies = {
         "weak": float(weak.mean()),
         "student": float(student.mean()),
@@ -118,6 +181,7 @@ def _measure(model: Any, task: Task, ceiling: Any) -> Record:
     return {
         "n_train": len(task.X_train),
         "n_test": len(task.X_test),
+        "n_features": task.X_train.shape[1],
         "n_classes": task.labels.n_classes,
         "task_description": task.description,
         "class_names": list(task.class_names),
@@ -126,8 +190,10 @@ def _measure(model: Any, task: Task, ceiling: Any) -> Record:
         "correct": encode_correct(student),
         "weak_correct": encode_correct(weak),
         "ceiling_correct": encode_correct(ceiling),
-        "levels": measure_levels(model, task),
+        **chosen,
+        "levels": measure_levels(model, seen),
         "per_class": per_class(student, y_test, task.labels.n_classes),
+        "per_teacher": per_teacher(model, seen),
         "error": None,
     }
 
@@ -142,6 +208,7 @@ def _frame(unit: Unit, method: Method) -> Record:
         "method": method.name,
         "label": method.label,
         "parameters": dict(method.parameters),
+        "factors": dict(method.factors),
         "seed": unit.seed,
         "protocol": unit.protocol,
         "n_train": None,
@@ -156,7 +223,10 @@ def _frame(unit: Unit, method: Method) -> Record:
         "ceiling_correct": None,
         "levels": [],
         "per_class": [],
+        "per_teacher": [],
+        "selected": None,
         "seconds": None,
+        "fit_memory_mb": None,
         "peak_memory_mb": _peak_memory_mb(),
         "versions": {
             "python": platform.python_version(),

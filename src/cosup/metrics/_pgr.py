@@ -1,8 +1,6 @@
-"""How well a student did: performance gap recovered, with intervals, and the quality of what was kept.
+"""Performance gap recovered, with intervals, and the quality of what was kept.
 
-Everything here takes arrays of *measured* correctness, so it needs ground truth; nothing in it is ever
-called by a ``fit`` function. Source of the measure: C. Burns et al., "Weak-to-Strong Generalization",
-arXiv 2312.09390 (2023).
+Source of the measure: C. Burns et al., "Weak-to-Strong Generalization", arXiv 2312.09390 (2023).
 """
 
 from __future__ import annotations

@@ -1,0 +1,27 @@
+"""How well students did: performance gap recovered, quality of what was kept, ranks over tasks, contrasts of designs.
+
+Everything here takes arrays of *measured* correctness, so it needs ground truth; nothing in it is ever
+called by a ``fit`` function.
+"""
+
+from cosup.metrics._contrasts import bootstrap_contrasts
+from cosup.metrics._pgr import (
+    Interval,
+    bootstrap_pgr,
+    paired_difference,
+    performance_gap_recovered,
+    selection_quality,
+)
+from cosup.metrics._ranks import Ranks, critical_difference, mean_ranks
+
+__all__ = [
+    "Interval",
+    "Ranks",
+    "bootstrap_contrasts",
+    "bootstrap_pgr",
+    "critical_difference",
+    "mean_ranks",
+    "paired_difference",
+    "performance_gap_recovered",
+    "selection_quality",
+]
