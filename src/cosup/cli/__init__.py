@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 import cosup
-from cosup.cli import _bench, _lists, _own
+from cosup.cli import _bench, _embed, _lists, _own
 from cosup.cli._shell import Commands
 
 __all__ = ["main"]
@@ -24,6 +24,7 @@ def main() -> None:
 
 
 for command in (
-    _bench.demo, _own.fit, _own.predict, _bench.bench, _bench.report, _lists.methods, _lists.tasks, _lists.backbones,
+    _bench.demo, _own.fit, _own.predict, _embed.embed, _bench.bench, _bench.report,
+    _lists.methods, _lists.tasks, _lists.backbones,
 ):  # fmt: skip
     main.add_command(command)

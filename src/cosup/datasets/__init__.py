@@ -14,20 +14,28 @@ from cosup.datasets._task import Task, Truth
 from cosup.datasets.backbones import Backbone, list_backbones, make_backbone
 from cosup.datasets.cache import FeatureCache, default_cache_folder
 from cosup.datasets.digits import Digits, make_class_task, make_domain_task
+from cosup.datasets.embedding import embed_images
 from cosup.datasets.families import sweep_of
 from cosup.datasets.fashion import load_fashion
 from cosup.datasets.hierarchy import make_hierarchy
 from cosup.datasets.images import list_image_files, read_image, read_image_folder
 from cosup.datasets.layouts import ImageList, read_image_list, split_images
+from cosup.datasets.photos import PUBLISHED_STUDENT, PUBLISHED_TEACHER
+from cosup.datasets.published import published_figures
+from cosup.datasets.store import FeatureStore
 
 __all__ = [
+    "PUBLISHED_STUDENT",
+    "PUBLISHED_TEACHER",
     "Backbone",
     "Digits",
     "FeatureCache",
+    "FeatureStore",
     "ImageList",
     "Task",
     "Truth",
     "default_cache_folder",
+    "embed_images",
     "list_backbones",
     "list_image_files",
     "list_tasks",
@@ -37,6 +45,7 @@ __all__ = [
     "make_class_task",
     "make_domain_task",
     "make_hierarchy",
+    "published_figures",
     "read_image",
     "read_image_folder",
     "read_image_list",

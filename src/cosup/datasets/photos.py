@@ -1,0 +1,196 @@
+"""The tasks on images from disk: PACS, DomainNet, ImageNet, and any folder of images."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from cosup._validation import CosupError, check_choice, check_positive
+from cosup.datasets._registry import register_task
+from cosup.datasets._task import Task
+from cosup.datasets.backbones import Backbone, EfficientNetLite0, make_backbone
+from cosup.datasets.cache import FeatureCache
+from cosup.datasets.early import EarlyStages
+from cosup.datasets.layouts import ImageList, read_image_list, split_images
+from cosup.datasets.vision import Experiment, Parts, build_task
+from cosup.datasets.weak_heads import HeadRecipe
+
+PUBLISHED_STUDENT = "hf:facebook/dinov2-with-registers-small"
+PUBLISHED_TEACHER = "torchvision:alexnet/avgpool"
+EARLY = "early"
+"""The teachers' view that needs no further weights, see :class:`cosup.datasets.early.EarlyStages`."""
+
+SHARES = {"teachers": 0.3, "train": 0.5, "test": 0.2}
+SPLITS = ("clean", "published")
+
+
+def _backbone(spec: str, image_size: int | None) -> Backbone:
+    return EarlyStages(image_size) if spec == EARLY else make_backbone(spec, image_size=image_size)
+
+
+def _root(root: str | None, name: str) -> Path:
+    if root is None:
+        raise CosupError(f"the task '{name}' needs the folder of its images: root=DIR, or --root DIR")
+    return Path(root)
+
+
+def _three_parts(images: ImageList, seed: int) -> Parts:
+    """Cut every class of every domain into three: for the teachers, the student and the test."""
+    parts = split_images(images, "stratified", seed=seed, shares=SHARES)
+    return Parts(**parts, pool=np.arange(len(images)))
+
+
+def _from_official(images: ImageList, seed: int) -> Parts:
+    """The official test images for the test; of the official train, half of every class for the teachers."""
+    official = split_images(images, "official")
+    train = official["train"]
+    halves = split_images(images[train], "stratified", seed=seed, shares={"teachers": 0.5, "train": 0.5})
+    return Parts(train[halves["teachers"]], train[halves["train"]], official["test"], pool=np.arange(len(images)))
+
+
+def _few_of_train(images: ImageList, each: int) -> ImageList:
+    """Without all but `each` images a class of the official train: the same for every seed."""
+    assert images.splits is not None
+    rng = np.random.default_rng(0)
+    chosen = images.splits == "val"
+    for label in range(len(images.class_names)):
+        members = np.flatnonzero((images.splits == "train") & (images.labels == label))
+        chosen[rng.permutation(members)[:each]] = True
+    return images[chosen]
+
+
+def _imagenet_parts(images: ImageList, split: str, n_train: int | None, seed: int) -> Parts:
+    """Teachers from train; student and test from val, as published."""
+    assert images.splits is not None
+    val = np.flatnonzero(images.splits == "val")
+    if split == "clean":
+        return _three_parts(images, seed)
+    if not (images.splits == "train").any():
+        raise CosupError(
+            f"the published split trains the teachers on ImageNet's train, and {images.root} has only val: use "
+            "split='clean', which cuts val in three"
+        )
+    n_train = min(40_000, len(val) * 4 // 5) if n_train is None else n_train
+    halves = split_images(images, "published", seed=seed, n_train=n_train)
+    return Parts(np.flatnonzero(images.splits == "train"), halves["train"], halves["test"], pool=val)
+
+
+@register_task("pacs", "PACS photos from root=DIR/DOMAIN/CLASS; one specialist a domain (extras: demo, images)")
+def _pacs(
+    *,
+    seed: int,
+    cache: FeatureCache | None,
+    root: str | None = None,
+    labels: str = "soft",
+    levels: str = "domains",
+    student: str = EfficientNetLite0.name,
+    image_size: int | None = 224,
+    teacher: str = EARLY,
+    teacher_image_size: int | None = None,
+    iterations: int = 1000,
+    store: str | None = None,
+    skip_unreadable: bool = False,
+) -> Task:
+    images = read_image_list(_root(root, "pacs"), "domains")
+    experiment = Experiment(
+        "pacs", images, _backbone(student, image_size), _backbone(teacher, teacher_image_size),
+        HeadRecipe("logistic", iterations), levels, labels, skip_unreadable=skip_unreadable,
+    )  # fmt: skip
+    return build_task(experiment, _three_parts(images, seed), seed=seed, cache=cache or FeatureCache(), store=store)
+
+
+@register_task("images", "any images with classes from root=DIR (folders, or a table); see docs/vision.md")
+def _images(
+    *,
+    seed: int,
+    cache: FeatureCache | None,
+    root: str | None = None,
+    layout: str = "auto",
+    labels: str = "soft",
+    levels: str | None = None,
+    student: str = EfficientNetLite0.name,
+    image_size: int | None = None,
+    teacher: str = EARLY,
+    teacher_image_size: int | None = None,
+    recipe: str = "logistic",
+    iterations: int = 1000,
+    learning_rate: float = 1e-4,
+    outputs: str = "all",
+    top_k: int = 5,
+    columns: dict[str, str] | None = None,
+    store: str | None = None,
+    skip_unreadable: bool = False,
+) -> Task:
+    options = {} if columns is None else {"columns": columns}
+    images = read_image_list(_root(root, "images"), layout, **options)
+    if levels is None:
+        levels = "1,2" if images.domains is None else "domains"
+    experiment = Experiment(
+        "images", images, _backbone(student, image_size), _backbone(teacher, teacher_image_size),
+        HeadRecipe(recipe, iterations, learning_rate, outputs=outputs), levels, labels, top_k, skip_unreadable,
+    )  # fmt: skip
+    return build_task(experiment, _three_parts(images, seed), seed=seed, cache=cache or FeatureCache(), store=store)
+
+
+@register_task("domainnet", "DomainNet from root=DIR with its official lists; one specialist a domain")
+def _domainnet(
+    *,
+    seed: int,
+    cache: FeatureCache | None,
+    root: str | None = None,
+    labels: str = "soft",
+    levels: str = "domains",
+    student: str = PUBLISHED_STUDENT,
+    image_size: int | None = None,
+    teacher: str = PUBLISHED_TEACHER,
+    teacher_image_size: int | None = None,
+    recipe: str = "adam",
+    iterations: int = 1000,
+    learning_rate: float = 1e-4,
+    top_k: int = 5,
+    store: str | None = None,
+    skip_unreadable: bool = False,
+) -> Task:
+    images = read_image_list(_root(root, "domainnet"), "domainnet")
+    experiment = Experiment(
+        "domainnet", images, _backbone(student, image_size), _backbone(teacher, teacher_image_size),
+        HeadRecipe(recipe, iterations, learning_rate), levels, labels, top_k, skip_unreadable,
+    )  # fmt: skip
+    parts = _from_official(images, seed)
+    return build_task(experiment, parts, seed=seed, cache=cache or FeatureCache(), store=store)
+
+
+@register_task("imagenet", "ImageNet from root=DIR (train and val); class-range specialists on AlexNet, as published")
+def _imagenet(
+    *,
+    seed: int,
+    cache: FeatureCache | None,
+    root: str | None = None,
+    split: str = "published",
+    labels: str = "soft",
+    levels: str = "1,2,4,8",
+    student: str = PUBLISHED_STUDENT,
+    image_size: int | None = None,
+    teacher: str = PUBLISHED_TEACHER,
+    teacher_image_size: int | None = None,
+    recipe: str = "adam",
+    iterations: int = 1000,
+    learning_rate: float = 1e-4,
+    outputs: str = "all",
+    train_images: int = 256,
+    n_train: int | None = None,
+    top_k: int = 5,
+    store: str | None = None,
+    skip_unreadable: bool = False,
+) -> Task:
+    check_choice(split, SPLITS, "split")
+    check_positive(train_images, "train_images", integer=True)
+    part = "val" if split == "clean" else "all"
+    images = _few_of_train(read_image_list(_root(root, "imagenet"), "imagenet", part=part), train_images)
+    parts = _imagenet_parts(images, split, n_train, seed)
+    experiment = Experiment(
+        "imagenet", images, _backbone(student, image_size), _backbone(teacher, teacher_image_size),
+        HeadRecipe(recipe, iterations, learning_rate, outputs=outputs), levels, labels, top_k, skip_unreadable,
+    )  # fmt: skip
+    return build_task(experiment, parts, seed=seed, cache=cache or FeatureCache(), store=store)
