@@ -133,7 +133,7 @@ def check_features(X: ArrayLike, *, n_samples: int | None = None, name: str = "X
 
 def is_bfloat16(X: np.ndarray[Any, Any]) -> bool:
     """Whether an array says of its 16-bit words that they are bfloat16, for which numpy has no dtype."""
-    return X.dtype.name == "bfloat16" or X.dtype.names == ("bfloat16",)
+    return bool(X.dtype.name == "bfloat16" or X.dtype.names == ("bfloat16",))
 
 
 def _not_finite(block: np.ndarray[Any, Any]) -> BoolArray | None:

@@ -11,7 +11,7 @@ import numpy as np
 from cosup._validation import BoolArray, FloatArray, IntArray
 from cosup.cosupervision._pieces import Pieces
 from cosup.cosupervision._problem import Level, Problem
-from cosup.cosupervision._store import RowStore
+from cosup.cosupervision._store import Again, Rows, RowStore
 from cosup.cosupervision.assign import ASSIGNERS, Beliefs, choose
 from cosup.cosupervision.local import train_local
 from cosup.cosupervision.pool import Opinion, hold_marginals, pool
@@ -128,10 +128,7 @@ def play_round(run: Run, k: int, state: State, seed: int) -> tuple[State, bool, 
     pieces, level = run.pieces, run.problem.levels[k]
     assert level is not None
     held = run.problem.prior if pieces.match_marginals else None
-    student = RowStore.of(run.seen(state.fit), len(run.problem.named), run.n_classes)
-    if held is not None:
-        hold_marginals(student, held)
-    beliefs = Beliefs(student, run.trainer, seed)
+    beliefs = Beliefs(_beliefs(run, state.fit, held), run.trainer, seed)
     gate = ASSIGNERS[pieces.assign](level, beliefs)
     chosen = choose(gate)
     believed = _assign(run.problem, level, chosen, state.believed, with_rejection=bool(pieces.reject))
@@ -145,7 +142,7 @@ def play_round(run: Run, k: int, state: State, seed: int) -> tuple[State, bool, 
     trains, objective = believed.kept, float("nan")
     if pieces.pool:
         experts, notes = _experts(run, k, gate, beliefs)
-        posterior, objective = pool(student, experts, held)
+        posterior, objective = pool(beliefs.probabilities, experts, held)
         named = _most_probable(posterior)
         targets = named if pieces.hard else posterior.whole()
         if not pieces.reject:
@@ -161,6 +158,17 @@ def play_round(run: Run, k: int, state: State, seed: int) -> tuple[State, bool, 
     if not pieces.pool:
         objective = _loss(run, fit, targets, trains)
     return State(fit, targets, believed, objective), True, notes
+
+
+def _beliefs(run: Run, fit: Fit, held: FloatArray | None) -> Rows:
+    """What the student believes, with the marginals held where that is asked for."""
+    shape = (len(run.problem.named), run.n_classes)
+    if held is None and not run.pieces.pool:
+        return Again(shape, lambda: run.seen(fit))
+    store = RowStore.of(run.seen(fit), *shape)
+    if held is not None:
+        hold_marginals(store, held)
+    return store
 
 
 def _assign(problem: Problem, level: Level, chosen: IntArray, above: Believed, *, with_rejection: bool) -> Believed:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 
 from cosup._validation import CosupError, FloatArray
 
-__all__ = ["RowStore", "row_slices"]
+__all__ = ["Again", "RowStore", "Rows", "row_slices"]
 
 IN_MEMORY = 1 << 29
 """Bytes up to which a matrix stays in memory. Larger ones lie in a temporary file, in single precision."""
@@ -23,6 +24,28 @@ def row_slices(n_rows: int, n_columns: int) -> list[slice]:
     """The blocks that all work on samples by classes goes by."""
     step = max(1, BLOCK // max(n_columns, 1))
     return [slice(start, min(start + step, n_rows)) for start in range(0, n_rows, step)]
+
+
+class Rows(Protocol):
+    """A matrix (n_rows, n_columns) that is read a block of rows at a time."""
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Of the matrix."""
+        ...
+
+    @property
+    def blocks(self) -> Callable[[], Iterator[tuple[slice, FloatArray]]]:
+        """All blocks in order, those of `row_slices`; not to be written to."""
+        ...
+
+
+@dataclass(frozen=True)
+class Again:
+    """Rows that are calculated whenever they are asked for: for what is looked at once or twice."""
+
+    shape: tuple[int, int]
+    blocks: Callable[[], Iterator[tuple[slice, FloatArray]]]
 
 
 class RowStore:

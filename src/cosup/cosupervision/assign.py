@@ -15,7 +15,7 @@ import numpy as np
 from cosup._validation import FloatArray, IntArray
 from cosup.cosupervision._problem import Level
 from cosup.cosupervision._said import FLOOR
-from cosup.cosupervision._store import RowStore
+from cosup.cosupervision._store import Rows
 from cosup.losses import softmax
 from cosup.student import Trainer
 
@@ -34,14 +34,14 @@ class Beliefs:
 
     Attributes
     ----------
-    probabilities : RowStore of shape (n_samples, n_classes)
+    probabilities : Rows of shape (n_samples, n_classes)
         The latest student's.
     trainer : Trainer
         The student tied to the features, for gates that are trained.
     seed : int
     """
 
-    probabilities: RowStore
+    probabilities: Rows
     trainer: Trainer
     seed: int
 

@@ -18,7 +18,7 @@ import numpy as np
 from cosup._validation import FloatArray
 from cosup.cosupervision._problem import Level
 from cosup.cosupervision._said import FLOOR
-from cosup.cosupervision._store import RowStore
+from cosup.cosupervision._store import Rows, RowStore
 from cosup.cosupervision.assign import uncovered
 from cosup.losses import TINY
 
@@ -75,7 +75,7 @@ class Opinion:
     ----------
     level : Level
     gate : ndarray of shape (n_samples, n_teachers)
-    beliefs : RowStore of shape (n_samples, n_classes)
+    beliefs : Rows of shape (n_samples, n_classes)
         The student's out-of-sample probabilities.
     prior : ndarray of shape (n_classes,)
 
@@ -85,7 +85,7 @@ class Opinion:
         Which reading it is.
     """
 
-    def __init__(self, level: Level, gate: FloatArray, beliefs: RowStore, prior: FloatArray) -> None:
+    def __init__(self, level: Level, gate: FloatArray, beliefs: Rows, prior: FloatArray) -> None:
         self._level, self._gate, self._prior = level, gate, prior
         self._meaning = self._confusions(beliefs)
         as_said = as_meant = 0.0
@@ -96,7 +96,7 @@ class Opinion:
             as_meant += float((p[heard] * np.log(meant[heard])).sum())
         self.corrected = as_meant > as_said
         # Where all samples are one block, the answer has just been calculated.
-        self._only = (meant if self.corrected else said) if len(beliefs.slices) == 1 else None
+        self._only = (meant if self.corrected else said) if len(said) == beliefs.shape[0] else None
 
     def of(self, rows: slice) -> FloatArray:
         """The mixture of some samples, (n_rows, n_classes): positive, rows sum to one; uniform where nobody speaks."""
@@ -104,7 +104,7 @@ class Opinion:
             return self._only
         return self._meant(rows) if self.corrected else self._said(rows)
 
-    def _confusions(self, beliefs: RowStore) -> list[FloatArray]:
+    def _confusions(self, beliefs: Rows) -> list[FloatArray]:
         """For every teacher: the class that is meant (n_classes), by the class that is said (n_classes)."""
         level, gate = self._level, self._gate
         n_teachers, n_classes = len(level.columns), beliefs.shape[1]
@@ -145,12 +145,12 @@ class Opinion:
         return np.asarray(np.where(heard, (1 - FLOOR) * mixture + FLOOR * uniform, uniform))
 
 
-def pool(beliefs: RowStore, experts: Sequence[Opinion], prior: FloatArray | None) -> tuple[RowStore, float]:
+def pool(beliefs: Rows, experts: Sequence[Opinion], prior: FloatArray | None) -> tuple[RowStore, float]:
     """Log-linear pool of the student and the experts of all levels.
 
     Parameters
     ----------
-    beliefs : RowStore of shape (n_samples, n_classes)
+    beliefs : Rows of shape (n_samples, n_classes)
     experts : sequence of Opinion
     prior : ndarray of shape (n_classes,), or None
         The marginals to hold; None holds none.
