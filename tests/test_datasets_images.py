@@ -1,5 +1,9 @@
 """Reading images: what is wrong with a file is said with its name, and a folder is what lies inside it."""
 
+import struct
+import zlib
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 
@@ -73,9 +77,69 @@ def test_missing_files_folders_and_strange_pixels(tmp_path):
         read_image(save(tmp_path / "b.tif", RGB[..., 0].astype(np.int32) * 1000))
 
 
-def test_a_picture_too_large_to_be_one_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
-    with pytest.raises(CosupError, match=r"a\.png is too large"):
+def test_sixteen_bits_of_colour_are_cut_to_eight(tmp_path):
+    # Pillow does not write such files: signature, header, one chunk of pixels, end.
+    deep = (RGB.astype(">u2") * 256 + 77).astype(">u2")
+    rows = b"".join(b"\0" + row.tobytes() for row in deep)
+
+    def chunk(kind, data):
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = struct.pack(">IIBBBBB", RGB.shape[1], RGB.shape[0], 16, 2, 0, 0, 0)
+    path = tmp_path / "deep.png"
+    path.write_bytes(
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    )
+    np.testing.assert_array_equal(read_image(path), RGB)
+
+
+def test_inks_become_light(tmp_path):
+    path = tmp_path / "print.jpg"
+    inks = np.zeros((16, 16, 4), dtype=np.uint8)
+    inks[..., 1] = 255  # magenta alone
+    Image.frombytes("CMYK", (16, 16), inks.tobytes()).save(path)
+    np.testing.assert_allclose(read_image(path).astype(int), np.full((16, 16, 3), [255, 0, 255]), atol=3)
+
+
+def test_a_palette_is_looked_up(tmp_path):
+    indexes = (RGB[..., 0] % 3).astype(np.uint8)
+    colours = np.array([[255, 0, 0], [10, 20, 30], [0, 0, 255]], dtype=np.uint8)
+    picture = Image.fromarray(indexes).convert("P")
+    picture.putpalette(colours.tobytes())
+    picture.save(tmp_path / "p.png")
+    picture.save(tmp_path / "t.png", transparency=1)
+    picture.save(tmp_path / "p.gif")
+    expected = colours[indexes]
+    np.testing.assert_array_equal(read_image(tmp_path / "p.png"), expected)
+    np.testing.assert_array_equal(read_image(tmp_path / "p.gif"), expected)
+    np.testing.assert_array_equal(read_image(tmp_path / "t.png")[indexes == 1], 255)
+
+
+@pytest.mark.parametrize("suffix", ["gif", "png", "webp", "tif"])
+def test_of_several_pictures_the_first_is_taken(tmp_path, suffix):
+    frames = [Image.new("RGB", (8, 6), colour) for colour in ("red", "blue", "green")]
+    options = {"lossless": True} if suffix == "webp" else {}
+    frames[0].save(tmp_path / f"film.{suffix}", save_all=True, append_images=frames[1:], **options)
+    np.testing.assert_array_equal(read_image(tmp_path / f"film.{suffix}"), np.full((6, 8, 3), [255, 0, 0]))
+
+
+def test_what_a_file_holds_counts_not_what_it_is_called(tmp_path):
+    save(tmp_path / "a.png").rename(tmp_path / "a.jpg")
+    np.testing.assert_array_equal(read_image(tmp_path / "a.jpg"), RGB)
+
+
+def test_images_are_read_in_threads(tmp_path):
+    paths = [save(tmp_path / f"{i}.png", np.roll(RGB, i, axis=1)) for i in range(20)]
+    with ThreadPoolExecutor(8) as pool:
+        for i, pixels in enumerate(pool.map(read_image, paths * 5)):
+            np.testing.assert_array_equal(pixels, np.roll(RGB, i % 20, axis=1))
+
+
+@pytest.mark.parametrize("pixels", [100, 200])
+def test_a_picture_too_large_to_be_one_is_refused(tmp_path, monkeypatch, pixels):
+    # From the limit on Pillow warns, from twice the limit on it refuses; the picture has 240.
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", pixels)
+    with pytest.raises(CosupError, match=r"a\.png is too large: .*MAX_IMAGE_PIXELS"):
         read_image(save(tmp_path / "a.png"))
 
 

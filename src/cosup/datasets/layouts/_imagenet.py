@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import struct
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -29,6 +31,17 @@ _MAPPINGS = (
     "synset_labels.txt",
     "val.txt",
     "val_map.txt",
+)
+# What scipy raises for a file that is damaged or another.
+_NO_META = (
+    scipy.io.matlab.MatReadError,
+    OSError,
+    ValueError,
+    TypeError,
+    LookupError,
+    NotImplementedError,
+    struct.error,
+    zlib.error,
 )
 _NUMBERED = re.compile(r"ILSVRC2012_val_(\d{8})\.")
 
@@ -125,7 +138,7 @@ def _read_truth(file: Path, images: list[str]) -> tuple[list[str], list[str]]:
         synsets = scipy.io.loadmat(meta, squeeze_me=True)["synsets"]
         # The leaves of the tree only: the others are no classes.
         wnids = {int(s[0]): str(s[1]) for s in synsets if int(s[4]) == 0}
-    except (OSError, ValueError, TypeError, KeyError, IndexError, NotImplementedError) as error:
+    except _NO_META as error:
         raise CosupError(f"{meta} is not the devkit's meta.mat, or damaged: {error!r}") from error
     lines = list(read_lines(file))
     labels = []
