@@ -9,9 +9,13 @@ from typing import Any
 from cosup._validation import CosupError
 from cosup.benchmark import read_records, read_samples, write_whole
 from cosup.report import _sections
-from cosup.report._figures import require as require_figures
+from cosup.report._across import Board, boards, cost, leaderboard, rank_figure, strength_and_gap, sweeps
+from cosup.report._drawing import require as require_figures
+from cosup.report._export import export, slug
+from cosup.report._factorial import Design, designs, interactions, main_effects
 from cosup.report._fit_page import build_fit_page
-from cosup.report._markup import Child, Markup, join, page, tag
+from cosup.report._markup import Child, Markup, Panel, join, page, tag
+from cosup.report._protocols import protocols
 from cosup.report._summary import Record, TaskSummary, failures, summarise
 from cosup.report._text import render_table
 
@@ -20,13 +24,16 @@ __all__ = ["REPORT_NAME", "build_fit_page", "build_report", "render_table", "req
 REPORT_NAME = "report.html"
 
 
-def build_report(folder: str | Path) -> Path:
+def build_report(folder: str | Path, *, figures: str | Path | None = None) -> Path:
     """Write ``report.html`` into the folder of a benchmark, from its records alone.
 
     Parameters
     ----------
     folder : path
         Holds ``records.jsonl`` and, where there are pictures, ``samples.json``; see `cosup.benchmark`.
+    figures : path, optional
+        Folder for what goes into a paper: every figure as SVG, PDF and CSV, and the leaderboards as LaTeX and
+        Markdown.
 
     Returns
     -------
@@ -44,61 +51,117 @@ def build_report(folder: str | Path) -> Path:
         raise CosupError(f"{folder} holds no records yet; run 'cosup bench --out {folder}' first")
     require_figures()
     tasks = summarise(records)
-    samples = read_samples(folder)
+    contents = _contents(records, tasks, read_samples(folder))
     path = folder / REPORT_NAME
-    write_whole(path, _page(records, tasks, samples))
+    write_whole(path, _page(tasks, contents))
+    if figures is not None:
+        panels = [part for _, _, parts in contents for part in parts if isinstance(part, Panel)]
+        export(panels, boards(tasks), Path(figures))
     return path
 
 
-def _page(records: Sequence[Record], tasks: Sequence[TaskSummary], samples: Sequence[Mapping[str, Any]]) -> str:
+Contents = list[tuple[str, str, list[Child | Panel]]]
+
+
+def _contents(
+    records: Sequence[Record], tasks: Sequence[TaskSummary], samples: Sequence[Mapping[str, Any]]
+) -> Contents:
+    """Key, heading and parts of every section that has something to show."""
     broken = failures(records)
-    sections: list[tuple[str, str, Markup | None]] = [
-        ("tasks", "The tasks", _tasks(tasks)),
-        ("results", "Results", join([_sections.results(task) for task in tasks])),
+    crossed = designs(records)
+    tables = boards(tasks)
+    several = [board for board in tables if len(board.tasks) > 1]
+    sections: Contents = [
+        ("tasks", "The tasks", [_tasks(tasks)]),
+        ("leaderboard", "Leaderboard", [part for board in several for part in _standing(board)]),
+        ("results", "Results", [_sections.results(task) for task in tasks]),
+        ("protocols", "The published protocol beside the clean one", [protocols(tasks)]),
         ("methods", "Gap recovered, by method", _each(tasks, "methods", _sections.by_method)),
         ("levels", "Gap recovered, by level", _each(tasks, "levels", _sections.by_level)),
+        ("sweeps", "Gap recovered, over families of tasks", _boards(several, "sweep", sweeps)),
+        ("strength", "Gap recovered, by the teacher's strength", _boards(several, "strength", strength_and_gap)),
         ("assignment", "Who was believed", _each(tasks, "assignment", _sections.assignment)),
         ("rejection", "Precision and recall of rejection", _each(tasks, "rejection", _sections.selection)),
-        ("ablations", "What each piece is worth", join([_sections.ablations(task) for task in tasks])),
-        ("samples", "Samples kept and rejected", _pictures(tasks, samples)),
-        ("classes", "Accuracy by class", join([_sections.classes(task) for task in tasks])),
-        ("notes", "What the methods noted", _sections.method_notes(tasks)),
-        ("failures", "Failed runs", _sections.failed(broken) if broken else None),
-        ("reproduce", "How to reproduce this", _reproduce(records)),
+        ("ablations", "What each piece is worth", [_sections.ablations(task) for task in tasks]),
+        ("factorial", "Ingredients crossed", [part for design in crossed for part in _design(design)]),
+        ("cost", "What it costs", _each(tasks, "cost", cost)),
+        ("samples", "Samples kept and rejected", [_pictures(tasks, samples)]),
+        ("classes", "Accuracy by class", [_sections.classes(task) for task in tasks]),
+        ("teachers", "Accuracy by specialist", [_sections.teachers(task) for task in tasks]),
+        ("notes", "What the methods noted", [_sections.method_notes(tasks)]),
+        ("failures", "Failed runs", [_sections.failed(broken) if broken else None]),
+        ("reproduce", "How to reproduce this", [_reproduce(records)]),
     ]
-    present = [(key, title, content) for key, title, content in sections if content]
+    return [(key, title, [part for part in parts if part]) for key, title, parts in sections if any(parts)]
+
+
+def _page(tasks: Sequence[TaskSummary], contents: Contents) -> str:
     title = "Co-supervised learning: how much of the gap is closed"
+    nothing = not tasks and "factorial" not in [key for key, _, _ in contents]
     return page(
         title,
         tag("h1", title),
         tag("div", [tag("p", _sections.headline(task)) for task in tasks], class_="lead"),
-        tag("p", "No run succeeded; see the failed runs below.", class_="warn") if not tasks else None,
+        tag("p", "No run succeeded; see the failed runs below.", class_="warn") if nothing else None,
+        _warning(tasks),
         tag(
             "p",
             "A strong student is trained on the annotations of weak teachers alone. The performance gap "
             "recovered (PGR) is (student \N{MINUS SIGN} weak) / (ceiling \N{MINUS SIGN} weak) in accuracy on "
             "test samples. Truth is used to measure, and by the oracle, which is told the right specialist "
-            "of every sample and is named as such; nothing else is trained, selected or stopped by it.",
+            "of every sample and is named as such; nothing else is trained, selected or stopped by it"
+            + (
+                "."
+                if all(task.protocol == "clean" for task in tasks)
+                else ", but for what is marked as chosen on test."
+            ),
             class_="soft",
         ),
         tag(
             "nav",
-            tag("ul", [tag("li", tag("a", name, href=f"#{key}")) for key, name, _ in present]),
+            tag("ul", [tag("li", tag("a", name, href=f"#{key}")) for key, name, _ in contents]),
             aria_label="Contents",
         ),
-        [tag("section", tag("h2", name), content, id=key) for key, name, content in present],
+        [tag("section", tag("h2", name), [_shown(part) for part in parts], id=key) for key, name, parts in contents],
     )
 
 
-def _each(tasks: Sequence[TaskSummary], key: str, draw: Any) -> Markup | None:
-    """Draw one figure a task under its own heading."""
-    parts: list[Child] = []
-    for place, task in enumerate(tasks):
-        drawn = draw(task, f"{key}-{place}")
+def _shown(part: Child | Panel) -> Child:
+    return part.markup() if isinstance(part, Panel) else part
+
+
+def _warning(tasks: Sequence[TaskSummary]) -> Markup | None:
+    if all(task.protocol == "clean" for task in tasks):
+        return None
+    return tag(
+        "p",
+        "This report holds runs of the published protocol: their epoch was chosen on the test samples, as the "
+        "released code does. Such numbers are marked, and are not to be compared with clean ones.",
+        class_="warn",
+    )
+
+
+def _standing(board: Board) -> list[Child | Panel]:
+    return [leaderboard(board), *rank_figure(board, f"ranks-{board.protocol}")]
+
+
+def _design(design: Design) -> list[Child | Panel]:
+    key = "factorial-" + slug(design.title if design.protocol == "clean" else f"{design.title} {design.protocol}")
+    return [tag("h3", design.title), *main_effects(design, key), interactions(design)]
+
+
+def _boards(several: Sequence[Board], key: str, draw: Any) -> list[Child | Panel]:
+    return [panel for board in several for panel in draw(board, f"{key}-{board.protocol}")]
+
+
+def _each(tasks: Sequence[TaskSummary], key: str, draw: Any) -> list[Child | Panel]:
+    """Draw the figures of every task under its own heading."""
+    parts: list[Child | Panel] = []
+    for task in tasks:
+        drawn = draw(task, f"{key}-{slug(_heading(task))}")
         if drawn:
-            parts.append(tag("h3", _heading(task)) if len(tasks) > 1 else None)
-            parts.append(drawn)
-    return join(parts) if parts else None
+            parts += [tag("h3", _heading(task)) if len(tasks) > 1 else None, *drawn]
+    return parts
 
 
 def _heading(task: TaskSummary) -> str:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import html
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from importlib import resources
+
+from cosup.report._drawing import Drawing
 
 VOID = ("img", "meta", "br")
 
@@ -99,14 +102,35 @@ def table(
     )
 
 
-def figure(svg: str, caption: str, data: Markup) -> Markup:
-    """Make a figure of an SVG drawing of ours, with its numbers in a table that opens."""
-    return tag(
-        "figure",
-        Markup(svg),
-        tag("figcaption", caption),
-        tag("details", tag("summary", "The numbers in this figure"), data),
-    )
+@dataclass(frozen=True)
+class Data:
+    """The numbers of a figure: a table of plain cells."""
+
+    title: str
+    header: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+
+@dataclass(frozen=True)
+class Panel:
+    """A figure with its caption and its numbers."""
+
+    drawing: Drawing
+    caption: str
+    data: Sequence[Data]
+
+    def markup(self) -> Markup:
+        """The drawing, with its numbers in tables that open."""
+        return tag(
+            "figure",
+            Markup(self.drawing.page()),
+            tag("figcaption", self.caption),
+            tag(
+                "details",
+                tag("summary", "The numbers in this figure"),
+                [table(d.title, d.header, d.rows) for d in self.data],
+            ),
+        )
 
 
 def page(title: str, *body: Child | Iterable[Child]) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from cosup.report import _figures as figures
-from cosup.report._markup import Child, Markup, figure, join, table, tag
+from cosup.report._markup import Child, Data, Markup, Panel, join, table, tag
 from cosup.report._summary import (
     DASH,
     MethodSummary,
@@ -107,20 +107,20 @@ def results(task: TaskSummary) -> Markup:
     return table(caption, header, rows, strong=strong)
 
 
-def by_method(task: TaskSummary, name: str) -> Markup | None:
+def by_method(task: TaskSummary, name: str) -> list[Panel]:
     """Draw every method's PGR with its interval."""
     shown = [method for method in task.methods if method.pgr is not None]
     if not shown:
-        return None
+        return []
     rows = [figures.Dot(m.label, m.pgr, colour(m), filled=m.whole) for m in shown if m.pgr is not None]
     reference = task.vanilla.pgr.estimate if task.vanilla is not None and task.vanilla.pgr is not None else None
     drawing = figures.dots(
         rows,
         reference=reference,
-        name=f"{name}-methods",
+        name=name,
         description=f"PGR by each method on {task.title}, with 90 % intervals; the values follow.",
     )
-    data = table(
+    data = Data(
         "Performance gap recovered, %",
         ("", "PGR", "low", "high"),
         [(r.label, percent(r.pgr.estimate), percent(r.pgr.low), percent(r.pgr.high)) for r in rows],
@@ -130,22 +130,22 @@ def by_method(task: TaskSummary, name: str) -> Markup | None:
         "Filled: whole "
         "methods; hollow: ablations. The dashed line is vanilla."
     )
-    return figure(drawing, caption, data)
+    return [Panel(drawing, caption, [data])]
 
 
 def _with_levels(task: TaskSummary) -> list[MethodSummary]:
     return [method for method in task.methods if method.whole and len(method.levels) > 1]
 
 
-def by_level(task: TaskSummary, name: str) -> Markup | None:
+def by_level(task: TaskSummary, name: str) -> list[Panel]:
     """Draw how the student grows from level to level."""
     shown = [m for m in _with_levels(task) if not all(math.isnan(level.pgr) for level in m.levels)]
     if not shown:
-        return None
+        return []
     series = [figures.Line(m.label, [level.pgr for level in m.levels], colour(m)) for m in shown]
     drawing = figures.lines(
         {"performance gap recovered, %": series},
-        name=f"{name}-levels",
+        name=name,
         description=f"Performance gap recovered after each level on {task.title}; the values follow.",
         floor=figures.LOWEST,
     )
@@ -153,14 +153,14 @@ def by_level(task: TaskSummary, name: str) -> Markup | None:
         "The student after each level: level 0 is the generalists', the specialists come after it. "
         f"Values under {figures.LOWEST:.0f} are drawn at the edge."
     )
-    return figure(drawing, caption, _level_table("PGR by level, %", series))
+    return [Panel(drawing, caption, [_level_table("PGR by level, %", series)])]
 
 
-def selection(task: TaskSummary, name: str) -> Markup | None:
+def selection(task: TaskSummary, name: str) -> list[Panel]:
     """Draw precision and recall of what each level kept."""
     shown = _with_levels(task)
     if not shown:
-        return None
+        return []
     panels = {
         "right among the kept, %": [
             figures.Line(m.label, [level.precision for level in m.levels], colour(m)) for m in shown
@@ -171,28 +171,28 @@ def selection(task: TaskSummary, name: str) -> Markup | None:
     }
     drawing = figures.lines(
         panels,
-        name=f"{name}-selection",
+        name=name,
         description=f"Precision and recall of what each level kept on {task.title}; the values follow.",
     )
-    data = join([_level_table(title, series) for title, series in panels.items()])
+    data = [_level_table(title, series) for title, series in panels.items()]
     caption = (
         "What rejection does: precision (left) and recall (right) of the annotations that each level "
         "kept, among those "
         "of the teachers it assigned. Truth is used for this measurement only."
     )
-    return figure(drawing, caption, data)
+    return [Panel(drawing, caption, data)]
 
 
-def _level_table(title: str, series: Sequence[figures.Line]) -> Markup:
+def _level_table(title: str, series: Sequence[figures.Line]) -> Data:
     depth = max(len(line.values) for line in series)
     rows = [
         (line.label, *(percent(v) for v in line.values), *(DASH for _ in range(depth - len(line.values))))
         for line in series
     ]
-    return table(title, ("", *(f"level {k}" for k in range(depth))), rows)
+    return Data(title, ("", *(f"level {k}" for k in range(depth))), rows)
 
 
-def assignment(task: TaskSummary, name: str) -> Markup | None:
+def assignment(task: TaskSummary, name: str) -> list[Panel]:
     """Draw who was believed on which class, for our default and for csl on the first seed."""
     parts = []
     believers = [m for m in task.methods if m.whole and m.method in ("co-supervised", "csl")]
@@ -205,11 +205,11 @@ def assignment(task: TaskSummary, name: str) -> Markup | None:
         drawing = figures.heat(
             blocks,
             task.class_names,
-            name=f"{name}-assignment-{method.method}",
+            name=f"{name}-{method.method}",
             description=f"Share of each true class that {method.label} gave to each teacher; values follow.",
         )
         data = [
-            table(
+            Data(
                 title,
                 ("", *task.class_names),
                 [(teacher, *(percent(v, 0) for v in row)) for teacher, row in zip(names, rows, strict=True)],
@@ -221,8 +221,8 @@ def assignment(task: TaskSummary, name: str) -> Markup | None:
             "%, on which each "
             "teacher was believed. Columns add up to 100 unless nobody was."
         )
-        parts.append(figure(drawing, caption, join(data)))
-    return join(parts) if parts else None
+        parts.append(Panel(drawing, caption, data))
+    return parts
 
 
 def _shares(level: Mapping[str, Any]) -> tuple[str, list[str], list[list[float]]]:
@@ -268,6 +268,34 @@ def classes(task: TaskSummary) -> Markup | None:
         which = f"on the 16 classes that are hardest for {lead.label}"
     rows = [(m.label, *(percent(m.per_class[c], 0) for c in order)) for m in shown]
     return table(f"{task.title}: accuracy {which}, %", ("", *(task.class_names[c] for c in order)), rows)
+
+
+def teachers(task: TaskSummary) -> Markup | None:
+    """Tabulate where each method fails, by the right specialist."""
+    shown = [method for method in task.methods if method.whole and method.per_teacher]
+    if not shown:
+        return None
+    lead = task.ours or shown[0]
+    order = [share.teacher for share in lead.per_teacher if not math.isnan(share.student)]
+    if not order:
+        return None
+    which = "by the specialist that is right for it"
+    if len(order) > 16:
+        worst = {share.teacher: share.student for share in lead.per_teacher}
+        order = sorted(order, key=lambda name: worst[name])[:16]
+        which = f"of the 16 specialists where {lead.label} is worst"
+    by_name = [{share.teacher: share for share in method.per_teacher} for method in shown]
+    rows = [
+        (m.label, *(percent(shares[n].student, 0) if n in shares else DASH for n in order))
+        for m, shares in zip(shown, by_name, strict=True)
+    ]
+    said = {share.teacher: share.said for share in lead.per_teacher}
+    rows.append(("the specialist itself", *(percent(said[name], 0) for name in order)))
+    caption = (
+        f"{task.title}: on how many training samples, in %, the final student is right, {which}. Truth is used for "
+        "this measurement only."
+    )
+    return table(caption, ("", *order), rows)
 
 
 def pictures(samples: Sequence[Mapping[str, Any]]) -> Markup:

@@ -35,6 +35,16 @@ class LevelSummary:
 
 
 @dataclass(frozen=True)
+class TeacherShare:
+    """The samples of one right specialist, averaged over the seeds; NaN where nothing was measured."""
+
+    teacher: str
+    student: float
+    said: float
+    found: float
+
+
+@dataclass(frozen=True)
 class MethodSummary:
     """One method on one task, all seeds together."""
 
@@ -47,7 +57,10 @@ class MethodSummary:
     versus: Interval | None  # paired difference to vanilla; None for vanilla itself or where there is none
     levels: tuple[LevelSummary, ...]
     per_class: tuple[float, ...]
+    per_teacher: tuple[TeacherShare, ...]
     seconds: float
+    memory: float  # MB that a fit added at its peak; NaN where the system does not say
+    selected: bool  # whether an epoch was chosen on the test samples
 
     @property
     def last(self) -> LevelSummary | None:
@@ -60,6 +73,7 @@ class TaskSummary:
     """One task under one protocol."""
 
     title: str
+    name: str  # as `cosup tasks` knows it
     description: str
     protocol: str
     class_names: tuple[str, ...]
@@ -84,21 +98,27 @@ class TaskSummary:
 
 
 def summarise(records: Iterable[Record]) -> list[TaskSummary]:
-    """Put the runs of each task and protocol together.
+    """Put the runs of each task and protocol together; those of a factorial design are left to `by_task`.
 
     Raises
     ------
     CosupError
         When there is no record at all.
     """
+    groups = by_task(records)
+    if not groups:
+        raise CosupError("there are no records yet; run 'cosup bench' or 'cosup demo' first")
+    measured = [[r for r in group if r["error"] is None and not r.get("factors")] for group in groups]
+    return [_task(group) for group in measured if group]
+
+
+def by_task(records: Iterable[Record]) -> list[list[Record]]:
+    """Group the records by task, its options and the protocol."""
     groups: dict[str, list[Record]] = {}
     for record in records:
         key = json.dumps([record["task"], record["task_options"], record["protocol"]], sort_keys=True)
         groups.setdefault(key, []).append(record)
-    if not groups:
-        raise CosupError("there are no records yet; run 'cosup bench' or 'cosup demo' first")
-    measured = [[record for record in group if record["error"] is None] for group in groups.values()]
-    return [_task(group) for group in measured if group]
+    return list(groups.values())
 
 
 def failures(records: Iterable[Record]) -> list[Record]:
@@ -124,13 +144,13 @@ def compare(a: Sequence[Record], b: Sequence[Record]) -> Interval | None:
     # Paired means the same test samples: then the weak teacher is right on the same ones.
     pairs = [(x, by_seed[x["seed"]]) for x in a if x["seed"] in by_seed]
     pairs = [(x, y) for x, y in pairs if all(x[f] == y[f] for f in ("n_test", "weak_correct"))]
-    if not pairs or not _has_gap([x for x, _ in pairs]):
+    if not pairs or not has_gap([x for x, _ in pairs]):
         return None
     return paired_difference(
-        _bits((x for x, _ in pairs), "correct"),
-        _bits((y for _, y in pairs), "correct"),
-        _bits((x for x, _ in pairs), "weak_correct"),
-        _bits((x for x, _ in pairs), "ceiling_correct"),
+        bits((x for x, _ in pairs), "correct"),
+        bits((y for _, y in pairs), "correct"),
+        bits((x for x, _ in pairs), "weak_correct"),
+        bits((x for x, _ in pairs), "ceiling_correct"),
     )
 
 
@@ -148,6 +168,7 @@ def _task(records: Sequence[Record]) -> TaskSummary:
     by_seed = {record["seed"]: record for record in records}
     return TaskSummary(
         title=task_label(first["task"], first["task_options"]),
+        name=first["task"],
         description=first.get("task_description", ""),
         protocol=first["protocol"],
         class_names=tuple(first.get("class_names") or (str(c) for c in range(first["n_classes"]))),
@@ -167,8 +188,8 @@ def _method(
 ) -> MethodSummary:
     first = records[0]
     pgr = (
-        bootstrap_pgr(*(_bits(records, f) for f in ("correct", "weak_correct", "ceiling_correct")))
-        if _has_gap(records)
+        bootstrap_pgr(*(bits(records, f) for f in ("correct", "weak_correct", "ceiling_correct")))
+        if has_gap(records)
         else None
     )
     per_class = [[math.nan if v is None else v for v in record["per_class"]] for record in records]
@@ -182,7 +203,19 @@ def _method(
         versus=None if vanilla is None or first["method"] == "vanilla" else compare(records, vanilla),
         levels=_levels(records),
         per_class=tuple(mean(column) for column in zip(*per_class, strict=False)),
+        per_teacher=_teachers(records),
         seconds=mean([record["seconds"] for record in records]),
+        memory=mean([record.get("fit_memory_mb") for record in records]),
+        selected=any(record.get("selected") is not None for record in records),
+    )
+
+
+def _teachers(records: Sequence[Record]) -> tuple[TeacherShare, ...]:
+    entries = [{entry["teacher"]: entry for entry in record.get("per_teacher", [])} for record in records]
+    names = dict.fromkeys(name for entry in entries for name in entry)
+    return tuple(
+        TeacherShare(name, *(mean([e[name][f] for e in entries if name in e]) for f in ("student", "said", "found")))
+        for name in names
     )
 
 
@@ -201,11 +234,11 @@ def _levels(records: Sequence[Record]) -> tuple[LevelSummary, ...]:
     return tuple(out)
 
 
-def _has_gap(records: Sequence[Record]) -> bool:
+def has_gap(records: Sequence[Record]) -> bool:
     return bool(np.mean([r["ceiling"] for r in records]) > np.mean([r["weak"] for r in records]))
 
 
-def _bits(records: Iterable[Record], field: str) -> list[BoolArray]:
+def bits(records: Iterable[Record], field: str) -> list[BoolArray]:
     return [decode_correct(record, field) for record in records]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from cosup.report._factorial import Design, designs
 from cosup.report._summary import (
     Record,
     TaskSummary,
@@ -39,7 +40,7 @@ def render_table(records: Iterable[Record]) -> str:
         When there is no record.
     """
     records = list(records)
-    blocks = [_task(task) for task in summarise(records)]
+    blocks = [_task(task) for task in summarise(records)] + [_effects(design) for design in designs(records)]
     broken = failures(records)
     if broken:
         lines = [f"{len(broken)} runs failed:"]
@@ -78,6 +79,17 @@ def _task(task: TaskSummary) -> str:
     rule = "-" * max(len(line) for line in lines)
     title = _plain(f"{task.title}  (protocol {task.protocol}, {len(task.seeds)} seeds, {task.n_test:,} test samples)")
     return "\n".join([title, rule, lines[0], rule, *lines[1:], rule])
+
+
+def _effects(design: Design) -> str:
+    names = [_plain(f"{factor}: {level}") for factor, level, _ in design.main]
+    width = max(map(len, names), default=0)
+    title = _plain(
+        f"{design.title}  (protocol {design.protocol}, {design.seeds} seeds, {design.runs} crossed settings, mean PGR "
+        f"{percent(design.mean)}; main effects in points of PGR, 90 %)"
+    )
+    rows = [f"{name.ljust(width)}  {signed(effect)}" for name, (_, _, effect) in zip(names, design.main, strict=True)]
+    return "\n".join([title, "-" * len(title), *rows])
 
 
 def _plain(text: str) -> str:
