@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import weakref
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -69,6 +70,7 @@ class RowStore:
             self._array = np.empty(self.shape)
             return
         self._file = tempfile.TemporaryFile(prefix="cosup-")  # noqa: SIM115 (it lives as long as the store)
+        weakref.finalize(self, self._file.close)
         self._guard(self._file.truncate, 4 * n_rows * n_columns)
 
     @classmethod
@@ -112,7 +114,8 @@ class RowStore:
         if self._file is None:
             return self._array
         self._guard(self._file.flush)
-        return np.memmap(self._file, dtype=np.float32, mode="r", shape=self.shape)
+        # Copy on write: torch does not take what can't be written to.
+        return np.memmap(self._file, dtype=np.float32, mode="c", shape=self.shape)
 
     def _guard(self, write: Any, *arguments: Any) -> None:
         try:

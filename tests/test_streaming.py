@@ -1,0 +1,114 @@
+"""Samples by classes in blocks and on disk, features in half precision on disk: the answers stay the same."""
+
+import errno
+
+import numpy as np
+import pytest
+
+from cosup import CosupError, make_method
+from cosup.cosupervision import _store
+from cosup.cosupervision._store import RowStore
+from cosup.datasets import make_hierarchy
+
+CASES = [
+    ("co-supervised", {}),
+    ("co-supervised", {"student": "logistic", "rounds": 1}),
+    ("csl", {}),
+    ("csl", {"hard": False}),
+    ("csl-published", {"epochs": 2}),
+    ("csl-published", {"epochs": 2, "soft": True}),
+]
+
+
+@pytest.fixture(scope="module")
+def task():
+    return make_hierarchy(n_samples=300, n_test=80, n_classes=8, soft=True, random_state=3)
+
+
+def fitted(name, options, X, labels):
+    return make_method(name, random_state=0, **options).fit(X, labels)
+
+
+@pytest.mark.parametrize(("name", "options"), CASES)
+@pytest.mark.parametrize("where", ["memory", "disk"])
+def test_small_blocks_give_the_same(monkeypatch, task, name, options, where):
+    whole = fitted(name, options, task.X_train, task.labels)
+    monkeypatch.setattr(_store, "BLOCK", 8 * 37)
+    if where == "disk":
+        monkeypatch.setattr(_store, "IN_MEMORY", 0)
+    parts = fitted(name, options, task.X_train, task.labels)
+    np.testing.assert_allclose(parts.predict_proba(task.X_test), whole.predict_proba(task.X_test), atol=2e-4)
+    for one, other in zip(whole.history_, parts.history_, strict=True):
+        assert (one["kept"] == other["kept"]).mean() > 0.99
+        assert (one["assigned"] == other["assigned"]).mean() > 0.99
+        assert one["objective"] == pytest.approx(other["objective"], abs=1e-3)
+        assert one["agreement"] == pytest.approx(other["agreement"], abs=0.01)
+    same = np.isclose(whole.provenance_["probability"], parts.provenance_["probability"], atol=1e-3, equal_nan=True)
+    assert same.mean() > 0.99
+
+
+@pytest.mark.parametrize(("name", "options"), [*CASES, ("vanilla", {})])
+def test_half_precision_on_disk_is_what_it_is_in_memory(tmp_path, task, name, options):
+    half = task.X_train.astype(np.float16)
+    mapped = np.memmap(tmp_path / "X", dtype=np.float16, mode="w+", shape=half.shape)
+    mapped[:] = half
+    mapped.flush()
+    on_disk = np.memmap(tmp_path / "X", dtype=np.float16, mode="r", shape=half.shape)
+    given = fitted(name, options, half, task.labels), fitted(name, options, on_disk, task.labels)
+    np.testing.assert_allclose(*(m.predict_proba(task.X_test) for m in given), atol=1e-5)
+    wide = fitted(name, options, half.astype(np.float32), task.labels)
+    assert (given[0].predict(task.X_test) == wide.predict(task.X_test)).mean() > 0.95
+
+
+def as_bfloat16(X):
+    from cosup.student import BFLOAT16
+
+    return np.ascontiguousarray((X.astype(np.float32).view(np.uint32) >> 16).astype(np.uint16)).view(BFLOAT16)
+
+
+@pytest.mark.parametrize(("name", "options"), [CASES[0], CASES[2], CASES[4]])
+def test_bfloat16(task, name, options):
+    words = as_bfloat16(task.X_train)
+    model = fitted(name, options, words, task.labels)
+    wide = fitted(name, options, (words.view(np.uint16).astype(np.uint32) << 16).view(np.float32), task.labels)
+    assert (model.predict(task.X_test) == wide.predict(task.X_test)).mean() > 0.95
+
+
+@pytest.mark.parametrize("kind", ["float16", "bfloat16"])
+def test_what_is_not_finite_is_found_in_halves(task, kind):
+    X = task.X_train.astype(np.float16)
+    X[7, 3] = np.inf
+    X[9, 1] = np.nan
+    if kind == "bfloat16":
+        X = as_bfloat16(X)
+    with pytest.raises(CosupError, match=r"row 7, column 3 \(2 in all\)"):
+        fitted("vanilla", {}, X, task.labels)
+
+
+def test_a_store_on_disk_gives_back_what_was_put(monkeypatch):
+    monkeypatch.setattr(_store, "IN_MEMORY", 0)
+    monkeypatch.setattr(_store, "BLOCK", 20)
+    given = np.random.default_rng(0).random((23, 4)).astype(np.float32)
+    store = RowStore.holding(given)
+    assert len(store.slices) == 5
+    for rows, block in store.blocks():
+        np.testing.assert_array_equal(block, given[rows])
+    np.testing.assert_array_equal(store.whole(), given)
+
+
+def test_a_full_disk_is_said_in_words(monkeypatch, task):
+    monkeypatch.setattr(_store, "IN_MEMORY", 0)
+
+    class Full:
+        def __init__(self, **_):
+            pass
+
+        def close(self):
+            pass
+
+        def truncate(self, _size):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(_store.tempfile, "TemporaryFile", Full)
+    with pytest.raises(CosupError, match=r"No space left on device.*TMPDIR"):
+        fitted("co-supervised", {}, task.X_train, task.labels)
