@@ -12,7 +12,7 @@ from cosup.datasets import make_hierarchy
 from cosup.losses import cross_entropy, log_softmax, softmax
 from cosup.student import LinearHead, MeanHead, Student, as_student, average_heads, shared
 from cosup.student._logistic import GRID as LOGISTIC_GRID
-from cosup.student._ridge import GRID as RIDGE_GRID
+from cosup.student._ridge_factor import GRID as RIDGE_GRID
 
 
 def blobs(n, d, n_classes, distance=2.0, noise=0.2, seed=0):

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
-from scipy.linalg import cholesky, eigh, solve_triangular
 
-from cosup._validation import BoolArray, CosupError, FloatArray, IntArray, check_choice, check_positive
-from cosup.losses import log_softmax, softmax
-from cosup.student._protocol import Fit, LinearHead
-from cosup.student._rows import blocks_of, predicted, stacked, take
+from cosup._validation import BoolArray, FloatArray, IntArray, check_choice, check_positive
+from cosup.losses import softmax
+from cosup.student._protocol import BlockFit, Fit, LinearHead
+from cosup.student._ridge_factor import Direct, Factor, Features, Moment, Sample, leave_one_out
+from cosup.student._rows import predicted, row_blocks
 from cosup.student._targets import Targets
 
 __all__ = ["RidgeProbe"]
-
-GRID = np.logspace(-4, 3, 22)
-"""Candidate strengths, in units of the features' mean variance."""
 
 SHARPNESS = 8.0 * 2 ** np.arange(0, 5.5, 0.5)
 """Candidate factors that turn a ridge's scores, which estimate one-hot targets, into logits. The least, 8, is right or
@@ -28,8 +24,8 @@ nearly so for ten classes; many classes or noisy targets make scores small, and 
 IMITATION = 0.95
 """A richer read-out must agree this much better with the teacher before it is believed; see `RidgeProbe`."""
 
-BLOCK = 4_000_000
-"""Entries of leave-one-out scores that are held at a time while strengths are compared."""
+HELD = 1 << 26
+"""Bytes of leave-one-out scores up to which they are held while a read-out is chosen, not computed anew for a pass."""
 
 TEMPERATURES = np.array([0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.2])
 """Candidate factors of a discriminant's logits: fitted scores lie closer to their class than new ones will."""
@@ -87,151 +83,15 @@ class RidgeProbe:
         -------
         RidgeTrainer
         """
-        return RidgeTrainer(self, _Features(X))
-
-
-class _Factor:
-    """Eigendecomposition of centred features, in the smaller of the two spaces.
-
-    With `single`, the products are taken in float32 (their sums over blocks of rows in float64): twice as fast, and
-    leave-one-out scores agree to about 1e-5.
-    """
-
-    def __init__(self, X: FloatArray, *, single: bool = False) -> None:
-        if len(X) < 2:
-            raise CosupError(f"a ridge probe needs at least 2 samples, got {len(X)}")
-        self.mean = X.mean(axis=0, dtype=np.float64)
-        n, d = X.shape
-        small = d <= n
-        single = single and small
-        Z = np.asarray(X - self.mean, dtype=np.float32) if single else X.astype(np.float64) - self.mean
-        if single:
-            from cosup.student import _single as fast  # imports torch, which takes a second
-
-            square: Any = fast.moment(Z)
-        else:
-            square = Z.T @ Z if small else Z @ Z.T
-        values, vectors = eigh(square, driver="evd", overwrite_a=True, check_finite=False)
-        # Directions that rounding cannot tell from zero carry nothing, and would blow up in the dual.
-        use = values > max(values[-1], 0.0) * 1e-12
-        self.values = values[use]
-        if small:
-            self.vectors = vectors[:, use]
-            self.projected = fast.product(Z, self.vectors) if single else Z @ self.vectors
-        else:
-            self.projected = vectors[:, use] * np.sqrt(self.values)
-            self.vectors = Z.T @ (vectors[:, use] / np.sqrt(self.values))
-        self.unit = float(self.values.sum()) / d if self.values.size else 1.0
-
-    def leverages(self, strengths: FloatArray) -> FloatArray:
-        """Diagonals of the hat matrices, (n_samples, n_strengths)."""
-        return np.asarray(self.projected**2 @ self.shrinkage(strengths) + 1.0 / len(self.projected))
-
-    def shrinkage(self, strengths: FloatArray) -> FloatArray:
-        """What every direction is multiplied by, (n_directions, n_strengths)."""
-        return np.asarray(1.0 / (self.values[:, None] + strengths * self.unit))
-
-    @cached_property
-    def grid_leverages(self) -> FloatArray:
-        """Leverages on the grid: they do not depend on the targets."""
-        return self.leverages(GRID)
-
-    def _leave_one_out(
-        self,
-        targets: FloatArray,
-        mean: FloatArray,
-        moment: FloatArray,
-        strengths: FloatArray,
-        leverages: FloatArray,
-    ) -> FloatArray:
-        """Scores of every sample by the ridge that was trained without it, (n_strengths, n_samples, n_classes)."""
-        n, n_classes = targets.shape
-        shrunk = self.shrinkage(strengths)[:, :, None] * moment[:, None, :]
-        fitted = (self.projected @ shrunk.reshape(len(shrunk), len(strengths) * n_classes)).reshape(
-            n, len(strengths), n_classes
-        )
-        fitted += mean
-        fitted -= leverages[:, :, None] * targets[:, None, :]
-        fitted /= np.maximum(1.0 - leverages, 1e-9)[:, :, None]
-        return np.asarray(fitted.swapaxes(0, 1))
-
-    def best_strength(self, targets: FloatArray) -> float:
-        """The strength of `GRID` with the smallest leave-one-out squared error."""
-        mean, moment = self._moments(targets)
-        errors = np.empty(len(GRID))
-        step = max(1, BLOCK // targets.size)
-        for start in range(0, len(GRID), step):
-            part = slice(start, start + step)
-            scores = self._leave_one_out(targets, mean, moment, GRID[part], self.grid_leverages[:, part])
-            errors[part] = ((scores - targets) ** 2).sum(axis=(1, 2))
-        return float(GRID[int(np.argmin(errors))])
-
-    def solve(self, targets: FloatArray, strength: float) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """Weights (n_features, n_classes) on centred features; fitted, and leave-one-out, (n_samples, n_classes)."""
-        mean, moment = self._moments(targets)
-        chosen = np.array([strength])
-        shrunk = self.shrinkage(chosen) * moment
-        fitted = np.asarray(self.projected @ shrunk + mean)
-        return np.asarray(self.vectors @ shrunk), fitted, _held_out(fitted, targets, self.leverages(chosen)[:, 0])
-
-    def _moments(self, targets: FloatArray) -> tuple[FloatArray, FloatArray]:
-        mean = targets.mean(axis=0)
-        return mean, np.asarray(self.projected.T @ (targets - mean))
-
-
-class _Direct:
-    """Centred features for one strength: a Cholesky factor costs a tenth of an eigendecomposition."""
-
-    def __init__(self, X: FloatArray) -> None:
-        self.mean = X.mean(axis=0, dtype=np.float64)
-        self._Z = X.astype(np.float64) - self.mean
-
-    def solve(self, targets: FloatArray, strength: float) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """As `_Factor.solve`."""
-        Z = self._Z
-        n, d = Z.shape
-        penalty = max(strength * float(np.einsum("ij,ij->", Z, Z)) / d, 1e-12)
-        centre = targets.mean(axis=0)
-        if d <= n:
-            factor = cholesky(Z.T @ Z + penalty * np.eye(d), lower=True, overwrite_a=True, check_finite=False)
-            half = solve_triangular(factor, Z.T, lower=True, check_finite=False)
-            leverage = np.einsum("ij,ij->j", half, half) + 1.0 / n
-            weight = solve_triangular(factor, half @ (targets - centre), lower=True, trans="T", check_finite=False)
-            fitted = Z @ weight + centre
-        else:
-            inverse = np.linalg.inv(Z @ Z.T + penalty * np.eye(n))
-            dual = inverse @ (targets - centre)
-            # I - H is penalty * inverse on centred rows; the mean takes another 1 / n.
-            leverage = 1.0 - penalty * np.diagonal(inverse) + 1.0 / n
-            weight = Z.T @ dual
-            fitted = targets - penalty * dual
-        return weight, fitted, _held_out(fitted, targets, leverage)
-
-
-def _held_out(fitted: FloatArray, targets: FloatArray, leverage: FloatArray) -> FloatArray:
-    """Leave-one-out scores of fitted ones and the hat matrix's diagonal (Allen 1974)."""
-    rest = np.maximum(1.0 - leverage, 1e-9)[:, None]
-    return np.asarray((fitted - leverage[:, None] * targets) / rest)
-
-
-class _Features:
-    """Features, and their factorisation from when it is first asked for."""
-
-    def __init__(self, X: FloatArray) -> None:
-        self.X = X
-
-    @cached_property
-    def whole(self) -> _Factor:
-        return _Factor(self.X)
+        return RidgeTrainer(self, Features(X))
 
 
 class RidgeTrainer:
     """A `RidgeProbe` tied to features."""
 
-    def __init__(self, probe: RidgeProbe, features: _Features, sharpness: float | None = None) -> None:
+    def __init__(self, probe: RidgeProbe, features: Features, sharpness: float | None = None) -> None:
         self._probe = probe
         self._features = features
-        self._X = features.X
         self._sharpness = sharpness
 
     def like(self, fit: Fit) -> RidgeTrainer:
@@ -248,47 +108,100 @@ class RidgeTrainer:
         n_classes: int | None = None,
     ) -> RidgeFit:
         """Solve for `targets`; see `cosup.student.Trainer`. Deterministic: `random_state` is not used."""
+        features = self._features
+        checked = Targets.of(targets, keep, n_classes, len(features.X))
+        sample = features.everyone if checked.everyone else Sample(features, checked.members)
         strength = self._probe.strength if strength is None else strength
-        checked = Targets.of(targets, keep, n_classes, len(self._X))
-        members, everyone = checked.members, checked.everyone
-        if len(members) < 2:
-            raise CosupError(f"a ridge probe needs at least 2 samples, got {len(members)}")
-        solver: _Factor | _Direct
-        if everyone:
-            targets = checked.dense(slice(None))
-            solver = self._features.whole
+        moment = sample.moment(checked)
+        if strength is None or sample.whole:
+            factor = features.factor if sample.whole else Factor(sample)
+            strength = factor.best_strength(moment) if strength is None else strength
+            solver: Factor | Direct = factor
         else:
-            targets = checked.dense(members)
-            own = take(self._X, members)
-            solver = _Direct(own) if strength is not None else _Factor(own)
-        if strength is None:
-            assert isinstance(solver, _Factor)
-            strength = solver.best_strength(targets)
-        weight, fitted, scores = solver.solve(targets, strength)
-        bias = targets.mean(axis=0) - solver.mean @ weight
-
-        A, b, sharpness = _read_out(self._probe.readout, fitted, scores, targets, self._sharpness)
-        head = LinearHead(weight @ A, bias @ A + b)
-        held_out = softmax(scores @ A + b)
-        if not everyone:
-            whole = np.empty((len(self._X), checked.n_classes))
-            outside = np.setdiff1d(np.arange(len(self._X)), members, assume_unique=True)
-            whole[members] = held_out
-            whole[outside] = head.predict_proba(take(self._X, outside))
-            held_out = whole
-        return RidgeFit(head, strength, sharpness, held_out, self._X)
+            solver = Direct(sample, strength)
+        scores = Scores.of(solver, moment, strength)
+        A, b, sharpness = _read_out(self._probe.readout, scores, solver.penalty(strength), self._sharpness)
+        head = LinearHead(scores.weight @ A, (scores.offset - features.mean @ scores.weight) @ A + b)
+        return RidgeFit(head, strength, sharpness, scores, A, b)
 
 
 @dataclass(frozen=True)
-class RidgeFit:
+class Scores:
+    """A ridge's scores, fitted and leave-one-out, of any rows.
+
+    Attributes
+    ----------
+    sample : Sample
+    moment : Moment
+    weight : ndarray of shape (n_features, n_classes)
+    offset : ndarray of shape (n_classes,)
+        Score of the mean of all rows.
+    leverage : ndarray of shape (n_members,)
+    """
+
+    sample: Sample
+    moment: Moment
+    weight: FloatArray
+    offset: FloatArray
+    leverage: FloatArray
+
+    @classmethod
+    def of(cls, solver: Factor | Direct, moment: Moment, strength: float) -> Scores:
+        """The ridge of one strength."""
+        weight = solver.weight(moment, strength)
+        offset = moment.mean - solver.sample.shift @ weight
+        return cls(solver.sample, moment, weight, offset, solver.leverage(strength))
+
+    def of_members(self) -> Iterable[tuple[FloatArray, FloatArray]]:
+        """Leave-one-out scores and targets of the samples that were trained on, block by block, over and over."""
+        sample, targets = self.sample, self.moment.targets
+        if 16 * sample.n * targets.n_classes <= HELD:
+            return list(self._member_blocks())
+        return _Again(self._member_blocks)
+
+    def _member_blocks(self) -> Iterator[tuple[FloatArray, FloatArray]]:
+        targets = self.moment.targets
+        for rows, Z in self.sample.blocks(targets.n_classes):
+            T = targets.dense(self.sample.members[rows])
+            yield leave_one_out(Z @ self.weight + self.offset, T, self.leverage[rows]), T
+
+    def blocks(self, rows_per_block: int | None) -> Iterator[tuple[slice, FloatArray]]:
+        """Leave-one-out scores of all rows; those that were not trained on have but the one score."""
+        sample, targets = self.sample, self.moment.targets
+        features = sample.features
+        n = len(features.X)
+        leverage = np.zeros(n)
+        leverage[sample.members] = self.leverage
+        for rows in row_blocks(n, max(sample.d, targets.n_classes), rows_per_block):
+            fitted = features.read(rows) @ self.weight + self.offset
+            inside = np.flatnonzero(leverage[rows])
+            # What stands in the targets of other samples is not looked at.
+            T = targets.dense(rows.start + inside)
+            fitted[inside] = leave_one_out(fitted[inside], T, leverage[rows][inside])
+            yield rows, fitted
+
+
+class _Again:
+    """An iterable that starts its generator anew each time."""
+
+    def __init__(self, start: Callable[[], Iterator[tuple[FloatArray, FloatArray]]]) -> None:
+        self._start = start
+
+    def __iter__(self) -> Iterator[tuple[FloatArray, FloatArray]]:
+        return self._start()
+
+
+@dataclass(frozen=True)
+class RidgeFit(BlockFit):
     """What `RidgeTrainer.train` gives; see `cosup.student.Fit`."""
 
     head: LinearHead
     strength: float
     sharpness: float | None
     """Factor of plain scores; None behind the discriminant."""
-    out_of_sample: FloatArray
-    _X: FloatArray
+    _scores: Scores
+    _A: FloatArray
+    _b: FloatArray
 
     @property
     def readout(self) -> str:
@@ -300,54 +213,66 @@ class RidgeFit:
         """Only behind the discriminant: plain scores shrink with their targets, soft ones make them underconfident."""
         return self.readout == "discriminant"
 
-    @cached_property
-    def in_sample(self) -> FloatArray:
-        """Probabilities by the trained student itself."""
-        return stacked(self.blocks(False))
-
     def blocks(self, out_of_sample: bool, rows_per_block: int | None = None) -> Iterator[tuple[slice, FloatArray]]:
         """By the trained student itself, or leave-one-out; see `cosup.student.Fit.blocks`."""
-        if out_of_sample:
-            return blocks_of(self.out_of_sample, rows_per_block)
-        return predicted(self.head.predict_proba, self._X, len(self.head.bias), rows_per_block)
+        if not out_of_sample:
+            yield from predicted(
+                self.head.predict_proba, self._scores.sample.features.X, len(self.head.bias), rows_per_block
+            )
+            return
+        for rows, scores in self._scores.blocks(rows_per_block):
+            yield rows, softmax(scores @ self._A + self._b)
 
 
 def _read_out(
-    kind: str, fitted: FloatArray, scores: FloatArray, targets: FloatArray, sharpness: float | None
+    kind: str, scores: Scores, penalty: float, sharpness: float | None
 ) -> tuple[FloatArray, FloatArray, float | None]:
-    """The linear map from scores to logits: matrix (C, C), offset (C,), and the factor of plain scores.
-
-    `fitted` are the student's scores of its training samples, `scores` the leave-one-out ones.
-    """
-    n_classes = targets.shape[1]
-    A, b = _discriminant(fitted, targets) if kind != "scores" else (np.eye(n_classes), np.zeros(n_classes))
-    logits = scores @ A + b
+    """The linear map from scores to logits: matrix (C, C), offset (C,), and the factor of plain scores."""
+    n_classes = scores.moment.targets.n_classes
+    plain = np.eye(n_classes), np.zeros(n_classes)
+    A, b = _discriminant(scores, penalty) if kind != "scores" else plain
+    held_out = scores.of_members()
     if kind == "auto":
-        named = targets.argmax(axis=1)
-        as_scores = np.mean(scores.argmax(axis=1) == named)
-        as_discriminant = np.mean(logits.argmax(axis=1) == named)
+        as_scores = as_discriminant = 0
+        for found, targets in held_out:
+            named = targets.argmax(axis=1)
+            as_scores += int((found.argmax(axis=1) == named).sum())
+            as_discriminant += int(((found @ A + b).argmax(axis=1) == named).sum())
         kind = "scores" if as_scores >= IMITATION * as_discriminant else "discriminant"
     if kind == "discriminant":
-        factor = _likeliest(TEMPERATURES, logits, targets)
+        factor = _likeliest(TEMPERATURES, ((found @ A + b, targets) for found, targets in held_out))
         return factor * A, factor * b, None
-    factor = _likeliest(SHARPNESS, scores, targets) if sharpness is None else sharpness
-    return factor * np.eye(n_classes), np.zeros(n_classes), factor
+    factor = _likeliest(SHARPNESS, held_out) if sharpness is None else sharpness
+    return factor * plain[0], plain[1], factor
 
 
-def _likeliest(factors: FloatArray, logits: FloatArray, targets: FloatArray) -> float:
-    """The factor of (leave-one-out) logits under which the targets are likeliest."""
-    return float(max(factors, key=lambda f: float((targets * log_softmax(f * logits)).sum())))
+def _likeliest(factors: FloatArray, logits: Iterable[tuple[FloatArray, FloatArray]]) -> float:
+    """The factor of (leave-one-out) logits under which the targets, that come with them, are likeliest."""
+    total = np.zeros(len(factors))
+    for found, targets in logits:
+        below = found - found.max(axis=1, keepdims=True)
+        named, mass = float((targets * below).sum()), targets.sum(axis=1)
+        scaled = np.empty_like(below)
+        for f, factor in enumerate(factors):
+            np.exp(np.multiply(below, factor, out=scaled), out=scaled)
+            total[f] += factor * named - float(mass @ np.log(scaled.sum(axis=1)))
+    return float(factors[int(np.argmax(total))])
 
 
-def _discriminant(fitted: FloatArray, targets: FloatArray) -> tuple[FloatArray, FloatArray]:
+def _discriminant(scores: Scores, penalty: float) -> tuple[FloatArray, FloatArray]:
     """Penalised discriminant analysis, from the fitted scores.
 
     Not from the leave-one-out ones: each of those was predicted without its own target and so betrays it, which a
     discriminant fitted to them finds where features are few beside classes.
+
+    What it needs of the fitted scores ``F = Z W + m`` follows from ``(Z'Z + penalty) W = Z'T`` without going over
+    samples: ``T'F = (Z'T)' W + n m m'`` and ``F'F = W'(Z'T - penalty W) + n m m'``.
     """
-    counts = targets.sum(axis=0)
-    means = (targets.T @ fitted) / np.maximum(counts, 1e-9)[:, None]
-    within = (fitted.T @ fitted - (means.T * counts) @ means) / len(fitted)
+    n, mean, product, W = scores.sample.n, scores.moment.mean, scores.moment.product, scores.weight
+    common = n * np.outer(mean, mean)
+    counts = n * mean
+    means = (product.T @ W + common) / np.maximum(counts, 1e-9)[:, None]
+    within = (W.T @ (product - penalty * W) + common - (means.T * counts) @ means) / n
     ridge: Any = SHRINKAGE * np.trace(within) / len(within) + 1e-12
     A = np.linalg.solve(within + ridge * np.eye(len(within)), means.T)
     prior = np.maximum(counts / counts.sum(), 1e-6)

@@ -8,12 +8,17 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from cosup._validation import CosupError, FloatArray
-from cosup.student._ridge import GRID, _Factor
+from cosup.student._ridge_factor import GRID, Factor, Features, leave_one_out
+from cosup.student._rows import row_blocks
+from cosup.student._targets import Targets
 
 __all__ = ["RidgePath", "ridge_path"]
 
 ROWS = 2048
-"""Samples whose predictions are held at a time."""
+"""Samples whose products are summed in float32; half as many are predicted at a time."""
+
+COLUMNS = 4096
+"""Targets' classes times strengths that are predicted at a time."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +38,7 @@ class RidgePath:
     strengths: FloatArray
     errors: FloatArray
     agreement: FloatArray
-    _factor: _Factor = field(repr=False)
+    _factor: Factor = field(repr=False)
     _targets: FloatArray = field(repr=False)
 
     @property
@@ -44,14 +49,22 @@ class RidgePath:
     def scores(self, target: int, strength: float | None = None) -> FloatArray:
         """Leave-one-out scores (n_samples, n_classes) of one target; by default at its best strength."""
         chosen = float(self.best[target]) if strength is None else strength
-        return self._factor.solve(self._targets[target], chosen)[2]
+        sample = self._factor.sample
+        moment = sample.moment(Targets.of(self._targets[target], None, None, sample.n))
+        weight = self._factor.weight(moment, chosen)
+        leverage = self._factor.leverage(chosen)
+        parts = [
+            leave_one_out(Z @ weight + moment.mean, self._targets[target, rows], leverage[rows])
+            for rows, Z in sample.blocks(len(moment.mean))
+        ]
+        return np.concatenate(parts)
 
 
 def ridge_path(X: FloatArray, targets: ArrayLike, strengths: ArrayLike = GRID) -> RidgePath:
     """Leave-one-out errors of a ridge for every target and strength (Allen 1974), from one eigendecomposition.
 
-    Products are in float32, the eigendecomposition in float64: errors agree with float64's to about 1e-5. The memory
-    taken is 4 bytes x n_samples x (2 n_features + n_targets x n_classes), beside small terms.
+    Products are in float32, the eigendecomposition in float64: errors agree with float64's to about 1e-5. Features and
+    targets are read block by block; the memory taken beside them is given in docs/speed.md.
 
     Parameters
     ----------
@@ -78,35 +91,76 @@ def ridge_path(X: FloatArray, targets: ArrayLike, strengths: ArrayLike = GRID) -
     >>> path.best
     array([0.01])
     """
-    from cosup.student._single import product  # imports torch, which takes a second
-
     Y = np.asarray(targets)
     chosen = np.atleast_1d(np.asarray(strengths, dtype=np.float64))
     if Y.ndim != 3 or Y.shape[1] != len(X) or not Y.shape[0]:
         raise CosupError(f"targets must have shape (n_targets, {len(X)}, n_classes), got {Y.shape}")
     if chosen.ndim != 1 or not chosen.size or not (np.isfinite(chosen).all() and (chosen > 0).all()):
         raise CosupError(f"strengths must be positive numbers, got {strengths!r}")
-    factor = _Factor(X, single=True)
-    factor.projected = np.ascontiguousarray(factor.projected, dtype=np.float32)
-    n_targets, n, n_classes = Y.shape
-    leverage = product(factor.projected**2, factor.shrinkage(chosen)) + 1.0 / n
-    free = np.maximum(1.0 - leverage, 1e-9)
-    flat = np.ascontiguousarray(Y.swapaxes(0, 1), dtype=np.float32).reshape(n, -1)
-    mean = flat.mean(axis=0, dtype=np.float64).astype(np.float32)
-    centred = flat - mean
-    moment = product(np.ascontiguousarray(factor.projected.T), centred)
-    errors = np.zeros((n_targets, len(chosen)))
-    agreement = np.zeros((n_targets, len(chosen)))
-    named = Y.argmax(axis=2)
-    for s, shrunk in enumerate(factor.shrinkage(chosen).T):
-        weight = moment * shrunk[:, None].astype(np.float32)
-        for start in range(0, n, ROWS):
-            rows = slice(start, start + ROWS)
-            residual = product(factor.projected[rows], weight)
-            np.subtract(centred[rows], residual, out=residual)
-            residual /= free[rows, s, None]
-            cube = residual.reshape(-1, n_targets, n_classes)
-            errors[:, s] += np.einsum("itc,itc->t", cube, cube)
-            held_out = flat[rows].reshape(cube.shape) - cube
-            agreement[:, s] += (held_out.argmax(axis=2) == named[:, rows].T).sum(axis=0)
-    return RidgePath(chosen, errors / n, agreement / n, factor, Y)
+    features = Features(X, keep=False)
+    factor, moment = _factorise(features, Y)
+    errors, agreement = _errors(factor, moment, Y, chosen)
+    return RidgePath(chosen, errors, agreement, factor, Y)
+
+
+def _flat(Y: FloatArray, rows: slice) -> FloatArray:
+    """Targets of some rows, (n_rows, n_classes * n_targets) float32, targets side by side within a class."""
+    part = np.moveaxis(Y[:, rows], 0, 2)
+    return np.ascontiguousarray(part, dtype=np.float32).reshape(part.shape[0], -1)
+
+
+def _factorise(features: Features, Y: FloatArray) -> tuple[Factor, FloatArray]:
+    """The factor, and ``Z'T`` of all targets, (n_features, n_classes * n_targets)."""
+    from cosup.student._single import moments  # imports torch, which takes a second
+
+    n, d = features.X.shape
+    blocks = ((features.read_single(rows), _flat(Y, rows)) for rows in row_blocks(n, d, ROWS))
+    square, moment = moments(blocks, d, Y.shape[0] * Y.shape[2])
+    return Factor(features.everyone, square if d <= n else None), moment
+
+
+def _errors(factor: Factor, moment: FloatArray, Y: FloatArray, strengths: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Errors and agreement, both (n_targets, n_strengths).
+
+    One product gives a block's leverages and its predictions for as many strengths as `COLUMNS` allows. Classes come
+    first in its columns, then strengths, then targets: reductions over classes then run along long rows.
+    """
+    import torch
+
+    from cosup.student._single import product
+
+    features, (n_targets, n, n_classes) = factor.sample.features, Y.shape
+    k, count = len(factor.values), len(strengths)
+    vectors = torch.from_numpy(factor.vectors.T.astype(np.float32))
+    shrinkage = factor.shrinkage(strengths)
+    along = (moment.T @ factor.vectors).reshape(n_classes, 1, n_targets, k)
+    mean = sum(_flat(Y, rows).sum(axis=0, dtype=np.float64) for rows in row_blocks(n, moment.shape[1])) / n
+    offset = torch.from_numpy(np.asarray(mean, dtype=np.float32)).view(1, n_classes, 1, n_targets)
+    free = torch.empty(n, count)
+    errors, agreement = np.zeros((count, n_targets)), np.zeros((count, n_targets))
+    step = max(1, COLUMNS // moment.shape[1])
+    for first in range(0, count, step):
+        some = slice(first, first + step)
+        s = len(strengths[some])
+        weight = along * shrinkage.T[some, None, :]
+        turned = product(weight.reshape(-1, k).astype(np.float32), vectors.T)
+        if first == 0:
+            turned = torch.cat([vectors, turned])
+        for rows in row_blocks(n, k, ROWS // 2):
+            found = product(features.read_single(rows), turned)
+            if first == 0:
+                projected = found[:, :k].square_()
+                left = torch.mm(projected, torch.from_numpy(shrinkage.astype(np.float32)))
+                free[rows] = left.add_(1.0 / n).neg_().add_(1.0).clamp_min_(1e-9)
+                found = found[:, k:]
+            T = torch.from_numpy(_flat(Y, rows)).view(-1, n_classes, 1, n_targets)
+            left = free[rows, some][:, None, :, None]
+            miss = found.view(len(found), n_classes, s, n_targets).add_(offset - T)
+            square = miss.square().sum(dim=1).div_(left[:, 0].square())
+            errors[some] += square.sum(dim=0, dtype=torch.float64).numpy()
+            # A leave-one-out residual is a residual over what the sample leaves; times that, which changes no order,
+            # the scores are targets times it plus the residual.
+            scores = miss.addcmul_(left, T)
+            named = T.argmax(dim=1, keepdim=True).expand(-1, 1, s, n_targets)
+            agreement[some] += (scores.gather(1, named)[:, 0] >= scores.amax(dim=1)).sum(dim=0).numpy()
+    return errors.T / n, agreement.T / n

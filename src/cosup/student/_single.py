@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -10,38 +11,41 @@ import torch
 from cosup._validation import FloatArray
 from cosup.student._adam_steps import linear_into
 
-__all__ = ["moment", "product"]
+__all__ = ["moments", "product"]
 
-ROWS = 1024
-"""Rows whose products are summed in float32; the sums of blocks are in float64."""
-
-PANEL = 320
+PANEL = 256
 """Columns of a panel: only panels on and above the diagonal are computed."""
 
 
-def moment(Z: FloatArray) -> FloatArray:
-    """``Z.T @ Z`` in float64 of Z (n, d) float32, d up to n; within about 3e-7 of its mean diagonal."""
+def moments(blocks: Iterable[tuple[FloatArray, FloatArray]], d: int, c: int) -> tuple[FloatArray, FloatArray]:
+    """``Z.T @ Z`` (d, d) and ``Z.T @ T`` (d, c) of blocks of rows.
+
+    Parameters
+    ----------
+    blocks : iterable of (Z, T)
+        Shapes (rows, d) and (rows, c), float32, a thousand or two rows each: their products are summed in float32, the
+        blocks' sums in float64, which leaves an error of about 3e-7 of the mean diagonal.
+    d, c : int
+    """
     linear = linear_into("cpu")
-    d = Z.shape[1]
-    out = np.zeros((d, d))
+    square, cross = np.zeros((d, d)), np.zeros((d, c))
     panels = range(0, d, PANEL)
     with torch.no_grad():
-        for block in torch.split(torch.from_numpy(Z), ROWS):
+        for Z, T in blocks:
+            # Contiguous copies: oneDNN falls back to plain loops for a slice's strides.
+            turned = torch.from_numpy(Z).T.contiguous()
             for start in panels:
                 end = min(start + PANEL, d)
-                # Contiguous copies: oneDNN falls back to plain loops for a slice's strides.
-                left, right = block[:, start:end].contiguous(), block[:, start:].contiguous()
-                found = linear(left.T, right.T, None, torch.empty(end - start, d - start))
-                out[start:end, start:] += found.numpy()
+                found = linear(turned[start:end], turned[start:], None, torch.empty(end - start, d - start))
+                square[start:end, start:] += found.numpy()
+            cross += linear(turned, torch.from_numpy(T).T.contiguous(), None, torch.empty(d, c)).numpy()
     for start in panels:
         end = min(start + PANEL, d)
-        out[end:, start:end] = out[start:end, end:].T
-    return out
+        square[end:, start:end] = square[start:end, end:].T
+    return square, cross
 
 
-def product(A: FloatArray, B: Any) -> FloatArray:
-    """``A @ B`` in float32, A (n, k) float32 in C order, B (k, c)."""
-    weight = torch.from_numpy(np.ascontiguousarray(B.T, dtype=np.float32))
-    out = torch.empty(len(A), len(weight))
+def product(A: FloatArray, turned: Any) -> Any:
+    """``A @ turned.T`` in float32, a tensor; A (n, k) float32 in C order, `turned` a tensor (c, k)."""
     with torch.no_grad():
-        return linear_into("cpu")(torch.from_numpy(A), weight, None, out).numpy()
+        return linear_into("cpu")(torch.from_numpy(A), turned, None, torch.empty(len(A), len(turned)))

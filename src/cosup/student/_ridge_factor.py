@@ -1,0 +1,306 @@
+"""The linear algebra of ridges: features as blocks of rows, and factors of their second moments.
+
+Nothing of the features' size is kept beside a centred copy where that is small (`KEPT`): every product goes over
+blocks of rows. Positions are about the mean of *all* rows; a subset's own mean enters as a `shift`. So the second
+moments of a subset are those of all rows less those of the few left out, whichever is less work.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from scipy.linalg import cho_solve, cholesky, eigh, solve_triangular
+
+from cosup._validation import CosupError, FloatArray, IntArray
+from cosup.student._rows import column_means, row_blocks, take, widen
+from cosup.student._targets import Targets
+
+__all__ = ["GRID", "Direct", "Factor", "Features", "Sample", "leave_one_out"]
+
+GRID = np.logspace(-4, 3, 22)
+"""Candidate strengths, in units of the features' mean variance."""
+
+KEPT = 1 << 28
+"""Bytes up to which centred features are kept; beyond, they are read and centred anew for every product."""
+
+
+class Features:
+    """All rows, about their mean.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n_samples, n_features)
+        Any floating dtype, possibly memory-mapped.
+    keep : bool
+        Keep a centred copy where that is small.
+    """
+
+    def __init__(self, X: FloatArray, *, keep: bool = True) -> None:
+        self.X = X
+        self.mean = column_means(X)
+        self._keep = keep and 8 * X.size <= KEPT
+
+    @cached_property
+    def _whole(self) -> FloatArray:
+        return self._centred(slice(None), np.float64)
+
+    @cached_property
+    def _whole_single(self) -> FloatArray:
+        return self._centred(slice(None), np.float32)
+
+    def _centred(self, rows: slice | IntArray, dtype: Any) -> FloatArray:
+        part = widen(take(self.X, rows))
+        return np.asarray(np.subtract(part, self.mean.astype(dtype), dtype=dtype, casting="same_kind"))
+
+    def read(self, rows: slice | IntArray) -> FloatArray:
+        """Some rows, (n_rows, n_features) float64."""
+        return self._whole[rows] if self._keep else self._centred(rows, np.float64)
+
+    def read_single(self, rows: slice | IntArray) -> FloatArray:
+        """The same in float32."""
+        return self._whole_single[rows] if self._keep else self._centred(rows, np.float32)
+
+    @cached_property
+    def gram(self) -> FloatArray:
+        """``Z'Z`` of all rows, (n_features, n_features) float64."""
+        return self.gram_of(np.arange(len(self.X)))
+
+    def gram_of(self, members: IntArray) -> FloatArray:
+        """``Z'Z`` of some rows, about the mean of all."""
+        n, d = self.X.shape
+        total = np.zeros((d, d))
+        for rows in row_blocks(len(members), d):
+            Z = self.read(rows if len(members) == n else members[rows])
+            total += Z.T @ Z
+        return total
+
+    @cached_property
+    def everyone(self) -> Sample:
+        """All rows."""
+        return Sample(self, np.arange(len(self.X)))
+
+    @cached_property
+    def factor(self) -> Factor:
+        """Of all rows, from when it is first asked for."""
+        return Factor(self.everyone)
+
+
+class Sample:
+    """The rows that a ridge is trained on."""
+
+    def __init__(self, features: Features, members: IntArray) -> None:
+        if len(members) < 2:
+            raise CosupError(f"a ridge probe needs at least 2 samples, got {len(members)}")
+        self.features, self.members = features, members
+        self.n, self.d = len(members), features.X.shape[1]
+        self.whole = self.n == len(features.X)
+
+    def blocks(self, width: int = 0) -> Iterator[tuple[slice, FloatArray]]:
+        """Slices of the members, and their rows about the mean of all; as few as 32 MB in `width` columns allow."""
+        for rows in row_blocks(self.n, max(self.d, width)):
+            yield rows, self.features.read(rows if self.whole else self.members[rows])
+
+    @cached_property
+    def _outside(self) -> IntArray:
+        return np.setdiff1d(np.arange(len(self.features.X)), self.members, assume_unique=True)
+
+    @cached_property
+    def shift(self) -> FloatArray:
+        """Their mean about that of all, (n_features,)."""
+        if self.whole:
+            return np.zeros(self.d)
+        return np.asarray(sum(Z.sum(axis=0) for _, Z in self.blocks()) / self.n)
+
+    @property
+    def mean(self) -> FloatArray:
+        """Their mean, (n_features,)."""
+        return np.asarray(self.features.mean + self.shift)
+
+    def gram(self) -> FloatArray:
+        """``Z'Z`` about their own mean, a new array; by way of the samples left out where these are fewer."""
+        features = self.features
+        total: FloatArray
+        if self.whole:
+            return features.gram.copy()
+        if len(self._outside) < self.n:
+            total = np.subtract(features.gram, features.gram_of(self._outside))
+        else:
+            total = features.gram_of(self.members)
+        total -= self.n * np.outer(self.shift, self.shift)
+        return np.asarray(total)
+
+    def rows(self) -> FloatArray:
+        """All of them about their own mean, (n, n_features): for when they are fewer than features."""
+        return np.concatenate([Z for _, Z in self.blocks()]) - self.shift
+
+    def moment(self, targets: Targets) -> Moment:
+        """What a ridge takes from targets."""
+        mean, total = np.zeros(targets.n_classes), np.zeros((self.d, targets.n_classes))
+        for rows, Z in self.blocks(targets.n_classes):
+            T = targets.dense(self.members[rows])
+            mean += T.sum(axis=0)
+            total += Z.T @ T
+        mean /= self.n
+        total -= self.n * np.outer(self.shift, mean)
+        return Moment(targets, mean, total)
+
+
+@dataclass(frozen=True)
+class Moment:
+    """What a ridge takes from targets.
+
+    Attributes
+    ----------
+    targets : Targets
+    mean : ndarray of shape (n_classes,)
+        Over the samples that are trained on.
+    product : ndarray of shape (n_features, n_classes)
+        ``Z'T`` of these, about both means.
+    """
+
+    targets: Targets
+    mean: FloatArray
+    product: FloatArray
+
+
+class Factor:
+    """Eigendecomposition of the second moments, in the smaller of the two spaces: for all strengths.
+
+    Attributes
+    ----------
+    values : ndarray of shape (n_directions,)
+    vectors : ndarray of shape (n_features, n_directions)
+    unit : float
+        What strengths are multiplied by: the mean of the features' scatters.
+    """
+
+    def __init__(self, sample: Sample, square: FloatArray | None = None) -> None:
+        self.sample = sample
+        primal = sample.d <= sample.n
+        Z = np.empty(0) if primal else sample.rows()
+        square = (sample.gram() if primal else Z @ Z.T) if square is None else square
+        values, vectors = eigh(square, driver="evd", overwrite_a=True, check_finite=False)
+        # Directions that rounding cannot tell from zero carry nothing, and would blow up in the dual.
+        use = values > max(values[-1], 0.0) * 1e-12
+        self.values = values[use]
+        self.vectors = vectors[:, use] if primal else Z.T @ (vectors[:, use] / np.sqrt(self.values))
+        self.unit = float(self.values.sum()) / sample.d if self.values.size else 1.0
+
+    def penalty(self, strength: float) -> float:
+        """What a strength adds to the eigenvalues."""
+        return float(strength * self.unit)
+
+    def shrinkage(self, strengths: FloatArray) -> FloatArray:
+        """What every direction is multiplied by, (n_directions, n_strengths)."""
+        return np.asarray(1.0 / (self.values[:, None] + strengths * self.unit))
+
+    def leverages(self, strengths: FloatArray) -> FloatArray:
+        """Diagonals of the hat matrices, (n_samples, n_strengths)."""
+        out = np.empty((self.sample.n, len(strengths)))
+        shrinkage, shift = self.shrinkage(strengths), self.sample.shift @ self.vectors
+        for rows, Z in self.sample.blocks():
+            projected = Z @ self.vectors
+            projected -= shift
+            np.square(projected, out=projected)
+            out[rows] = projected @ shrinkage
+        out += 1.0 / self.sample.n
+        return out
+
+    @cached_property
+    def grid_leverages(self) -> FloatArray:
+        """Leverages on the grid: they do not depend on the targets."""
+        return self.leverages(GRID)
+
+    def leverage(self, strength: float) -> FloatArray:
+        """Diagonal of one hat matrix, (n_samples,)."""
+        at = np.flatnonzero(strength == GRID)
+        if at.size and "grid_leverages" in self.__dict__:
+            return np.asarray(self.grid_leverages[:, at[0]])
+        return self.leverages(np.array([strength]))[:, 0]
+
+    def weight(self, moment: Moment, strength: float) -> FloatArray:
+        """The ridge's weights, (n_features, n_classes)."""
+        return np.asarray(self.vectors @ (self.shrinkage(np.array([strength])) * (self.vectors.T @ moment.product)))
+
+    def best_strength(self, moment: Moment) -> float:
+        """The strength of `GRID` with the smallest leave-one-out squared error.
+
+        Products are in float32: their error, about 1e-6 of the errors compared, is far under what tells neighbours
+        on the grid apart.
+        """
+        n_classes, s, sample = moment.targets.n_classes, len(GRID), self.sample
+        along = (self.vectors.T @ moment.product)[:, None, :] * self.shrinkage(GRID)[:, :, None]
+        weight = self.vectors @ along.reshape(-1, s * n_classes)
+        offset = (np.tile(moment.mean, s) - sample.shift @ weight).astype(np.float32)
+        weight = weight.astype(np.float32)
+        errors = np.zeros(s)
+        for rows in row_blocks(sample.n, max(sample.d, s * n_classes)):
+            members = rows if sample.whole else sample.members[rows]
+            miss = sample.features.read_single(members) @ weight
+            miss += offset
+            cube: Any = miss.reshape(len(miss), s, n_classes)
+            # A leave-one-out residual is a residual over what the sample leaves to the others.
+            cube -= moment.targets.dense(members)[:, None, :]
+            square = np.einsum("isc,isc->is", cube, cube)
+            errors += (square / _left(self.grid_leverages[rows]) ** 2).sum(axis=0)
+        return float(GRID[int(np.argmin(errors))])
+
+
+class Direct:
+    """For one strength: a Cholesky factor costs a tenth of an eigendecomposition."""
+
+    def __init__(self, sample: Sample, strength: float) -> None:
+        self.sample = sample
+        n, d = sample.n, sample.d
+        self._rows = None if d <= n else sample.rows()
+        square = sample.gram() if self._rows is None else self._rows @ self._rows.T
+        self._penalty = max(strength * float(np.trace(square)) / d, 1e-12)
+        square[np.diag_indices(len(square))] += self._penalty
+        self._factor = cholesky(square, lower=True, overwrite_a=True, check_finite=False)
+
+    def penalty(self, strength: float) -> float:
+        """As `Factor.penalty`."""
+        return float(self._penalty)
+
+    def leverage(self, strength: float) -> FloatArray:
+        """As `Factor.leverage`."""
+        n = self.sample.n
+        if self._rows is not None:
+            # I - H is penalty * inverse on centred rows; the mean takes another 1 / n.
+            half = solve_triangular(self._factor, np.eye(n), lower=True, check_finite=False)
+            return np.asarray(1.0 - self._penalty * np.einsum("ij,ij->j", half, half) + 1.0 / n)
+        out = np.empty(n)
+        for rows, Z in self.sample.blocks():
+            half = solve_triangular(self._factor, (Z - self.sample.shift).T, lower=True, check_finite=False)
+            out[rows] = np.einsum("ij,ij->j", half, half)
+        return out + 1.0 / n
+
+    def weight(self, moment: Moment, strength: float) -> FloatArray:
+        """As `Factor.weight`."""
+        if self._rows is None:
+            return np.asarray(cho_solve((self._factor, True), moment.product, check_finite=False))
+        centred = moment.targets.dense(self.sample.members) - moment.mean
+        return np.asarray(self._rows.T @ cho_solve((self._factor, True), centred, check_finite=False))
+
+
+def _left(leverages: FloatArray) -> FloatArray:
+    """What a sample leaves to the others: one less its leverage, kept off zero."""
+    return np.asarray(np.maximum(1.0 - leverages, 1e-9))
+
+
+def leave_one_out(fitted: FloatArray, targets: FloatArray, leverages: FloatArray) -> FloatArray:
+    """Scores of every sample by the ridge that was trained without it (Allen 1974).
+
+    Parameters
+    ----------
+    fitted : ndarray of shape (..., n_classes)
+        Scores by the ridge that was trained with it.
+    targets : ndarray that broadcasts against `fitted`
+    leverages : ndarray of shape (...)
+        The hat matrix's diagonal. Zero for a sample that was not trained on: its scores stay.
+    """
+    return np.asarray((fitted - leverages[..., None] * targets) / _left(leverages)[..., None])
