@@ -1,6 +1,6 @@
 """How fast images are embedded from their files, against the bare network on tensors that are in memory already.
 
-    python benchmarks/embed.py IMAGES [--backbone lite:efficientnet-lite0] [--image-size 224] [--images 400] [--repeats 5]
+    python benchmarks/embed.py IMAGES [--backbone lite:efficientnet-lite0] [--image-size 224] [--repeats 5]
 
 Both see the same images in batches of the same size, one after the other in every repeat, so that whatever else the
 machine does meets both. Prints one JSON object: images a second of either, and the ratio of every repeat.

@@ -24,7 +24,7 @@ def main() -> None:
 
 
 for command in (
-    _bench.demo, _own.fit, _own.predict, _embed.embed, _bench.bench, _bench.report,
+    _bench.demo, _own.fit, _own.predict, _embed.embed, _embed.teach_command, _bench.bench, _bench.report,
     _lists.methods, _lists.tasks, _lists.backbones,
 ):  # fmt: skip
     main.add_command(command)

@@ -7,11 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import click
+import numpy as np
 
+from cosup._validation import CosupError
+from cosup.benchmark import write_whole
 from cosup.cli._shell import FOLDER, resumable
-from cosup.datasets import embed_images, make_backbone, read_image_list
+from cosup.datasets import FeatureStore, HeadRecipe, embed_images, make_backbone, read_image_list, split_images, teach
+from cosup.datasets.annotate import save_annotations
 
-__all__ = ["embed"]
+__all__ = ["embed", "teach_command"]
 
 IMAGES = click.Path(exists=True, path_type=Path)
 
@@ -93,3 +97,69 @@ def embed(
         click.echo(f"Left out, unreadable ({len(store.unreadable):,}):", err=True)
         for why in store.unreadable.values():
             click.echo(f"  {why}", err=True)
+
+
+@click.command("teach")
+@click.option("--images", type=IMAGES, required=True, help="Folder of images whose classes are known, or a table.")
+@click.option("--layout", default="auto", show_default=True, help="As in cosup embed.")
+@click.option("--layout-option", multiple=True, callback=_options, metavar="NAME=VALUE", help="As in cosup embed.")
+@click.option("--weak", type=FOLDER, required=True, help="What teachers see: a folder of cosup embed.")
+@click.option("--features", type=FOLDER, required=True, help="What the student sees: a folder of cosup embed.")
+@click.option("--levels", default="1,2", show_default=True, help="Class ranges, as in 1,2,4,8; or domains.")
+@click.option("--share", type=click.FloatRange(0, 1, min_open=True, max_open=True), default=0.3, show_default=True,
+              help="Of the images: what teachers are trained on.")  # fmt: skip
+@click.option("--kind", type=click.Choice(["logistic", "adam"]), default="logistic", show_default=True,
+              help="adam: the published recipe.")  # fmt: skip
+@click.option("--iterations", type=click.IntRange(1), default=1000, show_default=True, help="Fewer: weaker teachers.")
+@click.option("--top-k", type=click.IntRange(1), default=5, show_default=True, help="Classes kept, of more than 50.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Decides all that is random.")
+@click.option("--out", type=FOLDER, required=True, help="Folder for teachers, labels.npz and X.npy.")
+def teach_command(
+    images: Path,
+    layout: str,
+    layout_option: dict[str, Any],
+    weak: Path,
+    features: Path,
+    levels: str,
+    share: float,
+    kind: str,
+    iterations: int,
+    top_k: int,
+    seed: int,
+    out: Path,
+) -> None:
+    """Train weak teachers on some images; they annotate the others, for a student that never sees the first.
+
+    Writes the teachers, labels.npz (what they say of the other images), X.npy (the student's features of these) and
+    paths.txt. Stopped at any moment, the same command goes on behind the last teacher.
+
+    \b
+    Example: cosup teach --images photos --weak weak --features features --levels 1,2,4 --out taught
+             cosup fit --features taught/X.npy --labels taught/labels.npz --out model
+    """  # noqa: D301
+    listed = read_image_list(images, layout, **layout_option)
+    eyes, student = FeatureStore.open(weak), FeatureStore.open(features)
+    lost = {*eyes.unreadable, *student.unreadable}
+    listed = listed[np.array([path not in lost for path in listed.paths])]
+    if not len(listed):
+        raise CosupError(f"no image of {images} is left: all are unreadable")
+    parts = split_images(listed, "stratified", seed=seed, shares={"teachers": share, "student": 1 - share})
+    asked = parts["student"]
+    with resumable(out):
+        labels = teach(
+            listed, eyes, parts["teachers"], asked, levels=levels, recipe=HeadRecipe(kind, iterations),
+            folder=out / "teachers", seed=seed, top_k=top_k,
+        )  # fmt: skip
+    paths = [listed.paths[i] for i in asked]
+    save_annotations(out / "labels.npz", labels, listed.class_names)
+    write_whole(out / "paths.txt", "".join(f"{path}\n" for path in paths))
+    _save_rows(out / "X.npy", student, student.rows(paths))
+    click.echo(f"{labels!r}\ntaught on {len(parts['teachers']):,} images; {out / 'labels.npz'}, {out / 'X.npy'}")
+
+
+def _save_rows(path: Path, store: FeatureStore, rows: Any) -> None:
+    import io
+
+    file = io.BytesIO()
+    np.save(file, store.take(rows), allow_pickle=False)
+    write_whole(path, file.getvalue())

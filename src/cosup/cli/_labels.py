@@ -11,9 +11,9 @@ import numpy as np
 
 from cosup._validation import CosupError, suggest
 from cosup.cli._tables import Table, extension, pick, read_npy, read_npz, read_table, table_ids
-from cosup.teachers import TeacherLabels
+from cosup.teachers import TeacherLabels, TopK
 
-NPZ_KEYS = ("annotations", "levels", "specialties", "names", "n_classes", "class_names")
+NPZ_KEYS = ("annotations", "classes", "probabilities", "levels", "specialties", "names", "n_classes", "class_names")
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,8 @@ def read_labels(
     path : Path
         ``.npy``: int (n, m), -1 abstains, or float (n, m, C), NaN abstains. ``.npz``: the same under
         ``annotations``, with ``levels`` (m,), ``specialties`` (m, C) bool (a row that is all true:
-        everything or unknown), ``names`` (m,) and ``class_names`` (C,) where there are any. ``.csv`` or
+        everything or unknown), ``names`` (m,) and ``class_names`` (C,) where there are any. Or the k most probable
+        classes, ``classes`` and ``probabilities`` (n, m, k), in place of ``annotations``. ``.csv`` or
         ``.parquet``: an optional column ``id`` and one column a teacher, class names inside, blank
         abstains.
     levels : sequence of int, optional
@@ -105,6 +106,8 @@ def _from_arrays(path: Path, arrays: dict[str, Any]) -> LabelFile:
     unknown = sorted(set(arrays) - set(NPZ_KEYS)) if len(arrays) > 1 else []
     if unknown:
         raise CosupError(f"{path} holds an array {unknown[0]!r}.{suggest(unknown[0], NPZ_KEYS)}")
+    if "classes" in arrays and "probabilities" in arrays:
+        return _from_top_k(path, arrays)
     annotations = np.asarray(pick(path, arrays, "annotations"))
     if annotations.ndim == 1 and annotations.dtype.kind in "iu":
         annotations = annotations[:, None]  # a vector is one teacher's
@@ -115,13 +118,27 @@ def _from_arrays(path: Path, arrays: dict[str, Any]) -> LabelFile:
             "teachers) with -1 for an abstention, or float (samples, teachers, classes) with rows that "
             "sum to 1"
         )
+    return _with_options(path, annotations, arrays)
+
+
+def _from_top_k(path: Path, arrays: dict[str, Any]) -> LabelFile:
+    if "class_names" not in arrays and "n_classes" not in arrays:
+        raise CosupError(f"{path}: the k most probable classes need class_names or n_classes beside them")
+    n_classes = int(arrays["n_classes"]) if "n_classes" in arrays else len(np.atleast_1d(arrays["class_names"]))
+    try:
+        return _with_options(path, TopK(arrays["classes"], arrays["probabilities"], n_classes), arrays)
+    except CosupError as error:
+        raise CosupError(f"{path}: {error}") from error
+
+
+def _with_options(path: Path, annotations: Any, arrays: dict[str, Any]) -> LabelFile:
     n_teachers = annotations.shape[1]
     options: dict[str, Any] = {"names": [f"teacher {place}" for place in range(n_teachers)]}
     if "names" in arrays:
         options["names"] = _texts(path, "names", arrays["names"], n_teachers)
     if "levels" in arrays:
         options["levels"] = arrays["levels"]
-    n_classes = annotations.shape[2] if annotations.ndim == 3 else int(annotations.max()) + 1
+    n_classes = annotations.shape[2] if len(annotations.shape) == 3 else int(annotations.max()) + 1
     if "n_classes" in arrays:
         n_classes = int(arrays["n_classes"])
     elif "class_names" in arrays:

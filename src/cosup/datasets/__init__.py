@@ -11,6 +11,7 @@ A further task is one function decorated with :func:`register_task`.
 
 from cosup.datasets._registry import list_tasks, load_task, register_member, register_task, task_options
 from cosup.datasets._task import Task, Truth
+from cosup.datasets.annotate import annotate, save_annotations
 from cosup.datasets.backbones import Backbone, list_backbones, make_backbone
 from cosup.datasets.cache import FeatureCache, default_cache_folder
 from cosup.datasets.digits import Digits, make_class_task, make_domain_task
@@ -23,6 +24,8 @@ from cosup.datasets.layouts import ImageList, read_image_list, split_images
 from cosup.datasets.photos import PUBLISHED_STUDENT, PUBLISHED_TEACHER
 from cosup.datasets.published import published_figures
 from cosup.datasets.store import FeatureStore
+from cosup.datasets.vision import teach
+from cosup.datasets.weak_heads import HeadRecipe
 
 __all__ = [
     "PUBLISHED_STUDENT",
@@ -31,9 +34,11 @@ __all__ = [
     "Digits",
     "FeatureCache",
     "FeatureStore",
+    "HeadRecipe",
     "ImageList",
     "Task",
     "Truth",
+    "annotate",
     "default_cache_folder",
     "embed_images",
     "list_backbones",
@@ -51,7 +56,9 @@ __all__ = [
     "read_image_list",
     "register_member",
     "register_task",
+    "save_annotations",
     "split_images",
     "sweep_of",
     "task_options",
+    "teach",
 ]

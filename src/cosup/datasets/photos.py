@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from cosup._validation import CosupError, check_choice, check_positive
+from cosup._validation import CosupError, check_choice, check_positive, suggest
 from cosup.datasets._registry import register_task
 from cosup.datasets._task import Task
 from cosup.datasets.backbones import Backbone, EfficientNetLite0, make_backbone
@@ -25,8 +27,13 @@ SHARES = {"teachers": 0.3, "train": 0.5, "test": 0.2}
 SPLITS = ("clean", "published")
 
 
-def _backbone(spec: str, image_size: int | None) -> Backbone:
-    return EarlyStages(image_size) if spec == EARLY else make_backbone(spec, image_size=image_size)
+def _backbone(spec: str, image_size: int | None, options: dict[str, Any] | None) -> Backbone:
+    options = {"image_size": image_size, **(options or {})}
+    known = inspect.signature(make_backbone).parameters
+    for name in options:
+        if name == "spec" or name not in known or (spec == EARLY and name != "image_size"):
+            raise CosupError(f"the backbone {spec!r} has no option {name!r}.{suggest(name, known)}")
+    return EarlyStages(options["image_size"]) if spec == EARLY else make_backbone(spec, **options)
 
 
 def _root(root: str | None, name: str) -> Path:
@@ -86,15 +93,16 @@ def _pacs(
     levels: str = "domains",
     student: str = EfficientNetLite0.name,
     image_size: int | None = 224,
+    student_options: dict[str, Any] | None = None,
     teacher: str = EARLY,
-    teacher_image_size: int | None = None,
+    teacher_options: dict[str, Any] | None = None,
     iterations: int = 1000,
     store: str | None = None,
     skip_unreadable: bool = False,
 ) -> Task:
     images = read_image_list(_root(root, "pacs"), "domains")
     experiment = Experiment(
-        "pacs", images, _backbone(student, image_size), _backbone(teacher, teacher_image_size),
+        "pacs", images, _backbone(student, image_size, student_options), _backbone(teacher, None, teacher_options),
         HeadRecipe("logistic", iterations), levels, labels, skip_unreadable=skip_unreadable,
     )  # fmt: skip
     return build_task(experiment, _three_parts(images, seed), seed=seed, cache=cache or FeatureCache(), store=store)
@@ -111,8 +119,9 @@ def _images(
     levels: str | None = None,
     student: str = EfficientNetLite0.name,
     image_size: int | None = None,
+    student_options: dict[str, Any] | None = None,
     teacher: str = EARLY,
-    teacher_image_size: int | None = None,
+    teacher_options: dict[str, Any] | None = None,
     recipe: str = "logistic",
     iterations: int = 1000,
     learning_rate: float = 1e-4,
@@ -127,7 +136,7 @@ def _images(
     if levels is None:
         levels = "1,2" if images.domains is None else "domains"
     experiment = Experiment(
-        "images", images, _backbone(student, image_size), _backbone(teacher, teacher_image_size),
+        "images", images, _backbone(student, image_size, student_options), _backbone(teacher, None, teacher_options),
         HeadRecipe(recipe, iterations, learning_rate, outputs=outputs), levels, labels, top_k, skip_unreadable,
     )  # fmt: skip
     return build_task(experiment, _three_parts(images, seed), seed=seed, cache=cache or FeatureCache(), store=store)
@@ -143,8 +152,9 @@ def _domainnet(
     levels: str = "domains",
     student: str = PUBLISHED_STUDENT,
     image_size: int | None = None,
+    student_options: dict[str, Any] | None = None,
     teacher: str = PUBLISHED_TEACHER,
-    teacher_image_size: int | None = None,
+    teacher_options: dict[str, Any] | None = None,
     recipe: str = "adam",
     iterations: int = 1000,
     learning_rate: float = 1e-4,
@@ -154,7 +164,7 @@ def _domainnet(
 ) -> Task:
     images = read_image_list(_root(root, "domainnet"), "domainnet")
     experiment = Experiment(
-        "domainnet", images, _backbone(student, image_size), _backbone(teacher, teacher_image_size),
+        "domainnet", images, _backbone(student, image_size, student_options), _backbone(teacher, None, teacher_options),
         HeadRecipe(recipe, iterations, learning_rate), levels, labels, top_k, skip_unreadable,
     )  # fmt: skip
     parts = _from_official(images, seed)
@@ -172,8 +182,9 @@ def _imagenet(
     levels: str = "1,2,4,8",
     student: str = PUBLISHED_STUDENT,
     image_size: int | None = None,
+    student_options: dict[str, Any] | None = None,
     teacher: str = PUBLISHED_TEACHER,
-    teacher_image_size: int | None = None,
+    teacher_options: dict[str, Any] | None = None,
     recipe: str = "adam",
     iterations: int = 1000,
     learning_rate: float = 1e-4,
@@ -190,7 +201,7 @@ def _imagenet(
     images = _few_of_train(read_image_list(_root(root, "imagenet"), "imagenet", part=part), train_images)
     parts = _imagenet_parts(images, split, n_train, seed)
     experiment = Experiment(
-        "imagenet", images, _backbone(student, image_size), _backbone(teacher, teacher_image_size),
+        "imagenet", images, _backbone(student, image_size, student_options), _backbone(teacher, None, teacher_options),
         HeadRecipe(recipe, iterations, learning_rate, outputs=outputs), levels, labels, top_k, skip_unreadable,
     )  # fmt: skip
     return build_task(experiment, parts, seed=seed, cache=cache or FeatureCache(), store=store)

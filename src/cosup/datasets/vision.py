@@ -7,7 +7,6 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -107,19 +106,12 @@ class Experiment:
                 "for images without classes: cosup embed, then cosup fit with your own teachers' labels"
             )
 
-    def specialists(self, members: IntArray) -> list[Specialist]:
-        """Lay out the teachers over the images at `members`."""
-        if self.levels == "domains":
-            assert self.images.domains is not None
-            return group_specialists(self.images.domains[members], self.images.domain_names)
-        return class_range_specialists(self.images.labels[members], len(self.images.class_names), parse(self.levels))
-
-    def experts(self, index: IntArray, specialists: Sequence[Specialist]) -> IntArray:
+    def experts(self, index: IntArray, labels: TeacherLabels) -> IntArray:
         """Find the right specialist of every image at `index` and level, (n, n_levels)."""
-        out = np.zeros((len(index), specialists[-1].level + 1), dtype=np.int64)
-        for column, specialist in enumerate(specialists):
-            if specialist.classes is not None:
-                out[np.isin(self.images.labels[index], specialist.classes), specialist.level] = column
+        out = np.zeros((len(index), labels.n_levels), dtype=np.int64)
+        for column, classes in enumerate(labels.specialties):
+            if classes is not None:
+                out[np.isin(self.images.labels[index], classes), labels.levels[column]] = column
         if self.levels == "domains":
             assert self.images.domains is not None
             out[:, 1] = 1 + self.images.domains[index]
@@ -173,34 +165,31 @@ def build_task(experiment: Experiment, parts: Parts, *, seed: int, cache: Featur
     for what, index in (("train", train), ("test", test), ("teachers", taught)):
         if len(index) == 0:
             raise CosupError(f"no readable image is left for the part '{what}'")
-    specialists = experiment.specialists(taught)
-    top, weak_test = _annotations(experiment, specialists, weak, (taught, train, test), seed, base)
-    classes = images.class_names
+    y, n_train = images.labels, len(train)
+    key = [weak.manifest["sha256"], _hash(taught.tolist()), asdict(experiment.recipe), experiment.levels, seed]
+    labels = teach(
+        images, weak, taught, np.concatenate([train, test]), levels=experiment.levels, recipe=experiment.recipe,
+        folder=base / f"{experiment.name}-teachers-{_hash(key)}", seed=seed, labels=experiment.labels,
+        top_k=experiment.top_k,
+    )  # fmt: skip
     return Task(
         name=experiment.name,
         X_train=_rows(strong, images, train),
-        labels=TeacherLabels(
-            top,
-            levels=[s.level for s in specialists],
-            specialties=[s.classes for s in specialists],
-            names=[s.name for s in specialists],
-            n_classes=len(classes),
-        ),
+        labels=labels[:n_train],
         X_test=_rows(strong, images, test),
-        weak_test=weak_test,
-        truth=Truth(images.labels[train], images.labels[test], experiment.experts(train, specialists)),
-        class_names=classes,
+        weak_test=labels[n_train:].hard()[:, 0].astype(np.int64),
+        truth=Truth(y[train], y[test], experiment.experts(train, labels)),
+        class_names=images.class_names,
         images_train=_pictures(images, train, cache),
-        description=_describe(experiment, specialists, train),
+        description=_describe(experiment, labels, n_train),
     )
 
 
-def _describe(experiment: Experiment, specialists: Sequence[Specialist], train: IntArray) -> str:
-    sizes = np.bincount([s.level for s in specialists])
+def _describe(experiment: Experiment, labels: TeacherLabels, n_train: int) -> str:
     return (
-        f"{len(train):,} images of {len(experiment.images.class_names)} classes; student {experiment.student.name}; "
-        f"{'/'.join(map(str, sizes))} teachers a level on {experiment.teacher.name}, {experiment.recipe.iterations} "
-        "iterations"
+        f"{n_train:,} images of {labels.n_classes} classes; student {experiment.student.name}; "
+        f"{'/'.join(map(str, np.bincount(labels.levels)))} teachers a level on {experiment.teacher.name}, "
+        f"{experiment.recipe.iterations} iterations"
     )
 
 
@@ -228,50 +217,97 @@ def _rows(store: FeatureStore, images: ImageList, index: IntArray) -> NDArray[np
     return store.take(store.rows([images.paths[i] for i in index]))
 
 
-def _annotations(
-    experiment: Experiment,
-    specialists: Sequence[Specialist],
+def teach(
+    images: ImageList,
     weak: FeatureStore,
-    parts: tuple[IntArray, IntArray, IntArray],
-    seed: int,
-    base: Path,
-) -> tuple[Any, IntArray]:
-    """Annotations of the training images, and the generalist's word on the test images."""
-    images, recipe = experiment.images, experiment.recipe
+    taught: IntArray,
+    asked: IntArray,
+    *,
+    levels: str,
+    recipe: HeadRecipe,
+    folder: Path,
+    seed: int = 0,
+    labels: str = "soft",
+    top_k: int = 5,
+) -> TeacherLabels:
+    """Train weak teachers on some images and let them annotate others; both are kept in `folder`.
+
+    Parameters
+    ----------
+    images : ImageList
+    weak : FeatureStore
+        What the teachers see.
+    taught, asked : ndarray of int
+        Indexes into `images`: those that teachers are trained on, whose classes must be known, and those that they
+        annotate. None may be in both.
+    levels : str
+        ``"1,2,4,8"``: class ranges, so many teachers a level; or ``"domains"``: a generalist and a specialist each.
+    recipe : HeadRecipe
+    folder : path
+        One for every set of teachers; made if it does not exist. A stopped call goes on behind the last teacher.
+    seed : int
+    labels : {"soft", "hard"}
+    top_k : int
+        Classes that soft annotations keep, where there are more than 50.
+
+    Returns
+    -------
+    TeacherLabels
+        Of the images at `asked`.
+
+    Raises
+    ------
+    CosupError
+        If an image is both taught and asked about, has no class but is taught, or is unreadable.
+    """
+    check_choice(labels, ("soft", "hard"), "kind of labels")
+    check_positive(top_k, "top_k", integer=True)
+    if np.intersect1d(taught, asked).size:
+        raise CosupError("teachers must not annotate the images that they were trained on")
     n_classes = len(images.class_names)
-    taught, train, test = (weak.rows([images.paths[i] for i in part]) for part in parts)
-    y = images.labels[parts[0]]
-    key = [weak.manifest["sha256"], *(_hash(p.tolist()) for p in (taught, y)), asdict(recipe), experiment.levels, seed]
-    folder = base / f"{experiment.name}-teachers-{_hash(key)}"
-    heads = train_heads_of(specialists, lambda rows: weak.take(taught[rows]), y, n_classes, recipe, folder, seed=seed)
-    k = n_classes if n_classes <= MAX_DENSE else min(experiment.top_k, n_classes)
+    y = images.labels[taught]
+    if len(taught) == 0 or (y < 0).any():
+        raise CosupError(f"teachers need images of known classes to be trained on; {images.root} gives {len(y):,}")
+    own, others = (weak.rows([images.paths[i] for i in index]) for index in (taught, asked))
+    if (own < 0).any() or (others < 0).any():
+        raise CosupError(f"some of these images are unreadable and have no features in {weak.folder}; leave them out")
+    specialists = _specialists(images, taught, levels)
+    heads = train_heads_of(specialists, lambda rows: weak.take(own[rows]), y, n_classes, recipe, folder, seed=seed)
+    k = n_classes if n_classes <= MAX_DENSE else min(top_k, n_classes)
     said = FeatureCache(folder).get(
-        {"kind": "annotations", "k": k, "rows": _hash([train.tolist(), test.tolist()])},
-        lambda: _annotate(heads, weak, train, test, n_classes, k),
+        {"kind": "annotations", "k": k, "features": weak.manifest["sha256"], "rows": _hash(others.tolist())},
+        lambda: _annotate(heads, weak, others, n_classes, k),
     )
     top = TopK(said["classes"], said["probabilities"], n_classes)
-    if experiment.labels == "hard":
-        return top.hard(), said["weak_test"]
-    if k < n_classes:
-        return top, said["weak_test"]
-    return np.stack([top.dense(t) for t in range(len(heads))], axis=1), said["weak_test"]
+    dense = k == n_classes and labels == "soft"
+    return TeacherLabels(
+        top.hard() if labels == "hard" else np.stack([top.dense(t) for t in range(len(heads))], 1) if dense else top,
+        levels=[s.level for s in specialists],
+        specialties=[s.classes for s in specialists],
+        names=[s.name for s in specialists],
+        n_classes=n_classes,
+    )
 
 
-def _annotate(
-    heads: Sequence[WeakHead], weak: FeatureStore, train: IntArray, test: IntArray, n_classes: int, k: int
-) -> Arrays:
+def _specialists(images: ImageList, taught: IntArray, levels: str) -> list[Specialist]:
+    if levels != "domains":
+        return class_range_specialists(images.labels[taught], len(images.class_names), parse(levels))
+    if images.domains is None:
+        raise CosupError(f"{images.root} has no domains for specialists; give levels as in 1,2,4")
+    return group_specialists(images.domains[taught], images.domain_names)
+
+
+def _annotate(heads: Sequence[WeakHead], weak: FeatureStore, rows: IntArray, n_classes: int, k: int) -> Arrays:
     """The `k` most probable classes by every head; half precision where that is not all of them."""
-    classes = np.empty((len(train), len(heads), k), dtype=np.int32)
+    classes = np.empty((len(rows), len(heads), k), dtype=np.int32)
     probabilities = np.empty(classes.shape, dtype=np.float32 if k == n_classes else np.float16)
-    for start in range(0, len(train), _ROWS):
-        rows = slice(start, start + _ROWS)
-        X = weak.take(train[rows])
+    for start in range(0, len(rows), _ROWS):
+        block = slice(start, start + _ROWS)
+        X = weak.take(rows[block])
         for column, head in enumerate(heads):
             top = TopK.of(head.probabilities(X, n_classes)[:, None], k, dtype=probabilities.dtype)
-            classes[rows, column], probabilities[rows, column] = top.classes[:, 0], top.probabilities[:, 0]
-    blocks = [weak.take(test[start : start + _ROWS]) for start in range(0, len(test), _ROWS)]
-    weak_test = np.concatenate([heads[0].probabilities(X, n_classes).argmax(axis=1) for X in blocks])
-    return {"classes": classes, "probabilities": probabilities, "weak_test": weak_test.astype(np.int64)}
+            classes[block, column], probabilities[block, column] = top.classes[:, 0], top.probabilities[:, 0]
+    return {"classes": classes, "probabilities": probabilities}
 
 
 def _pictures(images: ImageList, train: IntArray, cache: FeatureCache) -> UInt8Array | None:

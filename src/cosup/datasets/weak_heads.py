@@ -213,9 +213,10 @@ def train_heads_of(
     heads = []
     with only_writer(folder, wait=True), disk_errors(folder, "The teachers that are trained are kept"):
         manifest = folder / "teachers.json"
-        if manifest.exists() and manifest.read_text(encoding="utf-8") != text:
+        if not manifest.exists():
+            write_whole(manifest, text)
+        elif manifest.read_text(encoding="utf-8") != text:
             raise CosupError(f"{folder} holds other teachers; name another folder, or delete it")
-        write_whole(manifest, text)
         bar = tqdm(specialists, desc="teachers", unit="teacher", disable=None if progress else True)
         for place, specialist in enumerate(bar):
             path = folder / f"teacher-{place:03d}.safetensors"

@@ -166,7 +166,10 @@ class ModuleBackbone(_CodeBackbone):
         self._pixels = _read_preprocessing(preprocessing, self._file).at(options.image_size, options.interpolation)
 
     def _identity(self) -> dict[str, Any]:
-        return {"file": hashlib.sha256(self._file.read_bytes()).hexdigest(), "version": self._version}
+        function = self.name.rpartition(":")[2]  # two networks without weights may be of one file
+        return {
+            "file": hashlib.sha256(self._file.read_bytes()).hexdigest(), "function": function, "version": self._version
+        }  # fmt: skip
 
     def _build(self) -> torch.nn.Module:
         return _Own(self._made, self._options.pooling)
