@@ -80,6 +80,8 @@ class Options:
     def __post_init__(self) -> None:
         if self.image_size is not None:
             check_positive(self.image_size, "image_size", integer=True)
+            # numpy's integers are not JSON's.
+            object.__setattr__(self, "image_size", int(self.image_size))
         if self.pooling is not None:
             check_choice(self.pooling, POOLINGS, "pooling")
         check_choice(self.dtype, DTYPES, "dtype")

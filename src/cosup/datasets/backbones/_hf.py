@@ -15,7 +15,7 @@ from cosup._validation import CosupError, suggest
 from cosup.datasets._extras import import_extra
 from cosup.datasets._task import UInt8Array
 from cosup.datasets.backbones._base import Options, TorchBackbone
-from cosup.datasets.backbones._names import HF
+from cosup.datasets.backbones._names import HF, near
 from cosup.datasets.backbones._pixels import INTERPOLATIONS, Preprocessing, floats
 from cosup.datasets.backbones._pooling import check_pooling, pool_tokens
 
@@ -152,7 +152,8 @@ def _locate(name: str) -> str:
     if folder.is_dir():
         return str(folder)
     if "/" not in name and not name.startswith((".", "~")):
-        raise CosupError(f"unknown backbone 'hf:{name}'.{suggest(f'hf:{name}', [f'hf:{key}' for key in HF])}")
+        known = [f"hf:{key}" for key in HF]
+        raise CosupError(f"unknown backbone 'hf:{name}'.{near(f'hf:{name}', known)} Names on the hub are OWNER/NAME")
     if name.startswith((".", "~", "/")) or name.count("/") != 1:
         raise CosupError(f"there is no folder {folder} with a model of transformers; save_pretrained writes one")
     return name
@@ -220,6 +221,8 @@ def _offline_said(name: str) -> Iterator[None]:
         yield
     except CosupError:
         raise
+    except ImportError as error:
+        raise CosupError(f"'{name}' cannot be loaded here: {error}") from error
     # SafetensorError and huggingface_hub's errors are neither OSError nor ValueError in every version.
     except (OSError, ValueError, RuntimeError) as error:
         raise _unavailable(name, error) from error

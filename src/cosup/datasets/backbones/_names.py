@@ -1,5 +1,8 @@
 """Backbones that are worth naming: what :func:`list_backbones` lists beside the general forms."""
 
+import difflib
+from collections.abc import Iterable
+
 HF = {
     "facebook/dinov2-small": "DINOv2 ViT-S/14, 384 features",
     "facebook/dinov2-base": "DINOv2 ViT-B/14, 768 features",
@@ -33,3 +36,9 @@ HUB = {
     "facebookresearch/dinov2:dinov2_vits14_reg": "the original DINOv2 ViT-S/14 with registers: the paper's student",
     "facebookresearch/dinov2:dinov2_vitb14_reg": "the original DINOv2 ViT-B/14 with registers",
 }
+
+
+def near(name: str, known: Iterable[str]) -> str:
+    """Return a sentence with the near matches of an unknown name, where what is known is too long to list."""
+    found = difflib.get_close_matches(name, list(known), n=3, cutoff=0.5)
+    return f" Did you mean {' or '.join(map(repr, found))}?" if found else ""

@@ -6,7 +6,7 @@ import importlib
 from collections.abc import Callable
 from pathlib import Path
 
-from cosup._validation import CosupError, check_choice, suggest
+from cosup._validation import CosupError, check_choice
 from cosup.datasets.backbones import _lite, _names
 from cosup.datasets.backbones._base import Backbone, Options
 
@@ -81,7 +81,16 @@ def make_backbone(
     Parameters
     ----------
     spec : str, default "lite:efficientnet-lite0"
-        ``source:name``, see :func:`list_backbones`.
+        ``source:name``; :func:`list_backbones` names some. The sources:
+
+        ``hf:``, a model of transformers, by its name on the hub or by a folder that ``save_pretrained`` wrote,
+        its image processor included: DINOv2 (with registers or without), DINO, ViT, DeiT, CLIP, ConvNeXt,
+        ResNet, RegNet. ``timm:`` and ``torchvision:``, a model of that library (``torchvision:alexnet``), or,
+        of the latter, one of its layers (``torchvision:alexnet/avgpool``, what the paper's teachers are given).
+        ``lite:``, the EfficientNet-Lites of PyPI. ``hub:OWNER/REPOSITORY:MODEL`` or ``hub:FOLDER:MODEL``, a
+        model of torch.hub: **the repository's code is run**, if `trust_repo` says so.
+        ``module:PATH.py:FUNCTION``, one's own: **the file is run**; the function returns a torch module or a
+        function of tensors, alone or with a dictionary of its preprocessing.
     image_size : int, optional
         Side of the images that the network sees, in pixels. Default: the model's own; 96 for Lite0.
     pooling : {"cls", "mean", "both"}, optional
@@ -110,13 +119,19 @@ def make_backbone(
     CosupError
         If the name is unknown (near matches are listed), an option does not fit the network, the extra that
         it needs is not installed, or the weights are not here and cannot be fetched.
+
+    Notes
+    -----
+    Weights are read without pickle, but for what the code of ``hub:`` and ``module:`` does itself. The
+    fingerprint is of the weights, not of where they came from, of the model's configuration, the preprocessing
+    and the pooling, and of `dtype` unless it is float32. Neither `device` nor, in float32, `compile` is part of
+    it: they change features by rounding only, as the batch's size does.
     """
     source, _, name = spec.partition(":")
     if source not in _SOURCES or not name:
-        near = suggest(spec, list_backbones()).split(" Known: ")[0]
         raise CosupError(
             f"unknown backbone {spec!r}: it is written SOURCE:NAME, where SOURCE is one of {', '.join(_SOURCES)}."
-            f"{near} cosup backbones lists some"
+            f"{_names.near(spec, _LINES)} cosup backbones lists some"
         )
     options = Options(image_size, pooling, dtype, compile, device, weights, trust_repo, interpolation)
     return _SOURCES[source](name, options)

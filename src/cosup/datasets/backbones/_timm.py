@@ -6,10 +6,11 @@ from typing import Any
 
 import torch
 
-from cosup._validation import CosupError, suggest
+from cosup._validation import CosupError
 from cosup.datasets._extras import import_extra
 from cosup.datasets._task import UInt8Array
 from cosup.datasets.backbones._base import Options, TorchBackbone
+from cosup.datasets.backbones._names import near
 from cosup.datasets.backbones._pixels import as_rgb
 from cosup.datasets.backbones._pooling import check_pooling, pool_tokens
 from cosup.datasets.backbones._torchvision import import_torchvision
@@ -42,8 +43,9 @@ class TimmBackbone(TorchBackbone):
         self._model = name
         if not self._library.is_model(name):
             known = self._library.list_models(pretrained=True)
-            near = suggest(name, known).split(" Known: ")[0]
-            raise CosupError(f"unknown backbone '{self.name}'.{near} timm.list_models() lists {len(known)}")
+            raise CosupError(
+                f"unknown backbone '{self.name}'.{near(name, known)} timm.list_models() lists {len(known)}"
+            )
         # Built without weights: enough to know how images are prepared.
         bare = self._create(pretrained=False)
         config = dict(self._data.resolve_model_data_config(bare))

@@ -6,10 +6,11 @@ from typing import Any
 
 import torch
 
-from cosup._validation import CosupError, suggest
+from cosup._validation import CosupError
 from cosup.datasets._extras import import_extra
 from cosup.datasets._task import UInt8Array
 from cosup.datasets.backbones._base import Options, TorchBackbone
+from cosup.datasets.backbones._names import near
 from cosup.datasets.backbones._pixels import as_rgb
 from cosup.datasets.backbones._weights import fetching, fill
 
@@ -38,7 +39,10 @@ class TorchvisionBackbone(TorchBackbone):
         self._model, _, self._layer = name.partition("/")
         known = self._library.models.list_models(module=self._library.models)
         if self._model not in known:
-            raise CosupError(f"unknown backbone 'torchvision:{self._model}'.{suggest(self._model, known)}")
+            raise CosupError(
+                f"unknown backbone 'torchvision:{self._model}'.{near(self._model, known)} "
+                f"torchvision.models.list_models() lists {len(known)}"
+            )
         if options.pooling not in (None, "mean"):
             raise CosupError(f"'{self.name}' gives what its last linear layer is given; it takes no pooling")
         self._default = self._library.models.get_model_weights(self._model).DEFAULT
@@ -86,7 +90,7 @@ class TorchvisionBackbone(TorchBackbone):
         layers = dict(network.named_modules())
         if self._layer:
             if self._layer not in layers:
-                raise CosupError(f"'{self._model}' has no layer {self._layer!r}.{suggest(self._layer, layers)}")
+                raise CosupError(f"'{self._model}' has no layer {self._layer!r}.{near(self._layer, layers)}")
             purpose = f"the backbone '{self.name}'"
             extraction = import_extra("torchvision.models.feature_extraction", extra="torchvision", purpose=purpose)
             extractor = extraction.create_feature_extractor(network.eval(), {self._layer: "features"})

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import pickle
 import struct
 from collections.abc import Iterator
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import TYPE_CHECKING
 
 from cosup._validation import CosupError
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 # What torch raises for a weights file that is cut short, overwritten, or of another network.
 DAMAGED_WEIGHTS = (
-    UnpicklingError,
+    pickle.UnpicklingError,
     RuntimeError,
     EOFError,
     LookupError,
