@@ -62,6 +62,11 @@ def test_folders_called_as_splits_are_splits(tmp_path):
     }  # fmt: skip
 
 
+def test_names_may_be_strange(tmp_path):
+    names = ("A: first/ü ñ.jpg", "a b/..x.jpg", "a b/x..jpg")
+    assert read_image_list(touch(tmp_path, *names)).paths == names
+
+
 def test_a_heap_of_photos_has_no_labels(tmp_path):
     images = read_image_list(touch(tmp_path, "b.png", "a.jpg"))
     assert images.paths == ("a.jpg", "b.png")

@@ -109,6 +109,7 @@ def check_relative(path: str, where: str) -> str:
         If it is absolute, goes upwards or is empty; `where` begins the message.
     """
     parts = [part for part in path.replace("\\", "/").split("/") if part not in ("", ".")]
-    if path.startswith(("/", "\\")) or ".." in parts or not parts or parts[0].endswith(":") or "\0" in path:
+    is_drive = bool(parts) and len(parts[0]) == 2 and parts[0][1] == ":"
+    if path.startswith(("/", "\\")) or ".." in parts or not parts or is_drive or "\0" in path:
         raise CosupError(f"{where}: {path!r} is no path inside the data set's folder")
     return "/".join(parts)
