@@ -54,7 +54,7 @@ class TopK:
     >>> import numpy as np
     >>> dense = np.array([[[0.7, 0.2, 0.1, 0.0]], [[0.0, 0.0, 0.5, 0.5]]])
     >>> TopK.of(dense, k=1).dense(0).round(2)
-    array([[0.7, 0.1, 0.1, 0.1],
+    array([[0.7 , 0.1 , 0.1 , 0.1 ],
            [0.17, 0.17, 0.5 , 0.17]])
     """
 
