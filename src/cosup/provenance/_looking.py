@@ -1,0 +1,200 @@
+"""Where a person should look first, and what to make of the labels that come back. No truth is involved in either."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.linalg import cho_factor, cho_solve
+from sklearn.base import clone
+
+from cosup._validation import CosupError, FloatArray, IntArray, check_features
+from cosup.student import RidgeProbe
+from cosup.teachers import TeacherLabels
+
+__all__ = ["LOOK", "after_looking", "look_first"]
+
+LOOK = np.dtype([("value", "f4"), ("doubt", "f4"), ("dispute", "f4"), ("influence", "f4")])
+"""Why a sample is worth a look: the product, and what it is made of; see `look_first`."""
+
+ROWS = 1 << 14
+"""Samples whose features are centred together."""
+
+
+def look_first(X: ArrayLike, labels: TeacherLabels, model: Any) -> tuple[IntArray, Any]:
+    """Order samples by what a human look at them is worth.
+
+    ``value = doubt * (1/2 + dispute) * influence``:
+
+    - *doubt*: one less the probability that a ridge student, trained on the model's answers for all the *other*
+      samples, gives to the model's answer for this one (leave-one-out, in closed form). It is what is uncertain once
+      the sample can't vouch for itself.
+    - *dispute*: the share of the teachers that speak here, and whose specialty holds the answer, that say something
+      else; a teacher counts by how often it agrees with the model where it speaks of that specialty.
+    - *influence*: how much the other samples' scores move for a unit change of this one's label: the norm of its
+      column of the ridge's hat matrix without the diagonal (after Cook & Weisberg 1982, *Residuals and Influence in
+      Regression*); in units of the mean.
+
+    The half leaves a say to doubt where teachers agree; measured in ``benchmarks/looking.py``.
+
+    Parameters
+    ----------
+    X : array-like of shape (n_samples, n_features)
+        The features that the model was fitted on.
+    labels : TeacherLabels of n_samples
+    model : fitted estimator of cosup
+
+    Returns
+    -------
+    order : ndarray of shape (n_samples,), int64
+        Positions, the most worthwhile first; ties keep the samples' order.
+    parts : structured ndarray of shape (n_samples,), dtype `LOOK`
+
+    Raises
+    ------
+    CosupError
+        For features that are not finite numbers, or of another length than the labels.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from cosup import CoSupervisedClassifier, TeacherLabels
+    >>> X = np.array([[0.0], [0.1], [0.2], [0.3], [1.5], [1.6], [2.7], [2.8], [2.9], [3.0]])
+    >>> labels = TeacherLabels(np.array([[0], [0], [0], [0], [0], [1], [1], [1], [1], [1]]))
+    >>> order, parts = look_first(X, labels, CoSupervisedClassifier(random_state=0).fit(X, labels))
+    >>> sorted(order[:2].tolist())
+    [4, 5]
+    """
+    X = check_features(np.asarray(X), n_samples=len(labels))
+    n = len(X)
+    answers = np.empty(n, dtype=np.int64)
+    confidence = np.empty(n)
+    for start in range(0, n, ROWS):
+        P = np.asarray(model.head_.predict_proba(X[start : start + ROWS]))
+        answers[start : start + ROWS] = P.argmax(axis=1)
+        confidence[start : start + ROWS] = P.max(axis=1)
+    parts = np.zeros(n, dtype=LOOK)
+    parts["influence"] = 1.0
+    parts["doubt"] = 1.0 - confidence
+    if len(np.unique(answers)) > 1:
+        fit = RidgeProbe().prepare(X).train(answers, n_classes=labels.n_classes)
+        for rows, p in fit.blocks(True):
+            parts["doubt"][rows] = 1.0 - p[np.arange(len(p)), answers[rows]]
+        parts["influence"] = _influence(X, fit.strength)
+    parts["dispute"] = _dispute(labels, answers)
+    parts["value"] = parts["doubt"] * (0.5 + parts["dispute"]) * parts["influence"]
+    return np.argsort(-parts["value"], kind="stable"), parts
+
+
+def _dispute(labels: TeacherLabels, answers: IntArray) -> FloatArray:
+    said = labels.hard()
+    against, heard = np.zeros(len(answers)), np.zeros(len(answers))
+    for t in range(labels.n_teachers):
+        its = np.flatnonzero((said[:, t] >= 0) & labels.covers(t)[answers])
+        other = said[its, t] != answers[its]
+        weight = 1.0 - other.mean() if len(its) else 0.0
+        against[its] += weight * other
+        heard[its] += weight
+    return np.asarray(np.divide(against, heard, out=np.zeros(len(answers)), where=heard > 0))
+
+
+def _influence(X: FloatArray, strength: float) -> FloatArray:
+    """Norms of the hat matrix's columns without their diagonal, over their mean, (n_samples,)."""
+    mean = np.mean(X, axis=0, dtype=np.float64)
+    d = X.shape[1]
+    gram = np.zeros((d, d))
+    blocks = [slice(start, start + ROWS) for start in range(0, len(X), ROWS)]
+    for rows in blocks:
+        Z = X[rows] - mean
+        gram += Z.T @ Z
+    penalised = gram.copy()
+    penalised[np.diag_indices(d)] += max(strength * float(np.trace(gram)) / d, 1e-12)
+    inverse = cho_solve(cho_factor(penalised), np.eye(d))
+    twice = inverse @ gram @ inverse
+    out = np.empty(len(X))
+    for rows in blocks:
+        Z = X[rows] - mean
+        own = np.einsum("ij,ij->i", Z @ inverse, Z)
+        out[rows] = np.einsum("ij,ij->i", Z @ twice, Z) - own**2
+    np.sqrt(np.maximum(out, 0.0), out=out)
+    scale = float(out.mean())
+    return out / scale if scale > 0 else np.ones(len(X))
+
+
+def after_looking(X: ArrayLike, labels: TeacherLabels, model: Any, known: ArrayLike) -> Any:
+    """Train anew with the labels that a person gave.
+
+    The person becomes one more teacher, at a level of its own above all others, that abstains elsewhere; the model is
+    fitted anew under all of them. Its answers, with the person's in their places, then train a last student: without
+    that step the few labels drown in the many rounds' mean, and most of the gain is lost
+    (``benchmarks/looking.py`` measures both).
+
+    Parameters
+    ----------
+    X : array-like of shape (n_samples, n_features)
+    labels : TeacherLabels of n_samples
+    model : estimator of cosup
+        Its parameters are used; it is not changed.
+    known : array-like of shape (n_samples,), int
+        The person's class ids, -1 where they did not look.
+
+    Returns
+    -------
+    estimator
+        A fitted one of the model's class.
+
+    Raises
+    ------
+    CosupError
+        If `known` has another length, holds a class that is none, or no label at all.
+    """
+    X = check_features(np.asarray(X), n_samples=len(labels))
+    known = np.asarray(known)
+    if known.shape != (len(labels),) or known.dtype.kind not in "iu":
+        raise CosupError(
+            f"known has shape {known.shape} and type {known.dtype}; it must be {len(labels)} class ids, -1 for unknown"
+        )
+    if known.min() < -1 or known.max() >= labels.n_classes:
+        raise CosupError(f"known holds a class outside 0..{labels.n_classes - 1}, or a number below -1")
+    looked = np.flatnonzero(known >= 0)
+    if not len(looked):
+        raise CosupError("known holds no label at all: all are -1")
+    answers = clone(model).fit(X, _with_person(labels, known)).head_.predict_proba(X).argmax(axis=1)
+    answers[looked] = known[looked]
+    final = TeacherLabels(answers[:, None].astype(np.int32), names=["answers"], n_classes=labels.n_classes)
+    return clone(model).fit(X, final)
+
+
+def _with_person(labels: TeacherLabels, known: IntArray) -> TeacherLabels:
+    """The labels with the person as a last level."""
+    if labels.is_soft:
+        column = np.full((len(known), 1, labels.n_classes), np.nan, dtype=np.float32)
+        looked = known >= 0
+        column[looked, 0] = 0.0
+        column[looked, 0, known[looked]] = 1.0
+        annotations = np.concatenate([_dense(labels), column], axis=1)
+    else:
+        annotations = np.concatenate([labels.annotations, known[:, None].astype(np.int32)], axis=1)
+    name = "person"
+    while name in labels.names:
+        name += "'"
+    return TeacherLabels(
+        annotations,
+        levels=[*labels.levels.tolist(), labels.n_levels],
+        specialties=[*labels.specialties, None],
+        names=[*labels.names, name],
+        n_classes=labels.n_classes,
+    )
+
+
+def _dense(labels: TeacherLabels) -> FloatArray:
+    if not labels.is_sparse:
+        return np.asarray(labels.annotations)
+    speaks = labels.speaks()
+    parts = []
+    for t in range(labels.n_teachers):
+        p = labels.probabilities(t)
+        p[~speaks[:, t]] = np.nan
+        parts.append(p)
+    return np.stack(parts, axis=1)
