@@ -18,8 +18,8 @@ from cosup.datasets import Task, Truth, load_task
 
 __all__ = ["Forecast", "forecast"]
 
-PROBE_SHARE = 0.2
-"""Share of the training samples that a probe is fitted on; most methods' time grows with the number of samples."""
+PROBES = (0.1, 0.3)
+"""Shares of the training samples that a probe is fitted on: a line through the two times leads to the whole."""
 
 FEWEST = 200
 """A probe on fewer samples would say little."""
@@ -68,7 +68,8 @@ def forecast(units: Sequence[Unit], missing: Sequence[Unit], records: Sequence[R
         What is left of them.
     records : sequence of dict
         What is on record. A run of the same method on the same task with another seed tells the time. Where there is
-        none, the method is fitted once here, on a fifth of the task's training samples, and nothing is written down.
+        none, the method is fitted here on a tenth and on three tenths of the task's training samples, and nothing is
+        written down.
     jobs : int
 
     Returns
@@ -112,33 +113,42 @@ def _key_of(unit: Unit, method: Method) -> str:
 
 
 def _probe(unit: Unit, methods: Sequence[Method], probes: dict[str, float | None]) -> float:
-    """Time the methods on a part of the task, into `probes`; seconds of loading and of the ceiling come back."""
+    """Time the methods on parts of the task, into `probes`; seconds of loading and of the ceiling come back."""
     started = time.perf_counter()
     with one_thread():
         try:
             load_plugins(unit.plugins)
             task = load_task(unit.task, seed=unit.seed, cache=unit.cache, **unit.options)
-            share = _part(task)
-            scale = len(task.X_train) / len(share.X_train)
-            loaded = time.perf_counter()
-            bench = Bench.open(share, unit.protocol, unit.seed)
+            loading = time.perf_counter() - started
+            parts = [_part(task, share) for share in PROBES]
+            started = time.perf_counter()
+            benches = [Bench.open(part, unit.protocol, unit.seed) for part in parts]
+            opening = time.perf_counter() - started
         # Whatever goes wrong is met again, and recorded, by the runs themselves.
         except Exception:
             probes.update((_key_of(unit, method), None) for method in methods)
             return 0.0
-        opening = loaded - started + scale * (time.perf_counter() - loaded)
+        sizes = [len(part.X_train) for part in parts]
         for method in methods:
             try:
-                seconds = bench.fit(method)[2]["seconds"]
+                times = [bench.fit(method)[2]["seconds"] or 0.0 for bench in benches]
             except Exception:
-                seconds = None
-            probes[_key_of(unit, method)] = None if seconds is None else scale * seconds
-    return opening
+                probes[_key_of(unit, method)] = None
+            else:
+                probes[_key_of(unit, method)] = _line(sizes, times, len(task.X_train))
+    return loading + opening
 
 
-def _part(task: Task) -> Task:
+def _line(sizes: Sequence[int], times: Sequence[float], n: int) -> float:
+    """Time on n samples; a time that falls with the samples is noise, and stays as it is."""
+    few, many = sizes
+    slope = (times[1] - times[0]) / (many - few) if many > few else 0.0
+    return max(times) + max(slope, 0.0) * (n - many)
+
+
+def _part(task: Task, share: float) -> Task:
     n = len(task.X_train)
-    rows = np.arange(min(n, max(FEWEST, round(PROBE_SHARE * n))))
+    rows = np.arange(min(n, max(round(FEWEST * share / PROBES[0]), round(share * n))))
     truth = Truth(task.truth.y_train[rows], task.truth.y_test, task.truth.expert[rows])
     return dataclasses.replace(
         task, X_train=task.X_train[rows], labels=task.labels[rows], truth=truth, images_train=None

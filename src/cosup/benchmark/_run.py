@@ -144,8 +144,8 @@ def forecast_benchmark(
 ) -> Forecast:
     """Say what `run_benchmark` with the same arguments would still do, and how long; nothing is written.
 
-    Times come from records of other seeds. A method that has none on its task is fitted once, on a fifth of the
-    training samples of one seed.
+    Times come from records of other seeds. A method that has none on its task is fitted on a tenth and on three
+    tenths of the training samples of one seed.
 
     Returns
     -------

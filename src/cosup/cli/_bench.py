@@ -99,7 +99,7 @@ def _foretell(found: Forecast) -> None:
     wall = _clock(found.seconds / found.jobs)
     click.echo(f"about {wall} on {found.jobs} processes, {_clock(found.seconds)} on one core")
     click.echo(
-        f"times of {found.recorded} runs are from records, of {found.probed} from a fit on a fifth of the samples"
+        f"times of {found.recorded} runs are from records, of {found.probed} from fits on a part of the samples"
         + (f"; {found.unknown} could not be tried and are not counted" if found.unknown else "")
     )
 

@@ -58,13 +58,12 @@ def bootstrap_contrasts(
     # A contrast is linear in the samples, so one number a sample stands for all the runs. The last row is the gap.
     parts = []
     for c, weak, ceiling in zip(seeds, correct_weak, correct_ceiling, strict=True):
-        w = np.asarray(weak, dtype=np.float64)
-        gap = np.asarray(ceiling, dtype=np.float64) - w
-        if w.shape != (c.shape[1],) or gap.shape != w.shape:
+        w, top = np.asarray(weak, dtype=np.float64), np.asarray(ceiling, dtype=np.float64)
+        if not w.shape == top.shape == (c.shape[1],):
             raise CosupError(
-                f"a seed has {c.shape[1]} test samples, its weak teacher or ceiling {w.shape}, {gap.shape}"
+                f"a seed has {c.shape[1]} test samples, its weak teacher {w.shape} and its ceiling {top.shape}"
             )
-        parts.append(np.vstack([weights @ c - weights.sum(axis=1)[:, None] * w, gap]))
+        parts.append(np.vstack([weights @ c - weights.sum(axis=1)[:, None] * w, top - w]))
     observed = np.mean([part.mean(axis=1) for part in parts], axis=0)
     if observed[-1] <= 0:
         raise CosupError("there is no gap to recover: the ceiling is not above the weak teacher")

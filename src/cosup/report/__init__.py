@@ -22,6 +22,7 @@ from cosup.report._text import render_table
 __all__ = ["REPORT_NAME", "build_fit_page", "build_report", "render_table", "require_figures"]
 
 REPORT_NAME = "report.html"
+MOST_HEADLINES = 4
 
 
 def build_report(folder: str | Path, *, figures: str | Path | None = None) -> Path:
@@ -97,11 +98,12 @@ def _contents(
 
 def _page(tasks: Sequence[TaskSummary], contents: Contents) -> str:
     title = "Co-supervised learning: how much of the gap is closed"
+    few = len(tasks) <= MOST_HEADLINES  # with more, the leaderboard is the summary
     nothing = not tasks and "factorial" not in [key for key, _, _ in contents]
     return page(
         title,
         tag("h1", title),
-        tag("div", [tag("p", _sections.headline(task)) for task in tasks], class_="lead"),
+        tag("div", [tag("p", _sections.headline(task)) for task in tasks], class_="lead") if few else None,
         tag("p", "No run succeeded; see the failed runs below.", class_="warn") if nothing else None,
         _warning(tasks),
         tag(

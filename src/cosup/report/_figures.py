@@ -158,7 +158,7 @@ def points(
                         short(point.name, 22), (point.x, y), xytext=(4, 3), textcoords="offset points", fontsize=7
                     )
             if log:
-                axes.set_xscale("log")
+                _log_axis(axes)
             axes.set_xlabel(title)
             axes.margins(x=0.12)
             _rules(axes, pen)
@@ -223,6 +223,16 @@ def short(text: str, most: int = 40) -> str:
 def _bare_rows(axes: Any) -> None:
     axes.tick_params(axis="y", length=0)
     axes.spines["left"].set_visible(False)
+
+
+def _log_axis(axes: Any) -> None:
+    """Plain numbers instead of powers of ten, which would need mathematical text."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 3.0)))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
 
 
 def _rules(axes: Any, pen: Palette) -> None:

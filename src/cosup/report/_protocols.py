@@ -34,7 +34,7 @@ def protocols(tasks: Sequence[TaskSummary]) -> Markup | None:
         "training, with the ceiling's last epoch as the end of the gap. The two protocols also differ in the student, "
         "so that the difference of their columns is not optimism."
     )
-    return join(table(caption, header, rows, text=(1, 6)), tag("p", explanation))
+    return join(table(caption, header, rows, text=(1,)), tag("p", explanation))
 
 
 def _row(task: TaskSummary, method: MethodSummary, clean: tuple[TaskSummary, MethodSummary] | None) -> list[str]:

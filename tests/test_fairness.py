@@ -1,0 +1,136 @@
+"""What makes the comparison fair: nobody sees truth, and everybody gets the same number of label-free choices."""
+
+import dataclasses
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cosup.baselines import _gradient
+from cosup.benchmark import Method, decode_correct, factorial_methods, run_benchmark
+from cosup.datasets import load_task, make_hierarchy, register_task
+from cosup.methods import list_methods, make_method
+from cosup.metrics import bootstrap_pgr
+from cosup.student import RidgeProbe
+
+pytest.importorskip("crowdkit")
+pytest.importorskip("cleanlab")
+
+DOCS = Path(__file__).resolve().parents[1] / "docs" / "bench.md"
+TINY = {"n_samples": 150, "n_test": 200, "n_features": 10, "n_classes": 4, "soft": True}
+TOLD = {"oracle"}
+"""Methods that are handed the truth."""
+
+
+def tiny(*, seed, permute=False):
+    task = make_hierarchy(**TINY, random_state=seed)
+    if not permute:
+        return task
+    order = np.random.default_rng(1).permutation(len(task.X_train))
+    truth = dataclasses.replace(task.truth, y_train=task.truth.y_train[order], expert=task.truth.expert[order])
+    return dataclasses.replace(task, truth=truth)
+
+
+@register_task("test-fairness", "the truth of its training samples may be permuted")
+def build(*, seed, cache, permute=False):
+    return tiny(seed=seed, permute=permute)
+
+
+METHODS = [
+    *(Method(name, name) for name in list_methods() if not name.startswith("own-")),
+    *(m for m in factorial_methods(fraction=2) if m.factors["head"] == "ridge" and m.factors["rejection"] != "none"),
+]
+
+
+@pytest.fixture(scope="module")
+def both(tmp_path_factory):
+    """Every method on the same task with its truth and with a permuted one."""
+    folder = tmp_path_factory.mktemp("fairness")
+    given = run_benchmark(["test-fairness"], METHODS, [0], folder, n_jobs=1)
+    permuted = run_benchmark([("test-fairness", {"permute": True})], METHODS, [0], folder, n_jobs=1)
+    assert [r["error"] for r in given + permuted] == [None] * (2 * len(METHODS))
+    return list(zip(given, permuted, strict=True))
+
+
+@pytest.mark.parametrize("place", range(len(METHODS)), ids=[m.label for m in METHODS])
+def test_permuting_the_training_truth_changes_no_prediction(both, place):
+    given, permuted = both[place]
+    same = np.array_equal(decode_correct(given), decode_correct(permuted))
+    # What is told the truth follows it; for everybody else it might as well not be there.
+    told = given["method"] in TOLD or METHODS[place].oracle_assignment
+    assert same != told
+    assert not np.array_equal(decode_correct(given, "ceiling_correct"), decode_correct(permuted, "ceiling_correct"))
+
+
+@pytest.mark.parametrize("name", [n for n in list_methods() if n not in TOLD and not n.startswith("own-")])
+def test_no_method_is_told_the_truth_or_takes_it(name, monkeypatch):
+    parameters = make_method(name).get_params()
+    assert not {"truth", "expert", "y_true", "y_train"} & set(parameters)
+
+
+def choices():
+    """The table of docs/bench.md: method -> (number of label-free choices, what is chosen)."""
+    table = DOCS.read_text(encoding="utf-8").split("## Label-free choices")[1].split("\n## ")[0]
+    rows = re.findall(r"^\| `([a-z-]+)` \| (\d) \| ([^|]+) \|", table, flags=re.MULTILINE)
+    return {name: (int(number), what.strip()) for name, number, what in rows}
+
+
+def test_the_table_of_choices_holds_every_method_and_nobody_gets_more_than_one():
+    found = choices()
+    assert set(found) == {name for name in list_methods() if not name.startswith("own-")}
+    assert {number for number, _ in found.values()} <= {0, 1}
+    # A recipe is what its authors published; the oracle and the rest choose the student's strength.
+    assert [name for name, (number, _) in found.items() if number == 0] == ["csl-published"]
+
+
+@pytest.mark.parametrize("name", [n for n in list_methods() if not n.startswith("own-")])
+def test_methods_choose_as_often_as_the_table_says(name, monkeypatch):
+    """A gradient method chooses its strength once by the shared rule; the others leave it to the shared student."""
+    calls = []
+    choose = _gradient.choose_strength
+
+    def counted(predictions, generalist, seed):
+        calls.append(seed)
+        return choose(predictions, generalist, seed)
+
+    monkeypatch.setattr(_gradient, "choose_strength", counted)
+    task = tiny(seed=0)
+    told = {"truth": task.truth.y_train} if name in TOLD else {}
+    model = make_method(name, random_state=0, **told)
+    model.fit(task.X_train, task.labels)
+    number, what = choices()[name]
+    if number == 0:
+        assert calls == []
+    elif "hold-out" in what:
+        assert len(calls) == 1
+    else:
+        assert calls == []
+        assert model.get_params()["student"] == "ridge"
+        assert RidgeProbe().strength is None
+
+
+@pytest.mark.slow
+def test_under_random_teachers_no_method_recovers_anything(tmp_path):
+    """The leak test: where no teacher knows anything, a PGR interval above zero means that truth got in."""
+    methods = [Method(name, name) for name in list_methods() if not name.startswith("own-") and name != "oracle"]
+    options = {"n_samples": 400, "n_test": 500, "n_features": 16}
+    records = run_benchmark([("hierarchy-random", options)], methods, range(5), tmp_path)
+    assert not [record["error"] for record in records if record["error"]]
+    leaks = {}
+    for method in methods:
+        own = [record for record in records if record["label"] == method.label]
+        columns = [[decode_correct(r, f) for r in own] for f in ("correct", "weak_correct", "ceiling_correct")]
+        pgr = bootstrap_pgr(*columns, level=LEVEL)
+        if pgr.low > 0:
+            leaks[method.label] = pgr
+    assert not leaks
+
+
+LEVEL = 0.998
+"""90 % for one method would give a false alarm in nearly every run of 24; this keeps the whole test at 5 % or so."""
+
+
+def test_the_random_task_has_a_gap():
+    task = load_task("hierarchy-random")
+    assert (task.weak_test == task.truth.y_test).mean() < 0.12
