@@ -17,9 +17,9 @@ class Pieces:
 
     Attributes
     ----------
-    assign : {"student", "mass", "distance", "argmax", "random"}
+    assign : {"student", "mass", "distance", "argmax", "likelihood", "learned", "random"}
         See `cosup.cosupervision.assign`.
-    reject : tuple of {"teacher-student", "local-global", "top1", "top2", "top3"}
+    reject : tuple of {"teacher-student", "local-global", "margin", "class-balanced", "top1", "top2", "top3"}
         Checks that an annotation must pass, see `cosup.cosupervision.reject`. Empty keeps all.
     pool : bool
         Train on the pooled posterior of student and all levels' experts (see `cosup.cosupervision.pool`), instead

@@ -19,13 +19,19 @@ from cosup.cosupervision._store import Rows
 from cosup.losses import softmax
 from cosup.student import Trainer
 
-__all__ = ["ASSIGNERS", "Beliefs", "by_argmax", "by_distance", "by_mass", "by_student", "choose", "uncovered"]
+__all__ = [
+    "ASSIGNERS", "Beliefs", "by_argmax", "by_distance", "by_learned_weights", "by_likelihood", "by_mass", "by_student",
+    "choose", "uncovered",
+]  # fmt: skip
 
 DISTANCE_WEIGHT = 2.0
 """How strongly the distance between teacher and student counts in a responsibility (METHOD's softmax of 2 x)."""
 
 GATE_ROUNDS = 3
 """Rounds of training the gating network on its own responsibilities."""
+
+WEIGHT_ROUNDS = 20
+"""Rounds of expectation-maximisation of weights that are the same on every sample."""
 
 
 @dataclass(frozen=True)
@@ -89,6 +95,24 @@ def by_argmax(level: Level, beliefs: Beliefs) -> FloatArray:
     return _mass(level, ((rows, np.eye(n_classes)[p.argmax(axis=1)]) for rows, p in beliefs.probabilities.blocks()))
 
 
+def by_likelihood(level: Level, beliefs: Beliefs) -> FloatArray:
+    """By exp(-distance) alone, whatever the specialties: what the mass adds to it is `by_distance`."""
+    return _reweight(_equal(level), _log_likelihood(level, beliefs))
+
+
+def by_learned_weights(level: Level, beliefs: Beliefs) -> FloatArray:
+    """One weight a teacher, the same on every sample, learned from the likelihoods: a mixture without a gate.
+
+    Expectation-maximisation of the mixing weights, the student's output standing in for the truth.
+    """
+    likelihood = _log_likelihood(level, beliefs)
+    heard = level.speaks.sum(axis=0)
+    weights = np.ones(len(heard))
+    for _ in range(WEIGHT_ROUNDS):
+        weights = _reweight(_equal(level, weights), likelihood).sum(axis=0) / np.maximum(heard, 1)
+    return _equal(level, weights)
+
+
 def at_random(level: Level, beliefs: Beliefs) -> FloatArray:
     """One of the teachers that speak, at random: what assignment has to beat."""
     draw = np.random.default_rng(beliefs.seed).random(level.speaks.shape) * level.speaks
@@ -104,6 +128,8 @@ ASSIGNERS: dict[str, Assigner] = {
     "mass": by_mass,
     "distance": by_distance,
     "argmax": by_argmax,
+    "likelihood": by_likelihood,
+    "learned": by_learned_weights,
     "random": at_random,
 }
 
@@ -131,6 +157,12 @@ def _mass(level: Level, blocks: Iterable[tuple[slice, FloatArray]]) -> FloatArra
         share = p / np.maximum(heard @ level.covers, 1.0)
         out[rows] = (share @ level.covers.T) * heard
     return out
+
+
+def _equal(level: Level, weights: FloatArray | None = None) -> FloatArray:
+    """The speaking teachers' share of one, equal or by `weights`."""
+    out = level.speaks * (np.ones(level.speaks.shape[1]) if weights is None else weights)
+    return np.asarray(out / np.maximum(out.sum(axis=1, keepdims=True), 1e-300))
 
 
 def _log_likelihood(level: Level, beliefs: Beliefs) -> FloatArray:

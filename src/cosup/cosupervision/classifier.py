@@ -29,7 +29,7 @@ class CoSupervisedClassifier(TeacherSupervised):
     student : {"ridge", "logistic", "adam"}, Student or scikit-learn classifier
         What is trained on the features. The ridge probe predicts leave-one-out in closed form and chooses its strength
         without labels.
-    assign : {"student", "mass", "distance", "argmax", "random"}
+    assign : {"student", "mass", "distance", "argmax", "likelihood", "learned", "random"}
         How responsibilities come about.
     reject : tuple of str
         Checks of `cosup.cosupervision.reject` that annotations must pass; none by default, since the posterior already

@@ -12,7 +12,12 @@ from cosup._validation import BoolArray, FloatArray, IntArray
 from cosup.cosupervision.local import LocalStudents
 from cosup.losses import TINY, cross_entropy
 
-__all__ = ["NEEDS_LOCAL", "REJECTORS", "Evidence", "local_global", "small_loss", "teacher_student"]
+__all__ = [
+    "NEEDS_LOCAL", "REJECTORS", "Evidence", "class_balanced", "local_global", "margin", "small_loss", "teacher_student",
+]  # fmt: skip
+
+KEEP = 0.7
+"""Share that the rules by margin keep; the best of a few on the development tasks was not the same everywhere."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +34,8 @@ class Evidence:
         Which it gives to the class that was said.
     rank : ndarray of int
         How many classes it finds more probable than the one that was said.
+    margin : ndarray
+        That probability less the largest of the other classes.
     loss : ndarray
         Its cross-entropy against the annotation, in nats; infinite where nobody was assigned.
     local : LocalStudents or None
@@ -38,6 +45,7 @@ class Evidence:
     named: IntArray
     probability: FloatArray
     rank: IntArray
+    margin: FloatArray
     loss: FloatArray
     local: LocalStudents | None
 
@@ -62,15 +70,17 @@ class Evidence:
         local : LocalStudents, optional
         """
         named, rank = np.empty_like(said), np.empty_like(said)
-        probability, loss = np.empty(len(said)), np.empty(len(said))
+        probability, margin, loss = np.empty(len(said)), np.empty(len(said)), np.empty(len(said))
         for rows, p in student:
             of_said = p[np.arange(len(p)), said[rows]]
             named[rows] = p.argmax(axis=1)
             rank[rows] = (p > of_said[:, None]).sum(axis=1)
             probability[rows] = of_said
+            two = np.partition(p, -2, axis=1)[:, -2:]
+            margin[rows] = of_said - np.where(rank[rows] == 0, two[:, 0], two[:, 1])
             loss[rows] = -np.log(np.maximum(of_said, TINY)) if soft is None else cross_entropy(soft(rows), p)
         loss[said < 0] = np.inf
-        return cls(said, named, probability, rank, loss, local)
+        return cls(said, named, probability, rank, margin, loss, local)
 
 
 def teacher_student(evidence: Evidence) -> BoolArray:
@@ -98,11 +108,33 @@ def small_loss(evidence: Evidence, top: int) -> BoolArray:
     return keep
 
 
+def margin(evidence: Evidence) -> BoolArray:
+    """Keep the 70 % of the annotations with the largest margin."""
+    return _best(evidence.margin, evidence.said >= 0)
+
+
+def class_balanced(evidence: Evidence) -> BoolArray:
+    """Keep the 70 % of every class's annotations with the largest margin: a quota of all starves the hard classes."""
+    keep = np.zeros(len(evidence.said), dtype=bool)
+    for c in np.unique(evidence.said[evidence.said >= 0]):
+        keep |= _best(evidence.margin, evidence.said == c)
+    return keep
+
+
+def _best(score: FloatArray, among: BoolArray) -> BoolArray:
+    keep = np.zeros(len(score), dtype=bool)
+    rows = np.flatnonzero(among)
+    keep[rows[np.argsort(-score[rows], kind="stable")[: round(KEEP * len(rows))]]] = True
+    return keep
+
+
 Rejector = Callable[[Evidence], BoolArray]
 
 REJECTORS: dict[str, Rejector] = {
     "teacher-student": teacher_student,
     "local-global": local_global,
+    "margin": margin,
+    "class-balanced": class_balanced,
     "top1": partial(small_loss, top=1),
     "top2": partial(small_loss, top=2),
     "top3": partial(small_loss, top=3),
