@@ -1,0 +1,119 @@
+"""Several sources of labels into one: rules, models and annotators side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from cosup._validation import CosupError
+from cosup.teachers._top_k import TopK
+from cosup.teachers.importers._classes import sort_names
+from cosup.teachers.importers._imported import ImportedLabels
+
+__all__ = ["combine_labels"]
+
+
+def combine_labels(parts: Sequence[ImportedLabels]) -> ImportedLabels:
+    """Put labels of several sources side by side.
+
+    Parameters
+    ----------
+    parts : sequence of ImportedLabels
+        All with ids, which join them: a teacher abstains on what its source does not know. Or all without, and of the
+        same samples in the same order.
+
+    Returns
+    -------
+    ImportedLabels
+        Soft if any part is. Class names are those of all parts, samples in the order of their first appearance.
+
+    Raises
+    ------
+    CosupError
+        If two teachers have one name, only some parts have ids, or parts without ids differ in length.
+
+    Examples
+    --------
+    >>> rules = ImportedLabels([[0], [1], [1]], ["bug", "praise"], names=["rule"], ids=["a", "b", "c"])
+    >>> person = ImportedLabels([[1], [0]], ["bug", "praise"], names=["ann"], ids=["c", "a"])
+    >>> combine_labels([rules, person]).hard().tolist()
+    [[0, 0], [1, -1], [1, 1]]
+    """
+    parts = list(parts)
+    if not parts:
+        raise CosupError("there are no labels to combine")
+    if len(parts) == 1:
+        return parts[0]
+    names: list[str] = []
+    for part in parts:
+        for name in part.names:
+            if name in names:
+                raise CosupError(
+                    f"{part.source or 'the labels'}: there is a teacher {name!r} in another source too; rename one"
+                )
+            names.append(name)
+    ids = _ids(parts)
+    classes = _classes(parts)
+    rows = None if ids is None else {name: row for row, name in enumerate(ids)}
+    n_samples = len(parts[0]) if ids is None else len(ids)
+    soft = any(part.is_soft for part in parts)
+    said: Any = (
+        np.full((n_samples, len(names), len(classes)), np.nan, dtype=np.float32)
+        if soft
+        else np.full((n_samples, len(names)), -1, dtype=np.int32)
+    )
+    specialties: list[list[int] | None] = []
+    first = 0
+    for part in parts:
+        place = np.array([classes.index(name) for name in part.class_names])
+        where = slice(None) if rows is None else np.array([rows[name] for name in part.ids or ()])
+        its = slice(first, first + part.n_teachers)
+        said[where, its] = _spread(part, place, len(classes)) if soft else np.append(place, -1)[part.hard()]
+        specialties += [None if classes_ is None else place[classes_].tolist() for classes_ in part.specialties]
+        first += part.n_teachers
+    return ImportedLabels(
+        said, classes, levels=np.concatenate([part.levels for part in parts]), specialties=specialties, names=names,
+        ids=ids, source=", ".join(dict.fromkeys(part.source for part in parts if part.source)),
+        notes=[f"{part.source}: {note}" if part.source else note for part in parts for note in part.notes],
+    )  # fmt: skip
+
+
+def _ids(parts: Sequence[ImportedLabels]) -> tuple[str, ...] | None:
+    without = [part for part in parts if part.ids is None]
+    if not without:
+        return tuple(dict.fromkeys(name for part in parts for name in part.ids or ()))
+    if len(without) < len(parts):
+        raise CosupError(
+            f"{without[0].source or 'one source of labels'} has no ids, but another source has; give all a column 'id'"
+        )
+    for part in parts:
+        if len(part) != len(parts[0]):
+            raise CosupError(
+                f"{part.source or 'one source of labels'} has {len(part)} samples, but "
+                f"{parts[0].source or 'the first'} has {len(parts[0])}; without ids they must describe the same "
+                "samples in the same order"
+            )
+    return None
+
+
+def _classes(parts: Sequence[ImportedLabels]) -> tuple[str, ...]:
+    if all(part.class_names == parts[0].class_names for part in parts):
+        return parts[0].class_names
+    return sort_names({name for part in parts for name in part.class_names})
+
+
+def _spread(part: ImportedLabels, place: Any, n_classes: int) -> Any:
+    """A part's probabilities over all classes."""
+    if isinstance(part.annotations, TopK):
+        raise CosupError(
+            f"{part.source or 'one source of labels'} holds the most probable classes only, and cannot be combined"
+        )
+    out = np.full((len(part), part.n_teachers, n_classes), np.nan, dtype=np.float32)
+    for t in range(part.n_teachers):
+        speaks = np.flatnonzero(part.speaks()[:, t])
+        block = np.zeros((len(speaks), n_classes), dtype=np.float32)
+        block[:, place] = part.probabilities(t, speaks)
+        out[speaks, t] = block
+    return out
