@@ -3,9 +3,11 @@
 `vanilla` holds the two ends of the scale; `confidence` the losses that let a student disagree with its teacher;
 `ensembles` teachers that are weighed while the student learns; `aggregation` votes, pools and crowd models; `noisy`
 what is done about noisy labels. Those with a loss of their own share a trainer and one label-free rule for their
-regularisation, see `_gradient` and `_strength`.
+regularisation, see `_gradient` and `_strength`. `pooled` and `train_once` are what a method of your own may need, see
+docs/extending.md.
 """
 
+from cosup.baselines._word import pooled, train_once
 from cosup.baselines.aggregation import DawidSkene, Glad, LogPool, Mace, MajorityVote, MeanVote
 from cosup.baselines.confidence import AdaptiveConfidence, ConfidenceLoss, ConvexMixture, ReverseCrossEntropy, ReverseKL
 from cosup.baselines.ensembles import EnsembleBoost, EvidentialClassifier, SimplexWeights
@@ -42,4 +44,6 @@ __all__ = [
     "SimplexWeights",
     "SmallLoss",
     "VanillaClassifier",
+    "pooled",
+    "train_once",
 ]

@@ -1,0 +1,89 @@
+"""A sweep that is killed again and again ends with the records of one that was not."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from cosup.benchmark import read_records
+from cosup.cli import main
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL is not of that system")
+
+ARGUMENTS = [
+    "bench", "--tasks", "hierarchy", "--task-option", "n_samples=200", "--task-option", "n_test=50",
+    "--task-option", "n_features=10", "--methods", "vanilla,csl,co-supervised",
+]  # fmt: skip
+COMMAND = [sys.executable, "-c", "from cosup.cli import main; main()"]
+
+
+def command(out, seeds, jobs):
+    return [*COMMAND, *ARGUMENTS, "--seeds", str(seeds), "--jobs", str(jobs), "--out", str(out)]
+
+
+def stable(folder):
+    """Records by run, without what a clock or the system decides."""
+    found = {}
+    for record in read_records(folder):
+        kept = {k: v for k, v in record.items() if k not in ("seconds", "peak_memory_mb", "fit_memory_mb")}
+        kept["levels"] = [{k: v for k, v in level.items() if k != "seconds"} for level in record["levels"]]
+        found[record["run"]] = kept
+    return found
+
+
+def lines(folder):
+    path = folder / "records.jsonl"
+    return path.read_bytes().count(b"\n") if path.exists() else 0
+
+
+def kill_and_go_on(folder, seeds, jobs, kills, rng):
+    """Start the sweep, kill it with all its workers, and start it again; how often it was killed at work."""
+    killed = 0
+    for _ in range(3 * kills):
+        if killed == kills:
+            break
+        before = lines(folder)
+        process = subprocess.Popen(
+            command(folder, seeds, jobs), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+        )
+        # Not before it has written something new, and then at any moment: within a fit, or within a write.
+        while process.poll() is None and lines(folder) <= before:
+            time.sleep(0.01)
+        time.sleep(float(rng.uniform(0, 0.15)))
+        if process.poll() is None:
+            killed += 1
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        if lines(folder) >= 3 * seeds:
+            break
+    return killed
+
+
+def check(tmp_path, seeds, jobs, kills):
+    killed = kill_and_go_on(tmp_path / "cut", seeds, jobs, kills, np.random.default_rng(0))
+    for name in ("cut", "whole"):
+        arguments = [*ARGUMENTS, "--seeds", str(seeds), "--jobs", str(jobs), "--out", str(tmp_path / name)]
+        assert CliRunner().invoke(main, arguments).exit_code == 0
+    assert stable(tmp_path / "cut") == stable(tmp_path / "whole")
+    assert len(stable(tmp_path / "whole")) == 3 * seeds
+    # Nothing that was on disk is measured twice.
+    runs = [json.loads(line)["run"] for line in (tmp_path / "cut" / "records.jsonl").read_text().splitlines()]
+    assert len(runs) == len(set(runs))
+    assert not list(tmp_path.glob("cut/*.part"))
+    return killed
+
+
+def test_killed_twice(tmp_path):
+    assert check(tmp_path, seeds=8, jobs=1, kills=2) == 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_killed_20_times(tmp_path, jobs):
+    assert check(tmp_path, seeds=60, jobs=jobs, kills=20) == 20
