@@ -92,16 +92,15 @@ class Problem:
         """The blocks of samples that all work goes by."""
         return row_slices(len(self.named), len(self.active))
 
-    @property
-    def hard(self) -> IntArray:
-        """Every teacher's most probable class, (n_samples, n_teachers), in positions of `active`; -1 abstains."""
-        return self.place(self.labels.hard())
-
-    def place(self, ids: IntArray) -> IntArray:
-        """Class ids as positions in `active`; -1 stays."""
+    def said(self, level: Level, chosen: IntArray) -> IntArray:
+        """What the teachers at positions `chosen` (n_samples,) name, in positions of `active`; -1 for nothing."""
         place = np.full(self.labels.n_classes + 1, -1)
         place[self.active] = np.arange(len(self.active))
-        return place[ids]
+        out = np.full(len(chosen), -1)
+        for m, t in enumerate(level.columns):
+            rows = np.flatnonzero(chosen == m)
+            out[rows] = place[self.labels.named(int(t), rows)]
+        return out
 
     @classmethod
     def of(cls, labels: TeacherLabels, *, all_classes: bool = False) -> Problem:

@@ -175,7 +175,7 @@ def _assign(problem: Problem, level: Level, chosen: IntArray, above: Believed, *
     """Believe the chosen teachers; where there is none, the level above keeps its say, with its rejection."""
     here = chosen >= 0
     assigned = np.where(here, level.columns[chosen], above.assigned)
-    said = np.where(here, problem.hard[np.arange(len(chosen)), level.columns[chosen]], above.said)
+    said = np.where(here, problem.said(level, chosen), above.said)
     stands = here | above.kept | (not with_rejection)
     kept = (said >= 0) & stands
     reason = np.where(kept, 0, np.where(said >= 0, above.reason, ABSTAINED)).astype(np.uint8)

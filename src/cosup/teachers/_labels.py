@@ -169,14 +169,19 @@ class TeacherLabels:
 
     def hard(self) -> IntArray:
         """Class ids, (n_samples, n_teachers) int32; -1 where a teacher abstains."""
-        if isinstance(self.annotations, TopK):
-            return self.annotations.hard()
         if not self.is_soft:
             return np.asarray(self.annotations, dtype=np.int32)
-        speaks = self.speaks()
-        ids = np.where(speaks[:, :, None], self.annotations, 0).argmax(axis=2).astype(np.int32)
-        ids[~speaks] = -1
-        return np.asarray(ids)
+        return np.stack([self.named(t) for t in range(self.n_teachers)], axis=1)
+
+    def named(self, teacher: int, rows: Any = slice(None)) -> IntArray:
+        """One teacher's most probable class on `rows` (slice or positions), int32; -1 where it abstains."""
+        if isinstance(self.annotations, TopK):
+            return self.annotations.named(teacher, rows)
+        if not self.is_soft:
+            return np.asarray(self.annotations[rows, teacher])
+        said = np.asarray(self.annotations[rows, teacher])
+        silent = np.isnan(said[:, 0])
+        return np.where(silent, -1, np.where(silent[:, None], 0, said).argmax(axis=1)).astype(np.int32)
 
     def repeats(self, teacher: int, other: int) -> bool:
         """Whether two teachers say the same of every sample."""

@@ -145,12 +145,13 @@ class TopK:
         """Where a teacher does not abstain, (n_samples, n_teachers)."""
         return np.asarray(~np.isnan(self.probabilities[:, :, 0]))
 
-    def hard(self) -> IntArray:
-        """Most probable class, (n_samples, n_teachers) int32; -1 for an abstention."""
-        best = np.where(np.isnan(self.probabilities), 0, self.probabilities).argmax(axis=2)
-        ids = np.take_along_axis(self.classes, best[:, :, None], axis=2)[:, :, 0].astype(np.int32)
-        ids[~self.speaks()] = -1
-        return np.asarray(ids)
+    def named(self, teacher: int, rows: Any = slice(None)) -> IntArray:
+        """One teacher's most probable class on `rows` (slice or positions), int32; -1 for an abstention."""
+        values = self.probabilities[rows, teacher]
+        silent = np.isnan(values[:, 0])
+        best = np.where(silent, 0, values.argmax(axis=1))
+        ids = np.take_along_axis(self.classes[rows, teacher], best[:, None], axis=1)[:, 0].astype(np.int32)
+        return np.where(silent, np.int32(-1), ids)
 
     def entries(self, teacher: int, rows: Any = slice(None)) -> tuple[IntArray, FloatArray, FloatArray]:
         """What one teacher lists.
