@@ -58,3 +58,64 @@ def test_wrong_options_are_refused_before_any_work(tmp_path, option, message):
 def test_a_root_needs_a_task_that_reads_one(tmp_path):
     result = bench("--root", tmp_path, "--out", tmp_path / "runs", code=2)
     assert "none of these tasks has an option 'root'" in result.stderr
+
+
+def test_a_pattern_names_the_members_of_a_family(tmp_path):
+    bench("--tasks", "hierarchy-overlap-*,hierarchy-useless-1", "--dry-run", "--out", tmp_path / "runs")
+    bench("--tasks", "hierarchy-overlap-*", "--task-option", "n_samples=120", "--task-option", "n_test=40",
+          "--out", tmp_path)  # fmt: skip
+    assert [record["task"] for record in read_records(tmp_path)] == [f"hierarchy-overlap-{n}" for n in (0, 1, 2, 4)]
+    result = bench("--tasks", "hierarhcy-*", "--out", tmp_path / "x", code=2)
+    assert "no task is called like" in result.stderr
+    assert "more than once" in bench("--tasks", "hierarchy,hierarchy", "--out", tmp_path / "x", code=2).stderr
+
+
+def test_a_dry_run_says_what_is_left_and_writes_nothing(tmp_path):
+    out = tmp_path / "runs"
+    said = bench(*SMALL, "--dry-run", "--out", out).output
+    assert "1 runs, 0 on record, 1 left" in said
+    assert "from fits on a part" in said
+    assert not out.exists()
+    bench(*SMALL, "--out", out)
+    assert "1 runs, 1 on record, 0 left" in bench(*SMALL, "--dry-run", "--out", out).output
+
+
+def test_ingredients_are_crossed_and_reported(tmp_path):
+    out = tmp_path / "runs"
+    said = run(
+        "bench", *SMALL, "--task-option", "n_classes=3", "--task-option", "teachers_per_level=[1,2]", "--task-option",
+        "accuracy=[0.6,0.9]", "--factorial", "--fraction", 8, "--seeds", 1, "--jobs", 1, "--out", out,
+    ).output  # fmt: skip
+    records = read_records(out)
+    assert all(set(record["factors"]) == {"assignment", "rejection", "head", "labels"} for record in records)
+    assert "main effects" in said
+    assert "assignment: oracle" in said
+    run("report", out, "--figures", tmp_path / "paper")
+    page = (out / "report.html").read_text()
+    assert "Ingredients crossed" in page
+    assert "pairwise interactions" in page
+    assert list((tmp_path / "paper").glob("factorial-*.svg"))
+
+
+def test_figures_for_papers_come_with_their_numbers(tmp_path):
+    out, paper = tmp_path / "runs", tmp_path / "paper"
+    run("bench", "--tasks", "hierarchy-overlap-1,hierarchy-overlap-2", "--task-option", "n_samples=150",
+        "--task-option", "n_test=60", "--methods", "vanilla,csl,co-supervised", "--seeds", 1, "--jobs", 1,
+        "--out", out)  # fmt: skip
+    run("report", out, "--figures", paper)
+    figures = {path.stem for path in paper.glob("*.svg")}
+    assert {
+        "ranks-clean",
+        "strength-clean",
+        "sweep-clean-hierarchy-overlap",
+        "sweep-clean-hierarchy-overlap",
+    } <= figures
+    assert figures == {path.stem for path in paper.glob("*.pdf")} == {path.stem for path in paper.glob("*.csv")}
+    assert all(path.read_bytes().startswith(b"%PDF") for path in paper.glob("*.pdf"))
+    assert "var(--" not in (paper / "ranks-clean.svg").read_text()
+    table = (paper / "leaderboard-clean.md").read_text().splitlines()
+    assert table[0] == "|  | hierarchy-overlap-1 | hierarchy-overlap-2 | mean rank |"
+    assert len(table) == 2 + 3
+    tabular = (paper / "leaderboard-clean.tex").read_text()
+    assert tabular.startswith("\\begin{tabular}{lrrr}")
+    assert tabular.count("\\\\") == 4
