@@ -8,6 +8,7 @@ import pytest
 from cosup.benchmark import Method, factorial_methods, run_benchmark
 from cosup.report import build_report
 from cosup.report._across import boards, sweeps
+from cosup.report._anchors import anchors
 from cosup.report._export import latex, markdown, slug
 from cosup.report._factorial import designs
 from cosup.report._protocols import optimism
@@ -121,3 +122,15 @@ def test_tables_escape_what_their_language_would_read():
     assert r"a\_b \& 50 \%" in text
     assert r"\{x\} & --" in text
     assert slug("hierarchy (n_test=5), “x”") == "hierarchy-n-test-5-x"
+
+
+def test_figures_of_papers_stand_beside_ours(sweep):
+    assert anchors(summarise(sweep)) is None
+    renamed = [{**r, "task": "imagenet"} for r in sweep if r["task"] == "hierarchy-overlap-0"]
+    (task,) = summarise(renamed)
+    found = anchors([task])
+    for text in ("63.8", "75.5", "Liu &amp; Alahi", "over 15.0", "best epoch on the test"):
+        assert text in found
+    assert f"vanilla {100 * task.vanilla.pgr.estimate:.1f}" in found
+    assert f"ours {100 * task.ours.pgr.estimate:.1f}" in found
+    assert f'<td class="text">{100 * task.ceiling:.1f}</td>' in found

@@ -10,6 +10,7 @@ from cosup._validation import CosupError
 from cosup.benchmark import read_records, read_samples, write_whole
 from cosup.report import _sections
 from cosup.report._across import Board, boards, cost, leaderboard, rank_figure, strength_and_gap, sweeps
+from cosup.report._anchors import anchors
 from cosup.report._drawing import require as require_figures
 from cosup.report._export import export, slug
 from cosup.report._factorial import Design, designs, interactions, main_effects
@@ -76,6 +77,7 @@ def _contents(
         ("tasks", "The tasks", [_tasks(tasks)]),
         ("leaderboard", "Leaderboard", [part for board in several for part in _standing(board)]),
         ("results", "Results", [_sections.results(task) for task in tasks]),
+        ("anchors", "What papers report", [anchors(tasks)]),
         ("protocols", "The published protocol beside the clean one", [protocols(tasks)]),
         ("methods", "Gap recovered, by method", _each(tasks, "methods", _sections.by_method)),
         ("levels", "Gap recovered, by level", _each(tasks, "levels", _sections.by_level)),

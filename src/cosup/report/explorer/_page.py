@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from cosup._validation import CosupError
 from cosup.provenance import Account
 from cosup.report._markup import Markup, tag
 from cosup.report.explorer._summary import Estimates, summarise_account
@@ -20,7 +19,7 @@ from cosup.report.explorer._thumbnails import ACROSS, check_count, make_sheets
 __all__ = ["LARGEST", "build_explorer", "skeleton"]
 
 LARGEST = 20_000
-"""Samples that one file holds; more are served."""
+"""Samples that one file holds; all of more are served."""
 
 UNKNOWN = 65535
 """A probability that isn't known, in the 16 bits that hold one as ten-thousandths."""
@@ -41,7 +40,7 @@ def build_explorer(
     Parameters
     ----------
     account : Account
-        Of at most `LARGEST` samples.
+        Of more than `LARGEST` samples, the file holds those most worth a look, and the summary of all.
     history : sequence of dict
         ``history_`` of the fitted estimator, or what ``cosup fit`` wrote of it.
     title : str
@@ -62,16 +61,17 @@ def build_explorer(
     Raises
     ------
     CosupError
-        For more samples than a file holds, or images or texts of another number.
+        For images or texts of another number.
     """
-    if len(account) > LARGEST:
-        raise CosupError(
-            f"one file holds {LARGEST:,} samples, these are {len(account):,}; "
-            "look through them with 'cosup serve', or take some: account.take(rows)"
-        )
     check_count("images", images, len(account))
     check_count("texts", texts, len(account))
     summary = summarise_account(account, history, title=title, facts=facts, estimates=estimates)
+    if len(account) > LARGEST:
+        rows = np.sort(np.argsort(account.rank, kind="stable")[:LARGEST])
+        account = account.take(rows)
+        texts = None if texts is None else [texts[i] for i in rows]
+        if images is not None:
+            images = images[rows] if isinstance(images, np.ndarray) else [images[i] for i in rows]
     boot: dict[str, Any] = {"summary": summary, "ids": account.ids, "columns": _columns(account)}
     if texts is not None:
         boot["texts"] = list(texts)

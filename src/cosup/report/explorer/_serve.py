@@ -7,8 +7,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from cosup._extras import import_extra
 from cosup._validation import IntArray
-from cosup.datasets._extras import import_extra
 from cosup.provenance import Account
 from cosup.report.explorer._page import skeleton
 from cosup.report.explorer._query import Query, describe_rows, find_samples

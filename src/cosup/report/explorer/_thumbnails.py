@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from cosup._extras import import_extra
 from cosup._validation import CosupError
-from cosup.datasets._extras import import_extra
 
 __all__ = ["ACROSS", "Sheets", "make_sheets"]
 

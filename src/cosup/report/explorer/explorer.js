@@ -69,7 +69,8 @@
 
   // -- the samples: in the page, or fetched --------------------------------------------------------------
 
-  const n = S.n, LEVELS = S.levels.length, last = LEVELS - 1;
+  // A file holds so many samples at most; the summary is of all.
+  const n = REMOTE ? S.n : boot.ids.length, LEVELS = S.levels.length, last = LEVELS - 1;
   const COVERS = S.teachers.map((t) => t.specialty && new Set(t.specialty));
   const LEVEL_OF = S.teachers.map((t) => S.levels.findIndex((at) => at.level === t.level));
   const covers = (t, answer) => answer >= 0 && (COVERS[t] === null || COVERS[t].has(answer));
@@ -320,7 +321,7 @@
       grid.setAttribute("aria-rowcount", found.total === null ? -1 : found.total + 1);
       tall.style.height = `${height()}px`;
       status.textContent = found.error || (found.total === null ? "Looking …"
-        : `${number(found.total)} of ${number(n)} samples${found.total === 1 ? " matches" : " match"}`);
+        : `${number(found.total)} of ${number(n)} samples${found.total === 1 ? " matches" : " match"}${n < S.n ? `. This file holds those most worth a look of ${number(S.n)}; cosup serve shows all` : ""}`);
       draw();
     }
   }
@@ -338,12 +339,12 @@
     };
     return [
       h("h2", { id: "sample-title", tabindex: "-1" }, `Sample ${row.id}`),
-      PICTURES ? picture(row, 192) : null,
+      PICTURES ? picture(row, 160) : null,
       row.text === undefined ? null : h("p.quote", null, row.text),
       row.answer < 0 ? null : h("p", null, "The student answers ", h("b", null, className(row.answer)), ` with confidence ${short(row.confidence)}`,
         row.secondConfidence >= 0.005 ? `; ${className(row.second)} gets ${short(row.secondConfidence)}.` : "."),
-      row.rank < 0 ? null : h("p.soft", null, `Place ${number(row.rank + 1)} of ${number(n)} in the order in which to look: doubt ${short(row.doubt)}, dispute ${short(row.dispute)}, influence ${short(row.influence)}.`),
-      table("What the teachers say: ● agrees with the answer, ✕ differs, ○ speaks outside its specialty", ["Teacher", "Level", "Says", "Student’s support"], row.said.map((said, t) => [
+      row.rank < 0 ? null : h("p.soft", null, `Place ${number(row.rank + 1)} of ${number(S.n)} in the order in which to look: doubt ${short(row.doubt)}, dispute ${short(row.dispute)}, influence ${short(row.influence)}.`),
+      table("What the teachers say (● agrees with the answer, ✕ differs, ○ speaks outside its specialty), and how probable the student finds it", ["Teacher", "Level", "Says", "Support"], row.said.map((said, t) => [
         S.teachers[t].name, S.teachers[t].level,
         h(`span.${stance(row, t)}`, null, `${MARK[stance(row, t)]} ${said < 0 ? "abstains" : className(said)}`),
         said < 0 ? "" : meter(row.support[t], "probability that the student gives it"),
@@ -422,7 +423,7 @@
   function bars(title, rows, note) {
     const most = Math.max(1, ...rows.map((row) => row[1]));
     return h("section", null, h("h3", null, title), note ? h("p.soft", null, note) : null,
-      h("ul.bars", null, rows.map(([label, count, query]) => h("li", null,
+      h("ul.bars", { vars: { "--label": `${Math.min(18, Math.max(2, ...rows.map((row) => row[0].length + 1)))}ch` } }, rows.map(([label, count, query]) => h("li", null,
         h("a", { href: address("samples", query), "aria-label": `${label}: ${number(count)} samples` },
           h("span.label", null, label), h("span.track", null, h("span.fill", { vars: { "--part": count / most } })), h("span.count", null, number(count)))))));
   }
@@ -435,7 +436,7 @@
       const columns = S.histogram.map((count, i) => [`${i * width}–${(i + 1) * width} %`, count, { low: i * width, high: (i + 1) * width, sort: "low" }]);
       return [
         h("ul.tiles", null,
-          tile(number(n), "samples", "samples"), tile(S.teachers.length, S.teachers.length === 1 ? "teacher" : "teachers", "teachers"), tile(S.classes.length, "classes"),
+          tile(number(S.n), "samples", "samples"), tile(S.teachers.length, S.teachers.length === 1 ? "teacher" : "teachers", "teachers"), tile(S.classes.length, "classes"),
           tile(LEVELS, LEVELS === 1 ? "level" : "levels", "levels"), tile(short(S.confidence), "mean confidence"),
           tile(percent(S.disputed), "some teacher differs", "disagreements"), tile(percent(1 - end.kept), "rejected at the last level", "rejected")),
         h("p.lead", null, S.estimates ? S.estimates.note : "No ground truth is involved: without estimates, nothing here says how often anybody is right. Agreement is with the student’s final answer."),
@@ -489,7 +490,7 @@
       ];
     },
     rejected() {
-      const rows = S.levels.flatMap((l, k) => l.lost.map(([r, count]) => [`level ${l.level}`, S.reasons[r], link("rejected", { level: k, reason: r }, number(count)), percent(count / n)]));
+      const rows = S.levels.flatMap((l, k) => l.lost.map(([r, count]) => [`level ${l.level}`, S.reasons[r], link("rejected", { level: k, reason: r }, number(count)), percent(count / S.n)]));
       return [rows.length ? table("Annotations that a level did not train on, by the check that they failed.", ["Level", "Because", "Samples", "Share"], rows, { words: [0, 1] })
         : h("p", null, "Nothing was rejected.")];
     },
@@ -512,7 +513,7 @@
           ...(l.voted ? [["several as one", l.voted, null, "s0"]] : []), ...(l.nobody ? [["nobody", l.nobody, null, "none"]] : [])];
         return h("li", null, h("h3", null, `Level ${l.level}`),
           h(".strip", { "aria-hidden": "true" }, parts.map(([, count, , colour]) => h(`span.${colour}`, { vars: { "--part": count } }))),
-          h("ul.key", null, parts.map(([name, count, query, colour]) => h("li", null, h(`span.dot.${colour}`, { "aria-hidden": "true" }), query ? link("samples", query, name) : name, ` ${percent(count / n)}`))),
+          h("ul.key", null, parts.map(([name, count, query, colour]) => h("li", null, h(`span.dot.${colour}`, { "aria-hidden": "true" }), query ? link("samples", query, name) : name, ` ${percent(count / S.n)}`))),
           h("dl.inline", null, [["Kept", percent(l.kept)], ["Agreement of the student with its targets", percent(l.agreement)],
             ["Answers changed from the level before", percent(l.changed)], ["Rounds", l.rounds ?? "–"], ["Strength", l.strength === null ? "–" : l.strength.toPrecision(3)],
             ["Seconds", short(l.seconds)]].filter(([, value]) => value !== "–").map(([key, value]) => h("div", null, h("dt", null, key), h("dd", null, String(value))))),
