@@ -57,3 +57,25 @@ def test_logistic_ignores_the_targets_of_samples_left_out():
     b = LogisticProbe(strength=0.1).prepare(X).train(changed, keep=keep)
     np.testing.assert_array_equal(a.out_of_sample, b.out_of_sample)
     np.testing.assert_allclose(a.out_of_sample.sum(axis=1), 1)
+
+
+def test_a_trainer_like_an_earlier_fit_starts_near_and_ends_at_the_same_place():
+    X, _, T = blobs(200, 8, 4)
+    trainer = LogisticProbe(strength=0.01).prepare(X)
+    first = trainer.train(T, random_state=1)
+    changed = T.copy()
+    changed[:4] = np.roll(T[:4], 1, axis=1)
+    far = trainer.train(changed, random_state=1)
+    near = trainer.like(first).train(changed, random_state=1)
+    assert near.iterations < far.iterations
+    assert near.gradient_norm <= 1e-4
+    np.testing.assert_allclose(near.out_of_sample, far.out_of_sample, atol=5e-3)
+    np.testing.assert_allclose(near.in_sample, far.in_sample, atol=5e-3)
+
+
+def test_a_trainer_like_a_fit_of_other_classes_starts_afresh():
+    X, _, T = blobs(100, 5, 3)
+    trainer = LogisticProbe(strength=0.1).prepare(X)
+    first = trainer.train(T)
+    two = np.eye(2)[T.argmax(axis=1) % 2]
+    np.testing.assert_array_equal(trainer.like(first).train(two).in_sample, trainer.train(two).in_sample)

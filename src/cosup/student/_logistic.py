@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from copy import copy
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -72,6 +73,7 @@ class LogisticTrainer:
 
         self.probe = probe
         self.X = X
+        self._near: LogisticFit | None = None
         self._mean = column_means(X)
         # In float32 whatever the features are: the solver goes over them dozens of times.
         self._Z = np.empty(X.shape, dtype=np.float32)
@@ -85,8 +87,12 @@ class LogisticTrainer:
         self._moment = second_moment(self._Z)
 
     def like(self, fit: Fit) -> LogisticTrainer:
-        """The same: nothing is calibrated here."""
-        return self
+        """The same, starting where `fit` ended: nothing is calibrated here, but the next level's student is near."""
+        if not isinstance(fit, LogisticFit):
+            return self
+        other = copy(self)
+        other._near = fit
+        return other
 
     def train(
         self,
@@ -103,26 +109,40 @@ class LogisticTrainer:
         grid = GRID if strength is None else np.array([strength])
         named = checked.named(slice(None))
         right = np.zeros(len(grid))
-        heads: list[list[LinearHead]] = []
+        found: list[list[Solution]] = []
         held: list[IntArray] = []
         for kept, left_out in folds_of(checked.members, self.probe.folds, random_state):
-            heads.append([self._head(solution) for solution in self.path(checked, kept, grid)])
+            # Four folds in five are the same samples: the fold before ended near where this one will.
+            found.append(self.path(checked, kept, grid, found[-1] if found else self._starts(grid, checked.n_classes)))
             held.append(left_out)
             if len(grid) > 1:
-                for i, head in enumerate(heads[-1]):
-                    right[i] += (head.predict_proba(self.X[left_out]).argmax(axis=1) == named[left_out]).sum()
+                for i, solution in enumerate(found[-1]):
+                    p = self._head(solution).predict_proba(self.X[left_out])
+                    right[i] += (p.argmax(axis=1) == named[left_out]).sum()
         agreement = right / len(checked.members)
         best = int(np.flatnonzero(agreement >= WEAKEST_AGREEMENT * agreement.max())[0])
-        solution = self.path(checked, checked.members, grid[best : best + 1])[0]
-        cross = CrossFit(tuple(h[best] for h in heads), fold_of(held, len(self.X)), checked.n_classes)
-        return LogisticFit(self._head(solution), float(grid[best]), solution.gradient_norm, cross, self.X)
+        solution = self.path(checked, checked.members, grid[best : best + 1], [_mean([f[best] for f in found])])[0]
+        heads = tuple(self._head(f[best]) for f in found)
+        iterations = solution.iterations + sum(f.iterations for fold in found for f in fold)
+        cross = CrossFit(heads, fold_of(held, len(self.X)), checked.n_classes)
+        return LogisticFit(
+            self._head(solution), float(grid[best]), solution.gradient_norm, iterations, solution, cross, self.X
+        )
+
+    def _starts(self, grid: FloatArray, n_classes: int) -> list[Solution | None]:
+        """Where the path starts: where the fit of `like` ended, at its strength."""
+        near = self._near
+        usable = near is not None and len(near.head.bias) == n_classes
+        return [near._solution if usable and near is not None and s == near.strength else None for s in grid]
 
     def _head(self, solution: Solution) -> LinearHead:
         weight = solution.weight.astype(np.float64) / self._scale
         return LinearHead(weight, solution.bias - self._mean @ weight)
 
-    def path(self, targets: Targets, rows: IntArray, strengths: FloatArray) -> list[Solution]:
-        """Solutions on centred features of unit variance, each started from the one before."""
+    def path(
+        self, targets: Targets, rows: IntArray, strengths: FloatArray, starts: Sequence[Solution | None]
+    ) -> list[Solution]:
+        """Solutions on centred features of unit variance, each started from its own start or the one before."""
         from cosup.student._softmax_solver import SoftmaxProblem, solve_softmax
 
         whole = len(rows) == len(self._Z)
@@ -130,14 +150,20 @@ class LogisticTrainer:
         given = targets.dense(some) if targets.ids is None else targets.ids[some]
         problem = SoftmaxProblem(self._Z[some], given, targets.n_classes, self._moment)
         found: list[Solution] = []
-        for strength in strengths:
-            before = found[-1] if found else None
+        for strength, start in zip(strengths, starts, strict=True):
+            before = found[-1] if found and start is None else start
             found.append(
                 solve_softmax(
                     problem, float(strength), start=before, gradient_norm=GRADIENT_NORM, max_iter=self.probe.max_iter
                 )
             )
         return found
+
+
+def _mean(solutions: Sequence[Solution]) -> Solution:
+    """A start between several ends."""
+    weight = np.mean([s.weight for s in solutions], axis=0)
+    return replace(solutions[0], weight=weight, bias=np.mean([s.bias for s in solutions], axis=0))
 
 
 @dataclass(frozen=True)
@@ -148,6 +174,9 @@ class LogisticFit(BlockFit):
     strength: float
     gradient_norm: float
     """Largest entry of the gradient where training ended; above `GRADIENT_NORM` if `max_iter` ended it."""
+    iterations: int
+    """L-BFGS steps of all trainings that led here."""
+    _solution: Solution
     _folds: CrossFit
     _X: FloatArray
     takes_soft: bool = True

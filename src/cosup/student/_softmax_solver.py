@@ -2,7 +2,7 @@
 
 The Hessian of the mean cross-entropy is bounded by a Kronecker product of ``X'X / n`` with a matrix over classes
 (Boehning 1992, *Multinomial logistic regression algorithm*). Taken as the metric in which L-BFGS starts
-(``curvature * X'X / n + penalty``, one Cholesky factor), it removes the spread of the features' spectrum, which is
+(``curvature * X'X / n + penalty``, inverted once), it removes the spread of the features' spectrum, which is
 what makes plain L-BFGS slow. The loss along a direction needs no product with the features: the logits move on a
 line. So a step costs two products, however many lengths the line search tries.
 """
@@ -143,11 +143,13 @@ def solve_softmax(
             packed[:, d] = torch.from_numpy(start.bias)
         curvature = float((problem.prior * (1.0 - problem.prior)).mean())
         curvature = max(curvature, 1e-6)
-        factor = torch.linalg.cholesky(curvature * problem.moment + max(penalty, 1e-6) * torch.eye(d))
+        # Inverted once: a product a step takes a tenth of the time of two triangular solves.
+        inverse = torch.cholesky_inverse(
+            torch.linalg.cholesky(curvature * problem.moment + max(penalty, 1e-6) * torch.eye(d))
+        )
 
         def metric(gradient: Tensor) -> Tensor:
-            solved = torch.cholesky_solve(gradient[:, :d].T.contiguous(), factor).T
-            return torch.cat([solved, gradient[:, d:] / curvature], dim=1)
+            return torch.cat([gradient[:, :d] @ inverse, gradient[:, d:] / curvature], dim=1)
 
         logits = problem.logits(packed[:, :d].contiguous(), packed[:, d].contiguous())
         residual, trial = torch.empty_like(logits), torch.empty_like(logits)
