@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-from cosup import CoSupervisedClassifier, CosupError, TeacherLabels
+from cosup import CosupError, CoSupervisedClassifier, TeacherLabels
 from cosup.datasets import make_hierarchy
 from cosup.provenance import Account, account_files, after_looking, explain, look_first, read_account, tell
 
@@ -150,8 +150,8 @@ def test_labels_that_cannot_be_are_named(fitted, known, message):
 
 
 def test_accounts_that_cannot_be_are_named(fitted, tmp_path):
-    task, labels, model, account = fitted
-    with pytest.raises(CosupError, match="did you mean s.* or s017"):
+    _, labels, model, account = fitted
+    with pytest.raises(CosupError, match=r"did you mean s.* or s017"):
         account.place("s0177")
     with pytest.raises(CosupError, match="labels has 5 samples, but the model was fitted on 300"):
         Account.of(model, labels[:5])

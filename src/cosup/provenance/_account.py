@@ -196,6 +196,12 @@ class Account:
     def __len__(self) -> int:
         return len(self.ids)
 
+    def covers(self, teacher: int) -> BoolArray:
+        """Where the final answer is a class of the teacher's specialty, (n,) bool; everywhere if that isn't known."""
+        specialty = self.specialties[teacher]
+        known = self.answer >= 0
+        return known if specialty is None else known & np.isin(self.answer, specialty)
+
     def place(self, name: str) -> int:
         """Position of the sample of this id.
 

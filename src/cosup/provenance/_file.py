@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from cosup._extras import import_extra
 from cosup._validation import CosupError, IntArray
-from cosup.datasets._extras import import_extra
 from cosup.provenance._account import Account
 
 __all__ = ["ACCOUNT", "PARQUET", "TABLE_CSV", "account_files", "has_parquet", "read_account"]

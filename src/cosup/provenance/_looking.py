@@ -163,7 +163,10 @@ def after_looking(X: ArrayLike, labels: TeacherLabels, model: Any, known: ArrayL
     answers = clone(model).fit(X, _with_person(labels, known)).head_.predict_proba(X).argmax(axis=1)
     answers[looked] = known[looked]
     final = TeacherLabels(answers[:, None].astype(np.int32), names=["answers"], n_classes=labels.n_classes)
-    return clone(model).fit(X, final)
+    trained = clone(model).fit(X, final)
+    if getattr(labels, "class_names", None) is not None:
+        trained.classes_ = np.array(labels.class_names)  # type: ignore[attr-defined]
+    return trained
 
 
 def _with_person(labels: TeacherLabels, known: IntArray) -> TeacherLabels:
