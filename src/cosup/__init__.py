@@ -7,10 +7,10 @@
 
 from cosup._validation import CosupError
 from cosup.cosupervision import CoSupervisedClassifier, Pieces, co_supervise
-from cosup.methods import list_methods, make_method
+from cosup.methods import list_methods, load, make_method
 from cosup.metrics import performance_gap_recovered
 from cosup.student import AdamProbe, LogisticProbe, RidgeProbe, SklearnStudent
-from cosup.teachers import TeacherLabels, TopK
+from cosup.teachers import ImportedLabels, TeacherLabels, TopK, combine_labels, read_labels
 
 __version__ = "0.1.0"
 
@@ -18,6 +18,7 @@ __all__ = [
     "AdamProbe",
     "CoSupervisedClassifier",
     "CosupError",
+    "ImportedLabels",
     "LogisticProbe",
     "Pieces",
     "RidgeProbe",
@@ -25,7 +26,10 @@ __all__ = [
     "TeacherLabels",
     "TopK",
     "co_supervise",
+    "combine_labels",
     "list_methods",
+    "load",
     "make_method",
     "performance_gap_recovered",
+    "read_labels",
 ]

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
 from cosup import baselines
 from cosup._validation import CosupError, suggest
 from cosup.cosupervision import CoSupervisedClassifier, PaperCSL, PublishedCSL
 from cosup.estimator import TeacherSupervised
+from cosup.saving import META, WEIGHTS, read_saved
 
-__all__ = ["list_methods", "make_method", "method_parameters", "register_method"]
+__all__ = ["list_methods", "load", "make_method", "method_parameters", "register_method"]
 
 Kind = TypeVar("Kind", bound=type[TeacherSupervised])
 
@@ -149,3 +151,40 @@ def method_parameters(name: str) -> tuple[str, ...]:
     if name not in METHODS:
         raise CosupError(f"there is no method {name!r}.{suggest(name, METHODS)}")
     return tuple(inspect.signature(METHODS[name][0]).parameters)
+
+
+def load(folder: str | Path) -> TeacherSupervised:
+    """Read a model that its ``save`` or ``cosup fit`` wrote, of this or any earlier release.
+
+    Parameters
+    ----------
+    folder : path
+
+    Returns
+    -------
+    estimator
+        It predicts exactly what the saved one did, and can be fitted anew: its parameters are those that were saved.
+        Attributes ``class_names_`` (tuple of str) and ``inputs_`` (dict, what features are made of) come with it.
+
+    Raises
+    ------
+    CosupError
+        When a file is missing, broken, or of a later format.
+
+    Notes
+    -----
+    A method that is not registered here (see `register_method`) comes back as a `TeacherSupervised`, which predicts.
+
+    Examples
+    --------
+    >>> import cosup
+    >>> model = cosup.load("model")  # doctest: +SKIP
+    """
+    arrays, content = read_saved(folder)
+    meta, names = content["meta"], content["class_names"]
+    kinds = {kind.__name__: kind for kind, _ in METHODS.values()}
+    model = kinds.get(meta.get("method", ""), TeacherSupervised).from_arrays(arrays, meta)
+    if len(model.classes_) != len(names) or model.n_features_in_ != content["n_features"]:
+        raise CosupError(f"{folder}: {META} and {WEIGHTS} don't belong together; fit the model again")
+    model.class_names_, model.inputs_ = tuple(names), dict(content.get("inputs", {}))
+    return model

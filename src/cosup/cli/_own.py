@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -13,116 +12,147 @@ import cosup
 from cosup._validation import CosupError
 from cosup.benchmark import write_whole
 from cosup.cli import _model
-from cosup.cli._labels import read_labels
+from cosup.cli._inputs import FEATURES, covers, gather_features, gather_labels, join, levels, pairs, words
 from cosup.cli._shell import FILE, FOLDER
-from cosup.cli._tables import extension, join_rows, read_features
-from cosup.methods import make_method
+from cosup.methods import load, make_method
 from cosup.report import REPORT_NAME, build_fit_page
+from cosup.tables import extension
 
 __all__ = ["fit", "predict"]
 
 
-def _levels(ctx: click.Context, parameter: click.Parameter, text: str | None) -> list[int] | None:
-    if text is None:
-        return None
-    try:
-        return [int(part) for part in text.split(",")]
-    except ValueError as error:
-        raise click.BadParameter(f"{text!r}: whole numbers separated by commas are expected, as in 0,1,1") from error
-
-
-def _covers(ctx: click.Context, parameter: click.Parameter, given: Sequence[str]) -> dict[str, list[str]]:
-    out: dict[str, list[str]] = {}
-    for text in given:
-        teacher, sign, classes = text.partition("=")
-        out[teacher.strip()] = [name.strip() for name in classes.split(",") if name.strip()]
-        if not sign or not out[teacher.strip()]:
-            raise click.BadParameter(f"{text!r}: TEACHER=CLASS,CLASS is expected")
-    return out
-
-
 @click.command()
-@click.option("--features", type=FILE, required=True, help="npy, npz (key X), csv or parquet: one row a sample.")
-@click.option("--labels", type=FILE, required=True, help="npy, npz, csv or parquet: one column a teacher.")
-@click.option(
-    "--out",
-    type=FOLDER,
-    required=True,
-    help="Folder for the model, provenance.csv, history.json, report.html.",
-)
-@click.option("--levels", callback=_levels, help="Level of each teacher, as in 0,1,1.  [default: the file's, or all 0]")
-@click.option("--specialty", "specialties", multiple=True, callback=_covers, metavar="TEACHER=CLASS,CLASS",
+@FEATURES
+@click.option("--labels", "files", type=FILE, multiple=True,
+              help="csv, parquet, jsonl, npz or npy of teachers' labels; may be repeated.")  # fmt: skip
+@click.option("--probabilities", multiple=True, callback=pairs, metavar="TEACHER=FILE",
+              help="A teacher's probabilities, one column a class; may be repeated.")  # fmt: skip
+@click.option("--out", type=FOLDER, required=True,
+              help="Folder for the model, provenance.csv, history.json, report.html.")  # fmt: skip
+@click.option("--classes", callback=words, metavar="CLASS,CLASS",
+              help="All classes; another name is an error then.  [default: all that occur]")  # fmt: skip
+@click.option("--abstain", callback=words, metavar="TEXT,TEXT", help="Texts that are no class, as blank is none.")
+@click.option("--partial", is_flag=True, help="Go on where features or labels lack some of the other's samples.")
+@click.option("--levels", "level", callback=levels, metavar="0,1,1",
+              help="Level of each teacher, or TEACHER=1,...  [default: the file's, or all 0]")  # fmt: skip
+@click.option("--specialty", "specialties", multiple=True, callback=covers, metavar="TEACHER=CLASS,CLASS",
               help="Classes that a teacher is good at; may be repeated.")  # fmt: skip
 @click.option("--method", default="co-supervised", show_default=True, help="See cosup methods.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Decides all that is random.")
+@click.option("--update", "earlier", type=click.Path(exists=True, file_okay=False, path_type=Path),
+              help="Folder of an earlier fit: start from its student; give all samples and labels.")  # fmt: skip
 def fit(
-    features: Path,
-    labels: Path,
+    features: Path | None,
+    images: Path | None,
+    backbone: str | None,
+    texts: Path | None,
+    encoder: str | None,
+    files: tuple[Path, ...],
+    probabilities: dict[str, Path],
     out: Path,
-    levels: list[int] | None,
+    classes: list[str] | None,
+    abstain: list[str] | None,
+    partial: bool,
+    level: list[int] | dict[str, int] | None,
     specialties: dict[str, list[str]],
     method: str,
     seed: int,
+    earlier: Path | None,
 ) -> None:
     """Train a student on your own features and weak labels.
 
-    A labels file in CSV has one column a teacher, class names inside, blank where the teacher abstains,
-    and may have a column 'id'; if the features have one too, the two are joined by it.
+    A labels file in CSV has one column a teacher, class names inside, blank where the teacher abstains, and a column
+    'id' (path, file) that joins it with the features; or columns task, worker and label. In JSON lines it has
+    {"id": ..., "label": ...}. Several files are put side by side.
 
     \b
-    Example: cosup fit --features X.csv --labels labels.csv --levels 0,1,1 --out model
+    Example: cosup fit --images photos --labels labels.csv --out model
+             cosup fit --text tickets.csv --labels rules.parquet --labels llm.jsonl --partial --out model
+             cosup fit --features X.npy --labels labels.csv --levels 0,1,1 --out model
     """  # noqa: D301
     if method == "oracle":
         raise CosupError("the oracle needs the truth; it is for 'cosup bench' only")
-    given = read_features(features)
-    file = read_labels(labels, levels=levels, specialties=specialties)
-    order, note = join_rows(given, file.ids, len(file.annotations), labels)
-    said = file.make(order)
-    model = make_method(method, random_state=seed).fit(given.X, said)
+    old = None if earlier is None else load(earlier)
+    if old is not None and method != "co-supervised":
+        raise CosupError("--update goes on with the earlier fit's own method; leave --method out")
+    new = None if old is not None else make_method(method, random_state=seed)
+    labels = gather_labels(files, probabilities, classes=classes, abstain=abstain).arrange(level, specialties)
+    given = gather_features(
+        features=features, images=images, texts=texts, backbone=backbone, encoder=encoder, store=out / "features",
+        made_of=None if old is None else old.inputs_,
+    )  # fmt: skip
+    said, note = join(given, labels, partial=partial)
+    click.echo(said.summary())
+    if old is not None:
+        model = old.update(given.X, said)
+        said = model.supervision_
+    else:
+        assert new is not None
+        model = new.fit(given.X, said)
+    ids = said.ids if said.ids is not None else given.ids
     facts = {
-        "Method": f"{method}, seed {seed}",
-        "Features": f"{features.name}, {given.X.shape[1]} a sample",
-        "Labels": labels.name,
+        "Method": f"{method}, seed {seed}" if old is None else f"{type(model).__name__}, an update of {earlier}",
+        "Features": f"{given.source}, {given.X.shape[1]} a sample"
+        + "".join(f", {kind} {name}" for kind, name in given.inputs.items()),
+        "Labels": said.source,
         "Versions": f"cosup {cosup.__version__}, scikit-learn {sklearn.__version__}, torch {torch.__version__}",
     }
-    write_whole(out / "provenance.csv", _model.provenance_csv(model, said, file.class_names, given.ids))
+    write_whole(out / "provenance.csv", _model.provenance_csv(model, said, said.class_names, ids))
     write_whole(out / "history.json", _model.history_json(model.history_, said))
-    write_whole(out / REPORT_NAME, build_fit_page(said, model.history_, file.class_names, facts=facts))
-    _model.save_model(out, model, file.class_names)
+    write_whole(out / REPORT_NAME, build_fit_page(said, model.history_, said.class_names, facts=facts))
+    model.save(out, inputs=given.inputs)
     click.echo(repr(said))
     if note:
         click.echo(f"Note: {note}", err=True)
     for entry in model.history_:
         click.echo(
-            f"level {entry['level']}: {len(entry['teachers'])} teachers, kept "
-            f"{100 * entry['keep_rate']:.1f} %, "
+            f"level {entry['level']}: {len(entry['teachers'])} teachers, kept {100 * entry['keep_rate']:.1f} %, "
             f"agreement {100 * entry['agreement']:.1f} %"
         )
         for remark in entry["notes"]:
             click.echo(f"  {remark}")
+    source = f"--{next(kind for kind, value in (('images', images), ('text', texts), ('features', features)) if value)}"
     click.echo(f"Model, provenance and report are in {out.resolve()}")
+    click.echo(
+        f"Next: look at {out / REPORT_NAME}; for new samples: cosup predict --model {out} {source} ... --out FILE"
+    )
 
 
 @click.command()
 @click.option("--model", "folder", required=True, help="Folder that cosup fit wrote.",
               type=click.Path(exists=True, file_okay=False, path_type=Path))  # fmt: skip
-@click.option("--features", type=FILE, required=True, help="npy, npz (key X), csv or parquet: one row a sample.")
+@FEATURES
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), required=True,
               help="csv (names), npz (ids and probabilities) or npy (ids).")  # fmt: skip
-def predict(folder: Path, features: Path, out: Path) -> None:
+def predict(
+    folder: Path,
+    features: Path | None,
+    images: Path | None,
+    backbone: str | None,
+    texts: Path | None,
+    encoder: str | None,
+    out: Path,
+) -> None:
     """Predict classes with a model that cosup fit made.
 
+    Images and texts go through the backbone or encoder that the model was fitted with; their features are kept beside
+    the predictions.
+
     \b
-    Example: cosup predict --model model --features new.npy --out predictions.csv
+    Example: cosup predict --model model --images photos --out predictions.csv
+             cosup predict --model model --features new.npy --out predictions.csv
     """  # noqa: D301
     extension(out, (".csv", ".npz", ".npy"))
-    model = _model.load_model(folder)
-    given = read_features(features)
-    if given.X.shape[1] != model.n_features:
+    model = load(folder)
+    given = gather_features(
+        features=features, images=images, texts=texts, backbone=backbone, encoder=encoder,
+        store=out.with_name(f"{out.stem}-features"), made_of=model.inputs_,
+    )  # fmt: skip
+    if given.X.shape[1] != model.n_features_in_:
         raise CosupError(
-            f"{features} has {given.X.shape[1]} features a sample, but the model in {folder} was fitted on "
-            f"{model.n_features}; use the same backbone and columns as for fitting"
+            f"{given.source} has {given.X.shape[1]} features a sample, but the model in {folder} was fitted on "
+            f"{model.n_features_in_}; use the same backbone and columns as for fitting"
         )
-    probabilities = model.estimator.predict_proba(given.X)
-    write_whole(out, _model.predictions(out, probabilities, model.class_names, given.ids))
+    probabilities = model.predict_proba(given.X)
+    write_whole(out, _model.predictions(out, probabilities, model.class_names_, given.ids))
     click.echo(f"{len(given.X)} predictions in {out.resolve()}")

@@ -7,12 +7,14 @@ import os
 import shutil
 import socket
 import sys
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from cosup._validation import CosupError
+from cosup._whole import write_whole
+
+__all__ = ["LOCK_NAME", "disk_errors", "only_writer", "require_space", "write_whole"]
 
 if sys.platform == "win32":
     import msvcrt
@@ -23,20 +25,6 @@ LOCK_NAME = ".lock"
 
 # A quota, and a limit on the size of one file, are full disks to whoever meets them.
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-
-
-def write_whole(path: Path, content: str | bytes) -> None:
-    """Write a file completely or not at all: to a temporary name beside it, flushed to the disk, then renamed."""
-    data = content.encode() if isinstance(content, str) else content
-    temporary = path.with_name(f".{path.name}-{uuid.uuid4().hex}.tmp")
-    try:
-        with temporary.open("xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 @contextmanager
