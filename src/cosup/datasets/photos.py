@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from cosup._validation import CosupError, check_choice, check_positive, suggest
-from cosup.datasets._registry import register_task
+from cosup.datasets._registry import register_member, register_task
 from cosup.datasets._task import Task
 from cosup.datasets.backbones import Backbone, EfficientNetLite0, make_backbone
 from cosup.datasets.cache import FeatureCache
@@ -205,3 +205,18 @@ def _imagenet(
         HeadRecipe(recipe, iterations, learning_rate, outputs=outputs), levels, labels, top_k, skip_unreadable,
     )  # fmt: skip
     return build_task(experiment, parts, seed=seed, cache=cache or FeatureCache(), store=store)
+
+
+# The paper's figures: PGR against the number of specialists, and against the teachers' strength. The number in a
+# member's name is what the report draws them against.
+for _labels in ("hard", "soft"):
+    for _place, _n in enumerate((1, 2, 4, 8)):
+        register_member(
+            "imagenet", f"{_labels}-specialists-{_n}", f"imagenet, {_labels} labels of up to {_n} specialists",
+            labels=_labels, levels=",".join(("1", "2", "4", "8")[: _place + 1]),
+        )  # fmt: skip
+for _family in ("imagenet", "domainnet"):
+    for _n in (10, 30, 100, 300, 1000, 3000):
+        register_member(
+            _family, f"iterations-{_n}", f"{_family}, teachers of {_n:,} iterations: weak to strong", iterations=_n
+        )

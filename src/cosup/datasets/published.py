@@ -14,7 +14,8 @@ def _pgr(labels: str, *values: float) -> list[dict[str, Any]]:
     """PGR against the number of specialists at the last level."""
     return [
         {
-            "task": "imagenet", "metric": "pgr", "value": value / 100, "bound": None, "labels": labels,
+            "task": "imagenet", "member": f"imagenet-{labels}-specialists-{2**place}", "metric": "pgr",
+            "value": value / 100, "bound": None, "labels": labels,
             "levels": ",".join(map(str, (1, 2, 4, 8)[: place + 1])), "method": "vanilla" if place == 0 else "csl",
             "teacher": "AlexNet", "student": "DINOv2 ViT-S/14", "source": _CSL,
         }
@@ -55,7 +56,8 @@ def published_figures(task: str) -> list[dict[str, Any]]:
     Parameters
     ----------
     task : str
-        A task's name, ``"imagenet"`` or ``"domainnet"``; for others there are none.
+        A task's name: ``"imagenet"``, ``"domainnet"``, or one of ``"imagenet-soft-specialists-8"`` and its like, for
+        that point of the curve; for others there are none.
 
     Returns
     -------
@@ -68,4 +70,4 @@ def published_figures(task: str) -> list[dict[str, Any]]:
     -----
     The released code of Liu & Alahi reports a run's best epoch on the test set; ours reports the last epoch.
     """
-    return [dict(figure) for figure in _FIGURES if figure["task"] == task]
+    return [dict(figure) for figure in _FIGURES if task in (figure["task"], figure.get("member"))]

@@ -7,6 +7,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -279,9 +280,12 @@ def teach(
         lambda: _annotate(heads, weak, others, n_classes, k),
     )
     top = TopK(said["classes"], said["probabilities"], n_classes)
-    dense = k == n_classes and labels == "soft"
+    annotations: Any = top
+    if labels == "hard" or k == n_classes:
+        read = top.named if labels == "hard" else top.dense
+        annotations = np.stack([read(t) for t in range(len(heads))], axis=1)
     return TeacherLabels(
-        top.hard() if labels == "hard" else np.stack([top.dense(t) for t in range(len(heads))], 1) if dense else top,
+        annotations,
         levels=[s.level for s in specialists],
         specialties=[s.classes for s in specialists],
         names=[s.name for s in specialists],
