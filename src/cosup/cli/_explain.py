@@ -20,7 +20,7 @@ from cosup.datasets import list_image_files
 from cosup.features import read_texts
 from cosup.provenance import ACCOUNT, Account, account_files, look_first, read_account, tell
 from cosup.report import REPORT_NAME
-from cosup.report.explorer import LARGEST, build_explorer, make_app
+from cosup.report.explorer import LARGEST, LOOPBACK, build_explorer, make_app
 
 __all__ = ["explain", "explore", "leave_account", "look", "serve"]
 
@@ -160,10 +160,10 @@ def serve(folder: Path, images: Path | None, texts: Path | None, host: str, port
     """  # noqa: D301
     uvicorn: Any = import_extra("uvicorn", extra="serve", purpose="serving the explorer")
     account, facts = read_account(folder)
-    local = host in ("127.0.0.1", "localhost")
+    local = host in LOOPBACK
     app = make_app(
         account, _history(folder), facts=facts, images=_pictures(images, account.ids),
-        texts=_texts(texts, account.ids), **({} if local else {"hosts": ["*"]}),
+        texts=_texts(texts, account.ids), hosts=LOOPBACK if local else ["*"],
     )  # fmt: skip
     if not local:
         click.echo(f"Note: whoever reaches {host}:{port} can read all samples; there is no password", err=True)

@@ -5,7 +5,7 @@ time (`make_app`).
 """
 
 from cosup.report.explorer._page import LARGEST, build_explorer
-from cosup.report.explorer._serve import make_app
+from cosup.report.explorer._serve import LOOPBACK, make_app
 from cosup.report.explorer._summary import Estimates
 
-__all__ = ["LARGEST", "Estimates", "build_explorer", "make_app"]
+__all__ = ["LARGEST", "LOOPBACK", "Estimates", "build_explorer", "make_app"]

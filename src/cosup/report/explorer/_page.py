@@ -90,7 +90,7 @@ def skeleton(title: str, boot: Mapping[str, Any], sheets: Sequence[str] = (), *,
     policy = (
         f"default-src 'none'; script-src {_hash(script)}; style-src {_hash(style)}; "
         "base-uri 'none'; form-action 'none'; "
-        + ("img-src 'self'; connect-src 'self'" if remote else "img-src data: blob:")
+        + ("img-src 'self' data:; connect-src 'self'" if remote else "img-src data: blob:")
     )
     data = json.dumps(boot, ensure_ascii=False, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
     head = tag(
@@ -100,6 +100,7 @@ def skeleton(title: str, boot: Mapping[str, Any], sheets: Sequence[str] = (), *,
         tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
         tag("meta", name="color-scheme", content="light dark"),
         tag("title", title),
+        Markup('<link rel="icon" href="data:,">'),  # or browsers ask a server for one
         tag("style", Markup(style)),
     )
     body = tag(

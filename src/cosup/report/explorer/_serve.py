@@ -15,12 +15,13 @@ from cosup.report.explorer._query import Query, describe_rows, find_samples
 from cosup.report.explorer._summary import Estimates, summarise_account
 from cosup.report.explorer._thumbnails import check_count
 
-__all__ = ["make_app"]
+__all__ = ["LOOPBACK", "make_app"]
 
 MOST = 500
 """Samples that one request gets."""
 
 LOOPBACK = ("127.0.0.1", "localhost")
+"""Names of this machine for itself."""
 
 
 def make_app(

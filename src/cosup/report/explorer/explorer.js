@@ -468,7 +468,7 @@
           return cell(value, value === null ? "–" : (100 * value).toFixed(0), value === null ? "unknown" : `${t.name}, ${name}: ${percent(value)}, interval ${percent(low)} to ${percent(high)}`);
         }
         const share = t.heard[c] ? t.agreed[c] / t.heard[c] : null;
-        return cell(share, share === null ? "–" : (100 * share).toFixed(0), `${t.name} on ${name}: agrees on ${number(t.agreed[c])} of ${number(t.heard[c])}`,
+        return cell(share, share === null ? "–" : (100 * share).toFixed(0), `${share === null ? "–" : (100 * share).toFixed(0)} %: ${t.name} on ${name} agrees on ${number(t.agreed[c])} of ${number(t.heard[c])}`,
           t.heard[c] ? { teacher: i, relation: t.agreed[c] < t.heard[c] ? "differs" : "agrees", answer: c } : null);
       })]);
       if (byClass) heat.push(["the student", ...S.classes.map((name, c) => {
@@ -501,7 +501,7 @@
         S.teachers.map((t, a) => [t.name, ...S.teachers.map((u, b) => {
           const [both, differ] = S.disagreement[a][b];
           if (a === b || !both) return h("td.heat", null, a === b ? "" : "–");
-          const label = `${t.name} and ${u.name} differ on ${number(differ)} of ${number(both)}`;
+          const label = `${(100 * differ / both).toFixed(0)} %: ${t.name} and ${u.name} differ on ${number(differ)} of ${number(both)}`;
           return h("td.heat.warm", { vars: { "--part": differ / both }, title: label },
             h("a", { href: address("disagreements", { teacher: a, against: b, relation: "" }), "aria-label": label }, (100 * differ / both).toFixed(0)));
         })])), h("p.lead", null, "Below: samples on which some teacher differs from the student’s answer, although that is of its specialty.")];
