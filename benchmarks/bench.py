@@ -1,8 +1,9 @@
-"""How fast students train, as ratios: ``python benchmarks/bench.py [--quick] [--threads N] [--rows NAME ...]``.
+"""How fast students train, as ratios: ``python benchmarks/bench.py [--quick] [--threads N] [--only ROW ...]``.
 
 Every row runs in a process of its own (so that its peak memory is its own); what it compares takes turns in that
 process, and a ratio is that of neighbours in time. Prints a table and, as its last line, everything as JSON, which
-also goes to ``benchmarks/results.json`` with the machine's name.
+also goes to ``benchmarks/results.json`` with the machine's name; rows that were not asked for stay there as they were.
+The row ``imagenet`` takes many minutes and is measured only when named. How to read it all: docs/speed.md.
 """
 
 from __future__ import annotations
@@ -58,56 +59,9 @@ def _adam_data(quick: bool) -> tuple[Any, Any, dict[str, int]]:
     return rng.standard_normal((n, d), dtype=np.float32), rng.integers(0, c, n), size
 
 
-def user_loop(X: Any, y: Any, size: dict[str, int]) -> None:
-    """What a user writes."""
-    import torch
-    from torch.utils.data import DataLoader, TensorDataset
-
-    layer = torch.nn.Linear(size["d"], size["c"])
-    optimizer = torch.optim.Adam(layer.parameters(), lr=1e-3)
-    loss = torch.nn.CrossEntropyLoss()
-    loader = DataLoader(TensorDataset(torch.from_numpy(X), torch.from_numpy(y)), size["batch"], shuffle=True)
-    for _ in range(size["epochs"]):
-        for x, t in loader:
-            optimizer.zero_grad()
-            loss(layer(x), t).backward()
-            optimizer.step()
-
-
-def index_loop(X: Any, y: Any, size: dict[str, int]) -> None:
-    """The same without a loader."""
-    import torch
-
-    data, target = torch.from_numpy(X), torch.from_numpy(y)
-    layer = torch.nn.Linear(size["d"], size["c"])
-    optimizer = torch.optim.Adam(layer.parameters(), lr=1e-3)
-    for _ in range(size["epochs"]):
-        for rows in torch.randperm(len(data)).split(size["batch"]):
-            optimizer.zero_grad()
-            torch.nn.functional.cross_entropy(layer(data[rows]), target[rows]).backward()
-            optimizer.step()
-
-
-def products(heads: int, size: dict[str, int], *, fastest: bool = True) -> None:
-    """The matrix products of the training and nothing else: by the routine that training uses, or by torch.mm."""
-    import torch
-
-    from cosup.student._adam_steps import linear_into, threads_for
-
-    wide = heads * size["c"]
-    x, weight, bias = torch.ones(size["batch"], size["d"]), torch.ones(wide, size["d"]), torch.ones(wide)
-    logits, gradient = torch.empty(size["batch"], wide), torch.empty(wide, size["d"])
-    linear = linear_into("cpu", size["batch"] * weight.numel())
-    with torch.no_grad(), threads_for(size["batch"] * weight.numel()):
-        for _ in range(size["epochs"] * -(-size["n"] // size["batch"])):
-            if fastest:
-                linear(linear(x, weight, bias, logits).T, x.T, None, gradient)
-            else:
-                torch.addmm(bias, x, weight.T, out=logits)
-                torch.mm(logits.T, x, out=gradient)
-
-
 def row_adam_one(quick: bool) -> dict[str, Any]:
+    from loops import index_loop, products, user_loop
+
     from cosup.student import train_heads
 
     X, y, size = _adam_data(quick)
@@ -131,6 +85,8 @@ def row_adam_one(quick: bool) -> dict[str, Any]:
 
 
 def row_adam_16(quick: bool) -> dict[str, Any]:
+    from loops import products
+
     from cosup.student import train_heads
 
     X, _, size = _adam_data(quick)
@@ -227,7 +183,7 @@ def row_logistic(quick: bool) -> dict[str, Any]:
             theirs.fit(X, y)
             goal = objective(theirs.coef_.T, theirs.intercept_)
             # The loosest gradient norm that ends at scikit-learn's objective, or lower.
-            for norm in (1e-3, 5e-4, 2e-4, 1e-4, 5e-5, 2e-5, 1e-5):
+            for norm in np.geomspace(1e-3, 1e-5, 25):
                 solution = ours(norm)
                 reached = objective(solution.weight, solution.bias - X.mean(axis=0) @ solution.weight)
                 if reached <= goal + 1e-6 * abs(goal):
@@ -235,7 +191,7 @@ def row_logistic(quick: bool) -> dict[str, Any]:
             case = f"{name}, penalty {penalty:g}"
             notes.append(
                 f"{case}: objective {reached:.6f} after {solution.iterations} steps, scikit-learn {goal:.6f} after "
-                f"{int(theirs.n_iter_[0])}, gradient norm {norm:g}"
+                f"{int(theirs.n_iter_[0])}, gradient norm {norm:.1e}"
             )
             t = race({"theirs": lambda m=theirs, X=X, y=y: m.fit(X, y), "ours": lambda o=ours, g=norm: o(g)}, 5)
             ratios[f"LogisticRegression / ours ({case})"] = ratio(t["theirs"], t["ours"], "over 3")
@@ -252,24 +208,29 @@ def point(n: int, teachers: int) -> dict[str, float]:
     task = make_hierarchy(
         n_samples=n, n_test=10, n_classes=32, teachers_per_level=(1, teachers), accuracy=(0.5, 0.8), n_features=64
     )
-    started = time.perf_counter()
+    started, worked = time.perf_counter(), time.process_time()
     co_supervise(task.X_train, task.labels)
-    seconds = time.perf_counter() - started
-    return {"n": n, "teachers": teachers, "seconds": seconds, "mb": peak_mb() - before, "peak_mb": peak_mb()}
+    # The processor's time beside the clock's: it does not count what other programs take.
+    seconds, cpu = time.perf_counter() - started, time.process_time() - worked
+    mb = peak_mb() - before
+    return {"n": n, "teachers": teachers, "seconds": seconds, "cpu_seconds": cpu, "mb": mb, "peak_mb": peak_mb()}
 
 
 def row_growth(quick: bool) -> dict[str, Any]:
     samples = [500, 1000, 2000] if quick else [10_000, 30_000, 100_000, 300_000]
     counts = [1, 4] if quick else [1, 2, 4, 8, 16, 32]
-    few = 500 if quick else 10_000
-    points = [child("--point", str(n), "4") for n in samples]
-    by_count = [child("--point", str(few), str(m)) for m in counts]
+    few, rounds = (500, 1) if quick else (10_000, 3)
+    axes = {
+        "samples": ("n", [[child("--point", str(n), "4") for n in samples] for _ in range(rounds)]),
+        "teachers": ("teachers", [[child("--point", str(few), str(m)) for m in counts] for _ in range(rounds)]),
+    }
     ratios = {}
-    for what, axis, runs in (("samples", "n", points), ("teachers", "teachers", by_count)):
-        for measure in ("seconds", "mb"):
-            grown = exponent([r[axis] for r in runs], [max(r[measure], 1e-3) for r in runs])
-            ratios[f"exponent of {measure} in {what}"] = ratio(np.array([grown]), 1.0, "under 1.1")
-    return {"size": {"samples": samples, "teachers": counts}, "points": points + by_count, "ratios": ratios}
+    for what, (axis, runs) in axes.items():
+        for measure in ("seconds", "cpu_seconds", "mb"):
+            grown = [exponent([p[axis] for p in run], [max(p[measure], 1e-3) for p in run]) for run in runs]
+            ratios[f"exponent of {measure} in {what}"] = ratio(np.array(grown), 1.0, "under 1.1")
+    points = [p for _, runs in axes.values() for run in runs for p in run]
+    return {"size": {"samples": samples, "teachers": counts}, "points": points, "ratios": ratios}
 
 
 def row_gpu(quick: bool) -> dict[str, Any]:
@@ -294,8 +255,10 @@ def row_gpu(quick: bool) -> dict[str, Any]:
     return {"size": {"n": n, "d": d, "c": c}, "seconds": _medians(t), "ratios": ratios}
 
 
-def row_memory(quick: bool) -> dict[str, Any]:
-    return {"status": "not done yet: needs top-k annotations"}
+def row_imagenet(quick: bool) -> dict[str, Any]:
+    found = child(*(["2000"] if quick else []), script="imagenet.py")
+    held = np.array([found["anonymous_mb"] / 1024])
+    return found | {"ratios": {"GB held by the process": ratio(held, 1.0, "under 4")}, "peak_mb": found["anonymous_mb"]}
 
 
 ROWS: dict[str, tuple[str, Callable[[bool], dict[str, Any]]]] = {
@@ -304,9 +267,12 @@ ROWS: dict[str, tuple[str, Callable[[bool], dict[str, Any]]]] = {
     "ridge": ("ridge path with leave-one-out", row_ridge),
     "logistic": ("logistic, at scikit-learn's objective", row_logistic),
     "growth": ("co_supervise, growth in samples and teachers", row_growth),
-    "memory": ("ImageNet's train set in 4 GB", row_memory),
+    "imagenet": ("csl-published at ImageNet's size, features on disk", row_imagenet),
     "gpu": ("Adam on a GPU", row_gpu),
 }
+
+OPT_IN = ("imagenet",)
+"""Rows that take many minutes and 1 GB of disk: measured only when asked for."""
 
 
 def _medians(seconds: dict[str, Any]) -> dict[str, float]:
@@ -319,14 +285,14 @@ def peak_mb() -> float:
     return peak / (1 << 20 if sys.platform == "darwin" else 1 << 10)
 
 
-def child(*arguments: str, threads: int | None = None) -> dict[str, Any]:
-    """What this script prints last in a process of its own."""
+def child(*arguments: str, threads: int | None = None, script: str = "bench.py") -> dict[str, Any]:
+    """What a script prints last in a process of its own."""
     environment = dict(os.environ)
     if threads is not None:
         # Passive: threads that wait by spinning bring a busy machine to a halt.
         environment |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(threads))
         environment["OMP_WAIT_POLICY"] = "PASSIVE"
-    command = [sys.executable, str(Path(__file__).resolve()), *arguments]
+    command = [sys.executable, str(HERE.resolve() / script), *arguments]
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     if done.returncode:
         raise RuntimeError(f"{' '.join(command)} failed:\n{done.stderr}")
@@ -335,7 +301,7 @@ def child(*arguments: str, threads: int | None = None) -> dict[str, Any]:
 
 
 def machine(threads: int) -> dict[str, Any]:
-    """What the numbers were taken on."""
+    """What a row's numbers were taken on."""
     import sklearn
     import torch
 
@@ -357,12 +323,20 @@ def show(name: str, result: dict[str, Any]) -> None:
         print(f"  {what:68s} {r['min']:8.2f} {r['median']:8.2f} {r['max']:8.2f}   {r['bar']:10s} {mark}", flush=True)
 
 
+def _rows_before(path: Path) -> dict[str, Any]:
+    """Rows measured earlier, which stay until they are measured again; each says on what machine."""
+    if not path.exists():
+        return {}
+    found: dict[str, Any] = json.loads(path.read_text())["rows"]
+    return found
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the rows and write the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="tiny sizes: does it run? The ratios mean nothing")
     parser.add_argument("--threads", type=int, default=1, help="of BLAS and OpenMP, in every row")
-    parser.add_argument("--rows", nargs="+", choices=list(ROWS), default=list(ROWS))
+    parser.add_argument("--rows", "--only", nargs="+", choices=list(ROWS), default=[r for r in ROWS if r not in OPT_IN])
     parser.add_argument("--out", type=Path, default=HERE / "results.json")
     parser.add_argument("--row", choices=list(ROWS), help=argparse.SUPPRESS)
     parser.add_argument("--point", nargs=2, type=int, help=argparse.SUPPRESS)
@@ -374,14 +348,16 @@ def main(argv: Sequence[str] | None = None) -> None:
     if asked.row:
         result = ROWS[asked.row][1](asked.quick)
         # Growth measures in children of its own.
-        result["peak_mb"] = max([peak_mb(), *(p["peak_mb"] for p in result.get("points", []))])
+        peaks = [p["peak_mb"] for p in result.get("points", [])]
+        result.setdefault("peak_mb", max([peak_mb(), *peaks]))
         print(json.dumps(result))
         return
-    report: dict[str, Any] = {"machine": machine(asked.threads), "quick": asked.quick, "rows": {}}
+    report: dict[str, Any] = {"rows": _rows_before(asked.out)}
     print(f"{'':70s} {'min':>8s} {'median':>8s} {'max':>8s}   bar")
     for name in asked.rows:
         flags = ["--row", name, *(["--quick"] if asked.quick else [])]
-        report["rows"][name] = child(*flags, threads=asked.threads)
+        taken = machine(asked.threads)
+        report["rows"][name] = child(*flags, threads=asked.threads) | {"machine": taken, "quick": asked.quick}
         show(name, report["rows"][name])
     scratch = asked.out.with_suffix(".tmp")
     scratch.write_text(json.dumps(report, indent=1) + "\n")

@@ -44,7 +44,19 @@ def test_a_quick_run_ends_with_json(bench, tmp_path, capsys, monkeypatch):
     bench.main(["--quick", "--out", str(tmp_path / "results.json")])
     report = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert report == json.loads((tmp_path / "results.json").read_text())
-    assert set(report["rows"]) == set(bench.ROWS)
+    assert set(report["rows"]) == set(bench.ROWS) - set(bench.OPT_IN)
     for name, row in report["rows"].items():
         assert row["peak_mb"] > 0
+        assert row["machine"]["cores"] > 0
         assert "status" in row or row["ratios"], name
+
+
+@pytest.mark.slow
+def test_a_row_that_is_measured_again_leaves_the_others(bench, tmp_path, capsys, monkeypatch):
+    results = tmp_path / "results.json"
+    results.write_text(json.dumps({"rows": {"ridge": {"peak_mb": 1.0}}}))
+    bench.main(["--quick", "--only", "imagenet", "--out", str(results)])
+    rows = json.loads(results.read_text())["rows"]
+    assert rows["ridge"] == {"peak_mb": 1.0}
+    assert rows["imagenet"]["size"]["n"] == 2000
+    assert rows["imagenet"]["anonymous_mb"] > 50
