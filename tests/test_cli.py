@@ -1,6 +1,7 @@
 """The command line, end to end on tiny arrays, and what it says of wrong input."""
 
 import csv
+import html
 import json
 
 import numpy as np
@@ -11,6 +12,7 @@ import cosup
 from cosup.cli import main
 from cosup.datasets import list_backbones, list_tasks, make_hierarchy
 from cosup.methods import list_methods
+from cosup.provenance import read_account
 
 
 def run(*arguments, code=0):
@@ -97,7 +99,7 @@ def test_what_fit_leaves_behind(files, task):
     run("fit", "--features", files / "X.csv", "--labels", files / "L.csv", "--levels", "0,1,1",
         "--specialty", "a=ant,bee", "--out", out)  # fmt: skip
     assert sorted(p.name for p in out.iterdir()) == [
-        "history.json", "model.json", "model.safetensors", "provenance.csv", "report.html",
+        "history.json", "model.json", "model.safetensors", "provenance.json", "provenance.parquet", "report.html",
     ]  # fmt: skip
     meta = json.loads((out / "model.json").read_text())
     assert meta["schema"] == 1
@@ -105,17 +107,14 @@ def test_what_fit_leaves_behind(files, task):
     history = json.loads((out / "history.json").read_text())
     assert [entry["level"] for entry in history] == [0, 1]
     assert history[0]["assigned"] == {"g": 150}
-    with (out / "provenance.csv").open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    assert len(rows) == 300
-    assert rows[0]["id"] == "s000"
-    assert rows[0]["teacher"] == "g"
-    assert rows[0]["annotation"] == NAMES[task.labels.hard()[0, 0]]
-    assert {row["kept"] for row in rows} <= {"yes", "no"}
-    page = (out / "report.html").read_text()
-    assert "ant, bee" in page
-    for word in ("coverage", "Levels", "Teachers", "kept"):
-        assert word in page
+    account, facts = read_account(out)
+    assert len(account) == 150
+    assert account.ids[0] == "s000"
+    assert facts["Method"] == "co-supervised, seed 0"
+    np.testing.assert_array_equal(account.said, task.labels.hard())
+    answers = run("explain", out, "s000").stdout
+    assert f"believed 'g' (says {NAMES[task.labels.hard()[0, 0]]}," in answers
+    assert "default-src 'none'" in html.unescape((out / "report.html").read_text())
 
 
 def test_predictions_in_three_formats(files, task):

@@ -13,8 +13,7 @@ import pytest
 
 from cosup._validation import CosupError
 from cosup.benchmark import Method, read_records, run_benchmark
-from cosup.report import build_fit_page, build_report, render_table
-from cosup.teachers import TeacherLabels
+from cosup.report import build_report, render_table
 
 SMALL = ("hierarchy", {"n_samples": 300, "n_test": 120, "n_features": 16, "n_classes": 4})
 METHODS = [
@@ -233,16 +232,3 @@ def test_without_matplotlib_the_extra_is_named(tmp_path, measured, monkeypatch):
 def test_real_records_are_left_alone(tmp_path, measured):
     written(tmp_path, measured)
     assert read_records(tmp_path) == measured
-
-
-def test_fit_page_escapes_names():
-    labels = TeacherLabels(np.array([[0, 1], [1, -1]]), levels=[0, 1], names=["<b>a", "c"])
-    history = [
-        {"level": 0, "teachers": [0], "assigned": np.zeros(2, int), "keep_rate": 1.0, "agreement": 0.5,
-         "rounds": 1, "seconds": 0.1, "notes": ["<i>fell back"]},
-    ]  # fmt: skip
-    page = build_fit_page(labels, history, ["<u>x", "y"])
-    parsed(page)
-    for text in ("<b>a", "<i>fell", "<u>x"):
-        assert text not in page
-    assert "50.0" in page

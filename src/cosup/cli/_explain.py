@@ -18,7 +18,7 @@ from cosup.benchmark import write_whole
 from cosup.cli._shell import FILE
 from cosup.datasets import list_image_files
 from cosup.features import read_texts
-from cosup.provenance import ACCOUNT, Account, account_files, look_first, read_account, tell
+from cosup.provenance import ACCOUNT, PARQUET, TABLE_CSV, Account, account_files, look_first, read_account, tell
 from cosup.report import REPORT_NAME
 from cosup.report.explorer import LARGEST, LOOPBACK, build_explorer, make_app
 
@@ -62,8 +62,11 @@ def leave_account(
     """
     looking = look_first(X, labels, model)
     account = Account.of(model, labels, X, class_names=class_names, ids=ids, looking=looking)
-    for name, content in account_files(account, facts).items():
+    files = account_files(account, facts)
+    for name, content in files.items():
         write_whole(folder / name, content)
+    for stale in {PARQUET, TABLE_CSV} - set(files):  # of an earlier fit, by an installation with or without pyarrow
+        (folder / stale).unlink(missing_ok=True)
     page = build_explorer(
         account, model.history_, facts=facts, images=_pictures(images, account.ids), texts=_texts(texts, account.ids)
     )

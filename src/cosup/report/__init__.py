@@ -14,13 +14,12 @@ from cosup.report._anchors import anchors
 from cosup.report._drawing import require as require_figures
 from cosup.report._export import export, slug
 from cosup.report._factorial import Design, designs, interactions, main_effects
-from cosup.report._fit_page import build_fit_page
 from cosup.report._markup import Child, Markup, Panel, join, page, tag
 from cosup.report._protocols import protocols
 from cosup.report._summary import Record, TaskSummary, failures, summarise
 from cosup.report._text import render_table
 
-__all__ = ["REPORT_NAME", "build_fit_page", "build_report", "render_table", "require_figures"]
+__all__ = ["REPORT_NAME", "build_report", "render_table", "require_figures"]
 
 REPORT_NAME = "report.html"
 MOST_HEADLINES = 4
