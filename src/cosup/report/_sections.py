@@ -148,12 +148,20 @@ def by_level(task: TaskSummary, name: str) -> list[Panel]:
         name=name,
         description=f"Performance gap recovered after each level on {task.title}; the values follow.",
         floor=figures.LOWEST,
+        ticks=_level_names(shown),
+        axis="level: number of teachers",
     )
     caption = (
         "The student after each level: level 0 is the generalists', the specialists come after it. "
         f"Values under {figures.LOWEST:.0f} are drawn at the edge."
     )
     return [Panel(drawing, caption, [_level_table("PGR by level, %", series)])]
+
+
+def _level_names(methods: Sequence[MethodSummary]) -> list[str]:
+    deepest = max(methods, key=lambda m: len(m.levels))
+    levels = deepest.records[0]["levels"][: len(deepest.levels)]
+    return [f"{level['level']}: {len(level['teachers'])}" for level in levels]
 
 
 def selection(task: TaskSummary, name: str) -> list[Panel]:
