@@ -1,4 +1,4 @@
-"""What the rows of bench.py compare trainings to: the loops that people write, and the products that none can do without."""
+"""What the rows of bench.py compare trainings to: the loops people write, and the products that none can do without."""
 
 from __future__ import annotations
 

@@ -29,6 +29,7 @@ every_student = pytest.mark.parametrize("student", STUDENTS.values(), ids=STUDEN
 def small_blocks(monkeypatch):
     """Blocks of a few rows, and nothing kept: what large features meet."""
     monkeypatch.setattr(rows_module, "BLOCK_BYTES", 8 * 40 * 7)
+    monkeypatch.setattr(rows_module, "CACHE_BYTES", 8 * 30 * 7)
     monkeypatch.setattr(factor, "KEPT", 0)
     monkeypatch.setattr(ridge, "HELD", 0)
 

@@ -16,7 +16,7 @@ import numpy as np
 from scipy.linalg import cho_solve, cholesky, eigh, solve_triangular
 
 from cosup._validation import CosupError, FloatArray, IntArray
-from cosup.student._rows import column_means, row_blocks, take, widen
+from cosup.student._rows import cache_blocks, column_means, take, widen
 from cosup.student._targets import Targets
 
 __all__ = ["GRID", "Direct", "Factor", "Features", "Sample", "leave_one_out"]
@@ -46,11 +46,17 @@ class Features:
 
     @cached_property
     def _whole(self) -> FloatArray:
-        return self._centred(slice(None), np.float64)
+        return self._filled(np.float64)
 
     @cached_property
     def _whole_single(self) -> FloatArray:
-        return self._centred(slice(None), np.float32)
+        return self._filled(np.float32)
+
+    def _filled(self, dtype: Any) -> FloatArray:
+        out = np.empty(self.X.shape, dtype=dtype)
+        for rows in cache_blocks(*self.X.shape):
+            out[rows] = self._centred(rows, dtype)
+        return out
 
     def _centred(self, rows: slice | IntArray, dtype: Any) -> FloatArray:
         part = widen(take(self.X, rows))
@@ -73,7 +79,7 @@ class Features:
         """``Z'Z`` of some rows, about the mean of all."""
         n, d = self.X.shape
         total = np.zeros((d, d))
-        for rows in row_blocks(len(members), d):
+        for rows in cache_blocks(len(members), d):
             Z = self.read(rows if len(members) == n else members[rows])
             total += Z.T @ Z
         return total
@@ -100,8 +106,8 @@ class Sample:
         self.whole = self.n == len(features.X)
 
     def blocks(self, width: int = 0) -> Iterator[tuple[slice, FloatArray]]:
-        """Slices of the members, and their rows about the mean of all; as few as 32 MB in `width` columns allow."""
-        for rows in row_blocks(self.n, max(self.d, width)):
+        """Slices of the members, and their rows about the mean of all; see `cache_blocks`."""
+        for rows in cache_blocks(self.n, max(self.d, width)):
             yield rows, self.features.read(rows if self.whole else self.members[rows])
 
     @cached_property
@@ -238,7 +244,7 @@ class Factor:
         offset = (np.tile(moment.mean, s) - sample.shift @ weight).astype(np.float32)
         weight = weight.astype(np.float32)
         errors = np.zeros(s)
-        for rows in row_blocks(sample.n, max(sample.d, s * n_classes)):
+        for rows in cache_blocks(sample.n, max(sample.d, s * n_classes)):
             members = rows if sample.whole else sample.members[rows]
             miss = sample.features.read_single(members) @ weight
             miss += offset

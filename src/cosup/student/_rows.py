@@ -30,6 +30,12 @@ uint16, or ``np.memmap(path, dtype=BFLOAT16, ...)``. ml_dtypes' bfloat16 is unde
 BLOCK_BYTES = 1 << 25
 """Of the widest array that a block of rows needs, in float64."""
 
+CACHE_BYTES = 1 << 21
+"""Of the same in blocks that only sums are taken over: what fits the processor's cache grows linearly in time."""
+
+WORTHWHILE = 1024
+"""Rows from which a product's overhead no longer counts."""
+
 Blocks = Iterator[tuple[slice, FloatArray]]
 
 
@@ -80,9 +86,15 @@ def row_blocks(n: int, width: int, rows_per_block: int | None = None) -> Iterato
 def column_means(X: Any) -> FloatArray:
     """Mean row, (n_features,) float64."""
     total = np.zeros(X.shape[1])
-    for rows in row_blocks(len(X), X.shape[1]):
+    for rows in cache_blocks(len(X), X.shape[1]):
         total += widen(X[rows]).sum(axis=0, dtype=np.float64)
     return np.asarray(total / len(X))
+
+
+def cache_blocks(n: int, width: int) -> Iterator[slice]:
+    """Consecutive slices of n rows, short enough for the cache or long enough to be worthwhile, of 32 MB at most."""
+    each = 8 * max(width, 1)
+    return row_blocks(n, width, max(CACHE_BYTES // each, min(WORTHWHILE, BLOCK_BYTES // each), 1))
 
 
 def predicted(
