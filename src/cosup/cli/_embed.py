@@ -10,7 +10,7 @@ import click
 import numpy as np
 
 from cosup._validation import CosupError
-from cosup.benchmark import write_whole
+from cosup._whole import write_whole
 from cosup.cli._shell import FOLDER, resumable
 from cosup.datasets import FeatureStore, HeadRecipe, embed_images, make_backbone, read_image_list, split_images, teach
 from cosup.datasets.annotate import save_annotations
