@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from cosup._validation import CosupError, check_positive, suggest
 from cosup.datasets._disk import disk_errors, write_whole
-from cosup.teachers import TeacherLabels, TopK
+from cosup.teachers import ImportedLabels, TeacherLabels, TopK
 
 Said = NDArray[Any]
 """A batch's class ids, (n,) int, -1 abstains; or probabilities, (n, n_classes) float, NaN abstains."""
@@ -27,7 +27,7 @@ def annotate(
     specialties: Sequence[Iterable[int] | None] | None = None,
     top_k: int | None = None,
     batch_size: int = 100,
-) -> TeacherLabels:
+) -> ImportedLabels:
     """Let one's own teachers annotate samples.
 
     Parameters
@@ -49,8 +49,8 @@ def annotate(
 
     Returns
     -------
-    TeacherLabels
-        Hard where all teachers name classes, else soft.
+    ImportedLabels
+        `TeacherLabels` with the classes' names. Hard where all teachers name classes, else soft.
 
     Raises
     ------
@@ -82,7 +82,7 @@ def annotate(
     else:
         annotations = np.stack([_soft(column, len(classes)) for column in columns], axis=1)
         annotations = annotations if top_k is None else TopK.of(annotations, top_k)
-    return TeacherLabels(annotations, levels, specialties, list(named), len(classes))
+    return ImportedLabels(annotations, classes, levels=levels, specialties=specialties, names=list(named))
 
 
 def _voice(name: str, teacher: Any, classes: tuple[str, ...]) -> Callable[[Any], Said]:

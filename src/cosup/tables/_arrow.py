@@ -106,23 +106,18 @@ def arrow_numbers(table: Any, places: list[int], source: str, *, blank: bool = F
 
 
 def _lists(column: Any, where: str) -> Any:
-    lists = column.combine_chunks()
-    values = lists.flatten()
-    if lists.null_count or len(lists) == 0 or len(values) % len(lists) or not _numeric(values):
+    compute = import_extra("pyarrow.compute", extra="tables", purpose="reading tables of pyarrow")
+    values = column.combine_chunks().flatten()
+    if column.null_count or values.null_count or not _numeric(values):
         raise CosupError(f"{where} must hold a list of numbers in every row; some are blank, or no numbers")
-    lengths = np.asarray(column.value_lengths() if hasattr(column, "value_lengths") else _lengths(column))
+    lengths = compute.list_value_length(column).to_numpy()
     bad = np.flatnonzero(lengths != lengths[0])
     if bad.size:
         raise CosupError(
             f"{where}: the list of row {int(bad[0]) + 1} has {int(lengths[bad[0]])} numbers, that of row 1 "
             f"{int(lengths[0])}; all need the same number"
         )
-    return values.to_numpy(zero_copy_only=False).reshape(len(lists), -1)
-
-
-def _lengths(column: Any) -> Any:
-    compute = import_extra("pyarrow.compute", extra="tables", purpose="reading tables of pyarrow")
-    return compute.list_value_length(column).to_numpy()
+    return values.to_numpy(zero_copy_only=False).reshape(len(lengths), -1)
 
 
 def _numeric(values: Any) -> bool:

@@ -50,7 +50,7 @@ def frame_table(frame: Any, source: str = SOURCE) -> Table:
     ]
     index = getattr(frame, "index", None)
     if index is not None and type(index).__name__ != "RangeIndex" and "id" not in map(str.lower, names):
-        columns.insert(0, _encode("id", np.asarray(index), f"{source}, its index"))
+        columns.append(_encode("id", np.asarray(index), f"{source}, its index"))
     return Table(source, tuple(columns), first=0)
 
 

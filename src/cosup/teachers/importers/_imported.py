@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 
 from cosup._validation import CosupError, IntArray, suggest
 from cosup.tables import some
+from cosup.teachers._checks import check_levels, check_specialties
 from cosup.teachers._labels import TeacherLabels
 from cosup.teachers._top_k import TopK
 from cosup.teachers.importers._summary import Summary, summarise
@@ -92,6 +93,14 @@ class ImportedLabels(TeacherLabels):
             if twice is not None:
                 raise CosupError(f"{source or 'the labels'}: two samples have the id {twice!r}")
 
+    def _check_useful(self) -> None:
+        # One rule alone may name one class only: other sources come beside it, and who fits looks again.
+        silent = np.flatnonzero(~self.speaks().any(axis=0))
+        if silent.size:
+            raise CosupError(
+                f"teacher {self.names[silent[0]]!r} (column {silent[0]}) abstains on every sample; leave it out"
+            )
+
     @classmethod
     def of(
         cls, labels: TeacherLabels, class_names: Sequence[str], *, ids: Sequence[str] | None = None, source: str = ""
@@ -146,9 +155,9 @@ class ImportedLabels(TeacherLabels):
                 classes[self._teacher(teacher)] = [self._class(teacher, name) for name in covered]
         elif specialties is not None:
             classes = list(specialties)
-        checked = TeacherLabels(self.annotations, levels, classes, self.names, self.n_classes)
         new = self._with(self.annotations)
-        new.levels, new.specialties = checked.levels, checked.specialties
+        new.levels = check_levels(levels, self.n_teachers)
+        new.specialties = check_specialties(classes, self.n_teachers, self.n_classes, self.names)
         return new
 
     def _teacher(self, name: str) -> int:
