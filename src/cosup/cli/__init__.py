@@ -24,7 +24,7 @@ def main() -> None:
 
 
 for command in (
-    _bench.demo, _own.fit, _own.predict, _embed.embed, _embed.teach_command, _bench.bench, _bench.report,
+    _bench.demo, _own.fit, _own.predict, _own.export, _embed.embed, _embed.teach_command, _bench.bench, _bench.report,
     _lists.methods, _lists.tasks, _lists.backbones,
     _explain.explain, _explain.look, _explain.explore, _explain.serve,
 ):  # fmt: skip

@@ -1,4 +1,4 @@
-"""Commands for a user's own data: fit, predict."""
+"""Commands for a user's own data: fit, predict, export."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from cosup.methods import load, make_method
 from cosup.report import REPORT_NAME
 from cosup.tables import extension
 
-__all__ = ["fit", "predict"]
+__all__ = ["export", "fit", "predict"]
 
 
 @click.command()
@@ -150,3 +150,24 @@ def predict(
     probabilities = model.predict_proba(given.X)
     write_whole(out, _model.predictions(out, probabilities, model.class_names_, given.ids))
     click.echo(f"{len(given.X)} predictions in {out.resolve()}")
+
+
+@click.command()
+@click.option("--model", "folder", required=True, help="Folder that cosup fit wrote.",
+              type=click.Path(exists=True, file_okay=False, path_type=Path))  # fmt: skip
+@click.option("--precision", type=click.Choice(["float32", "float64"]), default="float32", show_default=True,
+              help="float64: exact for features of any scale, but known to few runtimes.")  # fmt: skip
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), required=True, help="The .onnx file.")
+def export(folder: Path, precision: str, out: Path) -> None:
+    """Write a fitted model as ONNX, for serving without Python.
+
+    Its input is 'features', float32 (n, n_features); its outputs are 'probabilities' and 'prediction', columns of the
+    former, whose names are in the file's metadata as 'class_names'.
+
+    \b
+    Example: cosup export --model model --out model.onnx
+    """  # noqa: D301
+    extension(out, (".onnx",))
+    model = load(folder)
+    model.to_onnx(out, precision=precision)
+    click.echo(f"{len(model.class_names_)} classes, {model.n_features_in_} features: {out.resolve()}")
