@@ -11,6 +11,7 @@ import numpy as np
 
 from cosup._validation import FloatArray, IntArray
 from cosup.teachers._labels import TeacherLabels
+from cosup.teachers.importers._accuracy import estimate_accuracies
 
 __all__ = ["Summary", "summarise"]
 
@@ -34,8 +35,9 @@ class Summary:
         A teacher each: ``teacher``; ``level``; ``votes``, samples that it speaks on; ``coverage``, their share;
         ``overlaps``, share of all samples on which it and another speak; ``conflicts``, on which another contradicts
         it; ``agreement``, share of the samples on which the others have a majority where it names that majority's
-        class (NaN where they never have); ``polarity``, the names of the classes that it ever names; ``specialty``,
-        names of classes, or None.
+        class (NaN where they never have); ``accuracy``, an estimate for teachers who err independently of one another
+        (NaN for fewer than three); ``polarity``, the names of the classes that it ever names; ``specialty``, names of
+        classes, or None.
     n_samples, unlabelled, several, conflicts : int
         Samples; those that nobody, several, or several that contradict one another speak on.
     class_names : tuple of str
@@ -59,11 +61,11 @@ class Summary:
 
     def __str__(self) -> str:
         """A table, a line of totals, suggestions and notes."""
-        head = ("teacher", "level", "coverage", "overlaps", "conflicts", "agreement", "votes", "names")
+        head = ("teacher", "level", "coverage", "overlaps", "conflicts", "agreement", "est. accuracy", "votes", "names")
         rows = [head] + [
             (
                 row["teacher"], str(row["level"]), _percent(row["coverage"]), _percent(row["overlaps"]),
-                _percent(row["conflicts"]), _percent(row["agreement"]), f"{row['votes']:,}",
+                _percent(row["conflicts"]), _percent(row["agreement"]), _percent(row["accuracy"]), f"{row['votes']:,}",
                 _named(row["polarity"], len(self.class_names)),
             )
             for row in self.teachers
@@ -110,6 +112,7 @@ def summarise(labels: TeacherLabels, class_names: tuple[str, ...], notes: Sequen
     votes = totals[:, 0]
     with np.errstate(invalid="ignore", divide="ignore"):
         agreement = totals[:, 3] / totals[:, 4]
+    accuracy = estimate_accuracies(hard, n_classes)
     teachers = []
     suggestions = {}
     for t, name in enumerate(labels.names):
@@ -124,6 +127,7 @@ def summarise(labels: TeacherLabels, class_names: tuple[str, ...], notes: Sequen
                 "overlaps": totals[t, 1] / n_samples,
                 "conflicts": totals[t, 2] / n_samples,
                 "agreement": float(agreement[t]),
+                "accuracy": float(accuracy[t]),
                 "polarity": polarity,
                 "specialty": None if specialty is None else tuple(class_names[c] for c in specialty),
             }
