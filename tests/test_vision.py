@@ -1,5 +1,6 @@
 """The paper's vision experiments on layouts made on the spot, small networks with random weights, and PACS."""
 
+import json
 import random
 import signal
 import subprocess
@@ -451,19 +452,24 @@ def random_dinov2(folder):
     with torch.random.fork_rng():
         model = transformers.AutoModel.from_config(config)
     model.save_pretrained(folder)
+    processor = {
+        "image_processor_type": "BitImageProcessor", "do_resize": True, "size": {"shortest_edge": 28}, "resample": 3,
+        "do_center_crop": True, "crop_size": {"height": 28, "width": 28}, "do_rescale": True,
+        "rescale_factor": 1 / 255, "do_normalize": True, "image_mean": [0.485, 0.456, 0.406],
+        "image_std": [0.229, 0.224, 0.225], "do_convert_rgb": True,
+    }  # fmt: skip
+    (Path(folder) / "preprocessor_config.json").write_text(json.dumps(processor))
     return f"hf:{folder}"
 
 
 def whole_experiment(name, options, tmp_path):
     runs = {}
-    for protocol in ("published", "clean"):
-        for labels in ("hard", "soft"):
-            records = run_benchmark(
-                [(name, {**options, "labels": labels})], METHODS, [0], tmp_path / "runs", protocol=protocol,
-                cache=tmp_path / "cache", n_jobs=1,
-            )  # fmt: skip
-            assert [record["error"] for record in records] == [None] * len(METHODS)
-            runs[protocol, labels] = records
+    for protocol, labels in (("published", "hard"), ("published", "soft"), ("clean", "soft")):
+        runs[protocol, labels] = run_benchmark(
+            [(name, {**options, "labels": labels})], METHODS, [0], tmp_path / "runs", protocol=protocol,
+            cache=tmp_path / "cache", n_jobs=1,
+        )  # fmt: skip
+        assert [record["error"] for record in runs[protocol, labels]] == [None] * len(METHODS)
     return runs
 
 
@@ -482,7 +488,7 @@ def test_all_of_domainnets_classes_and_domains_end_to_end(tmp_path, networks):
     root = make_domainnet(tmp_path / "domainnet", n_classes=345, train=2, test=1)
     options = {"root": str(root), "iterations": 60, "student": random_dinov2(tmp_path / "dino")}
     runs = whole_experiment("domainnet", {**options, "image_size": 28, "teacher": networks["teacher"]}, tmp_path)
-    record = runs["clean", "hard"][0]
+    record = runs["clean", "soft"][0]
     assert (record["n_classes"], record["n_train"], record["n_test"]) == (345, 2070, 2070)
 
 
