@@ -14,6 +14,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
 
+from cosup._machine import check_memory
 from cosup._validation import (
     BoolArray,
     CosupError,
@@ -25,7 +26,7 @@ from cosup._validation import (
 )
 from cosup._whole import write_whole
 from cosup.saving import onnx_of, version, write_saved
-from cosup.student import Head, LinearHead
+from cosup.student import Head, LinearHead, as_student, peak_bytes
 from cosup.teachers import ImportedLabels, TeacherLabels
 
 __all__ = ["PROVENANCE", "Supervision", "TeacherSupervised", "level_record", "one_hot", "provenance_rows"]
@@ -158,6 +159,12 @@ class TeacherSupervised(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         else:
             X, labels = self._plain(X, y)
         X = check_features(X, n_samples=len(labels))
+        check_memory(
+            self._peak_bytes(X, labels),
+            f"fitting {len(X)} samples of {X.shape[1]} features under {labels.n_teachers} teachers of "
+            f"{labels.n_classes} classes",
+            "keep features memory-mapped in float16 and annotations as TopK or class ids, or fit fewer samples",
+        )
         seed = int(check_random_state(getattr(self, "random_state", None)).randint(2**31 - 1))
         result = self._supervise(X, labels, seed)
         self.head_ = result.head
@@ -183,6 +190,14 @@ class TeacherSupervised(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         encoder = LabelEncoder().fit(y)
         self.classes_ = encoder.classes_
         return features, TeacherLabels(encoder.transform(y)[:, None], names=["y"], n_classes=max(len(self.classes_), 1))
+
+    def _peak_bytes(self, X: FloatArray, labels: TeacherLabels) -> int:
+        """Bytes that `fit` takes at the most, beside its arguments.
+
+        Of a method that says nothing else: its student, and ten matrices of samples by classes.
+        """
+        student = as_student(getattr(self, "student", "ridge"))
+        return peak_bytes(student, X, labels.n_classes) + 80 * len(labels) * labels.n_classes
 
     def _supervise(self, X: FloatArray, labels: TeacherLabels, seed: int) -> Supervision:
         raise NotImplementedError(f"{type(self).__name__} must implement _supervise")

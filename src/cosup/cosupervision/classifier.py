@@ -5,16 +5,32 @@ from __future__ import annotations
 from typing import Any
 
 from cosup._validation import FloatArray, check_choice
+from cosup.cosupervision._memory import expected_bytes
 from cosup.cosupervision._pieces import Pieces
 from cosup.cosupervision.engine import co_supervise
 from cosup.estimator import Supervision, TeacherSupervised
-from cosup.student import AdamProbe, Student
+from cosup.student import AdamProbe, Student, as_student, peak_bytes
 from cosup.teachers import TeacherLabels
 
 __all__ = ["CoSupervisedClassifier", "PaperCSL", "PublishedCSL"]
 
 
-class CoSupervisedClassifier(TeacherSupervised):
+class _CoSupervised(TeacherSupervised):
+    """A student and pieces for `co_supervise`, which a method names by ``_plan() -> (student, pieces)``."""
+
+    def _plan(self) -> tuple[Any, Pieces]:
+        raise NotImplementedError(f"{type(self).__name__} must implement _plan")
+
+    def _peak_bytes(self, X: FloatArray, labels: TeacherLabels) -> int:
+        student, pieces = self._plan()
+        return expected_bytes(labels, pieces) + peak_bytes(as_student(student), X, labels.n_classes)
+
+    def _supervise(self, X: FloatArray, labels: TeacherLabels, seed: int) -> Supervision:
+        student, pieces = self._plan()
+        return co_supervise(X, labels, student=student, pieces=pieces, random_state=seed)
+
+
+class CoSupervisedClassifier(_CoSupervised):
     """A strong student trained under a hierarchy of weak teachers, without one true label.
 
     The student starts on the generalists' labels. At every level its predictions for samples that it was not trained
@@ -100,8 +116,8 @@ class CoSupervisedClassifier(TeacherSupervised):
         self.ensemble = ensemble
         self.random_state = random_state
 
-    def _supervise(self, X: FloatArray, labels: TeacherLabels, seed: int) -> Supervision:
-        pieces = Pieces(
+    def _plan(self) -> tuple[Any, Pieces]:
+        return self.student, Pieces(
             assign=self.assign,
             reject=self.reject if isinstance(self.reject, str) else tuple(self.reject),
             pool=self.pool,
@@ -111,7 +127,6 @@ class CoSupervisedClassifier(TeacherSupervised):
             rounds=self.rounds,
             ensemble=self.ensemble,
         )
-        return co_supervise(X, labels, student=self.student, pieces=pieces, random_state=seed)
 
 
 class PaperCSL(CoSupervisedClassifier):
@@ -147,7 +162,7 @@ class PaperCSL(CoSupervisedClassifier):
         )  # fmt: skip
 
 
-class PublishedCSL(TeacherSupervised):
+class PublishedCSL(_CoSupervised):
     """The recipe of the released code (July 2024), reported at the last epoch.
 
     No local students. The teacher whose class range holds the previous student's most probable class is believed
@@ -186,9 +201,9 @@ class PublishedCSL(TeacherSupervised):
         self.soft = soft
         self.random_state = random_state
 
-    def _supervise(self, X: FloatArray, labels: TeacherLabels, seed: int) -> Supervision:
+    def _plan(self) -> tuple[Any, Pieces]:
         check_choice(self.criterion, ("top1", "top2", "top3", "all"), "criterion")
-        pieces = Pieces(
+        return self._student(), Pieces(
             assign="argmax",
             reject=() if self.criterion == "all" else (self.criterion,),
             pool=False,
@@ -199,7 +214,6 @@ class PublishedCSL(TeacherSupervised):
             ensemble="last",
             all_classes=True,
         )
-        return co_supervise(X, labels, student=self._student(), pieces=pieces, random_state=seed)
 
     def _student(self) -> Student:
         """The recipe's probe; the benchmark puts one in its place that remembers what it was trained on."""

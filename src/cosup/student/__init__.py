@@ -8,6 +8,7 @@ published recipe) and `SklearnStudent` (any classifier). A new one needs `Studen
 from cosup.student._adam import AdamProbe
 from cosup.student._heads import LinearHeads, train_heads
 from cosup.student._logistic import LogisticProbe
+from cosup.student._memory import peak_bytes
 from cosup.student._protocol import (
     Fit,
     Head,
@@ -41,6 +42,7 @@ __all__ = [
     "as_student",
     "average_heads",
     "blocks_of",
+    "peak_bytes",
     "ridge_path",
     "shared",
     "spread_head",

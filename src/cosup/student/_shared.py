@@ -14,7 +14,7 @@ from cosup.student._protocol import Student, Trainer
 from cosup.student._ridge import RidgeProbe
 from cosup.student._sklearn import SklearnStudent
 
-__all__ = ["as_student", "shared"]
+__all__ = ["SharedStudent", "as_student", "shared"]
 
 
 @dataclass

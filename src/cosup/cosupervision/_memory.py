@@ -1,0 +1,32 @@
+"""How much memory co-supervision takes beside features, annotations and the student."""
+
+from __future__ import annotations
+
+from cosup.cosupervision._pieces import Pieces
+from cosup.cosupervision._problem import REMEMBERED
+from cosup.cosupervision._store import BLOCK, IN_MEMORY
+from cosup.teachers import TeacherLabels
+
+__all__ = ["expected_bytes"]
+
+
+def expected_bytes(labels: TeacherLabels, pieces: Pieces) -> int:
+    """Bytes at the most; docs/speed.md has the formula in words.
+
+    Parameters
+    ----------
+    labels : TeacherLabels
+    pieces : Pieces
+    """
+    n, c, levels = labels.n_samples, labels.n_classes, labels.n_levels
+    sizes = [len(labels.at_level(k)) for k in range(levels)]
+    vectors = n * (2 * labels.n_teachers + 24 * max(sizes) + 90 * levels + 120)
+    blocks = 8 * min(8 * BLOCK, 8 * n * c)
+    remembered = sum(min(8 * n * m * c, REMEMBERED) for m in sizes) if labels.is_soft else 0
+    stores, confusions = 0, 0
+    if pieces.pool or pieces.match_marginals:
+        stores = 2 * min(8 * n * c, IN_MEMORY) + levels * min(8 * n * c, 8 * BLOCK)
+        confusions = 32 * max(sizes) * c * c
+    elif not pieces.hard:
+        stores = min(8 * n * c, IN_MEMORY)
+    return vectors + blocks + remembered + stores + confusions

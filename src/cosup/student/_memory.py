@@ -1,0 +1,45 @@
+"""How much memory a student takes beside features and targets: docs/speed.md's table as a function."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from cosup.student._adam import AdamProbe
+from cosup.student._logistic import LogisticProbe
+from cosup.student._ridge import RidgeProbe
+from cosup.student._ridge_factor import GRID, KEPT
+from cosup.student._rows import BLOCK_BYTES, is_half, on_disk
+from cosup.student._shared import SharedStudent
+from cosup.student._sklearn import SklearnStudent
+
+__all__ = ["peak_bytes"]
+
+STRENGTHS, PATH = len(GRID), 11
+"""Candidates of the ridge, and of the logistic probe."""
+
+
+def peak_bytes(student: Any, X: Any, n_classes: int) -> int:
+    """Bytes that training and predicting in blocks take at the most, beside features and targets.
+
+    Parameters
+    ----------
+    student : Student
+        One of another kind counts as a copy of the features.
+    X : ndarray of shape (n_samples, n_features)
+    n_classes : int
+    """
+    n, d = (int(length) for length in X.shape)
+    c, block = n_classes, BLOCK_BYTES
+    student = student.student if isinstance(student, SharedStudent) else student
+    if isinstance(student, RidgeProbe):
+        centred = 12 * n * d if 8 * n * d <= KEPT else 0
+        factors = 72 * d * d + 16 * STRENGTHS * n  # of all samples, and of a subset
+        return centred + factors + 8 * (STRENGTHS + 4) * d * c + 24 * c * c + 16 * n + 10 * block
+    if isinstance(student, AdamProbe):
+        cast = 0 if is_half(X) or on_disk(X) or X.dtype == "float32" else 4 * n * d
+        return cast + 16 * (d + 1) * c + 27 * n + 8 * student.folds * (d + 1) * c + 4 * block
+    if isinstance(student, LogisticProbe):
+        heads = 8 * PATH * student.folds * d * c
+        return 4 * n * d + 4 * d * d + 4 * n * d + 20 * n * c + 80 * d * c + heads + 4 * block
+    copy = (8 if isinstance(student, SklearnStudent) and not is_half(X) else 4) * n * d
+    return 2 * copy + 8 * n * c + 4 * block
