@@ -1,6 +1,6 @@
 """What a person's look is worth: how many wrong answers it finds, and what the labels that come back add.
 
-    python benchmarks/looking.py [--seeds 5] [--tasks digits-classes,digits-domains]
+    python benchmarks/looking.py [--seeds 5] [--first-seed 5] [--tasks digits-classes,digits-domains]
 
 For every task, order and number of labels, with a standard error over seeds: the share of wrong final answers among
 those looked at; points of PGR gained with the labels as one more trusted teacher at a last level ("level"), and by
@@ -59,14 +59,17 @@ def measure(name: str, seed: int) -> dict[tuple[str, int], tuple[float, ...]]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument(
+        "--first-seed", type=int, default=5, help="seeds 0 to 4 were looked at while look_first was made"
+    )
     parser.add_argument("--tasks", default="digits-classes,digits-domains")
     arguments = parser.parse_args()
     for name in arguments.tasks.split(","):
         found: dict[tuple[str, int], list[tuple[float, ...]]] = {}
-        for seed in range(arguments.seeds):
+        for seed in range(arguments.first_seed, arguments.first_seed + arguments.seeds):
             for key, values in measure(name, seed).items():
                 found.setdefault(key, []).append(values)
-        print(f"{name}, {arguments.seeds} seeds")
+        print(f"{name}, {arguments.seeds} seeds from {arguments.first_seed}")
         print(f"  {'order':18}{'labels':>7}{'wrong, %':>16}{'PGR, level':>16}{'PGR, after':>16}")
         for (order, budget), rows in found.items():
             mean, error = np.mean(rows, axis=0), np.std(rows, axis=0, ddof=1) / np.sqrt(len(rows))

@@ -6,6 +6,7 @@ import hashlib
 import html.parser
 import json
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -128,6 +129,19 @@ def test_estimates_have_their_place(fitted):
         summarise_account(account, title="t", estimates=Estimates(overall[:2]))
 
 
+def test_estimates_are_kept_for_the_next_page(fitted, folder):
+    overall = np.tile([0.8, 0.7, 0.9], (4, 1))
+    overall[1] = np.nan
+    content = Estimates(overall, note="halves").to_json()
+    (folder / "estimates.json").write_text(json.dumps(content, allow_nan=False))
+    run("explore", folder)
+    boot = json.loads(Reader((folder / "report.html").read_text()).scripts["data"])
+    assert boot["summary"]["estimates"] == content
+    np.testing.assert_array_equal(Estimates.from_json(content).overall, overall)
+    (folder / "estimates.json").write_text("{}")
+    assert "these are no estimates" in run("explore", folder, code=2)
+
+
 def test_of_many_samples_the_file_holds_those_most_worth_a_look(fitted, monkeypatch):
     account, history = fitted
     monkeypatch.setattr("cosup.report.explorer._page.LARGEST", 100)
@@ -247,6 +261,18 @@ def test_commands_explain_and_rank(fitted, folder):
     assert (folder / "look.csv").read_text().splitlines()[0] == "id,person"
     assert len((folder / "look.csv").read_text().splitlines()) == 8
     assert "holds no provenance.json" in run("look", folder.parent, code=2)
+
+
+def test_the_document_reads_the_table(folder, monkeypatch):
+    pytest.importorskip("pyarrow")
+    pytest.importorskip("pandas")
+    text = (Path(__file__).parents[1] / "docs" / "explorer.md").read_text(encoding="utf-8")
+    (folder / "model").symlink_to(folder)
+    monkeypatch.chdir(folder)
+    (code,) = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
+    names = {}
+    exec(code.replace("table[(", "found = table[("), names)
+    assert 0 < len(names["found"]) < 300
 
 
 def test_the_command_makes_the_page_anew(fitted, folder):

@@ -20,11 +20,11 @@ from cosup.datasets import list_image_files
 from cosup.features import read_texts
 from cosup.provenance import ACCOUNT, PARQUET, TABLE_CSV, Account, account_files, look_first, read_account, tell
 from cosup.report import REPORT_NAME
-from cosup.report.explorer import LARGEST, LOOPBACK, build_explorer, make_app
+from cosup.report.explorer import LARGEST, LOOPBACK, Estimates, build_explorer, make_app
 
 __all__ = ["explain", "explore", "leave_account", "look", "serve"]
 
-HISTORY = "history.json"
+HISTORY, ESTIMATES = "history.json", "estimates.json"
 PORT = 8420
 
 DIR = click.argument("folder", metavar="DIR", type=click.Path(exists=True, file_okay=False, path_type=Path))
@@ -44,6 +44,7 @@ def leave_account(
     facts: Mapping[str, str],
     images: Path | None = None,
     texts: Path | None = None,
+    estimates: Estimates | None = None,
 ) -> None:
     """Write what ``cosup fit`` leaves beside a model: provenance and the explorer.
 
@@ -59,6 +60,8 @@ def leave_account(
     facts : mapping of str to str
     images, texts : Path, optional
         As of ``cosup explore``.
+    estimates : Estimates, optional
+        Accuracies of the teachers and the student; kept for when the page is made anew.
     """
     looking = look_first(X, labels, model)
     account = Account.of(model, labels, X, class_names=class_names, ids=ids, looking=looking)
@@ -67,9 +70,14 @@ def leave_account(
         write_whole(folder / name, content)
     for stale in {PARQUET, TABLE_CSV} - set(files):  # of an earlier fit, by an installation with or without pyarrow
         (folder / stale).unlink(missing_ok=True)
+    if estimates is None:
+        (folder / ESTIMATES).unlink(missing_ok=True)
+    else:
+        write_whole(folder / ESTIMATES, json.dumps(estimates.to_json(), indent=1, allow_nan=False) + "\n")
     page = build_explorer(
-        account, model.history_, facts=facts, images=_pictures(images, account.ids), texts=_texts(texts, account.ids)
-    )
+        account, model.history_, facts=facts, estimates=estimates, images=_pictures(images, account.ids),
+        texts=_texts(texts, account.ids),
+    )  # fmt: skip
     write_whole(folder / REPORT_NAME, page)
 
 
@@ -141,8 +149,9 @@ def explore(folder: Path, images: Path | None, texts: Path | None, out: Path | N
     account, facts = read_account(folder)
     out = folder / REPORT_NAME if out is None else out
     page = build_explorer(
-        account, _history(folder), facts=facts, images=_pictures(images, account.ids), texts=_texts(texts, account.ids)
-    )
+        account, _history(folder), facts=facts, estimates=_estimates(folder), images=_pictures(images, account.ids),
+        texts=_texts(texts, account.ids),
+    )  # fmt: skip
     write_whole(out, page)
     click.echo(f"The explorer is in {out.resolve()}")
     if len(account) > LARGEST:
@@ -165,8 +174,8 @@ def serve(folder: Path, images: Path | None, texts: Path | None, host: str, port
     account, facts = read_account(folder)
     local = host in LOOPBACK
     app = make_app(
-        account, _history(folder), facts=facts, images=_pictures(images, account.ids),
-        texts=_texts(texts, account.ids), hosts=LOOPBACK if local else ["*"],
+        account, _history(folder), facts=facts, estimates=_estimates(folder),
+        images=_pictures(images, account.ids), texts=_texts(texts, account.ids), hosts=LOOPBACK if local else ["*"],
     )  # fmt: skip
     if not local:
         click.echo(f"Note: whoever reaches {host}:{port} can read all samples; there is no password", err=True)
@@ -175,14 +184,22 @@ def serve(folder: Path, images: Path | None, texts: Path | None, host: str, port
 
 
 def _history(folder: Path) -> list[dict[str, Any]]:
-    path = folder / HISTORY
+    return _json(folder / HISTORY) or []
+
+
+def _estimates(folder: Path) -> Estimates | None:
+    content = _json(folder / ESTIMATES)
+    return None if content is None else Estimates.from_json(content)
+
+
+def _json(path: Path) -> Any:
+    """What the file holds; None if it isn't there."""
     if not path.is_file():
-        return []
+        return None
     try:
-        history: list[dict[str, Any]] = json.loads(path.read_bytes())
+        return json.loads(path.read_bytes())
     except ValueError as error:
         raise CosupError(f"{path} is not JSON ({error}); fit the model again") from error
-    return history
 
 
 def _pictures(folder: Path | None, ids: Sequence[str]) -> list[Path] | None:

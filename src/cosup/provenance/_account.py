@@ -196,11 +196,19 @@ class Account:
     def __len__(self) -> int:
         return len(self.ids)
 
-    def covers(self, teacher: int) -> BoolArray:
-        """Where the final answer is a class of the teacher's specialty, (n,) bool; everywhere if that isn't known."""
+    def field(self, teacher: int) -> BoolArray:
+        """The classes that a teacher can be asked about, (n_classes,) bool: those of its specialty that it ever names.
+
+        Who never names a class does not contradict an answer of that class by naming another.
+        """
+        said = self.said[:, teacher]
+        named = np.bincount(said[said >= 0], minlength=len(self.class_names)) > 0
         specialty = self.specialties[teacher]
-        known = self.answer >= 0
-        return known if specialty is None else known & np.isin(self.answer, specialty)
+        return named if specialty is None else named & np.isin(np.arange(len(named)), specialty)
+
+    def covers(self, teacher: int) -> BoolArray:
+        """Where the final answer is in the teacher's field, (n,) bool."""
+        return (self.answer >= 0) & self.field(teacher)[np.maximum(self.answer, 0)]
 
     def place(self, name: str) -> int:
         """Position of the sample of this id.

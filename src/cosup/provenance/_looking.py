@@ -27,11 +27,12 @@ def look_first(X: ArrayLike, labels: TeacherLabels, model: Any) -> tuple[IntArra
 
     ``value = doubt * (1/2 + dispute) * influence``:
 
-    - *doubt*: one less the probability that a ridge student, trained on the model's answers for all the *other*
-      samples, gives to the model's answer for this one (leave-one-out, in closed form). It is what is uncertain once
-      the sample can't vouch for itself.
-    - *dispute*: the share of the teachers that speak here, and whose specialty holds the answer, that say something
-      else; a teacher counts by how often it agrees with the model where it speaks of that specialty.
+    - *doubt*: one less the probability of the model's answer, by the mean of two: the model's own, and that of a ridge
+      student trained on the model's answers for all the *other* samples (leave-one-out, in closed form). The second is
+      what is uncertain once the sample can't vouch for itself.
+    - *dispute*: the share of the teachers that speak here, and know the answer's class (it is of their specialty, and
+      they name it somewhere), that say something else; a teacher counts by how often it agrees with the model on
+      classes that it knows.
     - *influence*: how much the other samples' scores move for a unit change of this one's label: the norm of its
       column of the ridge's hat matrix without the diagonal (after Cook & Weisberg 1982, *Residuals and Influence in
       Regression*); in units of the mean.
@@ -80,7 +81,7 @@ def look_first(X: ArrayLike, labels: TeacherLabels, model: Any) -> tuple[IntArra
     if len(np.unique(answers)) > 1:
         fit = RidgeProbe().prepare(X).train(answers, n_classes=labels.n_classes)
         for rows, p in fit.blocks(True):
-            parts["doubt"][rows] = 1.0 - p[np.arange(len(p)), answers[rows]]
+            parts["doubt"][rows] = 1.0 - (confidence[rows] + p[np.arange(len(p)), answers[rows]]) / 2
         parts["influence"] = _influence(X, fit.strength)
     parts["dispute"] = _dispute(labels, answers)
     parts["value"] = parts["doubt"] * (0.5 + parts["dispute"]) * parts["influence"]
@@ -91,7 +92,9 @@ def _dispute(labels: TeacherLabels, answers: IntArray) -> FloatArray:
     said = labels.hard()
     against, heard = np.zeros(len(answers)), np.zeros(len(answers))
     for t in range(labels.n_teachers):
-        its = np.flatnonzero((said[:, t] >= 0) & labels.covers(t)[answers])
+        speaks = said[:, t] >= 0
+        named = np.bincount(said[speaks, t], minlength=labels.n_classes) > 0
+        its = np.flatnonzero(speaks & (labels.covers(t) & named)[answers])
         other = said[its, t] != answers[its]
         weight = 1.0 - other.mean() if len(its) else 0.0
         against[its] += weight * other

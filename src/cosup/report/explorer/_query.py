@@ -30,12 +30,12 @@ class Query:
     teacher : int
         Whom `relation`, `says` and `against` are about; any of them.
     relation : {"", "spoke", "abstained", "agrees", "differs", "believed"}
-        ``agrees`` and ``differs``: with the student's answer, where that is of the teacher's specialty. ``believed``:
-        at the teacher's level.
+        ``agrees`` and ``differs``: with the student's answer, where the teacher knows it (`Account.covers`).
+        ``believed``: at the teacher's level.
     says : int
         Class that the teacher says.
     against : int
-        Another teacher that says something else, where the student's answer is of both specialties.
+        Another teacher that says something else, where both know the student's answer.
     instead : int
         The teacher believed one level before, where that said something else: `teacher` was believed in its place.
     kept : {"", "kept", "rejected"}

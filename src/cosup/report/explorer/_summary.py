@@ -38,6 +38,27 @@ class Estimates:
     by_class: FloatArray | None = None
     note: str = ""
 
+    def to_json(self) -> dict[str, Any]:
+        """Plain values; NaN becomes None."""
+        by_class = None if self.by_class is None else _plain(self.by_class)
+        return {"overall": _plain(self.overall), "byClass": by_class, "note": self.note}
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Estimates:
+        """What `to_json` gave.
+
+        Raises
+        ------
+        CosupError
+            If it is something else.
+        """
+        try:
+            overall = np.array(content["overall"], dtype=np.float64)
+            by_class = None if content["byClass"] is None else np.array(content["byClass"], dtype=np.float64)
+            return cls(overall, by_class, str(content["note"]))
+        except (KeyError, TypeError, ValueError) as error:
+            raise CosupError(f"these are no estimates ({error})") from error
+
     def check(self, account: Account) -> None:
         """Raise CosupError if the shapes aren't those of the account's teachers and classes."""
         rows, classes = len(account.teachers) + 1, len(account.class_names)
@@ -93,13 +114,7 @@ def summarise_account(
         "disputed": float(differs.any(axis=1).mean()),
         "corrections": _corrections(account),
         "disagreement": _disagreement(said, speaks & covers),
-        "estimates": None
-        if estimates is None
-        else {
-            "overall": _plain(estimates.overall),
-            "byClass": None if estimates.by_class is None else _plain(estimates.by_class),
-            "note": estimates.note,
-        },
+        "estimates": None if estimates is None else estimates.to_json(),
         "ranked": bool((account.rank >= 0).all()),
     }
 
@@ -115,6 +130,7 @@ def _teacher(account: Account, t: int, speaks: Any, covers: Any) -> dict[str, An
         "name": account.teachers[t],
         "level": level,
         "specialty": account.specialties[t],
+        "field": np.flatnonzero(account.field(t)).tolist(),
         "coverage": float(speaks.mean()),
         "believed": None if believed is None else float(believed.mean()),
         "agreement": float(agreed.sum() / heard.sum()) if heard.sum() else None,

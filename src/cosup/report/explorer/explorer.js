@@ -71,9 +71,10 @@
 
   // A file holds so many samples at most; the summary is of all.
   const n = REMOTE ? S.n : boot.ids.length, LEVELS = S.levels.length, last = LEVELS - 1;
-  const COVERS = S.teachers.map((t) => t.specialty && new Set(t.specialty));
+  // The classes that a teacher can be asked about: of its specialty, and named by it somewhere.
+  const FIELD = S.teachers.map((t) => new Set(t.field));
   const LEVEL_OF = S.teachers.map((t) => S.levels.findIndex((at) => at.level === t.level));
-  const covers = (t, answer) => answer >= 0 && (COVERS[t] === null || COVERS[t].has(answer));
+  const covers = (t, answer) => answer >= 0 && FIELD[t].has(answer);
   const RELATIONS = { "": "any", spoke: "spoke", abstained: "abstained", agrees: "agrees with the answer",
     differs: "differs from the answer", believed: "was believed" };
 
@@ -232,20 +233,21 @@
       counts[kind]++;
       return h(`span.${kind}`, null, MARK[kind]);
     });
-    const label = `${counts.agree} agree, ${counts.differ} differ, ${counts.outside} speak outside their specialty, ${counts.silent} abstain`;
+    const label = `${counts.agree} agree, ${counts.differ} differ, ${counts.outside} do not know its class, ${counts.silent} abstain`;
     return h("span.marks", { role: "img", "aria-label": label, title: label }, nodes);
   }
   function meter(value, label) {
     return h("span.meter", { vars: { "--part": value === null ? 0 : value }, title: label }, h("span.bar", { "aria-hidden": "true" }), short(value));
   }
+  let looked = last; // the level whose fate the list shows
   const COLUMNS = [
     ["sample", "Sample", (row) => h("span.name", null, PICTURES ? picture(row, 44) : null,
       h("span.labels", null, h("span.id", null, row.id), row.text === undefined ? null : h("span.text", null, row.text)))],
     ["answer", "Answer", (row) => h("span.strong", null, className(row.answer))],
     ["confidence", "Confidence", (row) => meter(row.confidence, "confidence of the student")],
     ["teachers", "Teachers", marks],
-    ["believed", "Believed last", (row) => h("span", null, row.levels[last].annotation < 0 ? "nobody" : `${className(row.levels[last].annotation)} (${teacherName(row.levels[last].believed)})`)],
-    ["kept", "Kept", (row) => h(row.levels[last].kept ? "span" : "span.bad", null, row.levels[last].kept ? "kept" : "rejected")],
+    ["believed", "Believed", (row) => h("span", null, row.levels[looked].annotation < 0 ? "nobody" : `${className(row.levels[looked].annotation)} (${teacherName(row.levels[looked].believed)})`)],
+    ["kept", "Fate", (row) => h(row.levels[looked].kept ? "span" : "span.bad", null, row.levels[looked].kept ? "kept" : "rejected")],
     ["rank", "Look", (row) => (row.rank < 0 ? "–" : number(row.rank + 1))],
   ];
 
@@ -311,6 +313,7 @@
       nodes: [status, grid],
       focus: () => grid.focus(),
       show(query) {
+        looked = query.level < 0 ? last : query.level;
         const mine = source.find(query, () => { if (mine === found) refresh(false); });
         found = mine;
         refresh(true);
@@ -321,7 +324,7 @@
       grid.setAttribute("aria-rowcount", found.total === null ? -1 : found.total + 1);
       tall.style.height = `${height()}px`;
       status.textContent = found.error || (found.total === null ? "Looking …"
-        : `${number(found.total)} of ${number(n)} samples${found.total === 1 ? " matches" : " match"}${n < S.n ? `. This file holds those most worth a look of ${number(S.n)}; cosup serve shows all` : ""}`);
+        : `${number(found.total)} of ${number(n)} samples${found.total === 1 ? " matches" : " match"}${LEVELS > 1 ? `; believed and fate at level ${S.levels[looked].level}` : ""}${n < S.n ? `. This file holds those most worth a look of ${number(S.n)}; cosup serve shows all` : ""}`);
       draw();
     }
   }
@@ -344,7 +347,7 @@
       row.answer < 0 ? null : h("p", null, "The student answers ", h("b", null, className(row.answer)), ` with confidence ${short(row.confidence)}`,
         row.secondConfidence >= 0.005 ? `; ${className(row.second)} gets ${short(row.secondConfidence)}.` : "."),
       row.rank < 0 ? null : h("p.soft", null, `Place ${number(row.rank + 1)} of ${number(S.n)} in the order in which to look: doubt ${short(row.doubt)}, dispute ${short(row.dispute)}, influence ${short(row.influence)}.`),
-      table("What the teachers say (● agrees with the answer, ✕ differs, ○ speaks outside its specialty), and how probable the student finds it", ["Teacher", "Level", "Says", "Support"], row.said.map((said, t) => [
+      table("What the teachers say (● agrees with the answer, ✕ differs, ○ does not know that class), and how probable the student finds it", ["Teacher", "Level", "Says", "Support"], row.said.map((said, t) => [
         S.teachers[t].name, S.teachers[t].level,
         h(`span.${stance(row, t)}`, null, `${MARK[stance(row, t)]} ${said < 0 ? "abstains" : className(said)}`),
         said < 0 ? "" : meter(row.support[t], "probability that the student gives it"),
@@ -448,7 +451,7 @@
       ];
     },
     look: () => [h("p.lead", null, S.ranked
-      ? "Ordered by what a person’s look is worth: doubt of a student that had not seen the sample’s own answer, times dispute among the teachers that know its class, times influence on the other samples."
+      ? "Ordered by what a person’s look is worth: doubt of the student and of one that had not seen the sample’s own answer, times dispute among the teachers that know the class, times influence on the other samples."
       : "The order in which to look was not computed for this fit; the least confident come first.")],
     samples: () => [],
     teachers() {
@@ -480,10 +483,10 @@
         c.from >= 0 && c.to >= 0 ? link("samples", { teacher: c.to, instead: c.from }, number(c.count)) : number(c.count), percent(c.upheld),
         c.usual.map(([a, b, count]) => `${className(a)} → ${className(b)} (${number(count)})`).join(", ")]);
       return [
-        table("Coverage: share of samples on which the teacher speaks. Believed: share on which its level chose it. Agreement: with the student’s answer, where the teacher speaks and that is of its specialty.",
+        table("Coverage: share of samples on which the teacher speaks. Believed: share on which its level chose it. Agreement: with the student’s answer, where the teacher speaks and knows that class.",
           ["Teacher", "Level", "Coverage", "Believed", ...(E ? ["Estimated accuracy"] : []), "Agreement", "Specialty"], rows, { words: [0, E ? 6 : 5], wide: true }),
         h("h3", null, byClass ? "Estimated accuracy by class, %" : "Agreement with the student by its answer, %"),
-        table(byClass ? E.note : "Where the teacher speaks and covers the class. A link leads to the samples on which the two differ.", ["", ...S.classes], heat),
+        table(byClass ? E.note : "Where the teacher speaks and knows the class. A link leads to the samples on which the two differ.", ["", ...S.classes], heat),
         h("h3", null, "Who corrects whom"),
         who.length ? table("Where the teacher that was believed at a level says another class than the one believed before it. Upheld: the student’s final answer is the new one.",
           ["Believed before → now", "Level", "Samples", "Upheld", "Usual changes"], who, { words: [0, 4], wide: true }) : h("p.soft", null, "No level changed what was believed."),
@@ -497,14 +500,14 @@
     disagreements() {
       const m = S.teachers.length;
       if (m < 2) return [h("p.lead", null, "There is one teacher: below is where the student’s answer differs from it.")];
-      return [table("How often two teachers differ, in %, where both speak and the student’s answer is of both their specialties. A link leads to these samples.", ["", ...S.teachers.map((t) => t.name)],
+      return [table("How often two teachers differ, in %, where both speak and know the class of the student’s answer (it is of their specialty, and they name it somewhere). A link leads to these samples.", ["", ...S.teachers.map((t) => t.name)],
         S.teachers.map((t, a) => [t.name, ...S.teachers.map((u, b) => {
           const [both, differ] = S.disagreement[a][b];
           if (a === b || !both) return h("td.heat", null, a === b ? "" : "–");
           const label = `${(100 * differ / both).toFixed(0)} %: ${t.name} and ${u.name} differ on ${number(differ)} of ${number(both)}`;
           return h("td.heat.warm", { vars: { "--part": differ / both }, title: label },
             h("a", { href: address("disagreements", { teacher: a, against: b, relation: "" }), "aria-label": label }, (100 * differ / both).toFixed(0)));
-        })])), h("p.lead", null, "Below: samples on which some teacher differs from the student’s answer, although that is of its specialty.")];
+        })])), h("p.lead", null, "Below: samples on which some teacher differs from the student’s answer, although it knows that class.")];
     },
     levels: () => [
       h("p.lead", null, "From the generalists to the specialists: whom each level believed, what it trained on, and what the student made of it."),
