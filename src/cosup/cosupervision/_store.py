@@ -17,8 +17,8 @@ __all__ = ["Again", "RowStore", "Rows", "row_slices"]
 IN_MEMORY = 1 << 29
 """Bytes up to which a matrix stays in memory. Larger ones lie in a temporary file, in single precision."""
 
-BLOCK = 1 << 22
-"""Entries of a block of rows: 32 MB in double precision."""
+BLOCK = 1 << 18
+"""Entries of a block of rows: 2 MB in double precision, which a processor's cache holds."""
 
 
 def row_slices(n_rows: int, n_columns: int) -> list[slice]:

@@ -26,6 +26,9 @@ __all__ = ["Opinion", "hold_marginals", "match_marginals", "pool"]
 
 SINKHORN_ROUNDS = 30
 
+ROUNDING = 1e-12
+"""A share that is left to nobody by rounding only."""
+
 
 def match_marginals(q: FloatArray, prior: FloatArray, rounds: int = SINKHORN_ROUNDS) -> FloatArray:
     """Scale columns to `prior` and rows to one, alternately (Sinkhorn & Knopp 1967).
@@ -136,8 +139,12 @@ class Opinion:
         return self._floored(mixture, rows)
 
     def _nobody(self, rows: slice) -> FloatArray:
-        share = np.maximum(1.0 - self._gate[rows].sum(axis=1), 0.0)[:, None]
-        return np.asarray(share * uncovered(self._level, self._prior, rows))
+        share = np.maximum(1.0 - self._gate[rows].sum(axis=1), 0.0)
+        out = np.zeros((len(share), len(self._prior)))
+        left = share > ROUNDING
+        if left.any():
+            out[left] = (share[:, None] * uncovered(self._level, self._prior, rows))[left]
+        return out
 
     def _floored(self, mixture: FloatArray, rows: slice) -> FloatArray:
         heard = np.any(self._level.speaks[rows], axis=1, keepdims=True)
