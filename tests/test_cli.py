@@ -193,7 +193,7 @@ def test_version():
     assert cosup.__version__ in run("--version").stdout
 
 
-@pytest.mark.parametrize("command", ["demo", "bench", "report", "fit", "predict"])
+@pytest.mark.parametrize("command", ["demo", "bench", "report", "fit", "predict", "export"])
 def test_every_command_has_help_with_an_example(command):
     assert "Example: cosup " + command in run(command, "--help").stdout
 

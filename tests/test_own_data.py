@@ -98,6 +98,12 @@ def test_more_photos_are_embedded_alone(photos):
         file.writelines(f"later/{COLOURS[row % 2]}/{row:03}.png,,,{COLOURS[row % 2]}\n" for row in range(4))
     result = CliRunner().invoke(main, arguments)
     assert result.exit_code == 0, result.output
+    (photos / "photos" / "broken.png").write_bytes(b"no image")
+    result = CliRunner().invoke(main, arguments)
+    assert "broken.png" in result.stderr
+    assert "--skip-unreadable" in result.stderr
+    result = CliRunner().invoke(main, [*arguments, "--skip-unreadable"])
+    assert result.exit_code == 0, result.output
     parts = [np.load(photos / "model" / "features" / f"part-{place}" / "features.npy") for place in (0, 1)]
     assert [len(part) for part in parts] == [40, 4]
 

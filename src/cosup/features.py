@@ -181,7 +181,12 @@ def _number(file: CsvFile, text: str, line: int, column: int) -> None:
 
 
 def features_of_images(
-    folder: str | Path, out: str | Path, *, backbone: str | None = None, progress: bool = True
+    folder: str | Path,
+    out: str | Path,
+    *,
+    backbone: str | None = None,
+    skip_unreadable: bool = False,
+    progress: bool = True,
 ) -> Features:
     """Features of all images in a folder, computed once and kept.
 
@@ -193,6 +198,8 @@ def features_of_images(
         Where features are kept: stopped, the same call goes on; with more images, only the new ones are embedded.
     backbone : str, optional
         ``source:name``, see `cosup.datasets.make_backbone`. Default: ``lite:efficientnet-lite0``.
+    skip_unreadable : bool
+        Leave images out that cannot be read.
     progress : bool
 
     Returns
@@ -206,7 +213,10 @@ def features_of_images(
     """
     folder = Path(folder)
     network = make_backbone(backbone) if backbone else make_backbone()
-    return _of_grown(grow_images(folder, list_image_files(folder), network, out, progress=progress), folder)
+    paths = list_image_files(folder)
+    return _of_grown(
+        grow_images(folder, paths, network, out, skip_unreadable=skip_unreadable, progress=progress), folder
+    )
 
 
 def features_of_texts(

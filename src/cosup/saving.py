@@ -10,10 +10,10 @@ A saved model is a folder with ``model.safetensors`` (arrays) and ``model.json``
 | ``n_features`` | of one sample |
 | ``meta.method`` | name of the estimator's class |
 | ``meta.classes`` | its ``classes_``: class ids or names |
-| ``meta.parameters`` | since 0.2, optional: those of its parameters that JSON knows |
-| ``meta.unsaved`` | since 0.2, optional: names of the others |
-| ``inputs`` | since 0.2, optional: what features are made of, as in ``{"backbone": "lite:efficientnet-lite0"}`` |
-| ``sha256`` | since 0.2, optional: of ``model.safetensors`` |
+| ``meta.parameters`` | optional: those of its parameters that JSON knows |
+| ``meta.unsaved`` | optional: names of the others |
+| ``inputs`` | optional: what features are made of, as in ``{"backbone": "lite:efficientnet-lite0"}`` |
+| ``sha256`` | optional: of ``model.safetensors`` |
 
 The arrays are ``weight`` (n_features, n_classes) and ``bias`` (n_classes,), float64: probabilities are the softmax of
 ``X @ weight + bias``. Readers ignore keys that they do not know, so keys may be added within a version.

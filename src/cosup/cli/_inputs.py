@@ -21,6 +21,8 @@ _OPTIONS = (
     click.option("--images", type=click.Path(exists=True, file_okay=False, path_type=Path),
                  help="In place of features: a folder of images."),
     click.option("--backbone", metavar="SOURCE:NAME", help="For --images.  [default: lite:efficientnet-lite0]"),
+    click.option("--skip-unreadable", is_flag=True,
+                 help="For --images: leave unreadable ones out (with labels, add --partial)."),
     click.option("--text", "texts", type=click.Path(exists=True, dir_okay=False, path_type=Path),
                  help="In place of features: csv, parquet or jsonl with a column 'text', or txt."),
     click.option("--encoder", metavar="SOURCE:NAME",
@@ -87,13 +89,14 @@ def gather_features(
     backbone: str | None,
     encoder: str | None,
     store: Path,
+    skip_unreadable: bool,
     made_of: Mapping[str, str] | None = None,
 ) -> Features:
     """Read or compute features.
 
     Parameters
     ----------
-    features, images, texts, backbone, encoder
+    features, images, texts, backbone, encoder, skip_unreadable
         The options.
     store : Path
         Where computed features are kept.
@@ -127,7 +130,9 @@ def gather_features(
     if features is not None:
         found = read_features(features)
     elif images is not None:
-        found = features_of_images(images, store, backbone=backbone or made_of.get("backbone"))
+        found = features_of_images(
+            images, store, backbone=backbone or made_of.get("backbone"), skip_unreadable=skip_unreadable
+        )
     else:
         assert texts is not None
         found = features_of_texts(texts, store, encoder=encoder or made_of.get("encoder"))

@@ -44,6 +44,7 @@ def fit(
     features: Path | None,
     images: Path | None,
     backbone: str | None,
+    skip_unreadable: bool,
     texts: Path | None,
     encoder: str | None,
     files: tuple[Path, ...],
@@ -76,7 +77,8 @@ def fit(
     model = make_method(method, random_state=seed)
     labels = gather_labels(files, probabilities, classes=classes, abstain=abstain).arrange(level, specialties)
     given = gather_features(
-        features=features, images=images, texts=texts, backbone=backbone, encoder=encoder, store=out / "features"
+        features=features, images=images, texts=texts, backbone=backbone, encoder=encoder, store=out / "features",
+        skip_unreadable=skip_unreadable,
     )  # fmt: skip
     said, note = join(given, labels, partial=partial)
     click.echo(said.summary())
@@ -123,6 +125,7 @@ def predict(
     features: Path | None,
     images: Path | None,
     backbone: str | None,
+    skip_unreadable: bool,
     texts: Path | None,
     encoder: str | None,
     out: Path,
@@ -141,6 +144,7 @@ def predict(
     given = gather_features(
         features=features, images=images, texts=texts, backbone=backbone, encoder=encoder,
         store=out.with_name(f"{out.stem}-features"), made_of=model.inputs_,
+        skip_unreadable=skip_unreadable,
     )  # fmt: skip
     if given.X.shape[1] != model.n_features_in_:
         raise CosupError(

@@ -13,7 +13,8 @@ import numpy as np
 from cosup._validation import CosupError
 from cosup.datasets.backbones import Backbone
 from cosup.datasets.embedding import _entry, embed_images
-from cosup.datasets.store import FeatureStore, FileEntry, read_manifest
+from cosup.datasets.images import read_image
+from cosup.datasets.store import FeatureStore, FileEntry, read_files, read_manifest
 
 __all__ = ["Grown", "grow_images", "grow_texts"]
 
@@ -70,7 +71,16 @@ def grow_images(
     return _grow(
         [_entry(root, path) for path in paths], root, backbone, Path(folder),
         lambda wanted, part: embed_images(root, wanted, backbone, part, **options),
+        (lambda path: _is_readable(root / path)) if options.get("skip_unreadable") else None,
     )  # fmt: skip
+
+
+def _is_readable(path: Path) -> bool:
+    try:
+        read_image(path)
+    except CosupError:
+        return False
+    return True
 
 
 def grow_texts(
@@ -89,7 +99,7 @@ def grow_texts(
 
 def _grow(
     listed: Sequence[FileEntry], root: Path, backbone: Any, folder: Path,
-    embed: Callable[[list[str], Path], FeatureStore],
+    embed: Callable[[list[str], Path], FeatureStore], is_readable: Callable[[str], bool] | None = None,
 ) -> Grown:  # fmt: skip
     parts, place = _finished_parts(folder, backbone)
     where: dict[str, tuple[int, int]] = {}
@@ -100,7 +110,13 @@ def _grow(
             if file.path in now and file.same_file(now[file.path], root):
                 where[file.path] = number, row
     missing = [file.path for file in listed if file.path not in where]
+    if missing and parts and is_readable is not None and not any(map(is_readable, missing)):
+        missing = []  # a store of unreadable images only is none
     if missing:
+        # What a stopped call began comes first, in its order, so that this one goes on with it.
+        begun = dict.fromkeys(file.path for file in read_files(folder / PART.format(place)))
+        new = set(missing)
+        missing = [*(path for path in begun if path in new), *(path for path in missing if path not in begun)]
         parts.append(embed(missing, folder / PART.format(place)))
         for row, path in enumerate(parts[-1].paths):
             where[path] = len(parts) - 1, row
