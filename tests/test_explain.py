@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from cosup import CosupError, CoSupervisedClassifier, TeacherLabels
+from cosup.cosupervision.reject import REJECTORS
 from cosup.datasets import make_hierarchy
-from cosup.provenance import Account, account_files, after_looking, explain, look_first, read_account, tell
+from cosup.provenance import REASONS, Account, account_files, after_looking, explain, look_first, read_account, tell
 
 NAMES = ("cat", "dog", 'e "e', "<f>")
 
@@ -101,6 +102,10 @@ def test_words_say_who_was_believed_and_who_was_not(fitted):
     assert "answers" not in explain(model, labels, 0)
     with pytest.raises(IndexError):
         explain(model, labels, 300)
+
+
+def test_every_check_is_told_in_words():
+    assert set(REJECTORS) <= set(REASONS)
 
 
 def test_a_look_finds_wrong_answers_sooner_than_chance(fitted):

@@ -4,6 +4,7 @@ Needs selenium, /usr/bin/chromium and /usr/bin/chromedriver (Debian's chromium-d
 needs axe.min.js of the npm package axe-core at the path in COSUP_AXE. What is missing is named where a test is skipped.
 """
 
+import importlib.util
 import os
 import threading
 import time
@@ -12,7 +13,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cosup.provenance import Account
 from cosup.report.explorer import Estimates, build_explorer, make_app
 from cosup.report.explorer._query import Query, find_samples
 
@@ -26,7 +26,6 @@ FLAGS = (
     "--disable-background-networking", "--disable-component-update",
 )  # fmt: skip
 VIEWS = ("overview", "look", "samples", "teachers", "rejected", "disagreements", "levels")
-CLASSES, TEACHERS, LEVELS = 12, 12, 3
 WORDS = ["refund", "login", "invoice", "broken", "thanks", "where", "my", "<b>"]
 CHOOSE = """
 const field = [...document.querySelectorAll('label.field')].find((f) => f.textContent.startsWith(arguments[0]));
@@ -36,37 +35,14 @@ select.dispatchEvent(new Event('change'));
 """
 
 
-def account_of(n):
-    """A made-up account: what counts here is its size."""
-    rng = np.random.default_rng(0)
-    level = np.repeat([0, 1, 2], [1, 3, 8])
-    said = rng.integers(-1, CLASSES, (n, TEACHERS), dtype=np.int32)
-    believed = np.stack([rng.choice(np.flatnonzero(level == k), n) for k in range(LEVELS)], axis=1).astype(np.int32)
-    annotation = np.take_along_axis(said, believed, axis=1)
-    kept = (annotation >= 0) & (rng.random((n, LEVELS)) < 0.8)
-    confidence = rng.beta(4, 2, n).astype(np.float32)
-    rank = np.argsort(np.argsort(confidence, kind="stable"), kind="stable").astype(np.int32)
-    answer = rng.integers(0, CLASSES, n, dtype=np.int32)
+def load_serving():
+    spec = importlib.util.spec_from_file_location("serving", Path(__file__).parents[1] / "benchmarks" / "serving.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
-    def share(*shape):
-        return rng.random(shape, dtype=np.float32)
 
-    return Account(
-        ids=tuple(f"ticket-{i:05}" for i in range(n)),
-        class_names=tuple(f"class {c} <&>" for c in range(CLASSES)),
-        teachers=tuple(f"teacher '{t}'" for t in range(TEACHERS)),
-        teacher_levels=tuple(level.tolist()),
-        specialties=(None, *(tuple(range(4 * t, 4 * t + 4)) for t in range(3)), *(None,) * 8),
-        levels=(0, 1, 2),
-        said=said, support=np.where(said >= 0, share(n, TEACHERS), np.nan).astype(np.float32),
-        believed=believed, annotation=annotation, kept=kept,
-        reason=np.where(kept, 0, np.where(annotation < 0, 1, 2)).astype(np.uint8),
-        reasons=("", "abstained", "overruled"),
-        probability=np.where(annotation >= 0, share(n, LEVELS), np.nan).astype(np.float32),
-        level_answer=np.repeat(answer[:, None], LEVELS, axis=1),
-        answer=answer, second=(answer + 1) % CLASSES, confidence=confidence, second_confidence=(1 - confidence) / 2,
-        rank=rank, doubt=share(n), dispute=share(n), influence=share(n) * 2,
-    )  # fmt: skip
+serving = load_serving()
 
 
 @pytest.fixture(scope="module")
@@ -83,12 +59,12 @@ def browser(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def account():
-    return account_of(20_000)
+    return serving.account_of(20_000)
 
 
 @pytest.fixture(scope="module")
 def page(tmp_path_factory, account):
-    estimates = Estimates(np.tile([0.8, 0.7, 0.9], (TEACHERS + 1, 1)), note="made up")
+    estimates = Estimates(np.tile([0.8, 0.7, 0.9], (serving.TEACHERS + 1, 1)), note="made up")
     rng = np.random.default_rng(0)
     texts = [" ".join(row) for row in rng.choice(WORDS, (20_000, 14))]
     path = tmp_path_factory.mktemp("page") / "report.html"

@@ -20,6 +20,8 @@ REASONS = {
     "outvoted": "most of the others said something else",
     "teacher-student": "the teacher's own local student contradicts it",
     "local-global": "the teacher's local student and the global student name different classes",
+    "margin": "its margin over the student's other classes is among the smallest",
+    "class-balanced": "its margin over the student's other classes is among the smallest of its class",
     "top1": "the student's loss on it is among the largest (quota: annotations that the student names itself)",
     "top2": "the student's loss on it is among the largest (quota: annotations among the student's best two)",
     "top3": "the student's loss on it is among the largest (quota: annotations among the student's best three)",
