@@ -28,6 +28,9 @@ REASONS = {
 }
 """The checks that an annotation may fail, as a person would say it; others are called by their name."""
 
+NAMED = 6
+"""Who abstains is named, where these are few."""
+
 
 def explain(
     model: Any,
@@ -125,7 +128,7 @@ def _level(account: Account, place: int, k: int) -> str:
         ending = "" if teacher < 0 or annotation < 0 else " and was overruled" if said != annotation else " too"
         text += f"; {account.teachers[t]!r} says {account.class_names[said]}{ending}"
     if silent:
-        text += f"; {_listed(silent)} abstained"
+        text += f"; {_listed(silent) if len(silent) <= NAMED else f'{len(silent)} others'} abstained"
     then = int(account.level_answer[place, k])
     text += f"; the student then answers {account.class_names[then]}." if then >= 0 else "."
     return f"level {level}: {text}"

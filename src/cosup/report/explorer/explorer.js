@@ -224,6 +224,7 @@
 
   const ROW = PICTURES ? 52 : TEXTS ? 46 : 32, TALLEST = 12e6;
 
+  const CROWD = S.teachers.length > 16; // of so many, those who abstain are not shown one by one
   const MARK = { agree: "●", differ: "✕", outside: "○", silent: "·" };
   const stance = (row, t) => (row.said[t] < 0 ? "silent" : row.said[t] === row.answer ? "agree" : covers(t, row.answer) ? "differ" : "outside");
   function marks(row) {
@@ -231,7 +232,7 @@
     const nodes = row.said.map((_, t) => {
       const kind = stance(row, t);
       counts[kind]++;
-      return h(`span.${kind}`, null, MARK[kind]);
+      return CROWD && kind === "silent" ? null : h(`span.${kind}`, null, MARK[kind]);
     });
     const label = `${counts.agree} agree, ${counts.differ} differ, ${counts.outside} do not know its class, ${counts.silent} abstain`;
     return h("span.marks", { role: "img", "aria-label": label, title: label }, nodes);
@@ -347,11 +348,12 @@
       row.answer < 0 ? null : h("p", null, "The student answers ", h("b", null, className(row.answer)), ` with confidence ${short(row.confidence)}`,
         row.secondConfidence >= 0.005 ? `; ${className(row.second)} gets ${short(row.secondConfidence)}.` : "."),
       row.rank < 0 ? null : h("p.soft", null, `Place ${number(row.rank + 1)} of ${number(S.n)} in the order in which to look: doubt ${short(row.doubt)}, dispute ${short(row.dispute)}, influence ${short(row.influence)}.`),
-      table("What the teachers say (● agrees with the answer, ✕ differs, ○ does not know that class), and how probable the student finds it", ["Teacher", "Level", "Says", "Support"], row.said.map((said, t) => [
+      table("What the teachers say (● agrees with the answer, ✕ differs, ○ does not know that class), and how probable the student finds it", ["Teacher", "Level", "Says", "Support"], row.said.map((said, t) => (CROWD && said < 0 ? null : [
         S.teachers[t].name, S.teachers[t].level,
         h(`span.${stance(row, t)}`, null, `${MARK[stance(row, t)]} ${said < 0 ? "abstains" : className(said)}`),
         said < 0 ? "" : meter(row.support[t], "probability that the student gives it"),
-      ]), { words: [0, 2] }),
+      ])).filter(Boolean), { words: [0, 2] }),
+      CROWD ? h("p.soft", null, `${row.said.filter((said) => said < 0).length} others abstain.`) : null,
       h("h3", null, "Level by level"), h("ol.steps", null, S.levels.map((_, k) => level(k))),
     ];
   }
@@ -422,6 +424,7 @@
 
   // -- the pages -----------------------------------------------------------------------------------------
 
+  const MANY = 40; // rows or columns of a table that is still read as one
   const tile = (value, label, view, query) => h("li.tile", null, h("b", null, value), h("span", null, view ? link(view, query, label) : label));
   function bars(title, rows, note) {
     const most = Math.max(1, ...rows.map((row) => row[1]));
@@ -465,7 +468,10 @@
         const inside = query ? h("a", { href: address("samples", query), "aria-label": label }, text) : text;
         return h("td.heat", { vars: { "--part": value === null ? 0 : value }, title: label }, inside);
       };
-      const heat = S.teachers.map((t, i) => [t.name, ...S.classes.map((name, c) => {
+      // Of many classes, those that are answered most often.
+      const shownClasses = S.classes.map((_, c) => c).sort((a, b) => S.answers[b] - S.answers[a]).slice(0, MANY).sort((a, b) => a - b);
+      const heat = S.teachers.map((t, i) => [t.name, ...shownClasses.map((c) => {
+        const name = S.classes[c];
         if (byClass) {
           const [value, low, high] = byClass[i][c];
           return cell(value, value === null ? "–" : (100 * value).toFixed(0), value === null ? "unknown" : `${t.name}, ${name}: ${percent(value)}, interval ${percent(low)} to ${percent(high)}`);
@@ -474,7 +480,8 @@
         return cell(share, share === null ? "–" : (100 * share).toFixed(0), `${share === null ? "–" : (100 * share).toFixed(0)} %: ${t.name} on ${name} agrees on ${number(t.agreed[c])} of ${number(t.heard[c])}`,
           t.heard[c] ? { teacher: i, relation: t.agreed[c] < t.heard[c] ? "differs" : "agrees", answer: c } : null);
       })]);
-      if (byClass) heat.push(["the student", ...S.classes.map((name, c) => {
+      if (byClass) heat.push(["the student", ...shownClasses.map((c) => {
+        const name = S.classes[c];
         const [value, low, high] = byClass[S.teachers.length][c];
         return cell(value, value === null ? "–" : (100 * value).toFixed(0), value === null ? "unknown" : `the student, ${name}: ${percent(value)}, interval ${percent(low)} to ${percent(high)}`);
       })]);
@@ -486,7 +493,8 @@
         table("Coverage: share of samples on which the teacher speaks. Believed: share on which its level chose it. Agreement: with the student’s answer, where the teacher speaks and knows that class.",
           ["Teacher", "Level", "Coverage", "Believed", ...(E ? ["Estimated accuracy"] : []), "Agreement", "Specialty"], rows, { words: [0, E ? 6 : 5], wide: true }),
         h("h3", null, byClass ? "Estimated accuracy by class, %" : "Agreement with the student by its answer, %"),
-        table(byClass ? E.note : "Where the teacher speaks and knows the class. A link leads to the samples on which the two differ.", ["", ...S.classes], heat),
+        table(byClass ? E.note : "Where the teacher speaks and knows the class. A link leads to the samples on which the two differ.", ["", ...shownClasses.map(className)], heat),
+        shownClasses.length < S.classes.length ? h("p.soft", null, `The ${MANY} classes that are answered most often, of ${number(S.classes.length)}.`) : null,
         h("h3", null, "Who corrects whom"),
         who.length ? table("Where the teacher that was believed at a level says another class than the one believed before it. Upheld: the student’s final answer is the new one.",
           ["Believed before → now", "Level", "Samples", "Upheld", "Usual changes"], who, { words: [0, 4], wide: true }) : h("p.soft", null, "No level changed what was believed."),
@@ -500,6 +508,13 @@
     disagreements() {
       const m = S.teachers.length;
       if (m < 2) return [h("p.lead", null, "There is one teacher: below is where the student’s answer differs from it.")];
+      if (m > MANY) {
+        const pairs = S.teachers.flatMap((t, a) => S.teachers.slice(0, a).map((u, b) => [t, u, ...S.disagreement[a][b], a, b]));
+        pairs.sort((one, other) => other[3] - one[3]);
+        return [table(`The ${MANY} pairs of teachers that differ on most samples whose class both know.`, ["Teachers", "Both speak", "Differ", "Share"],
+          pairs.slice(0, MANY).map(([t, u, both, differ, a, b]) => [`${t.name}, ${u.name}`, number(both), link("disagreements", { teacher: a, against: b, relation: "" }, number(differ)), percent(both ? differ / both : null)])),
+        h("p.lead", null, BELOW)];
+      }
       return [table("How often two teachers differ, in %, where both speak and know the class of the student’s answer (it is of their specialty, and they name it somewhere). A link leads to these samples.", ["", ...S.teachers.map((t) => t.name)],
         S.teachers.map((t, a) => [t.name, ...S.teachers.map((u, b) => {
           const [both, differ] = S.disagreement[a][b];
@@ -507,13 +522,14 @@
           const label = `${(100 * differ / both).toFixed(0)} %: ${t.name} and ${u.name} differ on ${number(differ)} of ${number(both)}`;
           return h("td.heat.warm", { vars: { "--part": differ / both }, title: label },
             h("a", { href: address("disagreements", { teacher: a, against: b, relation: "" }), "aria-label": label }, (100 * differ / both).toFixed(0)));
-        })])), h("p.lead", null, "Below: samples on which some teacher differs from the student’s answer, although it knows that class.")];
+        })])), h("p.lead", null, BELOW)];
     },
     levels: () => [
       h("p.lead", null, "From the generalists to the specialists: whom each level believed, what it trained on, and what the student made of it."),
       h("ol.timeline", null, S.levels.map((l, k) => {
-        const parts = [...l.believed.map(([t, count]) => [S.teachers[t].name, count, LEVEL_OF[t] === k ? { teacher: t, relation: "believed" } : null, `s${t % 6}`]),
-          ...(l.voted ? [["several as one", l.voted, null, "s0"]] : []), ...(l.nobody ? [["nobody", l.nobody, null, "none"]] : [])];
+        const most = l.believed.slice(0, 16), others = l.believed.slice(16).reduce((sum, [, count]) => sum + count, 0);
+        const parts = [...most.map(([t, count]) => [S.teachers[t].name, count, LEVEL_OF[t] === k ? { teacher: t, relation: "believed" } : null, `s${t % 6}`]),
+          ...(others ? [[`${l.believed.length - most.length} others`, others, null, "s5"]] : []), ...(l.voted ? [["several as one", l.voted, null, "s0"]] : []), ...(l.nobody ? [["nobody", l.nobody, null, "none"]] : [])];
         return h("li", null, h("h3", null, `Level ${l.level}`),
           h(".strip", { "aria-hidden": "true" }, parts.map(([, count, , colour]) => h(`span.${colour}`, { vars: { "--part": count } }))),
           h("ul.key", null, parts.map(([name, count, query, colour]) => h("li", null, h(`span.dot.${colour}`, { "aria-hidden": "true" }), query ? link("samples", query, name) : name, ` ${percent(count / S.n)}`))),
@@ -549,6 +565,7 @@
       h("span.figures", null, `${percent(value)} (${(100 * (low ?? value)).toFixed(0)}–${(100 * (high ?? value)).toFixed(0)})`));
   }
 
+  const BELOW = "Below: samples on which some teacher differs from the student’s answer, although it knows that class.";
   const LISTED = new Set(["look", "samples", "rejected", "disagreements"]);
   let shown = null;
 
