@@ -12,6 +12,7 @@ from cosup.features import features_of_texts, read_texts
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 text = pytest.importorskip("cosup.datasets.text")
+growing = pytest.importorskip("cosup.datasets.growing")
 
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "refund", "please", "it", "crashes", "again", "and"]
 
@@ -106,6 +107,26 @@ def test_more_texts_embed_the_new_ones_only(folder, encoder, tmp_path, monkeypat
     transformers.BertModel.from_pretrained(folder, num_hidden_layers=1).save_pretrained(other)
     with pytest.raises(CosupError, match="features of two models are never mixed"):
         features_of_texts(file, tmp_path / "features", encoder=f"hf:{other}", progress=False)
+
+
+def test_a_stopped_run_goes_on_though_texts_came_before_its_own(folder, encoder, tmp_path, monkeypatch):
+    texts = {str(i): f"it crashes {'again and ' * (i % 3)}" for i in range(12)}
+    forward, calls = text.TextEncoder.forward, []
+
+    def stopping(self, batch):
+        calls.append(len(batch))
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return forward(self, batch)
+
+    monkeypatch.setattr(text.TextEncoder, "forward", stopping)
+    options = {"source": "texts", "batch_size": 4, "shard_size": 4, "progress": False}
+    with pytest.raises(KeyboardInterrupt):
+        growing.grow_texts(texts, encoder, tmp_path, **options)
+    grown = growing.grow_texts({"new": "please", **texts}, encoder, tmp_path, **options)
+    assert sum(calls) == 4 + 4 + 4 + 5  # the third was lost; the last are its four and the new one
+    assert grown.paths == ("new", *texts)
+    np.testing.assert_allclose(grown.features, encoder.embed(["please", *texts.values()], progress=False), atol=1e-6)
 
 
 def test_files_of_texts(tmp_path):

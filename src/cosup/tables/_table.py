@@ -149,7 +149,8 @@ def check_header(source: str, header: Sequence[str]) -> None:
     lower = [name.lower() for name in header]
     for place, name in enumerate(lower):
         if not name:
-            raise CosupError(f"{source}: column {place + 1} has no name in the header; name it")
+            hint = " (an index of pandas? write it by to_csv(index_label='id'))" if place == 0 else ""
+            raise CosupError(f"{source}: column {place + 1} has no name in the header; name it{hint}")
         if lower.index(name) != place:
             raise CosupError(
                 f"{source}: two columns are named {name!r} ({lower.index(name) + 1} and {place + 1}); rename one"

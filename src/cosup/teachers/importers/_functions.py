@@ -76,18 +76,20 @@ def from_functions(
     # disable=None: silent unless standard error is a terminal.
     for row, item in enumerate(tqdm(rows, total=n_items, desc="labelling", disable=None if progress else True)):
         for place, (name, function) in enumerate(zip(names, callables, strict=True)):
-            where = f"item {row}" + (f" (id {ids[row]!r})" if ids is not None and row < len(ids) else "")
             try:
                 answer = function(item)
             except Exception as error:
                 if not fault_tolerant:
                     raise CosupError(
-                        f"the function {name!r} fails on {where}: {type(error).__name__}: {error}; mend it, or let it "
-                        "abstain there: fault_tolerant=True"
+                        f"the function {name!r} fails on {_place(row, ids)}: {type(error).__name__}: {error}; "
+                        "mend it, or let it abstain there: fault_tolerant=True"
                     ) from error
                 failed[name] += 1
                 continue
-            said[row, place] = _class_id(answer, classes, name, where)
+            code = _class_id(answer, classes)
+            if code is None:
+                raise _unfit(answer, classes, name, _place(row, ids))
+            said[row, place] = code
     notes = [f"{name!r} failed on {count} items, and abstains there" for name, count in failed.items() if count]
     return hard_labels(said, classes, names, ids, "the functions", notes)
 
@@ -117,16 +119,24 @@ def _rows(items: Any) -> tuple[Iterator[Any], int, Sequence[str] | None]:
     return iter(items), len(items), None
 
 
-def _class_id(answer: Any, classes: tuple[str, ...], name: str, where: str) -> int:
+def _class_id(answer: Any, classes: tuple[str, ...]) -> int | None:
+    """The class that is meant; None where it is none."""
     if answer is None:
         return -1
     if isinstance(answer, str):
-        if answer not in classes:
-            raise CosupError(f"the function {name!r} names the class {answer!r} for {where}.{suggest(answer, classes)}")
-        return classes.index(answer)
-    if isinstance(answer, int | np.integer) and not isinstance(answer, bool) and -1 <= answer < len(classes):
-        return int(answer)
-    raise CosupError(
+        return classes.index(answer) if answer in classes else None
+    is_id = isinstance(answer, int | np.integer) and not isinstance(answer, bool) and -1 <= answer < len(classes)
+    return int(answer) if is_id else None
+
+
+def _unfit(answer: Any, classes: tuple[str, ...], name: str, where: str) -> CosupError:
+    if isinstance(answer, str):
+        return CosupError(f"the function {name!r} names the class {answer!r} for {where}.{suggest(answer, classes)}")
+    return CosupError(
         f"the function {name!r} returns {answer!r} for {where}; a class id from 0 to {len(classes) - 1}, a class's "
         "name, or -1 or None to abstain is expected"
     )
+
+
+def _place(row: int, ids: Sequence[str] | None) -> str:
+    return f"item {row}" + (f" (id {ids[row]!r})" if ids is not None and row < len(ids) else "")

@@ -89,7 +89,7 @@ def _check_number(table: Table, names: Sequence[str], n_rows: int) -> None:
     if len(names) < 2:
         raise CosupError(
             f"{table.source} names {len(names)} classes ({', '.join(names) or 'all cells are blank'}); training needs "
-            "at least two"
+            "at least two: where another file names the others, say all, --classes a,b (class_names)"
         )
     if len(names) > max(MANY, n_rows // 2):
         raise CosupError(
