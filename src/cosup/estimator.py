@@ -51,12 +51,15 @@ class Supervision:
     history : list of dict
         A record a level, see `level_record`.
     provenance : structured ndarray of shape (n_samples, n_levels), dtype `PROVENANCE`
+    estimates : object, optional
+        What the method knows about accuracies without a label, see `cosup.cosupervision.estimates`.
     """
 
     head: Head
     level_heads: tuple[Head, ...]
     history: list[dict[str, Any]]
     provenance: Any
+    estimates: Any = None
 
 
 def one_hot(ids: IntArray, n_classes: int) -> FloatArray:
@@ -171,6 +174,7 @@ class TeacherSupervised(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.level_heads_ = result.level_heads
         self.history_ = result.history
         self.provenance_ = result.provenance
+        self.estimates_ = result.estimates
         return self
 
     def _plain(self, X: ArrayLike, y: ArrayLike) -> tuple[FloatArray, TeacherLabels]:

@@ -25,7 +25,7 @@ def expected_bytes(labels: TeacherLabels, pieces: Pieces) -> int:
     remembered = sum(min(8 * n * m * c, REMEMBERED) for m in sizes) if labels.is_soft else 0
     stores, confusions = 0, 0
     if pieces.pool or pieces.match_marginals:
-        stores = 2 * min(8 * n * c, IN_MEMORY) + levels * min(8 * n * c, 8 * BLOCK)
+        stores = 3 * min(8 * n * c, IN_MEMORY) + levels * min(8 * n * c, 8 * BLOCK)
         confusions = 32 * max(sizes) * c * c
     elif not pieces.hard:
         stores = min(8 * n * c, IN_MEMORY)

@@ -35,6 +35,11 @@ class Pieces:
         Rounds a level.
     ensemble : {"mean", "last"}
         The final student: the mean of all rounds' students, or the last one.
+    trust : bool
+        Leave out teachers whom the others do not bear out, see `cosup.cosupervision.trust`.
+    fall_back : float
+        Where the last student, out of sample, names its posterior's class less often than this, the answer is
+        the student of the generalists alone (vanilla): what can't be learnt is not worth teaching. 0 never does.
     all_classes : bool
         Give the student an output for classes that nobody names, too: it learns nothing there, but an iterative
         student's path depends on them, and the released code has them.
@@ -48,6 +53,8 @@ class Pieces:
     hard: bool | None = None
     rounds: int = 5
     ensemble: str = "mean"
+    trust: bool = True
+    fall_back: float = 0.4
     all_classes: bool = False
 
     def __post_init__(self) -> None:

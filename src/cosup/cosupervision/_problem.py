@@ -103,8 +103,8 @@ class Problem:
         return out
 
     @classmethod
-    def of(cls, labels: TeacherLabels, *, all_classes: bool = False) -> Problem:
-        """Arrange `labels`; with `all_classes`, keep the classes that nobody names.
+    def of(cls, labels: TeacherLabels, *, all_classes: bool = False, heard: BoolArray | None = None) -> Problem:
+        """Arrange `labels`, of the teachers in the mask `heard`; with `all_classes`, keep classes that nobody names.
 
         Raises
         ------
@@ -112,7 +112,9 @@ class Problem:
             If no generalist speaks, or fewer than two classes are named.
         """
         speaks = labels.speaks()
-        named = _named(labels)
+        heard = np.ones(labels.n_teachers, dtype=bool) if heard is None else heard
+        speaks = speaks & heard
+        named = _named(labels, heard)
         if named.sum() < 2:
             raise CosupError(f"training needs at least two classes, these annotations name {int(named.sum())}")
         active = np.arange(labels.n_classes) if all_classes else np.flatnonzero(named)
@@ -125,14 +127,15 @@ class Problem:
         return cls(labels, levels, active, summary.named, prior)
 
 
-def _named(labels: TeacherLabels) -> BoolArray:
-    """The classes that anyone gives probability, (n_classes,)."""
+def _named(labels: TeacherLabels, heard: BoolArray) -> BoolArray:
+    """The classes that anyone who is heard gives probability, (n_classes,)."""
     named = np.zeros(labels.n_classes, dtype=bool)
     if not labels.is_soft:
-        named[np.unique(labels.annotations[labels.annotations >= 0])] = True
+        said = labels.annotations[:, heard]
+        named[np.unique(said[said >= 0])] = True
         return named
     for rows in row_slices(len(labels), labels.n_classes):
-        for t in range(labels.n_teachers):
+        for t in np.flatnonzero(heard).tolist():
             if labels.is_sparse:
                 ids, values, rest = labels.annotations.entries(t, rows)
                 named[ids[values > 0]] = True

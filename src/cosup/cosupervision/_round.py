@@ -19,7 +19,7 @@ from cosup.cosupervision.reject import NEEDS_LOCAL, REJECTORS, Evidence
 from cosup.losses import TINY, cross_entropy
 from cosup.student import Fit, Trainer
 
-__all__ = ["Believed", "Run", "State", "play_round", "start"]
+__all__ = ["Believed", "Run", "State", "believes", "play_round", "start"]
 
 FEWEST = 10
 """Samples that a global student is trained on at the least."""
@@ -103,6 +103,8 @@ class State:
     targets: FloatArray | IntArray
     believed: Believed
     objective: float
+    posterior: Rows | None = None
+    """The pooled posterior that targets were made of, where there is a pool."""
 
 
 def start(run: Run, level: Level, seed: int) -> State:
@@ -128,7 +130,7 @@ def play_round(run: Run, k: int, state: State, seed: int) -> tuple[State, bool, 
     pieces, level = run.pieces, run.problem.levels[k]
     assert level is not None
     held = run.problem.prior if pieces.match_marginals else None
-    beliefs = Beliefs(_beliefs(run, state.fit, held), run.trainer, seed)
+    beliefs = Beliefs(believes(run, state.fit), run.trainer, seed)
     gate = ASSIGNERS[pieces.assign](level, beliefs)
     chosen = choose(gate)
     believed = _assign(run.problem, level, chosen, state.believed, with_rejection=bool(pieces.reject))
@@ -140,6 +142,7 @@ def play_round(run: Run, k: int, state: State, seed: int) -> tuple[State, bool, 
     notes: list[str] = []
     targets = believed.said if soft is None else soft.whole()
     trains, objective = believed.kept, float("nan")
+    posterior: RowStore | None = None
     if pieces.pool:
         experts, notes = _experts(run, k, gate, beliefs)
         posterior, objective = pool(beliefs.probabilities, experts, held)
@@ -157,11 +160,12 @@ def play_round(run: Run, k: int, state: State, seed: int) -> tuple[State, bool, 
     fit = run.train(targets, trains, seed)
     if not pieces.pool:
         objective = _loss(run, fit, targets, trains)
-    return State(fit, targets, believed, objective), True, notes
+    return State(fit, targets, believed, objective, posterior), True, notes
 
 
-def _beliefs(run: Run, fit: Fit, held: FloatArray | None) -> Rows:
-    """What the student believes, with the marginals held where that is asked for."""
+def believes(run: Run, fit: Fit) -> Rows:
+    """What a student believes, with the marginals held where that is asked for."""
+    held = run.problem.prior if run.pieces.match_marginals else None
     shape = (len(run.problem.named), run.n_classes)
     if held is None and not run.pieces.pool:
         return Again(shape, lambda: run.seen(fit))

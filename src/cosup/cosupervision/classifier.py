@@ -64,6 +64,8 @@ class CoSupervisedClassifier(_CoSupervised):
         Rounds a level.
     ensemble : {"mean", "last"}
         The final student: mean of all rounds' students, or the last.
+    trust : bool
+        Leave out teachers whom the others do not bear out; see `cosup.cosupervision.trust`.
     random_state : int, RandomState or None
         Only cross-fitted students and random assignment draw from it; the default is deterministic.
 
@@ -77,6 +79,8 @@ class CoSupervisedClassifier(_CoSupervised):
         ``rounds``, ``strength``, ``seconds``, ``notes``.
     provenance_ : structured ndarray of shape (n_samples, n_levels)
         The teacher believed, its annotation, whether it was kept or why not, the student's probability of it.
+    estimates_ : Estimates
+        Estimated accuracies of the student and of every teacher (by class, too) with 90 % intervals, without a label.
 
     Examples
     --------
@@ -103,6 +107,7 @@ class CoSupervisedClassifier(_CoSupervised):
         hard: bool | None = None,
         rounds: int = 5,
         ensemble: str = "mean",
+        trust: bool = True,
         random_state: Any = None,
     ) -> None:
         self.student = student
@@ -114,6 +119,7 @@ class CoSupervisedClassifier(_CoSupervised):
         self.hard = hard
         self.rounds = rounds
         self.ensemble = ensemble
+        self.trust = trust
         self.random_state = random_state
 
     def _plan(self) -> tuple[Any, Pieces]:
@@ -126,6 +132,7 @@ class CoSupervisedClassifier(_CoSupervised):
             hard=self.hard,
             rounds=self.rounds,
             ensemble=self.ensemble,
+            trust=self.trust,
         )
 
 
@@ -138,7 +145,7 @@ class PaperCSL(CoSupervisedClassifier):
 
     Parameters
     ----------
-    student, assign, reject, pool, match_marginals, out_of_sample, hard, rounds, ensemble, random_state
+    student, assign, reject, pool, match_marginals, out_of_sample, hard, rounds, ensemble, trust, random_state
         As in `CoSupervisedClassifier`, with the paper's defaults.
     """
 
@@ -154,11 +161,13 @@ class PaperCSL(CoSupervisedClassifier):
         hard: bool | None = True,
         rounds: int = 1,
         ensemble: str = "last",
+        trust: bool = False,
         random_state: Any = None,
     ) -> None:
         super().__init__(
             student, assign=assign, reject=reject, pool=pool, match_marginals=match_marginals,
-            out_of_sample=out_of_sample, hard=hard, rounds=rounds, ensemble=ensemble, random_state=random_state,
+            out_of_sample=out_of_sample, hard=hard, rounds=rounds, ensemble=ensemble, trust=trust,
+            random_state=random_state,
         )  # fmt: skip
 
 
@@ -212,6 +221,7 @@ class PublishedCSL(_CoSupervised):
             hard=not self.soft,
             rounds=1,
             ensemble="last",
+            trust=False,
             all_classes=True,
         )
 

@@ -9,10 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from cosup._validation import FloatArray
+from cosup._validation import BoolArray, FloatArray
 from cosup.cosupervision._pieces import Pieces
 from cosup.cosupervision._problem import Level, Problem
-from cosup.cosupervision._round import Run, State, play_round, start
+from cosup.cosupervision._round import Run, State, believes, play_round, start
+from cosup.cosupervision.estimates import Estimates, estimate_accuracies
+from cosup.cosupervision.trust import trusted
 from cosup.estimator import Supervision, level_record, provenance_rows
 from cosup.student import Head, as_student, average_heads, spread_head
 from cosup.teachers import TeacherLabels
@@ -55,7 +57,8 @@ def co_supervise(
     """
     pieces = pieces or Pieces()
     clock = time.perf_counter()
-    problem = Problem.of(labels, all_classes=pieces.all_classes)
+    keep, support = trusted(labels) if pieces.trust else (np.ones(labels.n_teachers, dtype=bool), None)
+    problem = Problem.of(labels, all_classes=pieces.all_classes, heard=keep)
     run = Run(problem, as_student(student).prepare(X), pieces)
     first = problem.levels[0]
     assert first is not None
@@ -64,11 +67,12 @@ def co_supervise(
     hard = not state.fit.takes_soft if pieces.hard is None else pieces.hard
     run = Run(problem, run.trainer.like(state.fit), replace(pieces, hard=hard))
 
-    heads: list[Head] = [state.fit.head]
+    vanilla = state.fit.head
+    heads: list[Head] = [vanilla]
     of_specialists = False
     level_heads, history, provenance = [], [], []
     for k, level in enumerate(problem.levels):
-        notes = _notes_on_teachers(labels, k, level)
+        notes = _notes_on_teachers(labels, k, level, keep, support)
         trained: list[Head] = []
         if level is not None and (k > 0 or len(level.columns) > 1):
             for t in range(1, pieces.rounds + 1):
@@ -88,7 +92,20 @@ def co_supervise(
         agreement, probability = _look(run, state)
         history.append(_record(k, labels, state, agreement, len(trained), seconds, notes))
         provenance.append(_provenance(labels, run, state, probability))
-    return Supervision(level_heads[-1], tuple(level_heads), history, np.stack(provenance, axis=1))
+    estimates = _estimates(run, state)
+    if pieces.pool and of_specialists and history[-1]["agreement"] < pieces.fall_back:
+        estimates = replace(estimates, student=np.full(3, np.nan))
+        level_heads[-1] = spread_head(vanilla, problem.active, labels.n_classes)
+        history[-1]["notes"].append(
+            f"the students fall back to the generalists' own: out of sample they name the class of what they are taught"
+            f" on {history[-1]['agreement']:.0%} of the samples only, under {pieces.fall_back:.0%}"
+        )
+    return Supervision(level_heads[-1], tuple(level_heads), history, np.stack(provenance, axis=1), estimates)
+
+
+def _estimates(run: Run, state: State) -> Estimates:
+    beliefs = believes(run, state.fit)
+    return estimate_accuracies(run.problem, beliefs if state.posterior is None else state.posterior, beliefs)
 
 
 def _record(
@@ -126,15 +143,23 @@ def _provenance(labels: TeacherLabels, run: Run, state: State, probability: Floa
     return provenance_rows(believed.assigned, annotation, believed.kept, reason, probability)
 
 
-def _notes_on_teachers(labels: TeacherLabels, k: int, level: Level | None) -> list[str]:
+def _notes_on_teachers(
+    labels: TeacherLabels, k: int, level: Level | None, keep: BoolArray, support: FloatArray | None
+) -> list[str]:
+    notes = [
+        f"teacher {labels.names[t]!r} is left out: it always names one class, or the others do not bear it out"
+        + ("" if support is None or np.isnan(support[t]) else f" (support {support[t]:.2f})")
+        for t in labels.at_level(k)
+        if not keep[t]
+    ]
     if level is None:
-        return [f"nobody of level {k} speaks in these samples; the student of the level above stays"]
-    notes = []
+        word = "is heard" if notes else "speaks"
+        return [*notes, f"nobody of level {k} {word} in these samples; the student of the level above stays"]
     speaks = labels.speaks()
     for t in labels.at_level(k):
         if not speaks[:, t].any():
             notes.append(f"teacher {labels.names[t]!r} abstains on all of these samples")
-        elif t not in level.columns:
+        elif keep[t] and t not in level.columns:
             notes.append(f"teacher {labels.names[t]!r} repeats another of its level and counts once")
     return notes
 
