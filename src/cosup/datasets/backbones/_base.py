@@ -134,11 +134,16 @@ class TorchBackbone(ABC):
         return self._describe() | {"dtype": self._options.dtype}
 
     @cached_property
+    def weights_sha256(self) -> str:
+        """SHA-256 of the weights alone."""
+        return hash_weights(self._network.state_dict())
+
+    @cached_property
     def fingerprint(self) -> str:
         """SHA-256 of the weights, what defines the network, preprocessing, pooling and precision."""
         return hash_json(
             {
-                "weights": hash_weights(self._network.state_dict()),
+                "weights": self.weights_sha256,
                 "identity": self._identity(),
                 "preprocessing": self._describe(),
                 **self._precision(),

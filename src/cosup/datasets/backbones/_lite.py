@@ -91,6 +91,11 @@ class EfficientNetLite(TorchBackbone):
         return {"variant": self._variant}
 
     @cached_property
+    def weights_sha256(self) -> str:
+        """SHA-256 of the weights' file."""
+        return hashlib.sha256(self._weights.read_bytes()).hexdigest()
+
+    @cached_property
     def fingerprint(self) -> str:
         """SHA-256 of the weights file, the preprocessing's parameters and the precision."""
         digest = hashlib.sha256(self._weights.read_bytes())
