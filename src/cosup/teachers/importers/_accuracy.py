@@ -8,8 +8,8 @@ from cosup._validation import FloatArray, IntArray
 
 __all__ = ["estimate_accuracies"]
 
-ENOUGH = 100_000
-"""Samples beyond which more would not move an estimate by half a point."""
+ENOUGH, ENTRIES = 100_000, 1 << 24
+"""Samples beyond which more would not move an estimate by half a point; and entries of samples by classes: 128 MB."""
 
 ROUNDS = 50
 STILL = 1e-4
@@ -34,7 +34,7 @@ def estimate_accuracies(said: IntArray, n_classes: int) -> FloatArray:
         NaN for all where fewer than three teachers speak, which says nothing of any one; and for teachers who never
         speak together with another.
     """
-    said = said[:: -(-len(said) // ENOUGH)]
+    said = said[:: -(-len(said) // max(1, min(ENOUGH, ENTRIES // n_classes)))]
     speaks = said >= 0
     together = speaks & (speaks.sum(axis=1, keepdims=True) > 1)
     out = np.full(said.shape[1], np.nan)

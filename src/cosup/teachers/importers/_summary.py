@@ -18,8 +18,9 @@ __all__ = ["Summary", "summarise"]
 BLOCK = 1 << 22
 """Entries of samples by classes that are counted together."""
 
-SPECIALIST_COVERAGE = 0.5
-"""A teacher who speaks on so many samples and names some classes only is suggested as a specialist."""
+SPECIALIST_COVERAGE, SPECIALIST_EXCESS = 0.5, 1.25
+"""A teacher who names some classes only is suggested as a specialist if it speaks on so many samples, and on so many
+times the share that the others' votes give these classes: it then speaks beyond what it can be right about."""
 
 RARE = 0.001
 """A class named on so small a share of the samples may be another class's name, misspelt."""
@@ -113,6 +114,7 @@ def summarise(labels: TeacherLabels, class_names: tuple[str, ...], notes: Sequen
     with np.errstate(invalid="ignore", divide="ignore"):
         agreement = totals[:, 3] / totals[:, 4]
     accuracy = estimate_accuracies(hard, n_classes)
+    by_class = named.sum(axis=0)
     teachers = []
     suggestions = {}
     for t, name in enumerate(labels.names):
@@ -123,18 +125,20 @@ def summarise(labels: TeacherLabels, class_names: tuple[str, ...], notes: Sequen
                 "teacher": name,
                 "level": int(labels.levels[t]),
                 "votes": int(votes[t]),
-                "coverage": votes[t] / n_samples,
-                "overlaps": totals[t, 1] / n_samples,
-                "conflicts": totals[t, 2] / n_samples,
+                "coverage": float(votes[t] / n_samples),
+                "overlaps": float(totals[t, 1] / n_samples),
+                "conflicts": float(totals[t, 2] / n_samples),
                 "agreement": float(agreement[t]),
                 "accuracy": float(accuracy[t]),
                 "polarity": polarity,
                 "specialty": None if specialty is None else tuple(class_names[c] for c in specialty),
             }
         )
-        if specialty is None and len(polarity) < n_classes and votes[t] >= SPECIALIST_COVERAGE * n_samples:
+        others = by_class - named[t]
+        share = others[named[t] > 0].sum() / max(int(others.sum()), 1)
+        enough = votes[t] >= n_samples * max(SPECIALIST_COVERAGE, SPECIALIST_EXCESS * share)
+        if specialty is None and len(polarity) < n_classes and others.any() and enough:
             suggestions[name] = polarity
-    by_class = named.sum(axis=0)
     return Summary(
         teachers, n_samples, int(samples[0]), int(samples[1]), int(samples[2]), class_names,
         by_class / max(int(by_class.sum()), 1), suggestions, (*notes, *_doubts(class_names, by_class, n_samples)),
