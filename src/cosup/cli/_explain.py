@@ -44,7 +44,6 @@ def leave_account(
     facts: Mapping[str, str],
     images: Path | None = None,
     texts: Path | None = None,
-    estimates: Estimates | None = None,
 ) -> None:
     """Write what ``cosup fit`` leaves beside a model: provenance and the explorer.
 
@@ -60,9 +59,8 @@ def leave_account(
     facts : mapping of str to str
     images, texts : Path, optional
         As of ``cosup explore``.
-    estimates : Estimates, optional
-        Accuracies of the teachers and the student; kept for when the page is made anew.
     """
+    estimates = _known_accuracies(model)
     looking = look_first(X, labels, model)
     account = Account.of(model, labels, X, class_names=class_names, ids=ids, looking=looking)
     files = account_files(account, facts)
@@ -79,6 +77,16 @@ def leave_account(
         texts=_texts(texts, account.ids),
     )  # fmt: skip
     write_whole(folder / REPORT_NAME, page)
+
+
+def _known_accuracies(model: Any) -> Estimates | None:
+    """What the model knows about accuracies, where its method does, for the explorer."""
+    known = model.estimates_
+    if known is None:
+        return None
+    overall = np.vstack([known.teachers, known.student])
+    by_class = np.concatenate([known.by_class, np.full((1, *known.by_class.shape[1:]), np.nan)])
+    return Estimates(overall, by_class, "Estimated without a label, 90 % intervals: docs/method.md says how.")
 
 
 @click.command()

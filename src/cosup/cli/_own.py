@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import click
+import numpy as np
 import sklearn
 import torch
 
@@ -99,6 +102,8 @@ def fit(
     click.echo(repr(said))
     if note:
         click.echo(f"Note: {note}", err=True)
+    for line in _accuracies(model, said.names):
+        click.echo(line)
     for entry in model.history_:
         click.echo(
             f"level {entry['level']}: {len(entry['teachers'])} teachers, kept {100 * entry['keep_rate']:.1f} %, "
@@ -112,6 +117,18 @@ def fit(
         f"Next: open {out / REPORT_NAME}; what happened to a sample: cosup explain {out} ID; new samples: "
         f"cosup predict --model {out} {source} ... --out FILE"
     )
+
+
+def _accuracies(model: Any, names: Sequence[str]) -> Iterator[str]:
+    """Lines on what the method believes to know about accuracies, without a label."""
+    known = model.estimates_
+    if known is None:
+        return
+    yield "Estimated accuracy, without a label (90 % interval):"
+    width = max(map(len, [*names, "the student"]))
+    for name, (middle, low, high) in zip([*names, "the student"], [*known.teachers, known.student], strict=True):
+        value = "not known" if np.isnan(middle) else f"{middle:5.1%} ({low:.1%} to {high:.1%})"
+        yield f"  {name.ljust(width)}  {value}"
 
 
 @click.command()
