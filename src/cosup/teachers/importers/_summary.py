@@ -37,8 +37,9 @@ class Summary:
         ``overlaps``, share of all samples on which it and another speak; ``conflicts``, on which another contradicts
         it; ``agreement``, share of the samples on which the others have a majority where it names that majority's
         class (NaN where they never have); ``accuracy``, an estimate for teachers who err independently of one another
-        (NaN for fewer than three); ``polarity``, the names of the classes that it ever names; ``specialty``, names of
-        classes, or None.
+        (NaN for fewer than three, and for specialists, who are wrong together wherever they speak beyond their classes:
+        what a fit knows of these is in its ``estimates_``); ``polarity``, the names of the classes that it ever names;
+        ``specialty``, names of classes, or None.
     n_samples, unlabelled, several, conflicts : int
         Samples; those that nobody, several, or several that contradict one another speak on.
     class_names : tuple of str
@@ -113,7 +114,6 @@ def summarise(labels: TeacherLabels, class_names: tuple[str, ...], notes: Sequen
     votes = totals[:, 0]
     with np.errstate(invalid="ignore", divide="ignore"):
         agreement = totals[:, 3] / totals[:, 4]
-    accuracy = estimate_accuracies(hard, n_classes)
     by_class = named.sum(axis=0)
     teachers = []
     suggestions = {}
@@ -129,7 +129,7 @@ def summarise(labels: TeacherLabels, class_names: tuple[str, ...], notes: Sequen
                 "overlaps": float(totals[t, 1] / n_samples),
                 "conflicts": float(totals[t, 2] / n_samples),
                 "agreement": float(agreement[t]),
-                "accuracy": float(accuracy[t]),
+                "accuracy": float("nan"),
                 "polarity": polarity,
                 "specialty": None if specialty is None else tuple(class_names[c] for c in specialty),
             }
@@ -139,6 +139,9 @@ def summarise(labels: TeacherLabels, class_names: tuple[str, ...], notes: Sequen
         enough = votes[t] >= n_samples * max(SPECIALIST_COVERAGE, SPECIALIST_EXCESS * share)
         if specialty is None and len(polarity) < n_classes and others.any() and enough:
             suggestions[name] = polarity
+    general = [t for t, row in enumerate(teachers) if row["specialty"] is None and row["teacher"] not in suggestions]
+    for t, estimate in zip(general, estimate_accuracies(hard[:, general], n_classes), strict=True):
+        teachers[t]["accuracy"] = float(estimate)
     return Summary(
         teachers, n_samples, int(samples[0]), int(samples[1]), int(samples[2]), class_names,
         by_class / max(int(by_class.sum()), 1), suggestions, (*notes, *_doubts(class_names, by_class, n_samples)),
