@@ -13,6 +13,7 @@ from cosup._validation import BoolArray, FloatArray
 from cosup.cosupervision._pieces import Pieces
 from cosup.cosupervision._problem import Level, Problem
 from cosup.cosupervision._round import Run, State, believes, play_round, start
+from cosup.cosupervision._store import Again
 from cosup.cosupervision.estimates import Estimates, estimate_accuracies
 from cosup.cosupervision.trust import trusted
 from cosup.estimator import Supervision, level_record, provenance_rows
@@ -94,7 +95,9 @@ def co_supervise(
         provenance.append(_provenance(labels, run, state, probability))
     estimates = _estimates(run, state)
     if pieces.pool and of_specialists and history[-1]["agreement"] < pieces.fall_back:
-        estimates = replace(estimates, student=np.full(3, np.nan))
+        # They come from the posterior that is not believed.
+        nothing = {name: np.full_like(value, np.nan) for name, value in vars(estimates).items()}
+        estimates = Estimates(**nothing)
         level_heads[-1] = spread_head(vanilla, problem.active, labels.n_classes)
         history[-1]["notes"].append(
             f"the students fall back to the generalists' own: out of sample they name the class of what they are taught"
@@ -104,8 +107,8 @@ def co_supervise(
 
 
 def _estimates(run: Run, state: State) -> Estimates:
-    beliefs = believes(run, state.fit)
-    return estimate_accuracies(run.problem, beliefs if state.posterior is None else state.posterior, beliefs)
+    posterior = believes(run, state.fit) if state.posterior is None else state.posterior
+    return estimate_accuracies(run.problem, posterior, Again(posterior.shape, lambda: run.seen(state.fit)))
 
 
 def _record(
