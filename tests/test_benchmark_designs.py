@@ -2,11 +2,13 @@
 
 import json
 import sys
+from collections import Counter
+from itertools import combinations
 
 import numpy as np
 import pytest
 
-from cosup import RidgeProbe
+from cosup import LogisticProbe, RidgeProbe
 from cosup._validation import CosupError
 from cosup.benchmark import (
     FACTORS,
@@ -21,7 +23,7 @@ from cosup.benchmark import (
 )
 from cosup.datasets import load_task
 from cosup.methods import list_methods, make_method, register_method
-from cosup.student import AdamProbe
+from cosup.student import AdamProbe, GradientProbe, MixtureProbe, MlpProbe
 
 SMALL = ("hierarchy", {"n_samples": 200, "n_test": 80, "n_features": 12, "n_classes": 4})
 PAIR = [Method("vanilla", "vanilla"), Method("csl-published", "csl-published")]
@@ -84,25 +86,33 @@ def test_the_full_design_crosses_everything_once():
         make_method("csl", **method.keywords())
 
 
-def test_half_the_design_is_balanced():
-    factors = {"rejection": list(FACTORS["rejection"])[:4], "assignment": list(FACTORS["assignment"])[:4]}
-    half = factorial_methods(fraction=2, factors=factors)
-    assert len(half) == 4 * 4 * 2 * 2 / 2
-    names = list(FACTORS)
-    for i, a in enumerate(names):
-        for b in names[i + 1 :]:
-            counts = {}
-            for method in half:
-                key = (method.factors[a], method.factors[b])
-                counts[key] = counts.get(key, 0) + 1
-            assert len(set(counts.values())) == 1, (a, b, counts)
+@pytest.mark.parametrize(("fraction", "together"), [(2, 3), (4, 2)])
+def test_a_fraction_of_the_design_is_balanced(fraction, together):
+    """Every combination of levels of so many factors occurs, and all equally often."""
+    some = factorial_methods(fraction=fraction)
+    assert len(some) == len(factorial_methods()) / fraction
+    for chosen in combinations(FACTORS, together):
+        counts = Counter(tuple(method.factors[name] for name in chosen) for method in some)
+        assert len(counts) == np.prod([len(FACTORS[name]) for name in chosen])
+        assert len(set(counts.values())) == 1, (chosen, counts)
+
+
+def test_the_linear_heads_of_a_design_are_solved_where_they_can_be():
+    chosen = factorial_methods(factors={"assignment": ["mass"], "rejection": ["none"], "labels": ["hard"]})
+    students = {(m.factors["head"], m.factors["loss"]): m.student() for m in chosen}
+    assert len(set(students.values())) == len(students) == 16
+    assert students["linear", "squared error"] == RidgeProbe()
+    assert students["linear", "cross-entropy"] == LogisticProbe()
+    assert students["linear", "reverse KL"] == GradientProbe(loss="reverse-kl")
+    assert students["convex mixture", "confidence"] == MixtureProbe(loss="confidence", gated=False)
+    assert students["small MLP", "squared error"] == MlpProbe(loss="squared")
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"factors": {"hed": ["ridge"]}}, "Did you mean 'head'"),
-        ({"factors": {"head": ["rigde"]}}, "Did you mean 'ridge'"),
+        ({"factors": {"hed": ["linear"]}}, "Did you mean 'head'"),
+        ({"factors": {"head": ["liner"]}}, "Did you mean 'linear'"),
         ({"factors": {"head": []}}, "at least one level"),
         ({"fraction": 0}, "fraction"),
         ({"fraction": 50}, "leaves out"),
@@ -121,12 +131,17 @@ def test_the_oracle_of_a_design_believes_the_right_specialist(tmp_path):
     for level in range(1, seen.labels.n_levels):
         np.testing.assert_array_equal(seen.labels.hard()[:, level], said[np.arange(200), expert[:, level]])
     choice = factorial_methods(
-        factors={"assignment": ["oracle"], "rejection": ["none"], "head": ["ridge"], "labels": ["hard"]}
-    )
+        factors={
+            "assignment": ["oracle"], "rejection": ["none"], "head": ["linear"], "loss": ["squared error"],
+            "labels": ["hard"],
+        }
+    )  # fmt: skip
     (record,) = run_benchmark([SMALL], choice, [0], tmp_path, n_jobs=1)
     right = said[np.arange(200), expert[:, -1]] == task.truth.y_train
     assert record["levels"][-1]["assigned_accuracy"] == pytest.approx(right.mean())
-    assert record["factors"] == {"assignment": "oracle", "rejection": "none", "head": "ridge", "labels": "hard"}
+    assert record["factors"] == {
+        "assignment": "oracle", "rejection": "none", "head": "linear", "loss": "squared error", "labels": "hard",
+    }  # fmt: skip
     # One pass, trained on the right specialists' words: the oracle method is the same student.
     oracle = make_method("oracle", truth=task.truth.y_train, expert=expert, student=RidgeProbe(), random_state=0)
     assert record["student"] == pytest.approx(

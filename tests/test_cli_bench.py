@@ -3,7 +3,7 @@
 import pytest
 from click.testing import CliRunner
 
-from cosup.benchmark import read_records
+from cosup.benchmark import FACTORS, read_records
 from cosup.cli import main
 
 SMALL = ("--task-option", "n_samples=150", "--task-option", "n_test=60", "--task-option", "n_features=8")
@@ -80,14 +80,17 @@ def test_a_dry_run_says_what_is_left_and_writes_nothing(tmp_path):
     assert "1 runs, 1 on record, 0 left" in bench(*SMALL, "--dry-run", "--out", out).output
 
 
-def test_ingredients_are_crossed_and_reported(tmp_path):
+def test_ingredients_are_crossed_and_reported(tmp_path, monkeypatch):
+    few = {"rejection": ["none"], "head": ["linear", "small MLP"], "loss": ["squared error", "reverse KL"]}
+    for factor, levels in few.items():
+        monkeypatch.setitem(FACTORS, factor, {level: FACTORS[factor][level] for level in levels})
     out = tmp_path / "runs"
     said = run(
         "bench", *SMALL, "--task-option", "n_classes=3", "--task-option", "teachers_per_level=[1,2]", "--task-option",
-        "accuracy=[0.6,0.9]", "--factorial", "--fraction", 8, "--seeds", 1, "--jobs", 1, "--out", out,
+        "accuracy=[0.6,0.9]", "--factorial", "--fraction", 2, "--seeds", 1, "--jobs", 1, "--out", out,
     ).output  # fmt: skip
     records = read_records(out)
-    assert all(set(record["factors"]) == {"assignment", "rejection", "head", "labels"} for record in records)
+    assert all(set(record["factors"]) == {"assignment", "rejection", "head", "loss", "labels"} for record in records)
     assert "main effects" in said
     assert "assignment: oracle" in said
     run("report", out, "--figures", tmp_path / "paper")
@@ -119,3 +122,21 @@ def test_figures_for_papers_come_with_their_numbers(tmp_path):
     tabular = (paper / "leaderboard-clean.tex").read_text()
     assert tabular.startswith("\\begin{tabular}{lrrr}")
     assert tabular.count("\\\\") == 4
+
+
+def test_lists_hold_what_plugins_register(tmp_path):
+    plugin = tmp_path / "listed.py"
+    plugin.write_text(
+        "from cosup.baselines import VanillaClassifier\n"
+        "from cosup.datasets import make_hierarchy, register_task\n"
+        "from cosup.methods import register_method\n"
+        "@register_method('own-listed', 'a method that is listed')\n"
+        "class Listed(VanillaClassifier):\n"
+        "    pass\n"
+        "@register_task('own-listed-task', 'a task that is listed')\n"
+        "def build(*, seed, cache):\n"
+        "    return make_hierarchy(random_state=seed)\n"
+    )
+    for command, name in (("methods", "own-listed"), ("tasks", "own-listed-task")):
+        assert f"{name} " in run(command, "--plugin", plugin).output
+    assert "cannot be imported" in run("methods", "--plugin", "no_such_module_here", code=2).stderr

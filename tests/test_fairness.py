@@ -9,6 +9,7 @@ import pytest
 from scipy import stats
 
 from cosup.baselines import _gradient
+from cosup.baselines._strength import GRID
 from cosup.benchmark import Method, decode_correct, factorial_methods, run_benchmark
 from cosup.datasets import load_task, make_hierarchy, register_task
 from cosup.methods import list_methods, make_method
@@ -39,7 +40,12 @@ def build(*, seed, cache, permute=False):
 
 METHODS = [
     *(Method(name, name) for name in list_methods() if not name.startswith("own-")),
-    *(m for m in factorial_methods(fraction=2) if m.factors["head"] == "ridge" and m.factors["rejection"] != "none"),
+    *factorial_methods(
+        factors={"rejection": ["margin", "both"], "head": ["linear"], "loss": ["squared error"], "labels": ["hard"]}
+    ),
+    *factorial_methods(
+        factors={"assignment": ["mass"], "rejection": ["none"], "head": ["convex mixture", "small MLP"]}, fraction=2
+    ),
 ]
 
 
@@ -90,9 +96,9 @@ def test_methods_choose_as_often_as_the_table_says(name, monkeypatch):
     calls = []
     choose = _gradient.choose_strength
 
-    def counted(predictions, generalist, seed):
-        calls.append(seed)
-        return choose(predictions, generalist, seed)
+    def counted(predictions, generalist, seed, candidates):
+        calls.append(len(candidates))
+        return choose(predictions, generalist, seed, candidates)
 
     monkeypatch.setattr(_gradient, "choose_strength", counted)
     task = tiny(seed=0)
@@ -104,6 +110,7 @@ def test_methods_choose_as_often_as_the_table_says(name, monkeypatch):
         assert calls == []
     elif "hold-out" in what:
         assert len(calls) == 1
+        assert ("step size" in what) == (name == "simplex-weights") == (calls[0] > len(GRID))
     else:
         assert calls == []
         assert model.get_params()["student"] == "ridge"

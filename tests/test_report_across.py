@@ -92,7 +92,9 @@ def test_what_was_chosen_on_test_is_marked_everywhere(published):
 
 
 def test_main_effects_and_interactions_are_differences_of_means(tmp_path):
-    factors = {"assignment": ["mass", "random"], "rejection": ["none", "top-3"], "head": ["ridge"]}
+    factors = {
+        "assignment": ["mass", "random"], "rejection": ["none", "top-3"], "head": ["linear"], "loss": ["squared error"],
+    }  # fmt: skip
     records = run_benchmark([("hierarchy", OPTIONS)], factorial_methods(factors=factors), [0, 1], tmp_path, n_jobs=1)
     (design,) = designs(records)
     assert (design.runs, design.seeds, design.left_out) == (8, 2, 0)
@@ -104,7 +106,7 @@ def test_main_effects_and_interactions_are_differences_of_means(tmp_path):
 
     effects = {(f, v): interval.estimate for f, v, interval in design.main}
     assert set(effects) == {
-        (f, v) for f, vs in {**factors, "labels": ["hard", "soft"]}.items() if f != "head" for v in vs
+        (f, v) for f, vs in {**factors, "labels": ["hard", "soft"]}.items() if f not in ("head", "loss") for v in vs
     }
     assert effects["assignment", "mass"] == pytest.approx(mean(assignment="mass") - mean())
     together = {(f, v): interval.estimate for f, v, interval in design.interactions}

@@ -12,6 +12,7 @@ from cosup.baselines._word import floored
 from cosup.baselines.aggregation import log_pool, majority
 from cosup.baselines.ensembles import easy_samples, samme_weights
 from cosup.baselines.noisy import neighbours_mean, reliability, small_loss
+from cosup.student import thresholds
 
 
 def logits(probabilities):
@@ -32,21 +33,21 @@ def loss(objective, probabilities, targets, progress=1.0):
 
 
 def shares_at(log_p, offsets):
-    return objectives.hardened(log_p, offsets).mean(0).numpy()
+    return thresholds.hardened(log_p, offsets).mean(0).numpy()
 
 
 def test_the_threshold_of_two_classes_is_the_quantile():
     # The weak labels name class 0 three times in five: the three samples most like class 0 get it, though the
     # student puts all of them below one half.
     log_p = torch.log(torch.tensor([[0.1, 0.9], [0.4, 0.6], [0.2, 0.8], [0.45, 0.55], [0.3, 0.7]]))[:, None]
-    offsets = objectives.matching_offsets(log_p, torch.tensor([0.6, 0.4]))
-    assert objectives.hardened(log_p, offsets)[:, 0, 0].tolist() == [0, 1, 0, 1, 1]
+    offsets = thresholds.matching_offsets(log_p, torch.tensor([0.6, 0.4]))
+    assert thresholds.hardened(log_p, offsets)[:, 0, 0].tolist() == [0, 1, 0, 1, 1]
 
 
 @pytest.mark.parametrize("share", [0.0, 1.0])
 def test_the_threshold_reaches_both_ends(share):
     log_p = torch.log(torch.tensor([[0.1, 0.9], [0.6, 0.4]]))[:, None]
-    offsets = objectives.matching_offsets(log_p, torch.tensor([share, 1 - share]))
+    offsets = thresholds.matching_offsets(log_p, torch.tensor([share, 1 - share]))
     np.testing.assert_allclose(shares_at(log_p, offsets)[0], [share, 1 - share])
 
 
@@ -58,7 +59,7 @@ def test_thresholds_give_every_class_its_share(n_classes, sharpness):
     log_p = torch.log_softmax(sharpness * scores, dim=2)
     wanted = torch.softmax(torch.linspace(-1, 0, n_classes), dim=0)
     before = np.abs(shares_at(log_p, torch.zeros(2, n_classes)) - wanted.numpy()).max()
-    after = np.abs(shares_at(log_p, objectives.matching_offsets(log_p, wanted)) - wanted.numpy()).max()
+    after = np.abs(shares_at(log_p, thresholds.matching_offsets(log_p, wanted)) - wanted.numpy()).max()
     assert after < 0.012
     assert after < 0.2 * before
 
@@ -144,7 +145,7 @@ def test_a_mixture_predicts_the_mean_of_its_heads():
 
 
 def test_simplex_weights_take_a_step_and_return_to_the_simplex():
-    objective = objectives.SimplexWeights(rate=0.1, warmup=0.1)
+    objective = objectives.SimplexWeights(0.1, warmup=0.1)
     said = rows([[[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]]])  # two teachers; the last row says: easy
     z = logits([[0.8, 0.2]]).requires_grad_()
     found = objective.loss(z.float(), said.float(), torch.ones(1, 1), 0.5)
@@ -157,7 +158,7 @@ def test_simplex_weights_take_a_step_and_return_to_the_simplex():
 
 
 def test_simplex_weights_wait_while_easy_samples_are_learned():
-    objective = objectives.SimplexWeights(rate=0.1, warmup=0.5)
+    objective = objectives.SimplexWeights(0.1, warmup=0.5)
     said = rows([[[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]], [[1.0, 0.0], [0.0, 0.0], [0.0, 0.0]]]).float()
     z = logits([[0.8, 0.2], [0.8, 0.2]]).float().requires_grad_()
     found = objective.loss(z, said, torch.ones(2, 1), 0.1)

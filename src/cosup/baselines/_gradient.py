@@ -11,6 +11,7 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import product
 
 import numpy as np
 import torch
@@ -18,7 +19,7 @@ from sklearn.model_selection import KFold
 
 from cosup._validation import BoolArray, CosupError, FloatArray, IntArray
 from cosup.baselines._objectives import Objective, Tensor, expected
-from cosup.baselines._strength import choose_strength
+from cosup.baselines._strength import GRID, choose_strength
 from cosup.student import Head, LinearHead, average_heads, blocks_of
 
 __all__ = ["Blend", "EvidenceHead", "GradientFit", "fit_gradient", "run", "schedule"]
@@ -89,6 +90,8 @@ class GradientFit:
     head : Head
     strength : float
         L2 penalty in units of the features' mean variance, as for `LogisticProbe`.
+    setting : float
+        Of the objective's knob; NaN where it has none.
     out_of_sample : ndarray of shape (n_samples, n_classes)
         By the heads of five folds.
     learned : ndarray or None
@@ -97,6 +100,7 @@ class GradientFit:
 
     head: Head
     strength: float
+    setting: float
     out_of_sample: FloatArray
     learned: FloatArray | None
     _X: FloatArray
@@ -202,7 +206,7 @@ def fit_gradient(
         The generalists' class, -1 where they abstain; what the strength is chosen by.
     seed : int
     strength : float, optional
-        None: by `choose_strength`.
+        None: by `choose_strength`, together with the objective's knob where it has one.
     weights : ndarray of shape (n_samples,), optional
         Of the samples.
     width, fold_width : int
@@ -226,20 +230,27 @@ def fit_gradient(
     T = torch.from_numpy(np.ascontiguousarray(targets[rows], dtype=np.float32))
     weight = np.ones(len(rows)) if weights is None else weights[rows]
 
-    def predictions(strengths: FloatArray, sees: BoolArray) -> IntArray:
-        seen = torch.from_numpy((sees * weight[:, None]).astype(np.float32).repeat(len(strengths), axis=1))
+    def predictions(tried: FloatArray, sees: BoolArray) -> IntArray:
+        seen = torch.from_numpy((sees * weight[:, None]).astype(np.float32).repeat(len(tried), axis=1))
         made = objective()
-        trained = run(made, Z, T, seen, strengths, seed=seed, epochs=epochs, width=fold_width)
+        made.turn(tried[:, 0])
+        trained = run(made, Z, T, seen, tried[:, 1], seed=seed, epochs=epochs, width=fold_width)
         return np.asarray(_probabilities(Z, *trained, made).argmax(axis=2))
 
-    if strength is None:
-        strength = choose_strength(predictions, generalist[rows], seed)
+    knob = objective().knob or (math.nan,)
+    candidates = np.array(list(product(knob, GRID if strength is None else [strength])))
+    chosen = candidates[0]
+    if len(candidates) > 1:
+        chosen = choose_strength(predictions, generalist[rows], seed, candidates)
+    setting, strength = map(float, chosen)
 
     folds = list(KFold(FOLDS, shuffle=True, random_state=seed).split(rows))
     sees = np.ones((len(rows), FOLDS))
     for fold, (_, held) in enumerate(folds):
         sees[held, fold] = 0.0
     final, parts = objective(), objective()
+    final.turn(np.array([setting]))
+    parts.turn(np.array([setting]))
     whole = np.ones((len(rows), 1))
     if width == fold_width:
         # The final head rides along with the folds'.
@@ -256,7 +267,7 @@ def fit_gradient(
         trained = run(final, Z, T, seen, np.array([strength]), seed=seed, epochs=epochs, width=width)
     learned = final.learned()
     head = _head(features, trained[0][-1], trained[1][-1], final)
-    return GradientFit(head, strength, out, None if learned is None else learned[-1], X)
+    return GradientFit(head, strength, setting, out, None if learned is None else learned[-1], X)
 
 
 def _head(features: Features, weight: Tensor, bias: Tensor, objective: Objective) -> Head:

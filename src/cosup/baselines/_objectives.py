@@ -8,11 +8,11 @@ import numpy as np
 import torch
 
 from cosup._validation import FloatArray
+from cosup.student.thresholds import hardened, matching_offsets
 
 __all__ = [
     "AdaptiveConfidence", "CoTeaching", "Confidence", "ConvexMixture", "CrossEntropy", "Evidential", "Objective",
     "ReverseCrossEntropy", "ReverseKL", "SimplexWeights", "Tensor", "dirichlet_kl", "expected",
-    "hardened", "matching_offsets",
 ]  # fmt: skip
 
 Tensor = torch.Tensor
@@ -29,12 +29,18 @@ class Objective:
     looks_ahead = False
     """Whether `look` is to be called now and then."""
 
+    knob: tuple[float, ...] = ()
+    """Candidates of a setting of its own that is chosen together with the strength, the preferred ones first."""
+
     gives_evidence = False
     """Whether exponentials of the logits are evidence, see `expected`; else their softmax is the answer."""
 
     def begin(self, n_heads: int, width: int) -> list[Tensor]:
         """Parameters of its own for Adam, each with an axis for heads."""
         return []
+
+    def turn(self, values: FloatArray) -> None:
+        """Set the knob, one value a head."""
 
     def look(self, logits: Tensor, targets: Tensor) -> None:
         """See many samples at once."""
@@ -82,65 +88,6 @@ class CrossEntropy(Objective):
     def loss(self, logits: Tensor, targets: Tensor, present: Tensor, progress: float) -> Tensor:
         """See `Objective.loss`."""
         return _cross_entropy(logits, targets)
-
-
-SWEEPS = 3
-"""Passes over the classes; shares are then right to a few per mille."""
-
-MANY_CLASSES = 50
-"""With more of them, one class at a time takes too long."""
-
-SHARPNESS = (1.0, 3.0, 10.0, 30.0, 100.0)
-"""Annealing of the Sinkhorn steps towards the hard assignment, in units of the spread of the scores."""
-
-
-def matching_offsets(log_p: Tensor, shares: Tensor) -> Tensor:
-    """Offsets b such that ``argmax(log_p + b)`` names every class as often as it should be named.
-
-    For two classes this is the quantile of Burns et al. (2023, appendix A.4). For more, every class in turn gets
-    the offset at which it wins its share of the samples, the other offsets held: coordinate ascent on the dual of the
-    transport problem from samples to classes (Bertsekas's auction). Beyond 50 classes, Sinkhorn steps of rising
-    sharpness.
-
-    Parameters
-    ----------
-    log_p : Tensor of shape (N, H, C)
-    shares : Tensor of shape (C,)
-
-    Returns
-    -------
-    Tensor of shape (H, C)
-    """
-    n, n_heads, n_classes = log_p.shape
-    b = torch.zeros(n_heads, n_classes)
-    if n_classes > MANY_CLASSES:
-        spread = log_p.std(dim=(0, 2))[:, None].clamp(min=1e-3)
-        scaled = log_p / spread
-        wanted = torch.log(shares.clamp(min=0.5 / n))
-        for sharpness in SHARPNESS:
-            for _ in range(10):
-                here = torch.softmax(sharpness * (scaled + b), dim=2).mean(0)
-                b = b + (wanted - torch.log(here + TINY)) / sharpness
-        return b * spread
-    counts = [round(float(s) * n) for s in shares]
-    for _ in range(1 if n_classes == 2 else SWEEPS):
-        for c, count in enumerate(counts):
-            others = log_p + b
-            others[:, :, c] = -math.inf
-            margin = (log_p[:, :, c] - others.amax(2)).sort(dim=0, descending=True).values
-            # Between the last sample that it is to win and the first that it is not.
-            wins = margin[count - 1] if count > 0 else margin[0] + 2.0
-            loses = margin[count] if count < n else margin[-1] - 2.0
-            b[:, c] = -0.5 * (wins + loses)
-            if n_classes == 2:
-                break
-    return b
-
-
-def hardened(log_p: Tensor, offsets: Tensor) -> Tensor:
-    """One-hot rows of the class with the largest ``log_p + offsets``; shapes (B, H, C) and (H, C)."""
-    named = (log_p + offsets).argmax(2)
-    return torch.nn.functional.one_hot(named, log_p.shape[2]).to(log_p.dtype)
 
 
 class Confidence(Objective):
@@ -247,14 +194,20 @@ class ConvexMixture(Objective):
 class SimplexWeights(Objective):
     """Cross-entropy against a weighted vote whose weights are learned; see `cosup.baselines.SimplexWeights`.
 
-    The last row of a sample's targets (m + 1, C) says in its first entry whether the sample is easy.
+    The last row of a sample's targets (m + 1, C) says in its first entry whether the sample is easy. Of several
+    `rates` the trainer chooses one, see `Objective.knob`.
     """
 
-    def __init__(self, *, rate: float, warmup: float) -> None:
-        self.rate = rate
+    def __init__(self, *rates: float, warmup: float) -> None:
+        self.knob = rates
         self.warmup = warmup
+        self._rates = torch.tensor(rates[:1])
         self._weights = torch.zeros(0)
         self._moves = False
+
+    def turn(self, values: FloatArray) -> None:
+        """Step sizes of the weights."""
+        self._rates = torch.tensor(values, dtype=torch.float32)[:, None]
 
     def _prepare(self, n_heads: int, n_teachers: int) -> Tensor:
         if self._weights.numel() == 0:
@@ -283,7 +236,7 @@ class SimplexWeights(Objective):
             return
         with torch.no_grad():
             if self._moves:
-                self._weights.sub_(self.rate * gradient).clamp_(min=1e-6)
+                self._weights.sub_(self._rates * gradient).clamp_(min=1e-6)
                 self._weights.div_(self._weights.sum(1, keepdim=True))
             gradient.zero_()
 

@@ -157,13 +157,13 @@ def train_once(
 
 def gradient_supervision(
     objective: Callable[[], Objective], X: FloatArray, labels: TeacherLabels, word: Word, seed: int, *,
-    targets: FloatArray, strength: float | None, describe: Callable[[FloatArray], str] | None = None,
+    targets: FloatArray, strength: float | None, describe: Callable[[FloatArray, float], str] | None = None,
     notes: list[str] | None = None, **options: Any,
 ) -> Supervision:  # fmt: skip
     """Train linear heads on a loss of `cosup.baselines._objectives`; see `fit_gradient` there for the options.
 
     `targets` (n_samples, ..., n_classes) are what the loss takes; the record compares with the word's vote.
-    `describe` makes a note of what the objective learned.
+    `describe` makes a note of what the objective learned and of its setting.
     """
     from cosup.baselines._gradient import fit_gradient  # imports torch, which takes a second
 
@@ -174,7 +174,7 @@ def gradient_supervision(
     fit = fit_gradient(objective, X, targets, word.heard, generalist, seed=seed, strength=strength, **options)
     said = list(notes or [])
     if describe is not None and fit.learned is not None:
-        said.append(describe(fit.learned))
+        said.append(describe(fit.learned, fit.setting))
     return supervision(
         fit, labels, word, targets=word.vote, kept=word.heard, reason="abstained", started=started, notes=said
     )

@@ -1,4 +1,4 @@
-"""Ingredients crossed: assignment x rejection x head x labels, in full or as a fraction of the design."""
+"""Ingredients crossed: assignment x rejection x head x loss x labels, in full or as a fraction of the design."""
 
 from __future__ import annotations
 
@@ -35,10 +35,22 @@ FACTORS: dict[str, dict[str, dict[str, Any]]] = {
     "rejection": {
         name: {"reject": checks} for name, checks in _REJECTIONS.items() if all(check in REJECTORS for check in checks)
     },
-    "head": {"ridge": {"student": "ridge"}, "logistic": {"student": "logistic"}},
+    "head": {
+        "linear": {"student": {"name": "gradient"}},
+        "convex mixture": {"student": {"name": "mixture", "gated": False}},
+        "gated mixture": {"student": {"name": "mixture"}},
+        "small MLP": {"student": {"name": "mlp"}},
+    },
+    "loss": {
+        "squared error": {"loss": "squared"}, "cross-entropy": {"loss": "cross-entropy"},
+        "confidence": {"loss": "confidence"}, "reverse KL": {"loss": "reverse-kl"},
+    },
     "labels": {"hard": {"hard": True}, "soft": {"hard": False}},
-}
-"""Factor -> level -> parameters of the method ``csl``. The loss comes with the head: squared error, cross-entropy."""
+}  # fmt: skip
+"""Factor -> level -> parameters of the method ``csl``; the loss is one of the student's, see `cosup.GradientProbe`."""
+
+_SOLVED = {"squared": "ridge", "cross-entropy": "logistic"}
+"""Losses whose linear head has a solver: the ridge and the logistic probe stand for it in the design."""
 
 
 def factorial_methods(*, fraction: int = 1, factors: Mapping[str, Sequence[str]] | None = None) -> list[Method]:
@@ -47,11 +59,11 @@ def factorial_methods(*, fraction: int = 1, factors: Mapping[str, Sequence[str]]
     Parameters
     ----------
     fraction : int, default 1
-        Take one run in so many: those whose levels' positions add up to a multiple of it. Every level, and every pair
-        of levels of two factors, then occurs equally often as long as one of the other two factors has a multiple of
-        `fraction` levels (for 2: head and labels do), so that main effects are clear of each other and of the
-        interactions of their own factors. What a fraction cannot tell apart is the interaction of two factors from
-        that of the other two.
+        Take one run in so many: those whose levels' positions add up to a multiple of it (the positions of a factor
+        with fewer levels count several times: for 4, those of the labels twice). With all levels, every pair of
+        levels of two factors then occurs equally often for 4, and every three of three factors for 2. So main effects
+        are clear of each other, and for 2 of the interactions of two factors, too. What a fraction cannot tell
+        apart is an interaction of some factors from those of the others.
     factors : mapping of str to sequence of str, optional
         The levels to cross, of those factors that are not to be crossed in full; see `FACTORS`.
 
@@ -78,12 +90,15 @@ def factorial_methods(*, fraction: int = 1, factors: Mapping[str, Sequence[str]]
         chosen[name] = list(levels)
     methods = []
     for places in product(*(range(len(levels)) for levels in chosen.values())):
-        if sum(places) % fraction:
+        if sum(
+            place * _stride(len(levels), fraction) for place, levels in zip(places, chosen.values(), strict=True)
+        ) % (fraction):
             continue
         here = {name: levels[place] for (name, levels), place in zip(chosen.items(), places, strict=True)}
         parameters: dict[str, Any] = {}
         for name, level in here.items():
             parameters |= FACTORS[name][level]
+        parameters["student"] = _student(parameters["student"], parameters.pop("loss"))
         label = ", ".join(f"{name}={level}" for name, level in here.items())
         methods.append(Method(label, "csl", parameters, factors=here))
     for name, levels in chosen.items():
@@ -91,6 +106,17 @@ def factorial_methods(*, fraction: int = 1, factors: Mapping[str, Sequence[str]]
         if missing:
             raise CosupError(f"a fraction of 1/{fraction} leaves out {name}={missing.pop()}; take a smaller one")
     return methods
+
+
+def _stride(levels: int, fraction: int) -> int:
+    """How often a factor's positions count, so that they are spread over the remainders as evenly as may be."""
+    return fraction // levels if fraction % levels == 0 else 1
+
+
+def _student(head: Mapping[str, Any], loss: str) -> str | dict[str, Any]:
+    if head["name"] == "gradient" and loss in _SOLVED:
+        return _SOLVED[loss]
+    return {**head, "loss": loss}
 
 
 def with_right_specialists(task: Task) -> Task:

@@ -11,12 +11,15 @@ from typing import Any
 from cosup._validation import CosupError, suggest
 from cosup.benchmark._records import canonical
 from cosup.methods import method_parameters
-from cosup.student import AdamProbe, LogisticProbe, RidgeProbe, Student
+from cosup.student import AdamProbe, GradientProbe, LogisticProbe, MixtureProbe, MlpProbe, RidgeProbe, Student
 
-STUDENTS: dict[str, type[RidgeProbe] | type[LogisticProbe] | type[AdamProbe]] = {
+STUDENTS: dict[str, type[RidgeProbe] | type[LogisticProbe] | type[AdamProbe] | type[GradientProbe]] = {
     "ridge": RidgeProbe,
     "logistic": LogisticProbe,
     "adam": AdamProbe,
+    "gradient": GradientProbe,
+    "mixture": MixtureProbe,
+    "mlp": MlpProbe,
 }
 """Students that parameters may name."""
 

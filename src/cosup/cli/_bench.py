@@ -166,9 +166,9 @@ def demo(out: Path, seeds: int, tasks: str, jobs: int | None, cache: Path | None
     show_default=True,
     help="Methods, separated by commas: see cosup methods. 'demo': the demo's, ablations included. 'all': all.",
 )
-@click.option("--factorial", is_flag=True, help="Cross assignment, rejection, head and labels, instead of --methods.")
+@click.option("--factorial", is_flag=True, help="Cross assignment, rejection, head, loss and labels, not --methods.")
 @click.option(
-    "--fraction", type=click.IntRange(1), default=2, show_default=True, help="Take one crossed run in so many; 1: all."
+    "--fraction", type=click.IntRange(1), default=4, show_default=True, help="Take one crossed run in so many; 1: all."
 )
 @click.option("--seeds", type=click.IntRange(1), default=5, show_default=True, help="How many seeds.")
 @click.option("--out", type=FOLDER, required=True, help="Folder for the records.")

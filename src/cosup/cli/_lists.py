@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from cosup.benchmark import load_plugins
 from cosup.datasets import list_backbones, list_tasks
 from cosup.methods import list_methods
 
@@ -16,15 +17,32 @@ def _listing(lines: dict[str, str]) -> None:
         click.echo(f"{name.ljust(width)}  {line}")
 
 
+plugin = click.option(
+    "--plugin", "plugins", multiple=True, metavar="MODULE", help="Module or .py file that registers some of its own."
+)
+
+
 @click.command()
-def methods() -> None:
-    """List the methods, one line each."""
+@plugin
+def methods(plugins: tuple[str, ...]) -> None:
+    """List the methods, one line each.
+
+    \b
+    Example: cosup methods --plugin my_method.py
+    """  # noqa: D301
+    load_plugins(plugins)
     _listing(list_methods())
 
 
 @click.command()
-def tasks() -> None:
-    """List the tasks, one line each."""
+@plugin
+def tasks(plugins: tuple[str, ...]) -> None:
+    """List the tasks, one line each.
+
+    \b
+    Example: cosup tasks --plugin my_task.py
+    """  # noqa: D301
+    load_plugins(plugins)
     _listing(list_tasks())
 
 

@@ -140,5 +140,5 @@ def interactions(design: Design) -> Markup | None:
         f"{design.title}: the {len(shown)} largest of {len(design.interactions)} pairwise interactions, in points of "
         "PGR: what the two bring together beyond the sum of their main effects."
     )
-    note = "A fraction of the design cannot tell the interaction of two factors from that of the other two."
+    note = "A fraction of the design cannot tell an interaction of some factors from those of the others."
     return join(table(caption, ("", "with", "interaction (90 %)"), rows, text=(1,)), tag("p", note, class_="soft"))

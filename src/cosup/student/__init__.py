@@ -1,7 +1,8 @@
 """Students: what is trained on annotations, and how it predicts samples that it was not trained on.
 
 Shipped: `RidgeProbe` (closed form, leave-one-out), `LogisticProbe` (converged, cross-fitted), `AdamProbe` (the
-published recipe) and `SklearnStudent` (any classifier). A new one needs `Student.prepare`, see `_protocol`.
+published recipe), `GradientProbe`, `MixtureProbe` and `MlpProbe` (nets under a loss that can be chosen) and
+`SklearnStudent` (any classifier). A new one needs `Student.prepare`, see `_protocol`.
 `train_heads` trains many linear heads at once.
 """
 
@@ -9,6 +10,7 @@ from cosup.student._adam import AdamProbe
 from cosup.student._heads import LinearHeads, train_heads
 from cosup.student._logistic import LogisticProbe
 from cosup.student._memory import peak_bytes
+from cosup.student._mlp import GradientProbe, MixtureProbe, MlpProbe
 from cosup.student._protocol import (
     Fit,
     Head,
@@ -29,11 +31,14 @@ __all__ = [
     "BFLOAT16",
     "AdamProbe",
     "Fit",
+    "GradientProbe",
     "Head",
     "LinearHead",
     "LinearHeads",
     "LogisticProbe",
     "MeanHead",
+    "MixtureProbe",
+    "MlpProbe",
     "RidgePath",
     "RidgeProbe",
     "SklearnStudent",

@@ -10,6 +10,7 @@ import numpy as np
 from cosup._validation import CosupError, FloatArray
 from cosup.student._adam import AdamProbe
 from cosup.student._logistic import LogisticProbe
+from cosup.student._mlp import GradientProbe, MixtureProbe, MlpProbe
 from cosup.student._protocol import Student, Trainer
 from cosup.student._ridge import RidgeProbe
 from cosup.student._sklearn import SklearnStudent
@@ -48,7 +49,14 @@ def shared(student: Student) -> SharedStudent:
     return SharedStudent(student)
 
 
-NAMED = {"ridge": RidgeProbe, "logistic": LogisticProbe, "adam": AdamProbe}
+NAMED = {
+    "ridge": RidgeProbe,
+    "logistic": LogisticProbe,
+    "adam": AdamProbe,
+    "gradient": GradientProbe,
+    "mixture": MixtureProbe,
+    "mlp": MlpProbe,
+}
 
 
 def as_student(student: Any) -> Student:
@@ -56,7 +64,7 @@ def as_student(student: Any) -> Student:
 
     Parameters
     ----------
-    student : {"ridge", "logistic", "adam"}, Student or scikit-learn classifier
+    student : {"ridge", "logistic", "adam", "gradient", "mixture", "mlp"}, Student or scikit-learn classifier
 
     Returns
     -------
