@@ -7,7 +7,9 @@ from typing import Any
 from cosup.student._adam import AdamProbe
 from cosup.student._logistic import LogisticProbe
 from cosup.student._ridge import RidgeProbe
-from cosup.student._ridge_factor import GRID, KEPT
+from cosup.student._ridge_errors import CURVES, GRID, WORTHWHILE
+from cosup.student._ridge_factor import KEPT
+from cosup.student._ridge_readout import HELD
 from cosup.student._rows import BLOCK_BYTES, is_half, on_disk
 from cosup.student._shared import SharedStudent
 from cosup.student._sklearn import SklearnStudent
@@ -34,7 +36,10 @@ def peak_bytes(student: Any, X: Any, n_classes: int) -> int:
     if isinstance(student, RidgeProbe):
         centred = 12 * n * d if 8 * n * d <= KEPT else 0
         factors = 72 * d * d + 16 * STRENGTHS * n  # of all samples, and of a subset
-        return centred + factors + 8 * (STRENGTHS + 4) * d * c + 24 * c * c + 16 * n + 10 * block
+        if c * STRENGTHS >= WORTHWHILE * min(n, d):
+            factors += 12 * CURVES * d * d
+        held = min(4 * n * (d + 1), HELD) if d + 1 < c else 0
+        return centred + factors + held + 8 * (STRENGTHS + 4) * d * c + 32 * c * c + 24 * n + 10 * block
     if isinstance(student, AdamProbe):
         cast = 0 if is_half(X) or on_disk(X) or X.dtype == "float32" else 4 * n * d
         return cast + 16 * (d + 1) * c + 27 * n + 8 * student.folds * (d + 1) * c + 4 * block

@@ -22,7 +22,17 @@ from cosup._validation import BoolArray, CosupError, FloatArray, IntArray
 from cosup.losses import softmax
 from cosup.student._rows import is_half, stacked, widen
 
-__all__ = ["Fit", "Head", "LinearHead", "MeanHead", "Student", "Trainer", "average_heads", "spread_head"]
+__all__ = [
+    "Fit",
+    "Head",
+    "LinearHead",
+    "MeanHead",
+    "Student",
+    "Trainer",
+    "average_heads",
+    "softmax_of_own",
+    "spread_head",
+]
 
 UNSEEN = -1e4
 """Logit of a class that a head was not trained on."""
@@ -146,6 +156,14 @@ class Student(Protocol):
         ...
 
 
+def softmax_of_own(logits: FloatArray) -> FloatArray:
+    """Softmax over the classes in logits' own precision, in their place."""
+    logits -= logits.max(axis=1, keepdims=True)
+    np.exp(logits, out=logits)
+    logits /= logits.sum(axis=1, keepdims=True)
+    return logits
+
+
 @dataclass(frozen=True)
 class LinearHead:
     """A linear layer under a softmax.
@@ -171,12 +189,7 @@ class LinearHead:
     def predict_proba(self, X: FloatArray) -> FloatArray:
         """Class probabilities, (n_samples, n_classes); float32 where the features are float16 or bfloat16."""
         logits = self.logits(X)
-        if logits.dtype != np.float32:
-            return softmax(logits)
-        logits -= logits.max(axis=1, keepdims=True)
-        np.exp(logits, out=logits)
-        logits /= logits.sum(axis=1, keepdims=True)
-        return logits
+        return softmax_of_own(logits) if logits.dtype == np.float32 else softmax(logits)
 
 
 @dataclass(frozen=True)

@@ -14,15 +14,17 @@ from typing import Any
 
 import numpy as np
 from scipy.linalg import cho_solve, cholesky, eigh, solve_triangular
+from scipy.sparse import csr_array
 
 from cosup._validation import CosupError, FloatArray, IntArray
-from cosup.student._rows import cache_blocks, column_means, take, widen
+from cosup.student._ridge_errors import GRID, GridErrors, remainder
+from cosup.student._rows import LARGE, cache_blocks, column_means, take, widen
 from cosup.student._targets import Targets
 
 __all__ = ["GRID", "Direct", "Factor", "Features", "Sample", "leave_one_out"]
 
-GRID = np.logspace(-4, 3, 22)
-"""Candidate strengths, in units of the features' mean variance."""
+MANY = 64
+"""Classes from which adding up the rows of each is less work than a product with one-hot targets."""
 
 KEPT = 1 << 28
 """Bytes up to which centred features are kept; beyond, they are read and centred anew for every product."""
@@ -145,8 +147,15 @@ class Sample:
 
     def moment(self, targets: Targets) -> Moment:
         """What a ridge takes from targets."""
-        mean, total = np.zeros(targets.n_classes), np.zeros((self.d, targets.n_classes))
-        for rows, Z in self.blocks(targets.n_classes):
+        n_classes = targets.n_classes
+        mean, total = np.zeros(n_classes), np.zeros((self.d, n_classes))
+        for rows, Z in self.blocks(n_classes):
+            if targets.ids is not None and n_classes >= MANY:
+                ids = targets.ids[self.members[rows]]
+                mean += np.bincount(ids, minlength=n_classes)
+                one_hot = csr_array((np.ones(len(ids)), ids, np.arange(len(ids) + 1)), shape=(len(ids), n_classes))
+                total += (one_hot.T @ Z).T
+                continue
             T = targets.dense(self.members[rows])
             mean += T.sum(axis=0)
             total += Z.T @ T
@@ -171,6 +180,11 @@ class Moment:
     targets: Targets
     mean: FloatArray
     product: FloatArray
+
+    @property
+    def large(self) -> bool:
+        """Whether products over samples, features and classes are in float32 where that is fine; see `LARGE`."""
+        return len(self.targets.members) * self.product.size >= LARGE
 
 
 class Factor:
@@ -232,28 +246,14 @@ class Factor:
         """The ridge's weights, (n_features, n_classes)."""
         return np.asarray(self.vectors @ (self.shrinkage(np.array([strength])) * (self.vectors.T @ moment.product)))
 
-    def best_strength(self, moment: Moment) -> float:
-        """The strength of `GRID` with the smallest leave-one-out squared error.
+    @cached_property
+    def grid_errors(self) -> GridErrors:
+        """What the leave-one-out errors of all trainings on these samples share."""
+        return GridErrors(self)
 
-        Products are in float32: their error, about 1e-6 of the errors compared, is far under what tells neighbours
-        on the grid apart.
-        """
-        n_classes, s, sample = moment.targets.n_classes, len(GRID), self.sample
-        along = (self.vectors.T @ moment.product)[:, None, :] * self.shrinkage(GRID)[:, :, None]
-        weight = self.vectors @ along.reshape(-1, s * n_classes)
-        offset = (np.tile(moment.mean, s) - sample.shift @ weight).astype(np.float32)
-        weight = weight.astype(np.float32)
-        errors = np.zeros(s)
-        for rows in cache_blocks(sample.n, max(sample.d, s * n_classes)):
-            members = rows if sample.whole else sample.members[rows]
-            miss = sample.features.read_single(members) @ weight
-            miss += offset
-            cube: Any = miss.reshape(len(miss), s, n_classes)
-            # A leave-one-out residual is a residual over what the sample leaves to the others.
-            cube -= moment.targets.dense(members)[:, None, :]
-            square = np.einsum("isc,isc->is", cube, cube)
-            errors += (square / _left(self.grid_leverages[rows]) ** 2).sum(axis=0)
-        return float(GRID[int(np.argmin(errors))])
+    def best_strength(self, moment: Moment) -> float:
+        """The strength of `GRID` with the smallest leave-one-out squared error."""
+        return float(GRID[int(np.argmin(self.grid_errors.of(moment)))])
 
 
 class Direct:
@@ -293,11 +293,6 @@ class Direct:
         return np.asarray(self._rows.T @ cho_solve((self._factor, True), centred, check_finite=False))
 
 
-def _left(leverages: FloatArray) -> FloatArray:
-    """What a sample leaves to the others: one less its leverage, kept off zero."""
-    return np.asarray(np.maximum(1.0 - leverages, 1e-9))
-
-
 def leave_one_out(fitted: FloatArray, targets: FloatArray, leverages: FloatArray) -> FloatArray:
     """Scores of every sample by the ridge that was trained without it (Allen 1974).
 
@@ -309,4 +304,4 @@ def leave_one_out(fitted: FloatArray, targets: FloatArray, leverages: FloatArray
     leverages : ndarray of shape (...)
         The hat matrix's diagonal. Zero for a sample that was not trained on: its scores stay.
     """
-    return np.asarray((fitted - leverages[..., None] * targets) / _left(leverages)[..., None])
+    return np.asarray((fitted - leverages[..., None] * targets) / remainder(leverages)[..., None])

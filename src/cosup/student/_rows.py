@@ -12,11 +12,13 @@ from cosup._validation import FloatArray, IntArray
 
 __all__ = [
     "BFLOAT16",
+    "LARGE",
     "blocks_of",
     "column_means",
     "is_half",
     "on_disk",
     "predicted",
+    "product",
     "row_blocks",
     "stacked",
     "take",
@@ -35,6 +37,9 @@ CACHE_BYTES = 1 << 21
 
 WORTHWHILE = 1024
 """Rows from which a product's overhead no longer counts."""
+
+LARGE = 1 << 30
+"""Samples times features times classes from which products are worth more than what it takes to import torch."""
 
 Blocks = Iterator[tuple[slice, FloatArray]]
 
@@ -81,6 +86,15 @@ def row_blocks(n: int, width: int, rows_per_block: int | None = None) -> Iterato
     step = max(1, BLOCK_BYTES // (8 * max(width, 1))) if rows_per_block is None else rows_per_block
     for start in range(0, n, step):
         yield slice(start, min(start + step, n))
+
+
+def product(A: FloatArray, B: FloatArray, large: bool) -> FloatArray:
+    """``A @ B``; where that is `large` and in float32 by torch, whose products NumPy's take up to twice the time of."""
+    if not large or A.dtype != np.float32:
+        return np.asarray(A @ B)
+    from cosup.student import _single  # imports torch, which takes a second
+
+    return np.asarray(_single.product(np.require(A, requirements=["C", "W"]), _single.turned(B)).numpy())
 
 
 def column_means(X: Any) -> FloatArray:

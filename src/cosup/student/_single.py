@@ -11,7 +11,7 @@ import torch
 from cosup._validation import FloatArray
 from cosup.student._adam_steps import linear_into
 
-__all__ = ["moments", "product"]
+__all__ = ["moments", "product", "turned"]
 
 PANEL = 256
 """Columns of a panel: only panels on and above the diagonal are computed."""
@@ -49,3 +49,8 @@ def product(A: FloatArray, turned: Any) -> Any:
     """``A @ turned.T`` in float32, a tensor; A (n, k) float32 in C order, `turned` a tensor (c, k)."""
     with torch.no_grad():
         return linear_into("cpu")(torch.from_numpy(A), turned, None, torch.empty(len(A), len(turned)))
+
+
+def turned(B: FloatArray) -> Any:
+    """What `product` takes for B (k, c)."""
+    return torch.from_numpy(B).T

@@ -77,12 +77,12 @@ class Targets:
         assert self.soft is not None
         return np.asarray(self.soft[rows].argmax(axis=1))
 
-    def dense(self, rows: Any) -> FloatArray:
-        """Probabilities of some samples, (n_rows, n_classes) float64."""
+    def dense(self, rows: Any, dtype: Any = np.float64) -> FloatArray:
+        """Probabilities of some samples, (n_rows, n_classes), by default in float64."""
         if self.ids is None:
             assert self.soft is not None
-            return np.asarray(self.soft[rows], dtype=np.float64)
+            return np.asarray(self.soft[rows], dtype=dtype)
         ids = self.ids[rows]
-        out = np.zeros((len(ids), self.n_classes))
+        out = np.zeros((len(ids), self.n_classes), dtype=dtype)
         out[np.arange(len(ids)), ids] = 1.0
         return out
