@@ -74,7 +74,7 @@ class MajorityVote(_Aggregated):
 
     Parameters
     ----------
-    student : {"ridge", "logistic", "adam"}, Student or scikit-learn classifier
+    student : name of a student (see `as_student`), Student or scikit-learn classifier
     soft : bool
         Train on the pooled probabilities rather than on their most probable class.
     random_state : int, RandomState or None

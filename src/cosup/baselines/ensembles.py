@@ -27,8 +27,9 @@ __all__ = ["EnsembleBoost", "EvidentialClassifier", "SimplexWeights", "easy_samp
 FEW = 0.05
 """With a smaller share of unanimous samples, the tenth with the most agreement is taken for easy."""
 
-REACHES = (3.0, 1.0, 0.3)
-"""Candidate step sizes of the simplex weights, over the number of steps, the one that lets them move most first."""
+REACHES = (0.3, 1.0, 3.0)
+"""Candidate step sizes of the simplex weights, over the number of steps. Like the strengths, the one that keeps the
+student closest to where it starts (equal weights) comes first."""
 
 
 def easy_samples(labels: TeacherLabels, columns: IntArray) -> tuple[BoolArray, str]:
@@ -74,8 +75,8 @@ class SimplexWeights(TeacherSupervised):
     ----------
     teachers : {"all", "generalists"}
     rate : float, optional
-        Step size of the weights; the released value is not known. None: 3, 1 or 0.3 over the number of steps, chosen
-        together with the strength, in the same label-free choice: the largest rate, and with it the strongest
+        Step size of the weights; the released value is not known. None: 0.3, 1 or 3 over the number of steps, chosen
+        together with the strength, in the same label-free choice: the smallest rate, and with it the strongest
         strength, whose held-out agreement with the generalists is at least 95 % of the best. With 1 over the number
         of steps, a teacher that is one nat easier to imitate all along can just take all.
     warmup : float
@@ -213,7 +214,7 @@ class EnsembleBoost(TeacherSupervised):
 
     Parameters
     ----------
-    student : {"ridge", "logistic", "adam"}, Student or scikit-learn classifier
+    student : name of a student (see `as_student`), Student or scikit-learn classifier
     rounds : int
     soft : bool
         Weigh and train on probabilities rather than on votes for the most probable class.

@@ -65,7 +65,7 @@ class NeighbourSmoothing(TeacherSupervised):
 
     Parameters
     ----------
-    student : {"ridge", "logistic", "adam"}, Student or scikit-learn classifier
+    student : name of a student (see `as_student`), Student or scikit-learn classifier
     k : int
         Neighbours, the sample itself among them.
     soft : bool
@@ -113,7 +113,7 @@ class SmallLoss(TeacherSupervised):
 
     Parameters
     ----------
-    student : {"ridge", "logistic", "adam"}, Student or scikit-learn classifier
+    student : name of a student (see `as_student`), Student or scikit-learn classifier
     keep_rate : float, optional
         In (0, 1]. None: how often the student, out of sample, agrees with the generalists.
     random_state : int, RandomState or None
@@ -157,7 +157,7 @@ class ConfidentLearning(TeacherSupervised):
 
     Parameters
     ----------
-    student : {"ridge", "logistic", "adam"}, Student or scikit-learn classifier
+    student : name of a student (see `as_student`), Student or scikit-learn classifier
     filter_by : {"prune_by_noise_rate", "prune_by_class", "both", "confident_learning"}
         cleanlab's rule.
     random_state : int, RandomState or None
@@ -243,7 +243,7 @@ class SelfDistillation(TeacherSupervised):
 
     Parameters
     ----------
-    student : {"ridge", "logistic", "adam"}, Student or scikit-learn classifier
+    student : name of a student (see `as_student`), Student or scikit-learn classifier
     rounds : int
         Retrainings.
     random_state : int, RandomState or None
@@ -308,7 +308,7 @@ class ReliabilityWeighting(TeacherSupervised):
 
     Parameters
     ----------
-    student : {"ridge", "logistic", "adam"}, Student or scikit-learn classifier
+    student : name of a student (see `as_student`), Student or scikit-learn classifier
         The one whose out-of-sample probabilities are a voice; what is trained is a linear head.
     strength, random_state
         As for `ConfidenceLoss`.

@@ -21,7 +21,7 @@ class VanillaClassifier(TeacherSupervised):
 
     Parameters
     ----------
-    student : {"ridge", "logistic", "adam"}, Student or scikit-learn classifier
+    student : name of a student (see `as_student`), Student or scikit-learn classifier
     soft : bool
         Train on the generalists' probabilities rather than on their most probable class.
     random_state : int, RandomState or None
@@ -49,7 +49,7 @@ class OracleClassifier(TeacherSupervised):
         True class of every training sample.
     expert : array-like of shape (n_samples, n_levels), optional
         Column of the right specialist at every level, where the task knows it (a domain, say). -1: none.
-    student : {"ridge", "logistic", "adam"}, Student or scikit-learn classifier
+    student : name of a student (see `as_student`), Student or scikit-learn classifier
     random_state : int, RandomState or None
     """
 

@@ -47,7 +47,7 @@ FACTORS: dict[str, dict[str, dict[str, Any]]] = {
     },
     "labels": {"hard": {"hard": True}, "soft": {"hard": False}},
 }  # fmt: skip
-"""Factor -> level -> parameters of the method ``csl``; the loss is one of the student's, see `cosup.GradientProbe`."""
+"""Factor -> level -> parameters of the method ``csl``; the loss is the student's, see `cosup.student.GradientProbe`."""
 
 _SOLVED = {"squared": "ridge", "cross-entropy": "logistic"}
 """Losses whose linear head has a solver: the ridge and the logistic probe stand for it in the design."""
