@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 export OPENBLAS_NUM_THREADS ?= 1
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help demo test test-all bench lint format clean
+.PHONY: help demo test test-all bench docs lint format clean
 help:  ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
@@ -29,15 +29,20 @@ test-all: $(STAMP) lint  ## the slow tests, too
 bench: $(STAMP)  ## how fast students train, as ratios measured side by side; writes benchmarks/results.json
 	$(BIN)/python benchmarks/bench.py --threads 2
 
+docs: $(STAMP)  ## the documentation as a site in build/site, without a request to anywhere; broken links are errors
+	$(BIN)/python docs/commands.py
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+	@echo "open build/site/index.html, or serve it: $(BIN)/python -m http.server --directory build/site"
+
 lint: $(STAMP)  ## format, lint, types, architecture
-	$(BIN)/ruff format --check src tests benchmarks
-	$(BIN)/ruff check src tests benchmarks
+	$(BIN)/ruff format --check src tests benchmarks docs/*.py
+	$(BIN)/ruff check src tests benchmarks docs/*.py
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
 format: $(STAMP)  ## format and fix what can be fixed
-	$(BIN)/ruff format src tests benchmarks
-	$(BIN)/ruff check --fix src tests benchmarks
+	$(BIN)/ruff format src tests benchmarks docs/*.py
+	$(BIN)/ruff check --fix src tests benchmarks docs/*.py
 
 clean:  ## remove the environment and what was built
 	rm -rf $(VENV) build dist demo-report src/*.egg-info

@@ -1,0 +1,30 @@
+"""Write docs/cli.md from the commands' own help: python docs/commands.py. tests/test_docs.py holds the page to it."""
+
+from pathlib import Path
+
+import click
+
+from cosup.cli import main
+
+PAGE = Path(__file__).with_name("cli.md")
+WIDTH = 100
+
+
+def page() -> str:
+    """Every command's help, in the order in which `cosup --help` lists them."""
+    parts = [
+        "# Commands\n",
+        "What `cosup COMMAND --help` prints; written by `python docs/commands.py`, not by hand.\n",
+    ]
+    context = click.Context(main, info_name="cosup")
+    commands = [(name, main.get_command(context, name)) for name in main.list_commands(context)]
+    parts.append(" · ".join(f"[{name}](#cosup-{name})" for name, _ in commands) + "\n")
+    for name, command in [("", main), *commands]:
+        title = f"cosup {name}".strip()
+        inner = click.Context(command, info_name=title, terminal_width=WIDTH, **main.context_settings)
+        parts.append(f"## {title}\n\n```text\n{command.get_help(inner)}\n```\n")
+    return "\n".join(parts)
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), encoding="utf-8")
