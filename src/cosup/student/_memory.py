@@ -10,7 +10,7 @@ from cosup.student._ridge import RidgeProbe
 from cosup.student._ridge_errors import CURVES, GRID, WORTHWHILE
 from cosup.student._ridge_factor import KEPT
 from cosup.student._ridge_readout import HELD
-from cosup.student._rows import BLOCK_BYTES, is_half, on_disk
+from cosup.student._rows import BLOCK_BYTES, LARGE, is_half, on_disk
 from cosup.student._shared import SharedStudent
 from cosup.student._sklearn import SklearnStudent
 
@@ -18,6 +18,9 @@ __all__ = ["peak_bytes"]
 
 STRENGTHS, PATH = len(GRID), 11
 """Candidates of the ridge, and of the logistic probe."""
+
+TORCH = 1 << 28
+"""Bytes that importing torch takes, which the ridge does for large products only."""
 
 
 def peak_bytes(student: Any, X: Any, n_classes: int) -> int:
@@ -39,7 +42,8 @@ def peak_bytes(student: Any, X: Any, n_classes: int) -> int:
         if c * STRENGTHS >= WORTHWHILE * min(n, d):
             factors += 12 * CURVES * d * d
         held = min(4 * n * (d + 1), HELD) if d + 1 < c else 0
-        return centred + factors + held + 8 * (STRENGTHS + 4) * d * c + 32 * c * c + 24 * n + 10 * block
+        library = TORCH if n * d * c >= LARGE else 0
+        return library + centred + factors + held + 8 * (STRENGTHS + 4) * d * c + 32 * c * c + 24 * n + 10 * block
     if isinstance(student, AdamProbe):
         cast = 0 if is_half(X) or on_disk(X) or X.dtype == "float32" else 4 * n * d
         return cast + 16 * (d + 1) * c + 27 * n + 8 * student.folds * (d + 1) * c + 4 * block
