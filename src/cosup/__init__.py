@@ -9,7 +9,7 @@ from cosup._validation import CosupError
 from cosup.cosupervision import CoSupervisedClassifier, Pieces, co_supervise
 from cosup.methods import list_methods, load, make_method
 from cosup.metrics import performance_gap_recovered
-from cosup.student import AdamProbe, LogisticProbe, RidgeProbe, SklearnStudent
+from cosup.student import AdamProbe, GradientProbe, LogisticProbe, MixtureProbe, MlpProbe, RidgeProbe, SklearnStudent
 from cosup.teachers import ImportedLabels, TeacherLabels, TopK, combine_labels, read_labels
 
 __version__ = "0.1.0"
@@ -18,8 +18,11 @@ __all__ = [
     "AdamProbe",
     "CoSupervisedClassifier",
     "CosupError",
+    "GradientProbe",
     "ImportedLabels",
     "LogisticProbe",
+    "MixtureProbe",
+    "MlpProbe",
     "Pieces",
     "RidgeProbe",
     "SklearnStudent",

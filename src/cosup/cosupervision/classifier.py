@@ -42,7 +42,7 @@ class CoSupervisedClassifier(_CoSupervised):
 
     Parameters
     ----------
-    student : {"ridge", "logistic", "adam"}, Student or scikit-learn classifier
+    student : {"ridge", "logistic", "adam", "gradient", "mixture", "mlp"}, Student or scikit-learn classifier
         What is trained on the features. The ridge probe predicts leave-one-out in closed form and chooses its strength
         without labels.
     assign : {"student", "mass", "distance", "argmax", "likelihood", "learned", "random"}
