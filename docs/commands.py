@@ -7,7 +7,7 @@ import click
 from cosup.cli import main
 
 PAGE = Path(__file__).with_name("cli.md")
-WIDTH = 100
+WIDTH = 86
 
 
 def page() -> str:
