@@ -78,6 +78,19 @@ def test_where_all_are_honest_nobody_is_left_out(options):
         assert keep.all(), (options, seed)
 
 
+def test_a_specialist_of_a_domain_stays_though_it_is_mostly_wrong_elsewhere(monkeypatch):
+    """As PACS's sketch specialist: outside its domain it knows three classes of seven and confuses the others."""
+    rng = np.random.default_rng(0)
+    n = 3000
+    y, own = rng.integers(7, size=n), rng.integers(8, size=n) == 0
+    said = np.where(rng.random((n, 5)) < 0.6, y[:, None], rng.integers(7, size=(n, 5)))
+    said[:, 4] = np.where(own, said[:, 4], np.array([0, 1, 2, 6, 3, 4, 5])[y])
+    labels = TeacherLabels(said, levels=[0, 1, 1, 1, 1], n_classes=7)
+    assert trusted(labels)[0].all()
+    monkeypatch.setattr("cosup.cosupervision.trust.BEYOND_DOUBT", np.inf)
+    assert trusted(labels)[0].tolist() == [True] * 4 + [False]
+
+
 def test_a_bad_specialist_with_a_specialty_is_left_out(task):
     said = np.random.default_rng(0).integers(4, size=len(task.labels))
     keep, support = trusted(joined(task.labels, [said], [1], [range(4)]))
