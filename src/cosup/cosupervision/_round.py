@@ -241,7 +241,7 @@ def _hindrance(trains: BoolArray, targets: FloatArray | IntArray) -> str | None:
     """Why no student can be trained on these samples, or None."""
     if not trains.any():
         return "every annotation was rejected"
-    kept = targets[trains]
+    kept = targets if trains.all() else targets[trains]
     classes = len(np.unique(kept)) if kept.ndim == 1 else int((kept.sum(axis=0) > 0).sum())
     if classes < 2 or trains.sum() < FEWEST:
         return f"only {int(trains.sum())} annotations of {classes} classes survived"

@@ -82,13 +82,17 @@ class SparseSaid:
 
     def times(self, right: FloatArray) -> FloatArray:
         """See `Said`."""
-        out = self.excess @ right
-        return np.asarray(out + np.outer(self.share, right[self.open].sum(axis=0)) if self.share.any() else out)
+        out = np.asarray(self.excess @ right)
+        if self.share.any():
+            out += np.outer(self.share, right[self.open].sum(axis=0))
+        return out
 
     def transposed_times(self, right: FloatArray) -> FloatArray:
         """See `Said`."""
-        out = self.excess.T @ right
-        return np.asarray(out + np.outer(self.open, self.share @ right) if self.share.any() else out)
+        out = np.asarray(self.excess.T @ right)
+        if self.share.any():
+            out[self.open] += self.share @ right
+        return out
 
     def expected_log(self, beliefs: FloatArray) -> FloatArray:
         """See `Said`."""

@@ -123,7 +123,8 @@ class Opinion:
         usage /= np.maximum(gate.sum(axis=0), TINY)[:, None]
         confusion = together + usage[:, None, :]
         confusion /= np.maximum(confusion.sum(axis=2, keepdims=True), TINY)
-        return [(c / np.maximum(u, TINY)).T for c, u in zip(confusion, usage, strict=True)]
+        # In the order in which the products read them: a transposed view would be copied for every block.
+        return [np.ascontiguousarray((c / np.maximum(u, TINY)).T) for c, u in zip(confusion, usage, strict=True)]
 
     def _said(self, rows: slice) -> FloatArray:
         mixture = self._nobody(rows)
