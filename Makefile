@@ -21,10 +21,10 @@ demo: $(STAMP)  ## the main job on real digits: table on the terminal, demo-repo
 	$(BIN)/cosup demo --out demo-report
 
 test: $(STAMP) lint  ## everything that runs in under five minutes
-	$(BIN)/python -m pytest -n auto -m 'not slow'
+	$(BIN)/python -m pytest -n auto --dist loadgroup -m 'not slow'
 
 test-all: $(STAMP) lint  ## the slow tests, too
-	$(BIN)/python -m pytest -n auto
+	$(BIN)/python -m pytest -n auto --dist loadgroup
 
 bench: $(STAMP)  ## how fast students train, as ratios measured side by side; writes benchmarks/results.json
 	$(BIN)/python benchmarks/bench.py --threads 2

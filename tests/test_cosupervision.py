@@ -21,6 +21,7 @@ from cosup.cosupervision.assign import ASSIGNERS
 from cosup.cosupervision.reject import REJECTORS
 from cosup.datasets import make_hierarchy
 
+pytestmark = pytest.mark.xdist_group("planted")  # what the tests share is worked out once
 SEEDS = range(5)
 HIERARCHICAL = ("co-supervised", "csl", "csl-published")
 

@@ -18,6 +18,8 @@ from cosup.student import RidgeProbe
 pytest.importorskip("crowdkit")
 pytest.importorskip("cleanlab")
 
+pytestmark = pytest.mark.xdist_group("fairness")  # what all methods give is worked out once
+
 DOCS = Path(__file__).resolve().parents[1] / "docs" / "bench.md"
 TINY = {"n_samples": 150, "n_test": 200, "n_features": 10, "n_classes": 4, "soft": True}
 TOLD = {"oracle"}
