@@ -166,6 +166,15 @@ def test_where_nobody_can_be_compared_everybody_is_kept():
     assert np.isnan(support).all()
 
 
+@pytest.mark.parametrize("abstain", [0.0, 0.4])
+def test_specialists_of_a_single_class_cannot_be_compared_and_are_kept(abstain):
+    for seed in range(3):
+        labels = make_hierarchy(
+            800, 10, n_classes=4, teachers_per_level=(1, 4), accuracy=(0.6, 0.8), abstain=abstain, random_state=seed
+        ).labels
+        assert trusted(labels)[0].all()
+
+
 def test_one_teacher_alone_is_believed():
     keep, support = trusted(TeacherLabels(np.arange(50)[:, None] % 3))
     assert keep.all()

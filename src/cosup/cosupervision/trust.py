@@ -90,9 +90,14 @@ def mutual_support(labels: TeacherLabels) -> tuple[FloatArray, FloatArray, Float
 
 
 def _rules(labels: TeacherLabels, hard: IntArray) -> IntArray:
-    """The class of every teacher who names one class where it speaks, and abstains elsewhere; -1 for the others."""
+    """The class of every teacher who names one class where it speaks, and abstains elsewhere; -1 for the others.
+
+    A teacher who is known to have but one class says nothing by naming it, whenever it speaks: it can't be compared.
+    """
     out = np.full(labels.n_teachers, -1)
-    for t in range(labels.n_teachers):
+    for t, classes in enumerate(labels.specialties):
+        if classes is not None and len(classes) == 1:
+            continue
         said = hard[hard[:, t] >= 0, t]
         if said.size < OFTEN * len(hard) and (said == said[:1]).all() and said.size:
             out[t] = said[0]
