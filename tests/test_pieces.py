@@ -279,3 +279,12 @@ def test_nobodys_opinion_is_uniform():
     mixture = Opinion(one_teacher(p), gates, beliefs, np.array([0.5, 0.3, 0.2])).of(slice(0, 5))
     np.testing.assert_allclose(mixture[3:], 1 / 3)
     np.testing.assert_allclose(mixture.sum(axis=1), 1)
+
+
+def test_a_rule_that_says_one_class_or_nothing_is_a_specialist_of_that_class():
+    said = np.array([[0, -1], [-1, 2], [0, 2], [-1, 2], [-1, -1], [0, -1]])
+    level, order = level_of(said, [None, None])
+    assert level.known
+    np.testing.assert_array_equal(level.covers[order], [[True, False, False], [False, False, True]])
+    always, _ = level_of([[0], [0], [0], [0], [0], [0]], [None])
+    assert not always.known  # one who says so of everything is not

@@ -20,7 +20,7 @@ def expected_bytes(labels: TeacherLabels, pieces: Pieces) -> int:
     """
     n, c, levels = labels.n_samples, labels.n_classes, labels.n_levels
     sizes = [len(labels.at_level(k)) for k in range(levels)]
-    vectors = n * (2 * labels.n_teachers + 24 * max(sizes) + 90 * levels + 120)
+    vectors = n * (6 * labels.n_teachers + 24 * max(sizes) + 90 * levels + 120)
     blocks = 8 * min(8 * BLOCK, 8 * n * c)
     remembered = sum(min(8 * n * m * c, REMEMBERED) for m in sizes) if labels.is_soft else 0
     stores, confusions = 0, 0

@@ -11,6 +11,7 @@ import numpy as np
 from cosup._validation import BoolArray, CosupError, FloatArray, IntArray
 from cosup.cosupervision._said import Said, said_by
 from cosup.cosupervision._store import row_slices
+from cosup.cosupervision.trust import rules
 from cosup.teachers import TeacherLabels
 
 __all__ = ["Level", "Problem"]
@@ -38,7 +39,7 @@ class Level:
         The teachers' columns in the labels.
     speaks : bool ndarray of shape (n_samples, n_teachers)
     covers : bool ndarray of shape (n_teachers, n_classes)
-        A teacher of unknown specialty covers everything.
+        A teacher of unknown specialty covers everything; one who names a single class and abstains elsewhere, that.
     known : bool
         Whether every specialty is known.
     """
@@ -122,7 +123,8 @@ class Problem:
         if not distinct[0]:
             raise CosupError("no teacher of level 0 speaks in these samples; training starts from the generalists")
         summary = _Summary.of(labels, speaks, active, distinct)
-        levels = tuple(_level(labels, teachers, summary, speaks, active) for teachers in distinct)
+        rule_of = rules(labels, labels.hard())
+        levels = tuple(_level(labels, teachers, summary, speaks, active, rule_of) for teachers in distinct)
         prior = (1 - PRIOR_SHRINKAGE) * summary.generalist + PRIOR_SHRINKAGE / len(active)
         return cls(labels, levels, active, summary.named, prior)
 
@@ -209,7 +211,12 @@ def _vote(
 
 
 def _level(
-    labels: TeacherLabels, distinct: Sequence[int], summary: _Summary, speaks: BoolArray, active: IntArray
+    labels: TeacherLabels,
+    distinct: Sequence[int],
+    summary: _Summary,
+    speaks: BoolArray,
+    active: IntArray,
+    rule_of: IntArray,
 ) -> Level | None:
     if not distinct:
         return None
@@ -229,9 +236,16 @@ def _level(
         active=active,
         columns=np.array(order),
         speaks=speaks[:, order],
-        covers=np.array([labels.covers(t)[active] for t in order]),
-        known=all(labels.specialties[t] is not None for t in order),
+        covers=np.array([_covers(labels, t, rule_of) for t in order])[:, active],
+        known=all(labels.specialties[t] is not None or rule_of[t] >= 0 for t in order),
     )
+
+
+def _covers(labels: TeacherLabels, teacher: int, rule_of: IntArray) -> BoolArray:
+    """A teacher's specialty; a rule that says one class or nothing is a specialist of that class."""
+    if labels.specialties[teacher] is None and rule_of[teacher] >= 0:
+        return np.asarray(np.arange(labels.n_classes) == rule_of[teacher])
+    return labels.covers(teacher)
 
 
 def _table(labels: TeacherLabels, teacher: int, named: IntArray, active: IntArray) -> tuple[float, ...]:

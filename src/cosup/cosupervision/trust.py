@@ -14,7 +14,7 @@ import numpy as np
 from cosup._validation import BoolArray, FloatArray, IntArray
 from cosup.teachers import TeacherLabels
 
-__all__ = ["mutual_support", "trusted"]
+__all__ = ["mutual_support", "rules", "trusted"]
 
 FEWEST = 10
 """Samples that two teachers are compared on at the least."""
@@ -57,13 +57,13 @@ def mutual_support(labels: TeacherLabels) -> tuple[FloatArray, FloatArray, Float
     hard = labels.hard()
     n_teachers, n_classes = labels.n_teachers, labels.n_classes
     covers = np.array([labels.covers(t) for t in range(n_teachers)])
-    rules = _rules(labels, hard)
+    rule_of = rules(labels, hard)
     support, errors, common = (np.zeros((n_teachers, n_teachers)) for _ in range(3))
     for t in range(n_teachers):
         for u in range(t):
             a, b = hard[:, t], hard[:, u]
-            if (rules[t] < 0) != (rules[u] < 0):
-                rule, other, c = (a, b, rules[t]) if rules[t] >= 0 else (b, a, rules[u])
+            if (rule_of[t] < 0) != (rule_of[u] < 0):
+                rule, other, c = (a, b, rule_of[t]) if rule_of[t] >= 0 else (b, a, rule_of[u])
                 z, m = _borne_out(rule >= 0, other, c)
                 support[t, u] = support[u, t] = float(np.clip(z / ENOUGH, -1, 1))
                 errors[t, u] = errors[u, t] = z
@@ -89,7 +89,7 @@ def mutual_support(labels: TeacherLabels) -> tuple[FloatArray, FloatArray, Float
     return support, errors, common
 
 
-def _rules(labels: TeacherLabels, hard: IntArray) -> IntArray:
+def rules(labels: TeacherLabels, hard: IntArray) -> IntArray:
     """The class of every teacher who names one class where it speaks, and abstains elsewhere; -1 for the others.
 
     A teacher who is known to have but one class says nothing by naming it, whenever it speaks: it can't be compared.
