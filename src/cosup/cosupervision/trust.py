@@ -32,6 +32,9 @@ LEAST = 0.2
 LEAST_AGREEMENT = 2.5
 """Standard errors above chance by which a teacher who claims every class must agree with the group on the whole."""
 
+CLEARLY = 0.5
+"""Support by a generalist from which a specialist stays if that is beyond doubt, whatever other specialists say."""
+
 BEYOND_DOUBT = 8.0
 """Standard errors above chance from which a specialist stays on less support: PACS's sketch specialist has 13 to 19
 at a support of 0.04 to 0.25, and of 1,440 useless or adversarial teachers nobody reached it with any support."""
@@ -156,6 +159,10 @@ def trusted(labels: TeacherLabels) -> tuple[BoolArray, FloatArray]:
     compared = ~np.isnan(by_group)
     # A specialist who is wrong on most of what is not its own agrees on few classes, yet beyond doubt.
     partly = ~first & (by_group > 0) & (agreement >= BEYOND_DOUBT)
+    # Specialists of domains contradict one another wherever at most one is at home: the generalists' word decides.
+    core = first & group
+    if core.any():
+        partly |= ~first & ((errors[:, core] >= BEYOND_DOUBT) & (support[:, core] >= CLEARLY)).any(axis=1)
     keep = ~constant & (~compared | ((by_group >= LEAST) & (clear | ~claims_all)) | partly)
     # Training starts from level 0, and one stranger there is worse than one teacher the fewer.
     rank = np.where(first & ~constant & compared, by_group, -np.inf)
