@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from cosup import _whole as whole
 from cosup._validation import BoolArray, CosupError
 
 Record = dict[str, Any]
@@ -69,18 +70,8 @@ def task_label(name: str, options: Mapping[str, Any]) -> str:
 def write_whole(path: str | Path, content: str | bytes) -> None:
     """Write a file completely or not at all: to a temporary name beside it, then renamed."""
     path = Path(path)
-    data = content.encode("utf-8") if isinstance(content, str) else content
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with temporary.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    whole.write_whole(path, content)
 
 
 def encode_correct(correct: BoolArray) -> str:

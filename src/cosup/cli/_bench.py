@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fnmatch
-import json
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
@@ -22,7 +21,7 @@ from cosup.benchmark import (
     load_plugins,
     run_benchmark,
 )
-from cosup.cli._shell import FOLDER, names, resumable
+from cosup.cli._shell import FOLDER, named_value, names, resumable
 from cosup.datasets import list_tasks, task_options
 from cosup.methods import list_methods
 from cosup.report import build_report, render_table, require_figures
@@ -54,16 +53,13 @@ def _options(given: Sequence[str], root: Path | None) -> dict[str, Any]:
     """``NAME=VALUE`` texts as options; a value that is not JSON is text."""
     out: dict[str, Any] = {} if root is None else {"root": str(root)}
     for text in given:
-        name, sign, value = text.partition("=")
-        name = name.strip()
-        if not sign or not name:
+        found = named_value(text)
+        if found is None:
             raise CosupError(f"--task-option takes NAME=VALUE, not {text!r}; for instance labels=hard")
+        name, value = found
         if name in out:
             raise CosupError(f"the task option {name!r} is given twice")
-        try:
-            out[name] = json.loads(value)
-        except ValueError:
-            out[name] = value
+        out[name] = value
     return out
 
 

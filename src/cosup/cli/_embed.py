@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ import numpy as np
 
 from cosup._validation import CosupError
 from cosup._whole import write_whole
-from cosup.cli._shell import FOLDER, resumable
+from cosup.cli._shell import FOLDER, named_value, resumable
 from cosup.datasets import FeatureStore, HeadRecipe, embed_images, make_backbone, read_image_list, split_images, teach
 from cosup.datasets.annotate import save_annotations
 
@@ -24,13 +23,10 @@ def _options(ctx: click.Context, parameter: click.Parameter, given: tuple[str, .
     """``NAME=VALUE`` texts; a value that is not JSON is text."""
     out: dict[str, Any] = {}
     for text in given:
-        name, sign, value = text.partition("=")
-        if not sign or not name.strip():
+        found = named_value(text)
+        if found is None:
             raise click.BadParameter(f"{text!r}: NAME=VALUE is expected")
-        try:
-            out[name.strip()] = json.loads(value)
-        except ValueError:
-            out[name.strip()] = value
+        out[found[0]] = found[1]
     return out
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,7 +12,7 @@ import click
 
 from cosup._validation import CosupError
 
-__all__ = ["FILE", "FOLDER", "Commands", "names", "resumable"]
+__all__ = ["FILE", "FOLDER", "Commands", "named_value", "names", "resumable"]
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 FOLDER = click.Path(file_okay=False, path_type=Path)
@@ -46,6 +47,18 @@ class Commands(click.Group):
                 raise
             where = f"{error.filename}: " if error.filename else ""
             raise InputError(f"{where}{error.strerror}") from error
+
+
+def named_value(text: str) -> tuple[str, Any] | None:
+    """``NAME=VALUE`` taken apart, the value read as JSON or else as text; None for what is no such thing."""
+    name, sign, value = text.partition("=")
+    name = name.strip()
+    if not sign or not name:
+        return None
+    try:
+        return name, json.loads(value)
+    except ValueError:
+        return name, value
 
 
 def names(text: str, what: str) -> list[str]:

@@ -136,8 +136,9 @@ def trusted(labels: TeacherLabels) -> tuple[BoolArray, FloatArray]:
     """
     support, errors, common = mutual_support(labels)
     # A teacher who repeats another has no vote of its own.
-    voter = ~_repeats(labels)
-    constant = _constant(labels)
+    hard = labels.hard()
+    voter = ~_repeats(hard)
+    constant = _constant(labels, hard)
     nothing = np.full(labels.n_teachers, np.nan)
     group = np.zeros(labels.n_teachers, dtype=bool)
     group[voter] = _largest_group(support[np.ix_(voter, voter)], common[np.ix_(voter, voter)] > 0)
@@ -198,17 +199,16 @@ def _mean(values: FloatArray, common: FloatArray, group: BoolArray) -> FloatArra
     return np.where(total > 0, (values[:, group] * weight).sum(axis=1) / np.maximum(total, 1.0), np.nan)
 
 
-def _repeats(labels: TeacherLabels) -> BoolArray:
+def _repeats(hard: IntArray) -> BoolArray:
     """Who says on every sample what an earlier teacher says."""
-    _, first = np.unique(labels.hard(), axis=1, return_index=True)
-    out = np.ones(labels.n_teachers, dtype=bool)
+    _, first = np.unique(hard, axis=1, return_index=True)
+    out = np.ones(hard.shape[1], dtype=bool)
     out[first] = False
     return out
 
 
-def _constant(labels: TeacherLabels) -> BoolArray:
+def _constant(labels: TeacherLabels, hard: IntArray) -> BoolArray:
     """Who claims more than one class, speaks of (nearly) everything and always names the same."""
-    hard: IntArray = labels.hard()
     out = np.zeros(labels.n_teachers, dtype=bool)
     for t, classes in enumerate(labels.specialties):
         said = hard[hard[:, t] >= 0, t]

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from cosup._validation import FloatArray, IntArray
+from cosup._validation import FloatArray, IntArray, is_bfloat16
 
 __all__ = [
     "BFLOAT16",
@@ -44,13 +44,9 @@ LARGE = 1 << 30
 Blocks = Iterator[tuple[slice, FloatArray]]
 
 
-def _is_bfloat16(X: Any) -> bool:
-    return bool(X.dtype == BFLOAT16 or X.dtype.name == "bfloat16")
-
-
 def is_half(X: Any) -> bool:
     """Whether X holds float16 or bfloat16."""
-    return bool(X.dtype == np.float16) or _is_bfloat16(X)
+    return bool(X.dtype == np.float16) or is_bfloat16(X)
 
 
 def on_disk(X: Any) -> bool:
@@ -73,7 +69,7 @@ def take(X: Any, rows: slice | IntArray) -> Any:
 def widen(X: Any) -> FloatArray:
     """Halves in float32, float32 and float64 as they are."""
     X = np.asarray(X)
-    if _is_bfloat16(X):
+    if is_bfloat16(X):
         # The upper half of a float32's bits.
         wide = np.ascontiguousarray(X).view(np.uint16).astype(np.uint32)
         wide <<= 16
