@@ -1,4 +1,4 @@
-"""Small planted data for tests of students."""
+"""Small planted data for tests of students and teachers."""
 
 import numpy as np
 
@@ -12,3 +12,10 @@ def blobs(n, d, n_classes, distance=2.0, noise=0.2, seed=0):
     X = means[y] + rng.normal(size=(n, d)) + 3.0
     named = np.where(rng.random(n) < noise, rng.integers(n_classes, size=n), y)
     return X, y, np.eye(n_classes)[named]
+
+
+def corners(n=240, n_classes=6, noise=0.3, seed=0):
+    """Features around the corners of a simplex, a corner a class, float32; true classes."""
+    rng = np.random.default_rng(seed)
+    y = rng.integers(0, n_classes, n)
+    return (np.eye(n_classes)[y] + rng.normal(0, noise, (n, n_classes))).astype(np.float32), y

@@ -1,31 +1,21 @@
 """The paper's vision experiments on layouts made on the spot, small networks with random weights, and PACS."""
 
 import json
-import random
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from cosup import TeacherLabels
 from cosup._validation import CosupError
 from cosup.benchmark import Method, run_benchmark
 from cosup.datasets import (
-    HeadRecipe,
-    annotate,
     list_tasks,
     load_task,
     published_figures,
-    save_annotations,
     task_options,
 )
 from cosup.datasets.vision import Parts
-from cosup.datasets.weak_heads import WeakHead, class_range_specialists, group_specialists, train_heads_of
-from cosup.teachers import read_labels
+from cosup.datasets.weak_heads import WeakHead
 
 pytest.importorskip("PIL")
 from PIL import Image
@@ -251,181 +241,6 @@ def test_the_papers_curves_are_families_of_tasks(imagenet, networks, tmp_path):
     assert [len(task.labels.at_level(k)) for k in range(3)] == [1, 2, 4]
     assert not task.labels.is_soft
     assert {"imagenet-iterations-100", "domainnet-iterations-100"} <= set(list_tasks())
-
-
-# -- teachers -------------------------------------------------------------------------------------------------
-
-
-def problem():
-    rng = np.random.default_rng(0)
-    y = rng.integers(0, 6, 240)
-    X = (np.eye(6)[y] + rng.normal(0, 0.3, (240, 6))).astype(np.float32)
-    return X, y
-
-
-@pytest.mark.parametrize("recipe", [HeadRecipe("logistic"), HeadRecipe("adam", 300, 0.05, outputs="range")])
-def test_teachers_know_their_range_and_nothing_else(tmp_path, recipe):
-    X, y = problem()
-    specialists = class_range_specialists(y, 6, [1, 2, 3])
-    heads = train_heads_of(specialists, lambda rows: X[rows], y, 6, recipe, tmp_path)
-    for specialist, head in zip(specialists, heads, strict=True):
-        said = head.probabilities(X, 6).argmax(axis=1)
-        inside = np.isin(y, specialist.classes or range(6))
-        assert (said[inside] == y[inside]).mean() > 0.85
-        assert np.isin(said, specialist.classes or range(6)).all()
-        np.testing.assert_allclose(head.probabilities(X, 6).sum(axis=1), 1, atol=1e-5)
-
-
-def test_the_published_recipe_is_what_torch_does(tmp_path):
-    import torch
-
-    X, y = problem()
-    recipe = HeadRecipe("adam", iterations=7, learning_rate=0.01, batch_size=16)
-    head = train_heads_of(group_specialists(y * 0, ["all"]), lambda rows: X[rows], y, 6, recipe, tmp_path, seed=3)[0]
-    generator = torch.Generator().manual_seed(3)
-    weight = torch.empty(6, 6).normal_(0, 0.01, generator=generator).requires_grad_()
-    bias = torch.zeros(6, requires_grad=True)
-    optimiser = torch.optim.Adam([weight, bias], lr=0.01)
-    for step in range(7):
-        optimiser.param_groups[0]["lr"] = 0.01 * (1 + np.cos(np.pi * step / 100_100)) / 2
-        rows = torch.randint(240, (16,), generator=generator)
-        scores = torch.from_numpy(X)[rows] @ weight.T + bias
-        optimiser.zero_grad()
-        torch.nn.functional.cross_entropy(scores, torch.from_numpy(y)[rows]).backward()
-        optimiser.step()
-    np.testing.assert_allclose(head.weight, weight.detach().numpy().T, atol=1e-5)
-    np.testing.assert_allclose(head.bias, bias.detach().numpy(), atol=1e-5)
-
-
-def test_a_range_of_one_class_is_named_always(tmp_path):
-    X, y = problem()
-    specialists = class_range_specialists(y, 6, [1, 6])
-    heads = train_heads_of(specialists, lambda rows: X[rows], y, 6, HeadRecipe("logistic"), tmp_path)
-    assert (heads[3].probabilities(X, 6)[:, 2] == 1).all()
-
-
-def test_teachers_of_another_set_are_never_taken(tmp_path):
-    X, y = problem()
-    specialists = class_range_specialists(y, 6, [1, 2])
-    train_heads_of(specialists, lambda rows: X[rows], y, 6, HeadRecipe("adam", 5), tmp_path)
-    with pytest.raises(CosupError, match="holds other teachers"):
-        train_heads_of(specialists, lambda rows: X[rows], y, 6, HeadRecipe("adam", 6), tmp_path)
-
-
-def slow_teachers(folder, seconds=0.0):
-    X, y = problem()
-
-    def take(rows):
-        time.sleep(seconds)
-        return X[rows]
-
-    specialists = class_range_specialists(y, 6, [1, 2, 3])
-    return train_heads_of(specialists, take, y, 6, HeadRecipe("adam", 10), folder, progress=False)
-
-
-CHILD = (
-    "import sys; sys.path.insert(0, sys.argv[1]); import test_vision as t; t.slow_teachers(t.Path(sys.argv[2]), 0.01)"
-)
-
-
-def content(folder):
-    return {p.name: p.read_bytes() for p in folder.iterdir()}
-
-
-def killed_while_training(tmp_path, times, seed):
-    slow_teachers(tmp_path / "whole")
-    rng = random.Random(seed)
-    halfway = 0
-    for i in range(times):
-        out = tmp_path / f"out{i}"
-        process = subprocess.Popen([sys.executable, "-c", CHILD, str(Path(__file__).parent), str(out)])
-        deadline, behind = time.monotonic() + 120, rng.randrange(6)
-        while process.poll() is None and not (
-            (out / "teachers.json").exists() and len(list(out.glob("*.safetensors"))) >= behind
-        ):
-            assert time.monotonic() < deadline
-            time.sleep(0.005)
-        time.sleep(rng.uniform(0, 0.15))  # six teachers of 0.11 s and more
-        process.kill()
-        process.communicate()
-        assert process.returncode in (-signal.SIGKILL, 0)
-        halfway += 0 < len(list(out.glob("*.safetensors"))) < 6
-        slow_teachers(out)
-        assert content(out) == content(tmp_path / "whole")
-    return halfway
-
-
-def test_killed_while_training_teachers_it_resumes_identical(tmp_path):
-    killed_while_training(tmp_path, 2, seed=0)
-
-
-@pytest.mark.slow
-def test_killed_thirty_times_while_training_teachers_it_resumes_identical(tmp_path):
-    assert killed_while_training(tmp_path, 30, seed=1) > 5
-
-
-# -- one's own teachers ---------------------------------------------------------------------------------------
-
-
-def test_teachers_of_every_kind_annotate():
-    import torch
-    from sklearn.linear_model import LogisticRegression
-
-    X, y = problem()
-    names = list("abcdef")
-    model = LogisticRegression().fit(X, np.array(names)[y])
-    network = torch.nn.Linear(6, 6)
-    rule = lambda batch: [names[int(x.argmax())] if x.max() > 0.9 else None for x in batch]  # noqa: E731
-    labels = annotate({"model": model, "network": network, "rule": rule}, X, names, levels=[0, 1, 1])
-    assert isinstance(labels, TeacherLabels)
-    np.testing.assert_allclose(labels.probabilities(0), model.predict_proba(X), atol=1e-12)
-    with torch.no_grad():
-        np.testing.assert_allclose(labels.probabilities(1), network(torch.from_numpy(X)).softmax(1), atol=1e-6)
-    np.testing.assert_array_equal(labels.speaks()[:, 2], X.max(axis=1) > 0.9)
-    assert network.training
-    assert annotate([model], X, names, top_k=2).annotations.k == 2
-
-
-def test_a_pipeline_of_transformers_annotates_by_its_labels():
-    transformers = pytest.importorskip("transformers")
-
-    class Pictures(transformers.Pipeline):
-        def __init__(self):
-            pass
-
-        def __call__(self, inputs, top_k):
-            return [[{"label": "b", "score": 0.75}, {"label": "a", "score": 0.25}] for _ in inputs]
-
-        _sanitize_parameters = preprocess = _forward = postprocess = None
-
-    labels = annotate({"pipeline": Pictures()}, ["one.jpg", "two.jpg"], ["a", "b"])
-    np.testing.assert_allclose(labels.probabilities(0), [[0.25, 0.75]] * 2)
-
-
-@pytest.mark.parametrize("top_k", [None, 2])
-def test_saved_annotations_are_read_as_labels(tmp_path, top_k):
-    names = list("abcdef")
-    rng = np.random.default_rng(0)
-    teachers = {name: lambda batch: rng.dirichlet(np.ones(6), len(batch)) for name in ("one", "two")}
-    labels = annotate(teachers, np.zeros(9), names, levels=[0, 1], specialties=[None, [0, 1]], top_k=top_k)
-    save_annotations(tmp_path / "labels.npz", labels, names)
-    back = read_labels(tmp_path / "labels.npz")
-    np.testing.assert_allclose(back.probabilities(1), labels.probabilities(1), atol=1e-3)
-    assert (back.names, back.is_sparse, back.specialties[1].tolist()) == (("one", "two"), top_k is not None, [0, 1])
-
-
-@pytest.mark.parametrize(
-    ("teacher", "message"),
-    [
-        (3, "must be a classifier"),
-        (lambda batch: ["horse"] * len(batch), "names the class 'horse'"),
-        (lambda batch: [0], "about 5 samples"),
-        (lambda batch: [7] * len(batch), "outside 0 to 1"),
-    ],
-)
-def test_what_a_teacher_may_not_say(teacher, message):
-    with pytest.raises(CosupError, match=message):
-        annotate({"t": teacher}, np.zeros((5, 2)), ["a", "b"])
 
 
 # -- the whole experiment -------------------------------------------------------------------------------------
