@@ -50,11 +50,11 @@ class Level:
     speaks: BoolArray
     covers: BoolArray
     known: bool
-    _memory: dict[tuple[int, int], Said] = field(default_factory=dict, repr=False, compare=False)
+    _memory: dict[tuple[int, int, int], Said] = field(default_factory=dict, repr=False, compare=False)
 
     def said(self, position: int, rows: slice) -> Said:
         """What the teacher at `position` said of `rows`."""
-        key = (position, rows.start)
+        key = (position, rows.start, rows.stop)
         if key in self._memory:
             return self._memory[key]
         said = said_by(self.labels, int(self.columns[position]), rows, self.active)

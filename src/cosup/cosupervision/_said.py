@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
@@ -24,12 +25,16 @@ class Said(Protocol):
         """Return p."""
         ...
 
-    def times(self, right: FloatArray) -> FloatArray:
-        """``p @ right`` for (n_classes, k)."""
+    def add_to(self, total: FloatArray, weight: FloatArray) -> None:
+        """Add ``weight * p`` to a total (n_rows, n_classes), for weights (n_rows, 1)."""
         ...
 
-    def transposed_times(self, right: FloatArray) -> FloatArray:
-        """``p.T @ right`` for (n_rows, k)."""
+    def times(self, right: FloatArray, open_sum: FloatArray) -> FloatArray:
+        """``p @ right`` for (n_classes, k); `open_sum` (k,) is the sum of right's rows in the teacher's specialty."""
+        ...
+
+    def together(self, weight: FloatArray, beliefs: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """``(weight * p).T`` with beliefs, (n_classes, n_classes), and with ones, (n_classes,); weights (n_rows, 1)."""
         ...
 
     def expected_log(self, beliefs: FloatArray) -> FloatArray:
@@ -47,13 +52,18 @@ class DenseSaid:
         """See `Said`."""
         return self.p
 
-    def times(self, right: FloatArray) -> FloatArray:
+    def add_to(self, total: FloatArray, weight: FloatArray) -> None:
+        """See `Said`."""
+        total += weight * self.p
+
+    def times(self, right: FloatArray, open_sum: FloatArray) -> FloatArray:
         """See `Said`."""
         return np.asarray(self.p @ right)
 
-    def transposed_times(self, right: FloatArray) -> FloatArray:
+    def together(self, weight: FloatArray, beliefs: FloatArray) -> tuple[FloatArray, FloatArray]:
         """See `Said`."""
-        return np.asarray(self.p.T @ right)
+        table = self.p.T @ np.hstack([weight * beliefs, weight])
+        return table[:, :-1], table[:, -1]
 
     def expected_log(self, beliefs: FloatArray) -> FloatArray:
         """See `Said`."""
@@ -76,28 +86,53 @@ class SparseSaid:
     share: FloatArray
     open: BoolArray
 
+    @cached_property
+    def _rows(self) -> IntArray:
+        """The row of every listed class."""
+        return np.repeat(np.arange(len(self.share)), np.diff(self.excess.indptr))
+
+    @cached_property
+    def _shares(self) -> bool:
+        return bool(self.share.any())
+
     def dense(self) -> FloatArray:
         """See `Said`."""
-        return np.asarray(self.excess.toarray() + self.share[:, None] * self.open)
+        if not self._shares:
+            return np.asarray(self.excess.toarray())
+        out = self.share[:, None] * self.open
+        out[self._rows, self.excess.indices] += self.excess.data
+        return np.asarray(out)
 
-    def times(self, right: FloatArray) -> FloatArray:
+    def add_to(self, total: FloatArray, weight: FloatArray) -> None:
+        """See `Said`."""
+        total[self._rows, self.excess.indices] += weight[self._rows, 0] * self.excess.data
+        if self._shares:
+            total += (weight[:, 0] * self.share)[:, None] * self.open
+
+    def times(self, right: FloatArray, open_sum: FloatArray) -> FloatArray:
         """See `Said`."""
         out = np.asarray(self.excess @ right)
-        if self.share.any():
-            out += np.outer(self.share, right[self.open].sum(axis=0))
+        if self._shares:
+            out += np.outer(self.share, open_sum)
         return out
 
-    def transposed_times(self, right: FloatArray) -> FloatArray:
+    def together(self, weight: FloatArray, beliefs: FloatArray) -> tuple[FloatArray, FloatArray]:
         """See `Said`."""
-        out = np.asarray(self.excess.T @ right)
-        if self.share.any():
-            out[self.open] += self.share @ right
-        return out
+        excess, shape = weight[self._rows, 0] * self.excess.data, self.excess.shape
+        table: FloatArray = np.asarray(
+            csr_array((excess, self.excess.indices, self.excess.indptr), shape=shape).T @ beliefs
+        )
+        usage = np.bincount(self.excess.indices, weights=excess, minlength=shape[1]).astype(np.float64)
+        if self._shares:
+            share = weight[:, 0] * self.share
+            table[self.open] += share @ beliefs
+            usage[self.open] += share.sum()
+        return table, usage
 
     def expected_log(self, beliefs: FloatArray) -> FloatArray:
         """See `Said`."""
         floor = FLOOR / beliefs.shape[1]
-        rows = np.repeat(np.arange(len(beliefs)), np.diff(self.excess.indptr))
+        rows = self._rows
         columns = self.excess.indices
         common = np.where(self.open[columns], self.share[rows], 0.0)
         with_share = np.log((1 - FLOOR) * self.share + floor)

@@ -12,7 +12,7 @@ import numpy as np
 
 from cosup._validation import CosupError, FloatArray
 
-__all__ = ["Again", "RowStore", "Rows", "row_slices"]
+__all__ = ["Again", "RowStore", "Rows", "joined", "row_slices"]
 
 IN_MEMORY = 1 << 29
 """Bytes up to which a matrix stays in memory. Larger ones lie in a temporary file, in single precision."""
@@ -27,6 +27,23 @@ def row_slices(n_rows: int, n_columns: int) -> list[slice]:
     return [slice(start, min(start + step, n_rows)) for start in range(0, n_rows, step)]
 
 
+def joined(blocks: Iterable[tuple[slice, FloatArray]], least: int) -> Iterator[tuple[slice, FloatArray]]:
+    """Blocks put together, where they are shorter, until they have `least` rows."""
+    parts: list[FloatArray] = []
+    start = 0
+    for rows, block in blocks:
+        if not parts and len(block) >= least:
+            yield rows, block
+            start = rows.stop
+            continue
+        parts.append(block.copy())
+        if rows.stop - start >= least:
+            yield slice(start, rows.stop), np.concatenate(parts)
+            parts, start = [], rows.stop
+    if parts:
+        yield slice(start, start + sum(map(len, parts))), np.concatenate(parts)
+
+
 class Rows(Protocol):
     """A matrix (n_rows, n_columns) that is read a block of rows at a time."""
 
@@ -37,7 +54,7 @@ class Rows(Protocol):
 
     @property
     def blocks(self) -> Callable[[], Iterator[tuple[slice, FloatArray]]]:
-        """All blocks in order, those of `row_slices`; not to be written to."""
+        """All blocks in order, those of `row_slices`; not to be written to, and gone when the next is asked for."""
         ...
 
 
@@ -104,10 +121,24 @@ class RowStore:
         block = np.frombuffer(self._file.read(4 * count), dtype=np.float32)
         return block.reshape(-1, self.shape[1]).astype(np.float64)
 
+    @property
+    def in_memory(self) -> bool:
+        """Whether blocks are views of what is held, in double precision, and not read from a file."""
+        return self._file is None
+
     def blocks(self) -> Iterator[tuple[slice, FloatArray]]:
-        """All blocks in order."""
+        """All blocks in order: views in memory; of a file in single precision, each in the place of the one before."""
+        if self._file is None:
+            for rows in self.slices:
+                yield rows, self._array[rows]
+            return
+        buffer = np.empty((self.slices[0].stop, self.shape[1]), dtype=np.float32)
         for rows in self.slices:
-            yield rows, self.get(rows)
+            block = buffer[: rows.stop - rows.start]
+            self._file.flush()
+            self._file.seek(4 * rows.start * self.shape[1])
+            self._file.readinto(block)
+            yield rows, block
 
     def whole(self) -> FloatArray:
         """All rows, float64 in memory or float32 mapped from the file; not to be written to."""

@@ -17,14 +17,17 @@ import numpy as np
 
 from cosup._validation import FloatArray
 from cosup.cosupervision._problem import Level
-from cosup.cosupervision._said import FLOOR
-from cosup.cosupervision._store import Rows, RowStore
+from cosup.cosupervision._said import FLOOR, Said
+from cosup.cosupervision._store import Rows, RowStore, joined
 from cosup.cosupervision.assign import uncovered
 from cosup.losses import TINY
 
 __all__ = ["Opinion", "hold_marginals", "match_marginals", "pool"]
 
 SINKHORN_ROUNDS = 30
+
+PER_CLASS = 4
+"""Samples a class whose annotations are counted together at the least: tables of classes by classes are added up."""
 
 ROUNDING = 1e-12
 """A share that is left to nobody by rounding only."""
@@ -55,15 +58,18 @@ def hold_marginals(store: RowStore, prior: FloatArray, rounds: int = SINKHORN_RO
     """`match_marginals` of what is in a store, in place."""
     # Scaling vectors instead of the matrix: two products a round and no pass that writes.
     column = np.ones(store.shape[1])
-    for _ in range(rounds):
+    for turn in range(rounds):
         total = np.zeros(store.shape[1])
         for _, q in store.blocks():
-            q = np.maximum(q, TINY)
-            total += (1.0 / (q @ column)) @ q
+            # In place: what is in memory stays floored, what is read from a file is a copy.
+            if turn == 0 or not store.in_memory:
+                np.maximum(q, TINY, out=q)
+            total += (1.0 / (q @ column.astype(q.dtype, copy=False))) @ q
         column = prior * store.shape[0] / total
     for rows, q in store.blocks():
         out = np.maximum(q, TINY) * column
-        store.put(rows, out / out.sum(axis=1, keepdims=True))
+        out /= out.sum(axis=1, keepdims=True)
+        store.put(rows, out)
 
 
 class Opinion:
@@ -91,12 +97,16 @@ class Opinion:
     def __init__(self, level: Level, gate: FloatArray, beliefs: Rows, prior: FloatArray) -> None:
         self._level, self._gate, self._prior = level, gate, prior
         self._meaning = self._confusions(beliefs)
+        specialties = [level.labels.covers(int(t))[level.active] for t in level.columns]
+        self._open = [c[covers].sum(axis=0) for c, covers in zip(self._meaning, specialties, strict=True)]
         as_said = as_meant = 0.0
         for rows, p in beliefs.blocks():
             heard = level.speaks[rows].any(axis=1)
-            said, meant = self._said(rows), self._meant(rows)
-            as_said += float((p[heard] * np.log(said[heard])).sum())
-            as_meant += float((p[heard] * np.log(meant[heard])).sum())
+            some = slice(None) if heard.all() else heard
+            words = self._words(rows)
+            said, meant = self._said(rows, words), self._meant(rows, words)
+            as_said += float((p[some] * np.log(said[some])).sum())
+            as_meant += float((p[some] * np.log(meant[some])).sum())
         self.corrected = as_meant > as_said
         # Where all samples are one block, the answer has just been calculated.
         self._only = (meant if self.corrected else said) if len(said) == beliefs.shape[0] else None
@@ -105,38 +115,44 @@ class Opinion:
         """The mixture of some samples, (n_rows, n_classes): positive, rows sum to one; uniform where nobody speaks."""
         if self._only is not None:
             return self._only
-        return self._meant(rows) if self.corrected else self._said(rows)
+        return (self._meant if self.corrected else self._said)(rows, self._words(rows))
+
+    def _words(self, rows: slice) -> list[Said]:
+        return [self._level.said(m, rows) for m in range(len(self._level.columns))]
 
     def _confusions(self, beliefs: Rows) -> list[FloatArray]:
         """For every teacher: the class that is meant (n_classes), by the class that is said (n_classes)."""
         level, gate = self._level, self._gate
         n_teachers, n_classes = len(level.columns), beliefs.shape[1]
+        # What is said (the first axis, as products read it) and what is believed, together; and what is said.
         together = np.zeros((n_teachers, n_classes, n_classes))
         usage = np.zeros((n_teachers, n_classes))
-        for rows, p in beliefs.blocks():
+        for rows, p in joined(beliefs.blocks(), PER_CLASS * n_classes):
             for m in range(n_teachers):
-                weight = gate[rows, m, None]
-                # What is said and what is believed, together; and what is said.
-                table = level.said(m, rows).transposed_times(np.hstack([weight * p, weight]))
-                together[m] += table[:, :-1].T
-                usage[m] += table[:, -1]
+                table, said = level.said(m, rows).together(gate[rows, m, None], p)
+                together[m] += table
+                usage[m] += said
         usage /= np.maximum(gate.sum(axis=0), TINY)[:, None]
-        confusion = together + usage[:, None, :]
+        confusion = np.ascontiguousarray(together.transpose(0, 2, 1)) + usage[:, None, :]
         confusion /= np.maximum(confusion.sum(axis=2, keepdims=True), TINY)
         # In the order in which the products read them: a transposed view would be copied for every block.
         return [np.ascontiguousarray((c / np.maximum(u, TINY)).T) for c, u in zip(confusion, usage, strict=True)]
 
-    def _said(self, rows: slice) -> FloatArray:
+    def _said(self, rows: slice, words: Sequence[Said]) -> FloatArray:
         mixture = self._nobody(rows)
-        for m in range(len(self._level.columns)):
-            mixture += self._gate[rows, m, None] * self._level.said(m, rows).dense()
+        for m, said in enumerate(words):
+            said.add_to(mixture, self._gate[rows, m, None])
         return self._floored(mixture, rows)
 
-    def _meant(self, rows: slice) -> FloatArray:
+    def _meant(self, rows: slice, words: Sequence[Said]) -> FloatArray:
         mixture = self._nobody(rows)
-        for m, meaning in enumerate(self._meaning):
-            posterior = self._level.said(m, rows).times(meaning) * self._prior
-            mixture += self._gate[rows, m, None] * posterior / np.maximum(posterior.sum(axis=1, keepdims=True), TINY)
+        for m, said in enumerate(words):
+            posterior = said.times(self._meaning[m], self._open[m])
+            posterior *= self._prior
+            total = np.maximum(posterior.sum(axis=1, keepdims=True), TINY)
+            posterior *= self._gate[rows, m, None]
+            posterior /= total
+            mixture += posterior
         return self._floored(mixture, rows)
 
     def _nobody(self, rows: slice) -> FloatArray:
@@ -148,9 +164,12 @@ class Opinion:
         return out
 
     def _floored(self, mixture: FloatArray, rows: slice) -> FloatArray:
-        heard = np.any(self._level.speaks[rows], axis=1, keepdims=True)
+        heard = np.any(self._level.speaks[rows], axis=1)
         uniform = 1.0 / mixture.shape[1]
-        return np.asarray(np.where(heard, (1 - FLOOR) * mixture + FLOOR * uniform, uniform))
+        mixture *= 1 - FLOOR
+        mixture += FLOOR * uniform
+        mixture[~heard] = uniform
+        return mixture
 
 
 def pool(beliefs: Rows, experts: Sequence[Opinion], prior: FloatArray | None) -> tuple[RowStore, float]:

@@ -148,18 +148,21 @@ class Sample:
     def moment(self, targets: Targets) -> Moment:
         """What a ridge takes from targets."""
         n_classes = targets.n_classes
+        by_class = targets.ids is not None and n_classes >= MANY
         mean, total = np.zeros(n_classes), np.zeros((self.d, n_classes))
+        turned = np.zeros((n_classes, self.d)) if by_class else total.T  # in the order in which it is added to
         for rows, Z in self.blocks(n_classes):
-            if targets.ids is not None and n_classes >= MANY:
+            if targets.ids is not None and by_class:
                 ids = targets.ids[self.members[rows]]
                 mean += np.bincount(ids, minlength=n_classes)
                 one_hot = csr_array((np.ones(len(ids)), ids, np.arange(len(ids) + 1)), shape=(len(ids), n_classes))
-                total += (one_hot.T @ Z).T
+                turned += one_hot.T @ Z
                 continue
             T = targets.dense(self.members[rows])
             mean += T.sum(axis=0)
             total += Z.T @ T
         mean /= self.n
+        total = np.ascontiguousarray(turned.T) if by_class else total
         total -= self.n * np.outer(self.shift, mean)
         return Moment(targets, mean, total)
 
