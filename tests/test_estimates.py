@@ -46,25 +46,41 @@ def test_intervals_hold_the_true_accuracies(task, model):
 def test_intervals_are_in_order_and_of_use(model):
     for intervals in (model.estimates_.student[None], model.estimates_.teachers, model.estimates_.by_class):
         known = intervals[~np.isnan(intervals[..., 0])]
-        assert (known > 0).all()
-        assert (known < 1).all()
+        assert (known >= 0).all()
+        assert (known <= 1).all()
         assert (np.diff(known[:, [1, 0, 2]], axis=1) >= 0).all()
     assert np.ptp(model.estimates_.teachers[:, 1:], axis=1).max() < 0.4
 
 
+HARD = {"imbalance": 10.0, "adversarial": 1}
+
+
 @pytest.mark.slow
-def test_coverage_over_random_planted_hierarchies():
-    """A teacher's 90 % interval holds its accuracy in 85 to 100 % of cases; docs/default.md has the exact figures."""
-    hits = []
+@pytest.mark.parametrize("harder", [{}, HARD], ids=["plain", "hard"])
+def test_coverage_over_random_planted_hierarchies(harder):
+    """A 90 % interval holds the true accuracy in 80 to 100 % of cases; docs/default.md has the exact figures."""
+    hits = {"student": [], "teachers": []}
     for seed in range(20):
         rng = np.random.default_rng(seed)
         task = make_hierarchy(
             800, 300, n_features=int(rng.choice([16, 64])), n_classes=CLASSES, random_state=seed,
-            accuracy=np.sort(rng.uniform(0.3, 0.9, size=3)), systematic=float(rng.choice([0.0, 0.5, 1.0])),
+            accuracy=np.sort(rng.uniform(0.3, 0.9, size=3)), systematic=float(rng.choice([0.0, 0.5, 1.0])), **harder,
         )  # fmt: skip
         model = make_method("co-supervised", random_state=0).fit(task.X_train, task.labels)
-        hits += list(holds(model.estimates_.teachers, truth_of(task)[0]))
-    assert np.mean(hits) >= 0.85
+        hits["student"].append(holds(model.estimates_.student, model.score(task.X_test, task.truth.y_test)))
+        hits["teachers"] += list(holds(model.estimates_.teachers, truth_of(task)[0]))
+    assert min(np.mean(hits["student"]), np.mean(hits["teachers"])) >= 0.8, {k: np.mean(v) for k, v in hits.items()}
+
+
+def test_classes_of_unequal_shares_make_intervals_wider():
+    """Nobody without labels knows the shares: held marginals may be wrong, the more the farther they are from equal."""
+    widths = []
+    for imbalance in (1.0, 10.0):
+        task = make_hierarchy(1500, 10, n_features=32, n_classes=CLASSES, imbalance=imbalance, random_state=0)
+        known = make_method("co-supervised", random_state=0).fit(task.X_train, task.labels).estimates_
+        widths.append(np.ptp(known.teachers[:, 1:], axis=1).mean())
+        assert holds(known.teachers, truth_of(task)[0]).all()
+    assert widths[1] > 2 * widths[0]
 
 
 def test_who_is_left_out_is_seen_to_be_bad(task, model):

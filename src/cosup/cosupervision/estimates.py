@@ -2,7 +2,8 @@
 
 The posterior says how probable each annotation is, and the student, on samples that it was not trained on, names the
 same class or not. Both err where teachers share their mistakes, which no data without labels shows, so the intervals
-hold, beside the sampling error, a model error measured on planted hierarchies (docs/default.md has their coverage).
+hold, beside the sampling error, what the estimate depends on that nobody knows: the class shares first of all. The
+weights of these were chosen on planted hierarchies and their coverage measured on others (docs/default.md).
 """
 
 from __future__ import annotations
@@ -11,26 +12,26 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cosup._validation import FloatArray
+from cosup._validation import FloatArray, IntArray
 from cosup.cosupervision._problem import Problem
-from cosup.cosupervision._store import Rows
+from cosup.cosupervision._store import Rows, RowStore
+from cosup.cosupervision.pool import hold_marginals
+from cosup.estimator import one_hot
 
 __all__ = ["Estimates", "estimate_accuracies"]
 
-STUDENT_ERROR = 1.35
-"""Half of the student's 90 % interval, in logits."""
+SAMPLING = 1.645
+"""Standard errors of sampling in half of a 90 % interval."""
 
-TEACHER_ERROR = 2.4
-"""Half of a teacher's 90 % interval, in units of the root of squared model, disagreement and sampling errors."""
+PRIOR = 3.0
+"""Half of a teacher's interval, in units of how far its estimate moves if all classes are held equally frequent."""
 
-MODEL_ERROR = 0.1
-"""In logits, where posterior and student name the classes equally often."""
+SHARES = 6.0
+"""The same, in units of ``p (1 - p)`` times the total variation between the student's class shares and uniform ones: a
+weak generalist's shares are nearer to uniform than the truth, and everything is held at them."""
 
-SHARES_ERROR = 2.5
-"""In logits, if they had no class in common: what the held marginals get wrong is wrong for every teacher."""
-
-EDGE = 0.005
-"""Estimates stay this far from 0 and 1."""
+STUDENT_ERROR, STUDENT_SHARES = 1.2, 1.9
+"""Half of the student's interval, in units of ``p (1 - p)``, and of that total variation."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,8 +56,10 @@ class Estimates:
 def estimate_accuracies(problem: Problem, posterior: Rows, seen: Rows) -> Estimates:
     """Estimate what nobody has labels for.
 
-    A teacher's accuracy is the mean, in logits, of the posterior's probability of what it says and of the student's
-    agreement with it. How far the two lie apart, the sampling error and a model error make the width of its interval.
+    A teacher's accuracy is how often the student, on samples that it was not trained on, names the class that the
+    teacher names. Squares add up to that of half its interval: the sampling error, the distance to what the posterior
+    says, how far the estimate moves when the student's class marginals are held uniform, and a term for class shares
+    that are not. The student's is the posterior's mean probability of what it names.
 
     Parameters
     ----------
@@ -75,60 +78,62 @@ def estimate_accuracies(problem: Problem, posterior: Rows, seen: Rows) -> Estima
     speaks = labels.speaks()
     place = np.full(labels.n_classes + 1, -1)
     place[active] = np.arange(n_classes)
-    # By teacher and class, once for the posterior and once for the student: mass of what is said, and of all.
-    right, mass = np.zeros((2, n_teachers, n_classes)), np.zeros((2, n_teachers, n_classes))
-    shares = np.zeros((2, n_classes))
+    balanced = RowStore.of(seen.blocks(), *seen.shape)
+    hold_marginals(balanced, np.full(n_classes, 1 / n_classes))
+    # By teacher and class: mass of what is said, and of all, for the posterior, the student, and the balanced student.
+    right, mass = np.zeros((3, n_teachers, n_classes)), np.zeros((3, n_teachers, n_classes))
+    shares = np.zeros(n_classes)
     of_student = 0.0
-    for (rows, q), (_, p) in zip(posterior.blocks(), seen.blocks(), strict=True):
+    for (rows, q), (_, p), (_, even) in zip(posterior.blocks(), seen.blocks(), balanced.blocks(), strict=True):
         named = p.argmax(axis=1)
-        hard = np.zeros_like(q)
-        hard[np.arange(len(named)), named] = 1.0
+        shares += np.bincount(named, minlength=n_classes)
         of_student += float(q[np.arange(len(named)), named].sum())
         heard_of = speaks[rows].T.astype(np.float64)
-        for which, probabilities in enumerate((q, hard)):
+        opinions = (q, one_hot(named, n_classes), one_hot(even.argmax(axis=1), n_classes))
+        for which, probabilities in enumerate(opinions):
             mass[which] += heard_of @ probabilities
-            shares[which] += probabilities.sum(axis=0)
         for t in range(n_teachers):
             said = place[labels.named(t, rows)]
             heard = np.flatnonzero(said >= 0)
-            for which, probabilities in enumerate((q, hard)):
+            for which, probabilities in enumerate(opinions):
                 given = probabilities[heard, said[heard]]
                 right[which, t] += np.bincount(said[heard], weights=given, minlength=n_classes)
-    apart = float(np.abs(shares[0] - shares[1]).sum() / 2 / posterior.shape[0])
+    n = posterior.shape[0]
+    uneven = float(np.abs(shares / n - 1 / n_classes).sum() / 2)
     count = speaks.sum(axis=0)
-    teachers = _interval(right.sum(axis=2) / np.maximum(count, 1), np.stack([count, count]), apart)
+    teachers = _interval(right.sum(axis=2) / np.maximum(count, 1), count, uneven)
     teachers[count == 0] = np.nan
     by_class = np.full((n_teachers, labels.n_classes, 3), np.nan)
     never = right[0] <= 0
     # One more of either kind: a class that the student hardly names tells little.
-    right[1] += 1.0
-    mass[1] += 2.0
-    intervals = _interval(right / np.maximum(mass, 1e-9), mass, apart)
+    right[1:] += 1.0
+    mass[1:] += 2.0
+    intervals = _interval(right / np.maximum(mass, 1e-9), mass[:2].min(axis=0), uneven)
     intervals[never] = np.nan
     by_class[:, active] = intervals
-    centre = _logit(np.array(of_student / posterior.shape[0]))
-    student = _expit(centre + STUDENT_ERROR * np.array([0.0, -1.0, 1.0]))
-    return Estimates(student, teachers, by_class)
+    middle = of_student / n
+    half = np.hypot(STUDENT_ERROR * middle * (1 - middle), STUDENT_SHARES * uneven)
+    return Estimates(_ends(np.array(middle), half), teachers, by_class)
 
 
-def _interval(shares: FloatArray, counts: FloatArray, apart: float) -> FloatArray:
-    """Estimates and their ends (..., 3) of what posterior and student say (2, ...) on so many samples (2, ...).
+def _interval(shares: FloatArray, counts: FloatArray | IntArray, uneven: float) -> FloatArray:
+    """Estimates and their ends (..., 3).
 
-    `apart` is the distance in total variation between the class shares of posterior and student.
+    Parameters
+    ----------
+    shares : ndarray of shape (3, ...)
+        What posterior, student and balanced student say.
+    counts : ndarray of shape (...)
+        On how many samples.
+    uneven : float
+        Total variation between the student's class shares and uniform ones.
     """
-    logits = _logit(shares)
-    centre = logits.mean(axis=0)
-    middle = _expit(centre)
-    sampling = 1.0 / (np.maximum(counts.min(axis=0), 1.0) * np.maximum(middle * (1 - middle), 0.01))
-    model = MODEL_ERROR**2 + (SHARES_ERROR * apart) ** 2
-    half = TEACHER_ERROR * np.sqrt(model + (logits[0] - logits[1]) ** 2 + sampling)
-    return np.stack([middle, _expit(centre - half), _expit(centre + half)], axis=-1)
+    posterior, middle, even = shares
+    spread = middle * (1 - middle)
+    sampling = SAMPLING**2 * np.maximum(spread, 0.01) / np.maximum(counts, 1.0)
+    model = (posterior - middle) ** 2 + (PRIOR * (even - middle)) ** 2 + (SHARES * uneven * spread) ** 2
+    return _ends(middle, np.sqrt(sampling + model))
 
 
-def _logit(p: FloatArray) -> FloatArray:
-    p = np.clip(p, EDGE, 1 - EDGE)
-    return np.asarray(np.log(p / (1 - p)))
-
-
-def _expit(x: FloatArray) -> FloatArray:
-    return np.asarray(1.0 / (1.0 + np.exp(-x)))
+def _ends(middle: FloatArray, half: FloatArray) -> FloatArray:
+    return np.clip(np.stack([middle, middle - half, middle + half], axis=-1), 0.0, 1.0)
