@@ -120,7 +120,7 @@ def test_a_missing_extra_is_named(monkeypatch, source):
     if module == "timm":
         vision()
     monkeypatch.setitem(sys.modules, module, None)
-    with pytest.raises(CosupError, match=rf"pip install cosup\[{module}\]"):
+    with pytest.raises(CosupError, match=rf"pip install 'cosup\[{module}\]'"):
         make_backbone(source)
 
 

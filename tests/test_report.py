@@ -224,7 +224,7 @@ def test_no_records(tmp_path):
 
 def test_without_matplotlib_the_extra_is_named(tmp_path, measured, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "matplotlib", None)
-    with pytest.raises(CosupError, match=r"pip install cosup\[report\]"):
+    with pytest.raises(CosupError, match=r"pip install 'cosup\[report\]'"):
         written(tmp_path, measured)
     assert not (tmp_path / "report.html").exists()
 

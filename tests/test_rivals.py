@@ -1,5 +1,6 @@
 """Every rival wears the same face: it runs on hard, soft and abstaining labels, says why, and is deterministic."""
 
+import importlib
 import importlib.util
 import inspect
 
@@ -7,7 +8,8 @@ import numpy as np
 import pytest
 
 from cosup import CosupError, TeacherLabels, list_methods, make_method
-from cosup.baselines import _gradient, aggregation
+from cosup._extras import import_extra
+from cosup.baselines import _gradient
 from cosup.baselines._strength import GRID, choose_strength
 from cosup.datasets import make_hierarchy
 from cosup.methods import METHODS
@@ -133,7 +135,7 @@ def test_a_missing_extra_is_named(name, module, extra, tasks, monkeypatch):
     def missing(wanted):
         raise ModuleNotFoundError(f"No module named {wanted!r}", name=module.split(".")[0])
 
-    monkeypatch.setattr(aggregation.importlib, "import_module", missing)
+    monkeypatch.setattr(importlib, "import_module", missing)
     task = tasks["hard"]
     with pytest.raises(CosupError, match=rf"pip install 'cosup\[{extra}\]'"):
         make_method(name).fit(task.X_train, task.labels)
@@ -143,9 +145,9 @@ def test_a_broken_extra_is_not_taken_for_a_missing_one(monkeypatch):
     def broken(wanted):
         raise ModuleNotFoundError("No module named 'attr'", name="attr")
 
-    monkeypatch.setattr(aggregation.importlib, "import_module", broken)
+    monkeypatch.setattr(importlib, "import_module", broken)
     with pytest.raises(ModuleNotFoundError, match="attr"):
-        aggregation.import_optional("crowdkit.aggregation", extra="crowd", purpose="it")
+        import_extra("crowdkit.aggregation", extra="crowd", purpose="it")
 
 
 @pytest.mark.parametrize("name", ["reverse-kl", "vanilla", "small-loss"])

@@ -128,5 +128,5 @@ def test_onnx_gives_the_same_probabilities(task, tmp_path, precision, scale):
 
 def test_onnx_needs_its_extra(model, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "onnx", None)
-    with pytest.raises(CosupError, match=r"pip install cosup\[onnx\]"):
+    with pytest.raises(CosupError, match=r"pip install 'cosup\[onnx\]'"):
         model.to_onnx(tmp_path / "model.onnx")

@@ -36,5 +36,5 @@ def import_extra(module: str, *, extra: str, purpose: str) -> ModuleType:
         if error.name is None or not f"{module}.".startswith(f"{error.name}."):
             raise
         raise CosupError(
-            f"{purpose} needs the package '{error.name}', which is not installed: pip install cosup[{extra}]"
+            f"{purpose} needs the package '{error.name}', which is not installed: pip install 'cosup[{extra}]'"
         ) from error

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import importlib
 import warnings
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 
+from cosup._extras import import_extra
 from cosup._validation import CosupError, FloatArray, IntArray, check_positive
 from cosup.baselines._word import FLOOR, check_fraction, every_teacher, floored, pooled, train_once
 from cosup.estimator import Supervision, TeacherSupervised
 from cosup.teachers import TeacherLabels
 
-__all__ = [
-    "DawidSkene", "Glad", "LogPool", "Mace", "MajorityVote", "MeanVote", "import_optional", "log_pool",
-    "majority",
-]  # fmt: skip
+__all__ = ["DawidSkene", "Glad", "LogPool", "Mace", "MajorityVote", "MeanVote", "log_pool", "majority"]
 
 
 def majority(said: IntArray, n_classes: int) -> FloatArray:
@@ -38,19 +34,6 @@ def log_pool(labels: TeacherLabels, floor: float = FLOOR) -> FloatArray:
     total -= total.max(axis=1, keepdims=True)
     pool = np.exp(total) * np.asarray(speaks.any(axis=1))[:, None]
     return np.asarray(pool / np.maximum(pool.sum(axis=1, keepdims=True), 1e-300))
-
-
-def import_optional(module: str, *, extra: str, purpose: str) -> ModuleType:
-    """Import a module of an optional dependency; `CosupError` that names the extra if it is not installed."""
-    try:
-        return importlib.import_module(module)
-    except ModuleNotFoundError as error:
-        # A module that is installed but lacks something of its own is another fault: do not hide it.
-        if error.name is None or not f"{module}.".startswith(f"{error.name}."):
-            raise
-        raise CosupError(
-            f"{purpose} needs the package '{error.name}', which is not installed: pip install 'cosup[{extra}]'"
-        ) from error
 
 
 class _Aggregated(TeacherSupervised):
@@ -135,8 +118,8 @@ class LogPool(_Aggregated):
 
 def _crowd(labels: TeacherLabels, name: str, **options: Any) -> FloatArray:
     """Posterior over classes by a model of crowd-kit, (n_samples, n_classes); zeros where nobody speaks."""
-    module = import_optional("crowdkit.aggregation.classification", extra="crowd", purpose=f"{name} aggregation")
-    pandas = import_optional("pandas", extra="crowd", purpose=f"{name} aggregation")
+    module = import_extra("crowdkit.aggregation.classification", extra="crowd", purpose=f"{name} aggregation")
+    pandas = import_extra("pandas", extra="crowd", purpose=f"{name} aggregation")
     said = labels.hard()
     task, worker = np.nonzero(said >= 0)
     frame = pandas.DataFrame({"task": task, "worker": worker, "label": said[task, worker]})

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from sklearn.neighbors import NearestNeighbors
 
+from cosup._extras import import_extra
 from cosup._validation import BoolArray, CosupError, FloatArray, IntArray, check_choice, check_positive
 from cosup.baselines._word import (
     check_fraction,
@@ -18,7 +19,6 @@ from cosup.baselines._word import (
     supervision,
     train_once,
 )
-from cosup.baselines.aggregation import import_optional
 from cosup.estimator import Supervision, TeacherSupervised
 from cosup.losses import cross_entropy
 from cosup.student import Fit, Trainer, as_student
@@ -173,7 +173,7 @@ class ConfidentLearning(TeacherSupervised):
     def _supervise(self, X: FloatArray, labels: TeacherLabels, seed: int) -> Supervision:
         rules = ("prune_by_noise_rate", "prune_by_class", "both", "confident_learning")
         check_choice(self.filter_by, rules, "filter_by")
-        cleanlab = import_optional("cleanlab.filter", extra="noisy", purpose="confident learning")
+        cleanlab = import_extra("cleanlab.filter", extra="noisy", purpose="confident learning")
         started = time.perf_counter()
         word = generalists(labels)
         targets = word.targets(soft=False)

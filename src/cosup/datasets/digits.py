@@ -184,7 +184,7 @@ def _version(package: str) -> str:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError as error:
         raise CosupError(
-            f"the digits task needs the package '{package}', which is not installed: pip install cosup[demo]"
+            f"the digits task needs the package '{package}', which is not installed: pip install 'cosup[demo]'"
         ) from error
 
 

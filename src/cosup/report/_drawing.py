@@ -59,7 +59,7 @@ def require() -> None:
     try:
         import matplotlib  # noqa: F401
     except ImportError as error:
-        raise CosupError("the report's figures need matplotlib: pip install cosup[report]") from error
+        raise CosupError("the report's figures need matplotlib: pip install 'cosup[report]'") from error
 
 
 @dataclass(frozen=True)
