@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
-from cosup import CosupError, CoSupervisedClassifier, ImportedLabels, combine_labels, read_labels
+from cosup import CosupError, CoSupervisedClassifier, ImportedLabels, TopK, combine_labels, read_labels
 from cosup.datasets import annotate
 from cosup.teachers import from_frame, from_functions, from_probabilities, from_snorkel
 
@@ -316,3 +316,40 @@ def test_accuracies_are_estimated_within_two_points_where_teachers_err_independe
     np.testing.assert_allclose(estimated, planted, atol=0.02)
     two = from_snorkel(votes[:, :2], list("abcd")).summary().teachers
     assert np.isnan([row["accuracy"] for row in two]).all()
+
+
+def top_k(ids):
+    """Two of four classes an annotation, the second sample without one."""
+    probabilities = np.array([[[0.6, 0.3]], [[np.nan, np.nan]], [[0.5, 0.5]]], dtype=np.float16)
+    labels = TopK(np.array([[[2, 0]], [[-1, -1]], [[1, 3]]]), probabilities, 4)
+    return ImportedLabels(labels, list("abcd"), names=["llm"], ids=ids)
+
+
+def test_most_probable_classes_stand_beside_hard_words_and_more_of_them():
+    hard = ImportedLabels([[4], [0]], list("abcde"), names=["ann"], ids=["s2", "s4"])
+    wider = ImportedLabels(
+        TopK.of(np.array([[[0.1, 0.2, 0.3, 0.4]]], dtype=np.float32), k=3), list("abcd"), names=["v"], ids=["s2"]
+    )
+    both = combine_labels([top_k(["s1", "s2", "s3"]), hard, wider])
+    assert both.is_sparse
+    assert both.annotations.k == 3
+    assert both.ids == ("s1", "s2", "s3", "s4")
+    assert both.hard().tolist() == [[2, -1, -1], [-1, 4, 3], [1, -1, -1], [-1, 0, -1]]
+    np.testing.assert_allclose(both.probabilities(0)[0], [0.3, 0.1 / 3, 0.6, 0.1 / 3, 0.1 / 3], atol=1e-3)
+    np.testing.assert_allclose(both.probabilities(1)[1], [0, 0, 0, 0, 1])
+    assert both.probabilities(1)[0].sum() == 0
+
+
+def test_most_probable_classes_become_all_beside_probabilities_of_all():
+    dense = from_probabilities({"old": np.full((3, 4), 0.25)}, list("abcd"))
+    both = combine_labels([ImportedLabels.of(top_k(None), list("abcd")), dense])
+    assert not both.is_sparse
+    np.testing.assert_allclose(both.probabilities(0)[0], [0.3, 0.05, 0.6, 0.05], atol=1e-3)
+    assert both.speaks().tolist() == [[True, True], [False, True], [True, True]]
+
+
+def test_most_probable_classes_are_joined_in_part():
+    joined = top_k(["s1", "s2", "s3"]).align(["s3", "s9", "s1"], partial=True)
+    assert joined.hard().tolist() == [[1], [-1], [2]]
+    assert joined.speaks().tolist() == [[True], [False], [True]]
+    assert "s9" in joined.notes[-2]

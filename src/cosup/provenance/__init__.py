@@ -1,12 +1,16 @@
 """What happened to every sample of a fit, in a table and in words, and where a person should look first.
 
-`Account` gathers it, `explain` says it of one sample, `look_first` orders samples by what a look is worth, and
-`after_looking` trains anew with the labels that come back. `account_files` and `read_account` put an account on disk.
+`Account` gathers it, `explain` says it of one sample, and `look_first` orders samples by what a look is worth. Of the
+labels that come back `read_answers` makes arrays, `check_estimates` measures what was estimated without them,
+`recalibrate` mends probabilities, and `after_looking` trains anew. `account_files` and `read_account` put an account on
+disk.
 """
 
 from cosup.provenance._account import Account
+from cosup.provenance._answers import Checked, check_estimates, read_answers
+from cosup.provenance._calibrate import Calibration, recalibrate
 from cosup.provenance._file import ACCOUNT, PARQUET, TABLE_CSV, account_files, read_account
-from cosup.provenance._looking import LOOK, after_looking, look_first
+from cosup.provenance._looking import LOOK, after_looking, look_first, with_person
 from cosup.provenance._words import REASONS, explain, tell
 
 __all__ = [
@@ -16,10 +20,16 @@ __all__ = [
     "REASONS",
     "TABLE_CSV",
     "Account",
+    "Calibration",
+    "Checked",
     "account_files",
     "after_looking",
+    "check_estimates",
     "explain",
     "look_first",
     "read_account",
+    "read_answers",
+    "recalibrate",
     "tell",
+    "with_person",
 ]

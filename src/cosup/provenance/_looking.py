@@ -9,17 +9,25 @@ from numpy.typing import ArrayLike
 from scipy.linalg import cho_factor, cho_solve
 from sklearn.base import clone
 
-from cosup._validation import CosupError, FloatArray, IntArray, check_features
-from cosup.student import RidgeProbe
-from cosup.teachers import TeacherLabels
+from cosup._validation import FloatArray, IntArray, check_features
+from cosup.provenance._answers import known_labels
+from cosup.provenance._calibrate import calibrate, logits_of, scaled
+from cosup.student import LinearHead, RidgeProbe
+from cosup.teachers import ImportedLabels, TeacherLabels, combine_labels
 
-__all__ = ["LOOK", "after_looking", "look_first"]
+__all__ = ["LOOK", "after_looking", "look_first", "with_person"]
 
 LOOK = np.dtype([("value", "f4"), ("doubt", "f4"), ("dispute", "f4"), ("influence", "f4")])
 """Why a sample is worth a look: the product, and what it is made of; see `look_first`."""
 
 ROWS = 1 << 14
 """Samples whose features are centred together."""
+
+FOLDS = 5
+"""Students that are trained each without a part of the person's labels."""
+
+FEWEST = 20
+"""Labels from which probabilities are calibrated."""
 
 
 def look_first(X: ArrayLike, labels: TeacherLabels, model: Any) -> tuple[IntArray, Any]:
@@ -129,9 +137,11 @@ def after_looking(X: ArrayLike, labels: TeacherLabels, model: Any, known: ArrayL
     """Train anew with the labels that a person gave.
 
     The person becomes one more teacher, at a level of its own above all others, that abstains elsewhere; the model is
-    fitted anew under all of them. Its answers, with the person's in their places, then train a last student: without
-    that step the few labels drown in the many rounds' mean, and most of the gain is lost
-    (``benchmarks/looking.py`` measures both).
+    fitted anew under all of them. Its answers, with the person's in their places, then train the student: without that
+    step the few labels drown in the many rounds' mean, and most of the gain is lost (``benchmarks/looking.py`` measures
+    both). Its probabilities are calibrated on the person's labels, each by a student trained without it.
+
+    From then on these labels are training data: they measure nothing any more.
 
     Parameters
     ----------
@@ -145,7 +155,8 @@ def after_looking(X: ArrayLike, labels: TeacherLabels, model: Any, known: ArrayL
     Returns
     -------
     estimator
-        A fitted one of the model's class.
+        A fitted one of the model's class, on `with_person` of the labels; what was done about its probabilities is in
+        the last level's notes.
 
     Raises
     ------
@@ -153,54 +164,54 @@ def after_looking(X: ArrayLike, labels: TeacherLabels, model: Any, known: ArrayL
         If `known` has another length, holds a class that is none, or no label at all.
     """
     X = check_features(np.asarray(X), n_samples=len(labels))
-    known = np.asarray(known)
-    if known.shape != (len(labels),) or known.dtype.kind not in "iu":
-        raise CosupError(
-            f"known has shape {known.shape} and type {known.dtype}; it must be {len(labels)} class ids, -1 for unknown"
-        )
-    if known.min() < -1 or known.max() >= labels.n_classes:
-        raise CosupError(f"known holds a class outside 0..{labels.n_classes - 1}, or a number below -1")
+    known = known_labels(known, len(labels), labels.n_classes)
     looked = np.flatnonzero(known >= 0)
-    if not len(looked):
-        raise CosupError("known holds no label at all: all are -1")
-    answers = clone(model).fit(X, _with_person(labels, known)).head_.predict_proba(X).argmax(axis=1)
+    fitted = clone(model).fit(X, with_person(labels, known))
+    answers = np.empty(len(X), dtype=np.int32)
+    for start in range(0, len(X), ROWS):
+        answers[start : start + ROWS] = fitted.head_.predict_proba(X[start : start + ROWS]).argmax(axis=1)
     answers[looked] = known[looked]
-    final = TeacherLabels(answers[:, None].astype(np.int32), names=["answers"], n_classes=labels.n_classes)
-    trained = clone(model).fit(X, final)
-    if getattr(labels, "class_names", None) is not None:
-        trained.classes_ = np.array(labels.class_names)  # type: ignore[attr-defined]
-    return trained
+    final = TeacherLabels(answers[:, None], names=["answers"], n_classes=labels.n_classes)
+    fitted.head_ = clone(model).fit(X, final).head_
+    fitted.level_heads_ = (*fitted.level_heads_[:-1], fitted.head_)
+    if not isinstance(fitted.head_, LinearHead) or len(looked) < FEWEST:
+        return fitted
+    # In an order that does not depend on how samples are arranged by whoever chose them.
+    fold = np.random.default_rng(0).permutation(len(looked)) % FOLDS
+    logits = np.empty((len(looked), labels.n_classes))
+    for k in range(FOLDS):
+        rest = np.ones(len(X), dtype=bool)
+        rest[looked[fold == k]] = False
+        logits[fold == k] = logits_of(clone(model).fit(X[rest], final[rest]), X, looked[fold == k])
+    return scaled(fitted, calibrate(logits, known[looked]))
 
 
-def _with_person(labels: TeacherLabels, known: IntArray) -> TeacherLabels:
-    """The labels with the person as a last level."""
-    if labels.is_soft:
-        column = np.full((len(known), 1, labels.n_classes), np.nan, dtype=np.float32)
-        looked = known >= 0
-        column[looked, 0] = 0.0
-        column[looked, 0, known[looked]] = 1.0
-        annotations = np.concatenate([_dense(labels), column], axis=1)
-    else:
-        annotations = np.concatenate([labels.annotations, known[:, None].astype(np.int32)], axis=1)
+def with_person(labels: TeacherLabels, known: IntArray) -> TeacherLabels:
+    """The labels with a person's as one more teacher, 'person', at a level of its own above all others.
+
+    Parameters
+    ----------
+    labels : TeacherLabels of n_samples
+    known : ndarray of shape (n_samples,), int
+        Class ids, -1 where they did not look.
+
+    Returns
+    -------
+    TeacherLabels
+        `ImportedLabels` where `labels` are.
+    """
     name = "person"
     while name in labels.names:
         name += "'"
-    return TeacherLabels(
-        annotations,
-        levels=[*labels.levels.tolist(), labels.n_levels],
-        specialties=[*labels.specialties, None],
-        names=[*labels.names, name],
-        n_classes=labels.n_classes,
+    classes = labels.class_names if isinstance(labels, ImportedLabels) else tuple(map(str, range(labels.n_classes)))
+    ids = labels.ids if isinstance(labels, ImportedLabels) else None
+    named = labels if isinstance(labels, ImportedLabels) else ImportedLabels.of(labels, classes)
+    person = ImportedLabels(
+        known[:, None].astype(np.int32), classes, names=[name], ids=ids, source="the person's labels"
     )
-
-
-def _dense(labels: TeacherLabels) -> FloatArray:
-    if not labels.is_sparse:
-        return np.asarray(labels.annotations)
-    speaks = labels.speaks()
-    parts = []
-    for t in range(labels.n_teachers):
-        p = labels.probabilities(t)
-        p[~speaks[:, t]] = np.nan
-        parts.append(p)
-    return np.stack(parts, axis=1)
+    both = combine_labels([named, person]).arrange([*labels.levels.tolist(), labels.n_levels])
+    if isinstance(labels, ImportedLabels):
+        return both
+    return TeacherLabels(
+        both.annotations, levels=both.levels, specialties=both.specialties, names=both.names, n_classes=both.n_classes
+    )

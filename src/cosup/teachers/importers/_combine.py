@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from cosup._machine import check_memory
 from cosup._validation import CosupError
 from cosup.teachers._top_k import TopK
 from cosup.teachers.importers._classes import sort_names
@@ -27,12 +28,15 @@ def combine_labels(parts: Sequence[ImportedLabels]) -> ImportedLabels:
     Returns
     -------
     ImportedLabels
-        Soft if any part is. Class names are those of all parts, samples in the order of their first appearance.
+        Soft if any part is; `TopK` if a part is, and the others are hard or are, too. Class names are those of all
+        parts, samples in the order of their first appearance. What the former lack of one is spread over all
+        classes of all parts.
 
     Raises
     ------
     CosupError
-        If two teachers have one name, only some parts have ids, or parts without ids differ in length.
+        If two teachers have one name, only some parts have ids, parts without ids differ in length, or probabilities of
+        all classes don't fit into memory.
 
     Examples
     --------
@@ -58,24 +62,39 @@ def combine_labels(parts: Sequence[ImportedLabels]) -> ImportedLabels:
     classes = _classes(parts)
     rows = None if ids is None else {name: row for row, name in enumerate(ids)}
     n_samples = len(parts[0]) if ids is None else len(ids)
-    soft = any(part.is_soft for part in parts)
-    said: Any = (
-        np.full((n_samples, len(names), len(classes)), np.nan, dtype=np.float32)
-        if soft
-        else np.full((n_samples, len(names)), -1, dtype=np.int32)
-    )
+    sparse = any(part.is_sparse for part in parts) and all(part.is_sparse or not part.is_soft for part in parts)
+    soft = not sparse and any(part.is_soft for part in parts)
+    said: Any
+    if sparse:
+        k = max(part.annotations.k if part.is_sparse else 1 for part in parts)
+        kind = np.result_type(*(part.annotations.probabilities for part in parts if part.is_sparse))
+        shares = np.full((n_samples, len(names), k), np.nan, dtype=kind)
+        said = np.full((n_samples, len(names), k), -1, dtype=np.int32)
+    elif soft:
+        check_memory(
+            4 * n_samples * len(names) * len(classes),
+            f"probabilities of {len(classes)} classes by {len(names)} teachers",
+            "give those of all classes as their most probable ones too: ImportedLabels of cosup.TopK.of(probabilities)",
+        )
+        said = np.full((n_samples, len(names), len(classes)), np.nan, dtype=np.float32)
+    else:
+        said = np.full((n_samples, len(names)), -1, dtype=np.int32)
     specialties: list[list[int] | None] = []
     first = 0
     for part in parts:
         place = np.array([classes.index(name) for name in part.class_names])
         where = slice(None) if rows is None else np.array([rows[name] for name in part.ids or ()])
         its = slice(first, first + part.n_teachers)
-        said[where, its] = _spread(part, place, len(classes)) if soft else np.append(place, -1)[part.hard()]
+        if sparse:
+            said[where, its], shares[where, its] = _listed(part, place, k)
+        else:
+            said[where, its] = _spread(part, place, len(classes)) if soft else np.append(place, -1)[part.hard()]
         specialties += [None if classes_ is None else place[classes_].tolist() for classes_ in part.specialties]
         first += part.n_teachers
+    annotations = TopK(said, shares, len(classes)) if sparse else said
     return ImportedLabels(
-        said, classes, levels=np.concatenate([part.levels for part in parts]), specialties=specialties, names=names,
-        ids=ids, source=", ".join(dict.fromkeys(part.source for part in parts if part.source)),
+        annotations, classes, levels=np.concatenate([part.levels for part in parts]), specialties=specialties,
+        names=names, ids=ids, source=", ".join(dict.fromkeys(part.source for part in parts if part.source)),
         notes=[f"{part.source}: {note}" if part.source else note for part in parts for note in part.notes],
     )  # fmt: skip
 
@@ -106,10 +125,6 @@ def _classes(parts: Sequence[ImportedLabels]) -> tuple[str, ...]:
 
 def _spread(part: ImportedLabels, place: Any, n_classes: int) -> Any:
     """A part's probabilities over all classes."""
-    if isinstance(part.annotations, TopK):
-        raise CosupError(
-            f"{part.source or 'one source of labels'} holds the most probable classes only, and cannot be combined"
-        )
     out = np.full((len(part), part.n_teachers, n_classes), np.nan, dtype=np.float32)
     for t in range(part.n_teachers):
         speaks = np.flatnonzero(part.speaks()[:, t])
@@ -117,3 +132,15 @@ def _spread(part: ImportedLabels, place: Any, n_classes: int) -> Any:
         block[:, place] = part.probabilities(t, speaks)
         out[speaks, t] = block
     return out
+
+
+def _listed(part: ImportedLabels, place: Any, k: int) -> tuple[Any, Any]:
+    """A part's classes and their probabilities, in `k` places an annotation; a hard word is sure."""
+    if isinstance(part.annotations, TopK):
+        ids, shares = np.append(place, -1)[part.annotations.classes], part.annotations.probabilities
+    else:
+        ids = np.append(place, -1)[part.hard()][:, :, None]
+        shares = np.where(ids >= 0, 1.0, np.nan)
+    more = ((0, 0), (0, 0), (0, k - ids.shape[2]))
+    silent = np.isnan(shares).all(axis=2, keepdims=True)
+    return np.pad(ids, more, constant_values=-1), np.where(silent, np.nan, np.pad(shares, more))

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from cosup._validation import CosupError, IntArray, suggest
-from cosup.tables import some
+from cosup.tables import Shard, some
 from cosup.teachers._checks import check_levels, check_specialties
 from cosup.teachers._labels import TeacherLabels
 from cosup.teachers._top_k import TopK
@@ -46,6 +46,8 @@ class ImportedLabels(TeacherLabels):
     ids : tuple of str, or None
     source : str
     notes : tuple of str
+    shards : tuple of Shard
+        The files that they were read from, where these are several; empty once samples were taken or moved.
 
     Raises
     ------
@@ -76,6 +78,7 @@ class ImportedLabels(TeacherLabels):
     ) -> None:
         self.class_names = tuple(str(name) for name in class_names)
         self.source, self.notes = source, tuple(notes)
+        self.shards: tuple[Shard, ...] = ()
         try:
             twice = _repeated(self.class_names)
             if twice is not None:
@@ -224,22 +227,17 @@ class ImportedLabels(TeacherLabels):
         said = [f"{some(missing)} have no label: every teacher abstains on them"] if missing else []
         said += [f"{some(extra)} have labels, but no features, and were left out"] if extra else []
         new = self._with(_rows(self.annotations, order))
-        new.ids, new.notes = tuple(ids), (*self.notes, *said)
+        new.ids, new.notes, new.shards = tuple(ids), (*self.notes, *said), ()
         return new
 
     def __getitem__(self, index: Any) -> Self:
         """Slice samples, their ids included; see `TeacherLabels`."""
         sliced = super().__getitem__(index)
-        assert isinstance(sliced, type(self))
+        sliced.shards = ()
         if self.ids is not None:
             key = index[0] if isinstance(index, tuple) else index
             sliced.ids = tuple(np.array(self.ids, dtype=object)[key].tolist())
         return sliced
-
-    def _with(self, annotations: Any) -> Self:
-        new = object.__new__(type(self))
-        new.__dict__.update(self.__dict__, annotations=annotations)
-        return new
 
 
 def _rows(annotations: Any, order: IntArray) -> Any:
@@ -248,7 +246,9 @@ def _rows(annotations: Any, order: IntArray) -> Any:
     absent = order < 0
     if absent.any():
         if isinstance(out, TopK):
-            raise CosupError("labels of the most probable classes only cannot be joined in part; complete the ids")
+            shares = out.probabilities.copy()
+            shares[absent] = np.nan
+            return TopK(np.where(out.classes == out.n_classes, -1, out.classes.astype(np.int32)), shares, out.n_classes)
         out[absent] = -1 if out.ndim == 2 else np.nan
     return out
 

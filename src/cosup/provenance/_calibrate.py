@@ -1,0 +1,167 @@
+"""A student's probabilities made sharper or softer by a few labels, where that is borne out."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.optimize import minimize_scalar
+from scipy.special import logsumexp
+
+from cosup._validation import CosupError, FloatArray, IntArray, check_features
+from cosup.provenance._answers import known_labels
+from cosup.student import LinearHead
+
+__all__ = ["Calibration", "calibrate", "recalibrate"]
+
+FOLDS = 10
+
+WIDEST = 3.0
+"""Logarithm of the temperature that is sought at the most."""
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """A temperature (Guo et al. 2017, *On Calibration of Modern Neural Networks*), and whether it is worth having.
+
+    Attributes
+    ----------
+    temperature : float
+        What logits are divided by: 1 where no other one is borne out.
+    labels : int
+        How many it rests on.
+    before, after : float
+        Log loss as the probabilities are, and cross-validated with a temperature, in nats.
+    """
+
+    temperature: float
+    labels: int
+    before: float
+    after: float
+
+    def __str__(self) -> str:
+        what = (
+            "probabilities stay as they are"
+            if self.temperature == 1
+            else f"probabilities are {'softened' if self.temperature > 1 else 'sharpened'} by a temperature of "
+            f"{self.temperature:.2f}"
+        )
+        return (
+            f"{what}: on {self.labels} labels log loss is {self.before:.3f}, cross-validated with a temperature "
+            f"{self.after:.3f}"
+        )
+
+
+def calibrate(logits: FloatArray, truth: IntArray) -> Calibration:
+    """Choose a temperature by log loss.
+
+    It is taken only if it lowers the cross-validated log loss by more than one standard error of the difference.
+
+    Parameters
+    ----------
+    logits : ndarray of shape (n_labels, n_classes)
+        Of a student that was not trained on these labels.
+    truth : ndarray of shape (n_labels,), int
+
+    Returns
+    -------
+    Calibration
+    """
+    plain = _losses(logits, truth, 1.0)
+    other = np.full(len(truth), np.inf)
+    # The order of samples must not decide, and where labels were chosen by doubt it is no random one.
+    fold = np.random.default_rng(0).permutation(len(truth)) % min(FOLDS, len(truth))
+    for k in range(fold.max() + 1 if len(truth) > 1 else 0):
+        its = fold == k
+        other[its] = _losses(logits[its], truth[its], _best(logits[~its], truth[~its]))
+    gain = plain - other
+    error = gain.std(ddof=1) / np.sqrt(len(gain)) if len(gain) > 1 else np.inf
+    borne_out = bool(gain.mean() > error)
+    after = float(other.mean()) if len(truth) > 1 else float("nan")
+    return Calibration(_best(logits, truth) if borne_out else 1.0, len(truth), float(plain.mean()), after)
+
+
+def _best(logits: FloatArray, truth: IntArray) -> float:
+    found = minimize_scalar(
+        lambda t: _losses(logits, truth, np.exp(t)).mean(), bounds=(-WIDEST, WIDEST), method="bounded"
+    )
+    return float(np.exp(found.x))
+
+
+def _losses(logits: FloatArray, truth: IntArray, temperature: float) -> FloatArray:
+    scaled = logits / temperature
+    return np.asarray(logsumexp(scaled, axis=1) - scaled[np.arange(len(truth)), truth])
+
+
+def scaled(model: Any, calibration: Calibration) -> Any:
+    """A copy of the model with its probabilities at the temperature, noted in its history."""
+    out = copy.copy(model)
+    if calibration.temperature != 1:
+        head = model.head_
+        out.head_ = LinearHead(head.weight / calibration.temperature, head.bias / calibration.temperature)
+        out.level_heads_ = (*model.level_heads_[:-1], out.head_)
+    if model.history_:
+        last = model.history_[-1]
+        out.history_ = [*model.history_[:-1], {**last, "notes": [*last["notes"], str(calibration)]}]
+    return out
+
+
+def recalibrate(model: Any, X: ArrayLike, known: ArrayLike) -> tuple[Any, Calibration]:
+    """Calibrate a fitted model's probabilities by a person's labels.
+
+    All labels count alike, however the samples were chosen: a temperature is one number, and weights that make doubtful
+    samples stand for themselves only would make it hang on the few that stand for all the others
+    (``benchmarks/looking.py`` measures it).
+
+    Parameters
+    ----------
+    model : fitted estimator of cosup with a linear student
+        It is not changed. It must not have been trained on `known`; `after_looking` calibrates by itself.
+    X : array-like of shape (n_samples, n_features)
+    known : array-like of shape (n_samples,), int
+        The person's class ids, -1 where they did not look.
+
+    Returns
+    -------
+    model : estimator
+        A copy with calibrated probabilities; predictions are the same.
+    calibration : Calibration
+
+    Raises
+    ------
+    CosupError
+        If the student is not linear, or `known` is not as described.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from cosup import CoSupervisedClassifier, TeacherLabels
+    >>> rng = np.random.default_rng(0)
+    >>> y = rng.integers(2, size=400)
+    >>> X = rng.normal(size=(400, 3)) + y[:, None]
+    >>> noisy = np.where(rng.random(400) < 0.3, 1 - y, y)
+    >>> model = CoSupervisedClassifier(random_state=0).fit(X, TeacherLabels(noisy[:, None]))
+    >>> known = np.where(np.arange(400) < 100, y, -1)
+    >>> better, calibration = recalibrate(model, X, known)
+    >>> bool(calibration.after < calibration.before), bool(calibration.temperature != 1)
+    (True, True)
+    """
+    X = check_features(np.asarray(X))
+    known = known_labels(known, len(X), len(model.classes_))
+    head = model.head_
+    if not isinstance(head, LinearHead):
+        raise CosupError(
+            f"only linear students can be calibrated, this one is a {type(head).__name__}; use student='ridge', "
+            "'logistic' or 'adam'"
+        )
+    rows = np.flatnonzero(known >= 0)
+    calibration = calibrate(logits_of(model, X, rows), known[rows])
+    return scaled(model, calibration), calibration
+
+
+def logits_of(model: Any, X: FloatArray, rows: IntArray) -> FloatArray:
+    """Logarithms of the probabilities that a fitted model gives to some samples."""
+    return np.asarray(np.log(np.maximum(model.head_.predict_proba(X[rows]), np.finfo(np.float64).tiny)))
