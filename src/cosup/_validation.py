@@ -23,6 +23,7 @@ __all__ = [
     "check_positive",
     "first_bad",
     "is_bfloat16",
+    "not_finite",
     "suggest",
 ]
 
@@ -119,10 +120,10 @@ def check_features(X: ArrayLike, *, n_samples: int | None = None, name: str = "X
     step = max(1, BLOCK // X.shape[1])
     starts = range(0, len(X), step)
     for start in starts:
-        bad = _not_finite(X[start : start + step])
+        bad = not_finite(X[start : start + step])
         if bad is not None:
             row, column = (int(i) for i in np.argwhere(bad)[0])
-            rest = (_not_finite(X[later : later + step]) for later in starts if later > start)
+            rest = (not_finite(X[later : later + step]) for later in starts if later > start)
             count = int(bad.sum() + sum(part.sum() for part in rest if part is not None))
             raise CosupError(
                 f"{name} has NaN or infinite values, first at row {start + row}, column {column} ({count} in all); "
@@ -136,7 +137,7 @@ def is_bfloat16(X: np.ndarray[Any, Any]) -> bool:
     return bool(X.dtype.name == "bfloat16" or X.dtype.names == ("bfloat16",))
 
 
-def _not_finite(block: np.ndarray[Any, Any]) -> BoolArray | None:
+def not_finite(block: np.ndarray[Any, Any]) -> BoolArray | None:
     """Where there are NaN or infinite values; None where there are none."""
     if is_bfloat16(block):
         # Infinity and NaN are the numbers whose exponent is all ones.

@@ -1,37 +1,51 @@
-"""Features of a user's own: arrays, tables, stores of ``cosup embed``, folders of images, files of texts."""
+"""Features of a user's own: arrays, tables, shards, stores of ``cosup embed``, folders of images, files of texts."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from cosup._validation import CosupError, suggest
+from cosup._validation import CosupError, is_bfloat16, suggest
 from cosup.datasets import FeatureStore, list_image_files, make_backbone
 from cosup.datasets.growing import Grown, grow_images, grow_texts
+from cosup.datasets.store import FEATURES_NAME, FILES_NAME, MANIFEST_NAME, finished_manifest, read_files
 from cosup.tables import (
     ID_COLUMNS,
+    MATRICES,
     CsvFile,
+    Matrix,
+    Place,
+    Shard,
     Table,
     arrow_numbers,
     arrow_table,
+    check_finite,
+    check_pairs,
+    child,
     extension,
+    fetched,
+    files_in,
     find_column,
+    gather_matrix,
+    name_of,
     not_empty,
     pick,
+    place_of,
     read_npy,
     read_npz,
     read_parquet,
     read_table,
 )
+from cosup.teachers import ImportedLabels
 
-__all__ = ["Features", "features_of_images", "features_of_texts", "read_features", "read_texts"]
+__all__ = ["Features", "check_shards", "features_of_images", "features_of_texts", "read_features", "read_texts"]
 
-FORMATS = (".npy", ".npz", ".csv", ".tsv", ".parquet")
+FORMATS = (".npy", ".npz", ".csv", ".tsv", ".parquet", ".safetensors")
 TEXT_FORMATS = (".csv", ".tsv", ".parquet", ".jsonl", ".txt")
 TEXT_COLUMNS = ("text", "sentence", "content", "body", "message")
 
@@ -50,12 +64,15 @@ class Features:
     ids : tuple of str, or None
     inputs : dict of str to str
         What made them, if that is known: ``{"backbone": ...}`` or ``{"encoder": ...}``.
+    shards : tuple of Shard
+        The files of a folder, each with its ``name`` and number of ``rows``; empty where there was one file.
     """
 
     source: str
     X: Any
     ids: tuple[str, ...] | None
     inputs: dict[str, str]
+    shards: tuple[Shard, ...] = ()
 
 
 def read_features(path: str | Path) -> Features:
@@ -63,10 +80,13 @@ def read_features(path: str | Path) -> Features:
 
     Parameters
     ----------
-    path : path
+    path : path or URL
         ``.npy``; ``.npz`` with the key ``X`` (and ``ids``), or a single array; ``.csv``, ``.tsv`` or ``.parquet``: one
-        column a feature, and perhaps a column ``id`` (path, file, filename), or in parquet one column of lists; or a
-        folder that ``cosup embed`` wrote.
+        column a feature, and perhaps a column ``id`` (path, file, filename), or in parquet one column of lists;
+        ``.safetensors`` with one tensor, or one named X; a folder that ``cosup embed`` wrote; or a folder of shards,
+        all ``.npy``, ``.parquet`` or ``.safetensors``, in the order of their names. URLs are of any file system that
+        fsspec knows: what they name is copied once to the folder for temporary files, whose room is looked at
+        beforehand. Shards and ``.npy`` are mapped into memory.
 
     Returns
     -------
@@ -84,13 +104,20 @@ def read_features(path: str | Path) -> Features:
     >>> features.X.shape, features.ids[:2]  # doctest: +SKIP
     ((1000, 1280), ('cat/001.png', 'cat/002.png'))
     """
-    path = Path(path)
-    if path.is_dir():
-        return _of_store(FeatureStore.open(path))
-    kind = extension(path, FORMATS)
+    place = place_of(path)
+    files = files_in(place) if isinstance(place, str) or place.is_dir() else None
+    if files is not None:
+        return _of_folder(place, files)
+    kind = extension(place, FORMATS)
+    if kind == ".safetensors" or (isinstance(place, str) and kind in MATRICES):
+        return _of_matrix(gather_matrix([place], place), place)
+    if isinstance(place, str):
+        with fetched(place) as copy:
+            return replace(read_features(copy), source=place)
+    path = place
     ids: tuple[str, ...] | None = None
     if kind == ".npy":
-        X = read_npy(path)
+        X = read_npy(path, mapped=True)
     elif kind == ".npz":
         arrays = read_npz(path)
         X = pick(path, arrays, "X")
@@ -100,7 +127,7 @@ def read_features(path: str | Path) -> Features:
         X, ids = _of_parquet(path)
     else:
         X, ids = _of_csv(path)
-    if X.dtype.kind not in "fiub":
+    if X.dtype.kind not in "fiub" and not is_bfloat16(X):
         raise CosupError(f"{path} holds values of type {X.dtype}; features must be numbers")
     if X.ndim != 2 or 0 in X.shape:
         raise CosupError(
@@ -108,14 +135,63 @@ def read_features(path: str | Path) -> Features:
         )
     if ids is not None and len(ids) != len(X):
         raise CosupError(f"{path} has {len(ids)} ids for {len(X)} rows of features; write one a row")
-    bad = ~np.isfinite(X)
-    if bad.any():
-        row, column = (int(v) for v in np.argwhere(bad)[0])
-        raise CosupError(
-            f"{path}: the value at row {row}, column {column} (counted from 0) is {X[row, column]}, {int(bad.sum())} "
-            "such values in all; fill them in or leave these samples out"
-        )
+    check_finite(path, X)
     return Features(str(path), X, ids, {})
+
+
+def check_shards(features: Features, labels: ImportedLabels) -> None:
+    """Check that shards of labels go with shards of features: as many, each of as many rows, with the same ids.
+
+    Parameters
+    ----------
+    features : Features
+    labels : ImportedLabels
+        As `cosup.teachers.read_labels` gives them; where either is no folder of shards, nothing is checked.
+
+    Raises
+    ------
+    CosupError
+        Naming the first shard that does not.
+    """
+    sources = (features.source, labels.source)
+    check_pairs(features.shards, labels.shards, (features.ids, labels.ids), sources)
+
+
+def _of_folder(place: Place, files: Sequence[Place]) -> Features:
+    """A store of ``cosup embed``, or shards."""
+    names = [name_of(file) for file in files]
+    kinds = {kind for kind in MATRICES for name in names if name.lower().endswith(kind)}
+    if MANIFEST_NAME in names and isinstance(place, str):
+        return _of_remote_store(place)
+    if MANIFEST_NAME in names or (not kinds and isinstance(place, Path)):
+        return _of_store(FeatureStore.open(place))
+    strangers = [name for name in names if not name.lower().endswith(MATRICES)]
+    if not kinds or len(kinds) > 1 or strangers:
+        held = strangers[0] if strangers else " and ".join(sorted(kinds)) + " files" if kinds else "no file"
+        raise CosupError(
+            f"{place} holds {held}; a folder of features holds what 'cosup embed' wrote, or shards of one kind only: "
+            f"{', '.join(MATRICES)}"
+        )
+    return _of_matrix(gather_matrix(files, place), place, sharded=True)
+
+
+def _of_matrix(matrix: Matrix, place: Place, *, sharded: bool = False) -> Features:
+    return Features(str(place), matrix.X, matrix.ids, {}, matrix.shards if sharded else ())
+
+
+def _of_remote_store(url: str) -> Features:
+    with fetched(child(url, MANIFEST_NAME)) as copy:
+        manifest = finished_manifest(copy.parent, url)
+    with fetched(child(url, FILES_NAME)) as copy:
+        ids = tuple(file.path for file in read_files(copy.parent) if file.error is None)
+    X = gather_matrix([child(url, FEATURES_NAME)], url).X
+    expected = (len(ids), int(manifest["backbone"]["n_features"])), manifest["dtype"]
+    if (X.shape, X.dtype) != expected:
+        raise CosupError(
+            f"{url} is not what its manifest describes: its array has shape {X.shape} of {X.dtype}, and {len(ids)} "
+            "samples are listed; copy the folder again"
+        )
+    return Features(url, X, ids, _inputs(manifest["backbone"]))
 
 
 def _of_store(store: FeatureStore) -> Features:

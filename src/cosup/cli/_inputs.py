@@ -9,15 +9,29 @@ from typing import Any
 import click
 
 from cosup._validation import CosupError
-from cosup.features import Features, features_of_images, features_of_texts, read_features
+from cosup.features import Features, check_shards, features_of_images, features_of_texts, read_features
+from cosup.tables import Place, place_of
 from cosup.teachers import ImportedLabels, combine_labels, from_probabilities, read_labels
 
 __all__ = ["FEATURES", "covers", "gather_features", "gather_labels", "join", "levels", "pairs", "words"]
 
-ANY = click.Path(exists=True, path_type=Path)
+
+class Somewhere(click.Path):
+    """A path that exists, or a URL, which is looked at when it is read."""
+
+    name = "path or URL"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """See `click.ParamType`."""
+        place = place_of(value)
+        return place if isinstance(place, str) else super().convert(str(place), param, ctx)
+
+
+SOMEWHERE = Somewhere(exists=True, path_type=Path)
 
 _OPTIONS = (
-    click.option("--features", type=ANY, help="npy, npz (key X), csv, parquet, or a folder of cosup embed."),
+    click.option("--features", type=SOMEWHERE,
+                 help="npy, npz (key X), csv, parquet, a folder of cosup embed or of shards; path or URL."),
     click.option("--images", type=click.Path(exists=True, file_okay=False, path_type=Path),
                  help="In place of features: a folder of images."),
     click.option("--backbone", metavar="SOURCE:NAME", help="For --images.  [default: lite:efficientnet-lite0]"),
@@ -63,14 +77,14 @@ def covers(ctx: click.Context, parameter: click.Parameter, given: Sequence[str])
     return out
 
 
-def pairs(ctx: click.Context, parameter: click.Parameter, given: Sequence[str]) -> dict[str, Path]:
+def pairs(ctx: click.Context, parameter: click.Parameter, given: Sequence[str]) -> dict[str, Place]:
     """``NAME=FILE``, repeated."""
-    out: dict[str, Path] = {}
+    out: dict[str, Place] = {}
     for text in given:
         name, sign, file = text.partition("=")
         if not sign or not name.strip() or not file.strip():
             raise click.BadParameter(f"{text!r}: TEACHER=FILE is expected")
-        out[name.strip()] = Path(file.strip())
+        out[name.strip()] = place_of(file.strip())
     return out
 
 
@@ -83,7 +97,7 @@ def words(ctx: click.Context, parameter: click.Parameter, text: str | None) -> l
 
 def gather_features(
     *,
-    features: Path | None,
+    features: Place | None,
     images: Path | None,
     texts: Path | None,
     backbone: str | None,
@@ -145,14 +159,15 @@ def gather_features(
 
 
 def gather_labels(
-    files: Sequence[Path],
-    probabilities: Mapping[str, Path],
+    files: Sequence[Place],
+    probabilities: Mapping[str, Place],
     *,
     classes: Sequence[str] | None,
     abstain: Sequence[str] | None,
+    top_k: int | None = None,
 ) -> ImportedLabels:
     """Read all files of labels, and put them side by side."""
-    parts = [read_labels(file, class_names=classes, abstain=abstain or ()) for file in files]
+    parts = [read_labels(file, class_names=classes, abstain=abstain or (), top_k=top_k) for file in files]
     if probabilities:
         known = classes or (parts[0].class_names if parts else None)
         parts.append(from_probabilities(probabilities, known))
@@ -175,6 +190,8 @@ def join(given: Features, labels: ImportedLabels, *, partial: bool) -> tuple[Imp
     CosupError
         When the lengths differ, or ids are missing on either side: which.
     """
+    if not partial:
+        check_shards(given, labels)
     if labels.ids is not None and given.ids is not None:
         ids, note = _file_names(given, labels.ids)
         return labels.align(ids, partial=partial, what=given.source), note

@@ -16,19 +16,22 @@ from cosup._validation import CosupError
 from cosup.benchmark import write_whole
 from cosup.cli import _model
 from cosup.cli._explain import leave_account
-from cosup.cli._inputs import FEATURES, covers, gather_features, gather_labels, join, levels, pairs, words
-from cosup.cli._shell import FILE, FOLDER
+from cosup.cli._inputs import FEATURES, SOMEWHERE, covers, gather_features, gather_labels, join, levels, pairs, words
+from cosup.cli._shell import FOLDER
 from cosup.methods import load, make_method
 from cosup.report import REPORT_NAME
-from cosup.tables import extension
+from cosup.tables import Place, extension
 
 __all__ = ["export", "fit", "predict"]
 
 
 @click.command()
 @FEATURES
-@click.option("--labels", "files", type=FILE, multiple=True,
-              help="csv, parquet, jsonl, npz or npy of teachers' labels; may be repeated.")  # fmt: skip
+@click.option("--labels", "files", type=SOMEWHERE, multiple=True,
+              help="csv, parquet, jsonl, npz or npy of teachers' labels, or a folder of shards that go with those of "
+                   "--features; path or URL; may be repeated.")  # fmt: skip
+@click.option("--top-k", type=click.IntRange(1), metavar="K",
+              help="Of soft labels, keep the K most probable classes.  [default: all]")  # fmt: skip
 @click.option("--probabilities", multiple=True, callback=pairs, metavar="TEACHER=FILE",
               help="A teacher's probabilities, one column a class; may be repeated.")  # fmt: skip
 @click.option("--out", type=FOLDER, required=True,
@@ -44,14 +47,15 @@ __all__ = ["export", "fit", "predict"]
 @click.option("--method", default="co-supervised", show_default=True, help="See cosup methods.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Decides all that is random.")
 def fit(
-    features: Path | None,
+    features: Place | None,
     images: Path | None,
     backbone: str | None,
     skip_unreadable: bool,
     texts: Path | None,
     encoder: str | None,
-    files: tuple[Path, ...],
-    probabilities: dict[str, Path],
+    files: tuple[Place, ...],
+    top_k: int | None,
+    probabilities: dict[str, Place],
     out: Path,
     classes: list[str] | None,
     abstain: list[str] | None,
@@ -78,7 +82,8 @@ def fit(
     if method == "oracle":
         raise CosupError("the oracle needs the truth; it is for 'cosup bench' only")
     model = make_method(method, random_state=seed)
-    labels = gather_labels(files, probabilities, classes=classes, abstain=abstain).arrange(level, specialties)
+    labels = gather_labels(files, probabilities, classes=classes, abstain=abstain, top_k=top_k)
+    labels = labels.arrange(level, specialties)
     given = gather_features(
         features=features, images=images, texts=texts, backbone=backbone, encoder=encoder, store=out / "features",
         skip_unreadable=skip_unreadable,
@@ -139,7 +144,7 @@ def _accuracies(model: Any, names: Sequence[str]) -> Iterator[str]:
               help="csv (names), npz (ids and probabilities) or npy (ids).")  # fmt: skip
 def predict(
     folder: Path,
-    features: Path | None,
+    features: Place | None,
     images: Path | None,
     backbone: str | None,
     skip_unreadable: bool,

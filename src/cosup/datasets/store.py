@@ -105,11 +105,7 @@ class FeatureStore:
             If there is none, it is not finished, was made by a newer cosup, or its array was cut short.
         """
         folder = Path(folder)
-        manifest = read_manifest(folder)
-        if manifest is None:
-            raise CosupError(f"{folder} holds no features; make them with 'cosup embed --out {folder}'")
-        if not manifest["complete"]:
-            raise CosupError(f"the features in {folder} are not finished; the same 'cosup embed' goes on with them")
+        manifest = finished_manifest(folder)
         store = cls(folder, manifest)
         expected = header_of(store.shape, manifest["dtype"])
         with disk_array(folder).open("rb") as file:
@@ -244,6 +240,30 @@ def read_manifest(folder: Path) -> dict[str, Any] | None:
             f"the features in {folder} have format {manifest['schema']}, and this cosup reads format {SCHEMA}: "
             "they were made by another version; upgrade cosup, or embed into another folder"
         )
+    return manifest
+
+
+def finished_manifest(folder: Path, called: object = None) -> dict[str, Any]:
+    """Read a finished store's manifest.
+
+    Parameters
+    ----------
+    folder : Path
+        It holds the manifest at least.
+    called : object
+        What messages call it. Default: `folder`.
+
+    Raises
+    ------
+    CosupError
+        If there is no store, it is not finished, or was made by a newer cosup.
+    """
+    called = folder if called is None else called
+    manifest = read_manifest(folder)
+    if manifest is None:
+        raise CosupError(f"{called} holds no features; make them with 'cosup embed --out {called}'")
+    if not manifest["complete"]:
+        raise CosupError(f"the features in {called} are not finished; the same 'cosup embed' goes on with them")
     return manifest
 
 

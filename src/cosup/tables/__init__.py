@@ -1,13 +1,14 @@
-"""Files of users, read as they come: CSV, TSV, parquet, npy and npz; errors name file, row, column and remedy."""
+"""Files of users by path or URL, as they come: CSV, TSV, parquet, npy, npz; errors name file, row, column, remedy."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from cosup.tables._arrays import pick, read_npy, read_npz
+from cosup.tables._arrays import check_finite, pick, read_npy, read_npz
 from cosup.tables._arrow import arrow_numbers, arrow_table, parquet_table, read_parquet
 from cosup.tables._csv import CsvFile, csv_table
 from cosup.tables._frames import frame_table
+from cosup.tables._shards import MATRICES, Matrix, Shard, check_pairs, gather_matrix
 from cosup.tables._table import (
     ID_COLUMNS,
     Column,
@@ -19,23 +20,36 @@ from cosup.tables._table import (
     not_empty,
     some,
 )
+from cosup.tables._urls import Place, child, fetched, files_in, name_of, place_of
 
 __all__ = [
     "ID_COLUMNS",
+    "MATRICES",
     "Column",
     "CsvFile",
+    "Matrix",
+    "Place",
+    "Shard",
     "Table",
     "arrow_numbers",
     "arrow_table",
     "as_text",
+    "check_finite",
     "check_header",
+    "check_pairs",
+    "child",
     "csv_table",
     "extension",
+    "fetched",
+    "files_in",
     "find_column",
     "frame_table",
+    "gather_matrix",
+    "name_of",
     "not_empty",
     "parquet_table",
     "pick",
+    "place_of",
     "read_npy",
     "read_npz",
     "read_parquet",

@@ -8,17 +8,17 @@ from typing import Any
 
 import numpy as np
 
-from cosup._validation import CosupError
+from cosup._validation import BLOCK, CosupError, not_finite
 from cosup.tables._table import not_empty
 
-__all__ = ["pick", "read_npy", "read_npz"]
+__all__ = ["check_finite", "pick", "read_npy", "read_npz"]
 
 
-def read_npy(path: Path) -> Any:
-    """Read one array; never a pickled one."""
+def read_npy(path: Path, *, mapped: bool = False) -> Any:
+    """Read one array, or map it into memory; never a pickled one."""
     not_empty(path)
     try:
-        return np.load(path, allow_pickle=False)
+        return np.load(path, mmap_mode="r" if mapped else None, allow_pickle=False)
     except (ValueError, EOFError, OSError) as error:
         raise CosupError(
             f"{path} is not a readable .npy file of numbers ({error}); write it with numpy.save, without objects"
@@ -37,10 +37,28 @@ def read_npz(path: Path) -> dict[str, Any]:
         ) from error
 
 
-def pick(path: Path, arrays: dict[str, Any], key: str) -> Any:
+def pick(path: object, arrays: dict[str, Any], key: str) -> Any:
     """Take the array under `key`, or the only one there is."""
     if key in arrays:
         return arrays[key]
     if len(arrays) == 1:
         return next(iter(arrays.values()))
     raise CosupError(f"{path} holds the arrays {', '.join(sorted(arrays)) or 'none'}; name the one to use {key!r}")
+
+
+def check_finite(source: object, X: Any, before: int = 0) -> None:
+    """Raise `CosupError` for features (n_rows, n_columns) that are not finite, after `before` rows of the same file."""
+    step = max(1, BLOCK // X.shape[1])
+    found: tuple[int, int] | None = None
+    count = 0
+    for start in range(0, len(X), step):
+        bad = not_finite(X[start : start + step])
+        if bad is not None:
+            count += int(bad.sum())
+            row, column = (int(v) for v in np.argwhere(bad)[0])
+            found = found or (start + row, column)
+    if found is not None:
+        raise CosupError(
+            f"{source}: the value at row {before + found[0]}, column {found[1]} (counted from 0) is {X[found]}, "
+            f"{count} such values in all; fill them in or leave these samples out"
+        )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -157,9 +157,9 @@ def check_header(source: str, header: Sequence[str]) -> None:
             )
 
 
-def extension(path: Path, known: Sequence[str]) -> str:
-    """Return the file's extension, or raise CosupError that lists those that are known."""
-    found = path.suffix.lower()
+def extension(path: Path | str, known: Sequence[str]) -> str:
+    """Return the extension of a path or URL, or raise CosupError that lists those that are known."""
+    found = PurePosixPath(str(path).partition("?")[0]).suffix.lower()
     if found not in known:
         remedy = f"; {_REMEDIES[found]}" if found in _REMEDIES else ""
         raise CosupError(f"{path} has the unknown extension {found!r}; use one of {', '.join(known)}{remedy}")

@@ -6,7 +6,7 @@ Validated once, when it is made; everything downstream may rely on it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -245,7 +245,7 @@ class TeacherLabels:
             total += self.probabilities(int(t), rows)
         return np.asarray(total / np.maximum(heard, 1)[:, None])
 
-    def top_k(self, k: int = 5) -> TeacherLabels:
+    def top_k(self, k: int = 5) -> Self:
         """The same labels with only the `k` most probable classes of every soft annotation kept (see `TopK`)."""
         if not self.is_soft:
             return self
@@ -256,7 +256,7 @@ class TeacherLabels:
     def __len__(self) -> int:
         return self.n_samples
 
-    def __getitem__(self, index: Any) -> TeacherLabels:
+    def __getitem__(self, index: Any) -> Self:
         """Slice samples: an int array, a mask or a slice. A teacher may fall silent in a slice."""
         if isinstance(index, tuple) and not (len(index) == 2 and index[1] is Ellipsis):  # scikit-learn's array[i, ...]
             raise CosupError("index TeacherLabels with a slice, a mask or an array of sample positions")
@@ -268,8 +268,8 @@ class TeacherLabels:
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
         return np.array(self.annotations, dtype=dtype, copy=copy)
 
-    def _with(self, annotations: Any) -> TeacherLabels:
-        new = object.__new__(TeacherLabels)
+    def _with(self, annotations: Any) -> Self:
+        new = object.__new__(type(self))
         new.__dict__.update(self.__dict__, annotations=annotations)
         return new
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -121,6 +122,29 @@ class TopK:
             values[rows] = np.take_along_axis(block, best, axis=2)
         return cls(ids, values, n_classes)
 
+    @classmethod
+    def joined(cls, parts: Sequence[TopK]) -> TopK:
+        """The annotations of several sets of samples, one after the other; what was checked is not checked again.
+
+        Raises
+        ------
+        CosupError
+            If they differ in teachers, classes or k.
+        """
+        alike = {(part.classes.shape[1:], part.n_classes) for part in parts}
+        if len(alike) != 1:
+            raise CosupError("annotations that are put together must have the same teachers, classes and k")
+        classes, probabilities = ([getattr(part, name) for part in parts] for name in ("classes", "probabilities"))
+        return cls._of(np.concatenate(classes), np.concatenate(probabilities), parts[0].n_classes)
+
+    @classmethod
+    def _of(cls, classes: IntArray, probabilities: FloatArray, n_classes: int) -> TopK:
+        """Of what has been checked."""
+        new = object.__new__(cls)
+        for name, value in (("classes", classes), ("probabilities", probabilities), ("n_classes", int(n_classes))):
+            object.__setattr__(new, name, value)
+        return new
+
     @property
     def shape(self) -> tuple[int, int, int]:
         """That of the dense annotations, (n_samples, n_teachers, n_classes)."""
@@ -209,10 +233,7 @@ class TopK:
         classes, probabilities = self.classes[index], self.probabilities[index]
         if classes.ndim != 3:
             raise CosupError("index TopK with a slice, a mask or an array of sample positions")
-        new = object.__new__(TopK)
-        for name, value in (("classes", classes), ("probabilities", probabilities), ("n_classes", self.n_classes)):
-            object.__setattr__(new, name, value)
-        return new
+        return self._of(classes, probabilities, self.n_classes)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
         out = np.stack([self.dense(t) for t in range(self.shape[1])], axis=1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,10 @@ from cosup.tables import (
     arrow_numbers,
     arrow_table,
     extension,
+    fetched,
     find_column,
     pick,
+    place_of,
     read_npy,
     read_npz,
     read_parquet,
@@ -52,7 +54,7 @@ def from_probabilities(
 
     Parameters
     ----------
-    teachers : mapping of teacher's name to path or array
+    teachers : mapping of teacher's name to path, URL or array
         A file (npy, npz, csv, tsv, parquet) or an array (n_samples, n_classes). Tables have a column a class, under its
         name, and perhaps a column ``id``. A row that is blank or NaN is an abstention.
     class_names : sequence of str, optional
@@ -81,7 +83,7 @@ def from_probabilities(
         raise CosupError("there are no teachers whose probabilities could be read")
     parts = []
     for name, given in teachers.items():
-        matrix = _read(Path(given)) if isinstance(given, str | Path) else _array(str(name), given, ids)
+        matrix = _read(given) if isinstance(given, str | Path) else _array(str(name), given, ids)
         if class_names is None and matrix.columns is None:
             raise CosupError(f"{matrix.row(-1)}: the columns have no names; say which classes they are: class_names")
         names = tuple(map(str, class_names)) if class_names is not None else matrix.columns
@@ -136,7 +138,13 @@ def _array(name: str, given: Any, ids: Sequence[str] | None) -> _Matrix:
     )  # fmt: skip
 
 
-def _read(path: Path) -> _Matrix:
+def _read(given: str | Path) -> _Matrix:
+    with fetched(place_of(given)) as path:
+        matrix = _of_file(path)
+    return replace(matrix, row=lambda row: matrix.row(row).replace(str(path), str(given)))
+
+
+def _of_file(path: Path) -> _Matrix:
     kind = extension(path, FORMATS)
     if kind in (".npy", ".npz"):
         arrays = {"probabilities": read_npy(path)} if kind == ".npy" else read_npz(path)
