@@ -99,8 +99,8 @@ def test_what_fit_leaves_behind(files, task):
     run("fit", "--features", files / "X.csv", "--labels", files / "L.csv", "--levels", "0,1,1",
         "--specialty", "a=ant,bee", "--out", out)  # fmt: skip
     assert sorted(p.name for p in out.iterdir()) == [
-        "estimates.json", "history.json", "model.json", "model.safetensors", "provenance.json", "provenance.parquet",
-        "report.html",
+        "estimates.json", "fit.json", "history.json", "model.json", "model.safetensors", "provenance.json",
+        "provenance.parquet", "report.html",
     ]  # fmt: skip
     meta = json.loads((out / "model.json").read_text())
     assert meta["schema"] == 1

@@ -26,9 +26,13 @@ SAMPLING = 1.645
 PRIOR = 3.0
 """Half of a teacher's interval, in units of how far its estimate moves if all classes are held equally frequent."""
 
-SHARES = 6.0
+SHARES = 5.0
 """The same, in units of ``p (1 - p)`` times the total variation between the student's class shares and uniform ones: a
 weak generalist's shares are nearer to uniform than the truth, and everything is held at them."""
+
+MODEL_ERROR = 0.3
+"""The same, in units of ``p (1 - p)``: mistakes that teachers and student share, which nothing shows. Planted tasks would
+be covered without it, real ones less."""
 
 STUDENT_ERROR, STUDENT_SHARES = 1.2, 1.9
 """Half of the student's interval, in units of ``p (1 - p)``, and of that total variation."""
@@ -131,7 +135,8 @@ def _interval(shares: FloatArray, counts: FloatArray | IntArray, uneven: float) 
     posterior, middle, even = shares
     spread = middle * (1 - middle)
     sampling = SAMPLING**2 * np.maximum(spread, 0.01) / np.maximum(counts, 1.0)
-    model = (posterior - middle) ** 2 + (PRIOR * (even - middle)) ** 2 + (SHARES * uneven * spread) ** 2
+    general = (MODEL_ERROR**2 + (SHARES * uneven) ** 2) * spread**2
+    model = (posterior - middle) ** 2 + (PRIOR * (even - middle)) ** 2 + general
     return _ends(middle, np.sqrt(sampling + model))
 
 

@@ -10,9 +10,10 @@
 | probabilities of a model, a file or array a teacher | `from_probabilities` |
 | a remote model's answers, OpenAI's batch files | `read_labels`, with `class_names` |
 | several of these | `combine_labels` |
+| more samples or teachers than before | `extend_labels` |
 """
 
-from cosup.teachers.importers._combine import combine_labels
+from cosup.teachers.importers._combine import combine_labels, extend_labels
 from cosup.teachers.importers._frame import from_frame
 from cosup.teachers.importers._functions import from_functions
 from cosup.teachers.importers._imported import ImportedLabels
@@ -25,6 +26,7 @@ __all__ = [
     "ImportedLabels",
     "Summary",
     "combine_labels",
+    "extend_labels",
     "from_frame",
     "from_functions",
     "from_probabilities",

@@ -13,7 +13,7 @@ from cosup.teachers._top_k import TopK
 from cosup.teachers.importers._classes import sort_names
 from cosup.teachers.importers._imported import ImportedLabels
 
-__all__ = ["combine_labels"]
+__all__ = ["combine_labels", "extend_labels"]
 
 
 def combine_labels(parts: Sequence[ImportedLabels]) -> ImportedLabels:
@@ -96,6 +96,56 @@ def combine_labels(parts: Sequence[ImportedLabels]) -> ImportedLabels:
         annotations, classes, levels=np.concatenate([part.levels for part in parts]), specialties=specialties,
         names=names, ids=ids, source=", ".join(dict.fromkeys(part.source for part in parts if part.source)),
         notes=[f"{part.source}: {note}" if part.source else note for part in parts for note in part.notes],
+    )  # fmt: skip
+
+
+def extend_labels(labels: ImportedLabels, more: ImportedLabels) -> ImportedLabels:
+    """Add samples and teachers to labels; a teacher of both goes on, and its later answers count.
+
+    Parameters
+    ----------
+    labels, more : ImportedLabels
+        With ids, or of the same samples in the same order.
+
+    Returns
+    -------
+    ImportedLabels
+        Levels and specialties of teachers of both are those of `labels`.
+
+    Raises
+    ------
+    CosupError
+        As `combine_labels`, but for teachers of the same name.
+
+    Examples
+    --------
+    >>> monday = ImportedLabels([[0], [1]], ["bug", "praise"], names=["rule"], ids=["a", "b"])
+    >>> tuesday = ImportedLabels([[0, 1], [1, 1]], ["bug", "praise"], names=["rule", "ann"], ids=["b", "c"])
+    >>> both = extend_labels(monday, tuesday)
+    >>> both.names, both.hard().tolist()
+    (('rule', 'ann'), [[0, -1], [0, 1], [1, 1]])
+    """
+    later = {name: f"{name} " for name in more.names if name in labels.names}
+    renamed = ImportedLabels(
+        more.annotations, more.class_names, levels=more.levels, specialties=more.specialties,
+        names=[later.get(name, name) for name in more.names], ids=more.ids, source=more.source, notes=more.notes,
+    )  # fmt: skip
+    both = combine_labels([labels, renamed])
+    speaks = both.speaks()
+    whole: Any = both.annotations
+    parts = [whole.classes, whole.probabilities] if both.is_sparse else [whole]
+    for name, again in later.items():
+        first, second = both.names.index(name), both.names.index(again)
+        rows = np.flatnonzero(speaks[:, second])
+        for part in parts:
+            part[rows, first] = part[rows, second]
+    kept = [t for t, name in enumerate(both.names) if name not in later.values()]
+    said, *shares = (part[:, kept] for part in parts)
+    if shares:
+        said = TopK(np.where(said == both.n_classes, -1, said.astype(np.int32)), shares[0], both.n_classes)
+    return ImportedLabels(
+        said, both.class_names, levels=both.levels[kept], specialties=[both.specialties[t] for t in kept],
+        names=[both.names[t] for t in kept], ids=both.ids, source=both.source, notes=both.notes,
     )  # fmt: skip
 
 

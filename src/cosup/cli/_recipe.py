@@ -1,0 +1,213 @@
+"""What a fit was made of, kept beside the model: so that more can be added, or labels that came back be used."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cosup._validation import CosupError
+from cosup.cli._inputs import gather_features, gather_labels, join
+from cosup.features import Features
+from cosup.tables import place_of
+from cosup.teachers import ImportedLabels, extend_labels
+
+__all__ = ["RECIPE", "Recipe", "read_recipe"]
+
+RECIPE = "fit.json"
+SCHEMA = 1
+
+METHOD = "co-supervised"
+"""What is fitted where nothing is said."""
+
+KINDS = {"images": "images", "text": "texts", "features": "features"}
+"""Option that features are given by -> its name in Python."""
+
+SOURCES = tuple(KINDS.values())
+OPTIONS = (
+    *SOURCES, "backbone", "encoder", "skip_unreadable", "files", "probabilities", "classes", "abstain", "top_k",
+    "level", "specialties",
+)  # fmt: skip
+"""Of ``cosup fit``: those that say what goes in."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What a fit was made of.
+
+    Attributes
+    ----------
+    inputs : tuple of dict
+        The options of ``cosup fit`` that say what went in, a dict each time that something was added; and ``store``,
+        where features were kept.
+    partial : bool
+    method : str
+    seed : int
+    answers : tuple of str
+        Files of a person's labels that ``cosup check`` trained with.
+    digests : dict of str to str
+        File of labels -> its SHA-256.
+    """
+
+    inputs: tuple[dict[str, Any], ...]
+    partial: bool
+    method: str
+    seed: int
+    answers: tuple[str, ...] = ()
+    digests: dict[str, str] | None = None
+
+    @classmethod
+    def of(cls, options: Mapping[str, Any], before: Recipe | None = None) -> Recipe:
+        """Of the options of a call of ``cosup fit``, and what it adds to."""
+        own = {name: _plain(options.get(name)) for name in OPTIONS}
+        own["store"] = _plain(options["out"] / "features")
+        inputs = (*(before.inputs if before else ()), own)
+        partial = bool(options["partial"]) or (before is not None and before.partial)
+        if before is not None and before.answers:
+            raise CosupError(
+                "that model was trained with a person's labels; update the one it came from, then give these to cosup "
+                f"check again: {', '.join(before.answers)}"
+            )
+        method = options["method"] or (before.method if before else METHOD)
+        seed = options["seed"] if options["seed"] is not None else before.seed if before else 0
+        return cls(inputs, partial, method, seed, digests=before.digests if before else None)
+
+    @property
+    def kind(self) -> str:
+        """The option that features were given by first."""
+        own = self.inputs[0]
+        return next(name for name, option in KINDS.items() if own[option] is not None)
+
+    def shown(self) -> dict[str, Path | None]:
+        """The folder of all images and the file of all texts, for the explorer; None where there is none or more."""
+        out: dict[str, Path | None] = {}
+        for name in ("images", "texts"):
+            found = {own[name] for own in self.inputs if own[name] is not None}
+            out[name] = Path(found.pop()) if len(found) == 1 else None
+        return out
+
+    def to_json(self) -> str:
+        """As it is written to `RECIPE`."""
+        files = [file for own in self.inputs for file in (*own["files"], *own["probabilities"].values())]
+        digests = {file: _digest(Path(file)) for file in files if Path(file).is_file()}
+        return json.dumps({"schema": SCHEMA, **asdict(replace(self, digests=digests))}, indent=1) + "\n"
+
+    def gather(self) -> tuple[Features, ImportedLabels, list[str]]:
+        """Read all inputs again.
+
+        Returns
+        -------
+        features : Features
+        labels : ImportedLabels
+            In the order of the features' rows.
+        notes : list of str
+
+        Raises
+        ------
+        CosupError
+            As `gather_labels` and `gather_features`; and for parts that can't be told apart since they have no ids.
+        """
+        notes = [
+            f"{file} has changed since the fit"
+            for file, digest in (self.digests or {}).items()
+            if Path(file).is_file() and _digest(Path(file)) != digest
+        ]
+        features: Features | None = None
+        labels: ImportedLabels | None = None
+        for own in self.inputs:
+            if any(own[source] is not None for source in SOURCES) or features is None:
+                features = _stack(features, _features(own, features))
+            if own["files"] or own["probabilities"] or labels is None:
+                more = _labels(own, labels)
+                labels = more if labels is None else extend_labels(labels, more)
+            labels = labels.arrange(own["level"], own["specialties"])
+        assert features is not None
+        assert labels is not None
+        said, note = join(features, labels, partial=self.partial)
+        return features, said, [*notes, note] if note else notes
+
+
+def read_recipe(folder: Path) -> Recipe:
+    """Read what ``cosup fit`` wrote.
+
+    Raises
+    ------
+    CosupError
+        If there is none, or it is broken or of a later version.
+    """
+    path = folder / RECIPE
+    if not path.is_file():
+        raise CosupError(
+            f"{folder} holds no {RECIPE}, which says what the model was fitted on; fit it again with this version"
+        )
+    try:
+        content = json.loads(path.read_bytes())
+        if content.pop("schema") != SCHEMA:
+            raise CosupError(f"{path} is of a later version of cosup; upgrade, or fit the model again")
+        recipe = Recipe(**{**content, "inputs": tuple(content["inputs"]), "answers": tuple(content["answers"])})
+        if any({*OPTIONS, "store"} - set(own) for own in recipe.inputs) or not recipe.inputs:
+            raise CosupError(f"{path} lacks inputs; fit the model again")
+    except (KeyError, TypeError, ValueError) as error:
+        if isinstance(error, CosupError):
+            raise
+        raise CosupError(f"{path} is broken ({error}); fit the model again") from error
+    return recipe
+
+
+def _plain(value: Any) -> Any:
+    """Paths as absolute texts; URLs, names and numbers as they are."""
+    if isinstance(value, Path):
+        return str(value.resolve())
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return value
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _labels(own: Mapping[str, Any], before: ImportedLabels | None) -> ImportedLabels:
+    # A part that is added may name classes that it shares with what was there before, and only some of them.
+    classes = own["classes"] or (None if before is None or not own["probabilities"] else before.class_names)
+    return gather_labels(
+        [place_of(file) for file in own["files"]],
+        {name: place_of(file) for name, file in own["probabilities"].items()},
+        classes=classes, abstain=own["abstain"], top_k=own["top_k"],
+    )  # fmt: skip
+
+
+def _features(own: Mapping[str, Any], before: Features | None) -> Features:
+    return gather_features(
+        features=None if own["features"] is None else place_of(own["features"]),
+        images=None if own["images"] is None else Path(own["images"]),
+        texts=None if own["texts"] is None else Path(own["texts"]),
+        backbone=own["backbone"], encoder=own["encoder"], store=Path(own["store"]),
+        skip_unreadable=own["skip_unreadable"], made_of=None if before is None else before.inputs,
+    )  # fmt: skip
+
+
+def _stack(before: Features | None, more: Features) -> Features:
+    """Features of more samples below those that there were; a sample of both has the later ones."""
+    if before is None:
+        return more
+    if before.ids is None or more.ids is None:
+        which = before if before.ids is None else more
+        raise CosupError(f"{which.source} has no ids, so more samples can't be told from these; give it a column 'id'")
+    if before.X.shape[1] != more.X.shape[1]:
+        raise CosupError(
+            f"{more.source} has {more.X.shape[1]} features a sample, but {before.source} has {before.X.shape[1]}; "
+            "compute both with the same backbone or encoder"
+        )
+    later = set(more.ids)
+    rows = [row for row, name in enumerate(before.ids) if name not in later]
+    ids = (*(before.ids[row] for row in rows), *more.ids)
+    return Features(f"{before.source}, {more.source}", np.concatenate([before.X[rows], more.X]), ids, before.inputs)
