@@ -16,16 +16,18 @@ from cosup._extras import import_extra
 from cosup._validation import CosupError
 from cosup.benchmark import write_whole
 from cosup.cli._shell import FILE
+from cosup.cosupervision.estimates import Estimates as Known
 from cosup.datasets import list_image_files
 from cosup.features import read_texts
 from cosup.provenance import ACCOUNT, PARQUET, TABLE_CSV, Account, account_files, look_first, read_account, tell
 from cosup.report import REPORT_NAME
 from cosup.report.explorer import LARGEST, LOOPBACK, Estimates, build_explorer, make_app
 
-__all__ = ["explain", "explore", "leave_account", "look", "serve"]
+__all__ = ["explain", "explore", "leave_account", "look", "read_estimates", "serve"]
 
 HISTORY, ESTIMATES = "history.json", "estimates.json"
 PORT = 8420
+FIRST = 50
 
 DIR = click.argument("folder", metavar="DIR", type=click.Path(exists=True, file_okay=False, path_type=Path))
 IMAGES = click.option("--images", type=click.Path(exists=True, file_okay=False, path_type=Path),
@@ -104,23 +106,34 @@ def explain(folder: Path, ids: tuple[str, ...]) -> None:
 
 @click.command()
 @DIR
-@click.option("--first", type=click.IntRange(1), default=50, show_default=True, help="How many samples.")
+@click.option("--first", type=click.IntRange(1), help="How many samples.  [default: 50]")
+@click.option("--uniform", type=click.IntRange(1), help="In place of the first: so many, drawn uniformly from all.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Decides which --uniform draws.")
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path),
               help="csv with these samples and an empty column 'person' to be filled in.")  # fmt: skip
-def look(folder: Path, first: int, out: Path | None) -> None:
-    """List the samples of a fit where a person's look is worth most.
+def look(folder: Path, first: int | None, uniform: int | None, seed: int, out: Path | None) -> None:
+    """List the samples of a fit where a person's look is worth most, or a uniform draw that measures how good it is.
 
-    Fill in the column 'person' of the file that --out writes, and give it to cosup fit as one more file of labels, at a
-    level of its own above the others.
+    Fill in the column 'person' of the files that --out writes, and give them to cosup check. What was chosen by doubt
+    is harder than the rest and measures nothing but itself; what was drawn uniformly measures all.
 
     \b
     Example: cosup look model --first 200 --out look.csv
+             cosup look model --uniform 100 --out check.csv
     """  # noqa: D301
     account, _ = read_account(folder)
-    if (account.rank < 0).any():
+    if first is not None and uniform is not None:
+        raise CosupError("--first and --uniform are two lists; write each to a file of its own")
+    if uniform is None and (account.rank < 0).any():
         raise CosupError(f"{folder / ACCOUNT} was written without the order in which to look; fit the model again")
+    # In the order of the draw: whoever stops early has still seen a uniform one.
+    order = (
+        np.argsort(account.rank, kind="stable")
+        if uniform is None
+        else np.random.default_rng(seed).permutation(len(account))
+    )
     header = ("id", "answer", "confidence", "second", "doubt", "dispute", "influence")
-    rows = [_look_row(account, int(i)) for i in np.argsort(account.rank, kind="stable")[:first]]
+    rows = [_look_row(account, int(i)) for i in order[: uniform or first or FIRST]]
     if out is not None:
         if out.suffix.lower() != ".csv":
             raise CosupError(f"{out} has the unknown extension {out.suffix!r}; use .csv")
@@ -133,7 +146,8 @@ def look(folder: Path, first: int, out: Path | None) -> None:
     for line in [header, *rows]:
         click.echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
     if out is not None:
-        click.echo(f"{len(rows)} samples to fill in are in {out.resolve()}")
+        option = "--answers" if uniform is None else "--uniform"
+        click.echo(f"{len(rows)} samples to fill in are in {out.resolve()}; then: cosup check {folder} {option} {out}")
 
 
 def _look_row(account: Account, i: int) -> tuple[str, ...]:
@@ -193,6 +207,14 @@ def serve(folder: Path, images: Path | None, texts: Path | None, host: str, port
 
 def _history(folder: Path) -> list[dict[str, Any]]:
     return _json(folder / HISTORY) or []
+
+
+def read_estimates(folder: Path) -> Known | None:
+    """What ``cosup fit`` estimated without a label, where its method does."""
+    content = _estimates(folder)
+    if content is None or content.by_class is None:
+        return None
+    return Known(content.overall[-1], content.overall[:-1], content.by_class[:-1])
 
 
 def _estimates(folder: Path) -> Estimates | None:

@@ -16,7 +16,8 @@ from cosup._validation import CosupError
 from cosup.benchmark import write_whole
 from cosup.cli import _model
 from cosup.cli._explain import leave_account
-from cosup.cli._inputs import FEATURES, SOMEWHERE, covers, gather_features, gather_labels, join, levels, pairs, words
+from cosup.cli._inputs import FEATURES, SOMEWHERE, covers, gather_features, levels, pairs, words
+from cosup.cli._recipe import RECIPE, Recipe, read_recipe
 from cosup.cli._shell import FOLDER
 from cosup.methods import load, make_method
 from cosup.report import REPORT_NAME
@@ -44,8 +45,10 @@ __all__ = ["export", "fit", "predict"]
               help="Level of each teacher, or TEACHER=1,...  [default: the file's, or all 0]")  # fmt: skip
 @click.option("--specialty", "specialties", multiple=True, callback=covers, metavar="TEACHER=CLASS,CLASS",
               help="Classes that a teacher is good at; may be repeated.")  # fmt: skip
-@click.option("--method", default="co-supervised", show_default=True, help="See cosup methods.")
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Decides all that is random.")
+@click.option("--method", help="See cosup methods.  [default: co-supervised, or that of --update]")
+@click.option("--seed", type=click.IntRange(0), help="Decides all that is random.  [default: 0, or that of --update]")
+@click.option("--update", type=click.Path(exists=True, file_okay=False, path_type=Path),
+              help="Folder of an earlier fit: what it was made of, and what is named here besides.")  # fmt: skip
 def fit(
     features: Place | None,
     images: Path | None,
@@ -62,8 +65,9 @@ def fit(
     partial: bool,
     level: list[int] | dict[str, int] | None,
     specialties: dict[str, list[str]],
-    method: str,
-    seed: int,
+    method: str | None,
+    seed: int | None,
+    update: Path | None,
 ) -> None:
     """Train a student on your own features and weak labels.
 
@@ -71,41 +75,37 @@ def fit(
     'id' (path, file) that joins it with the features; or columns task, worker and label. In JSON lines it has
     {"id": ..., "label": ...}. Several files are put side by side.
 
-    With more samples or teachers, run it again into the same folder: features of images and texts are kept, and only
-    those that are new are computed.
+    With more samples or teachers, name what is new, and the earlier fit by --update: teachers of the same name go on,
+    features that were computed are read, and the result is that of a fit on everything.
 
     \b
     Example: cosup fit --images photos --labels labels.csv --out model
              cosup fit --text tickets.csv --labels rules.parquet --labels llm.jsonl --partial --out model
              cosup fit --features X.npy --labels labels.csv --levels 0,1,1 --out model
+             cosup fit --update model --images later --labels later.csv --out model2
     """  # noqa: D301
-    if method == "oracle":
+    before = None if update is None else read_recipe(update)
+    recipe = Recipe.of(click.get_current_context().params, before)
+    if recipe.method == "oracle":
         raise CosupError("the oracle needs the truth; it is for 'cosup bench' only")
-    model = make_method(method, random_state=seed)
-    labels = gather_labels(files, probabilities, classes=classes, abstain=abstain, top_k=top_k)
-    labels = labels.arrange(level, specialties)
-    given = gather_features(
-        features=features, images=images, texts=texts, backbone=backbone, encoder=encoder, store=out / "features",
-        skip_unreadable=skip_unreadable,
-    )  # fmt: skip
-    said, note = join(given, labels, partial=partial)
+    model = make_method(recipe.method, random_state=recipe.seed)
+    given, said, notes = recipe.gather()
     click.echo(said.summary())
     model.fit(given.X, said)
     ids = said.ids if said.ids is not None else given.ids
     facts = {
-        "Method": f"{method}, seed {seed}",
+        "Method": f"{recipe.method}, seed {recipe.seed}",
         "Features": f"{given.source}, {given.X.shape[1]} a sample"
         + "".join(f", {kind} {name}" for kind, name in given.inputs.items()),
         "Labels": said.source,
         "Versions": f"cosup {cosup.__version__}, scikit-learn {sklearn.__version__}, torch {torch.__version__}",
     }
-    leave_account(
-        out, model, said, given.X, class_names=said.class_names, ids=ids, facts=facts, images=images, texts=texts
-    )
+    leave_account(out, model, said, given.X, class_names=said.class_names, ids=ids, facts=facts, **recipe.shown())
     write_whole(out / "history.json", _model.history_json(model.history_, said))
+    write_whole(out / RECIPE, recipe.to_json())
     model.save(out, inputs=given.inputs)
     click.echo(repr(said))
-    if note:
+    for note in notes:
         click.echo(f"Note: {note}", err=True)
     for line in _accuracies(model, said.names):
         click.echo(line)
@@ -116,11 +116,10 @@ def fit(
         )
         for remark in entry["notes"]:
             click.echo(f"  {remark}")
-    source = f"--{next(kind for kind, value in (('images', images), ('text', texts), ('features', features)) if value)}"
     click.echo(f"Model, provenance and report are in {out.resolve()}")
     click.echo(
         f"Next: open {out / REPORT_NAME}; what happened to a sample: cosup explain {out} ID; new samples: "
-        f"cosup predict --model {out} {source} ... --out FILE"
+        f"cosup predict --model {out} --{recipe.kind} ... --out FILE"
     )
 
 
