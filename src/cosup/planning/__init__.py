@@ -1,0 +1,25 @@
+"""What a job will take: disk, memory, time and money, from measured rates.
+
+`measure_rates` measures this machine in some seconds, `plan` counts a job's operations and multiplies; docs/plan.md has
+the formulas.
+"""
+
+from cosup.planning._job import Cluster, Job, read_cluster, sizes_of
+from cosup.planning._measure import measure_rates
+from cosup.planning._plan import Plan, Stage, plan
+from cosup.planning._rates import Rates, read_rates
+from cosup.planning._text import render_plan
+
+__all__ = [
+    "Cluster",
+    "Job",
+    "Plan",
+    "Rates",
+    "Stage",
+    "measure_rates",
+    "plan",
+    "read_cluster",
+    "read_rates",
+    "render_plan",
+    "sizes_of",
+]

@@ -1,0 +1,154 @@
+"""Rates of the engine's parts: who is believed, what is pooled, what is rejected; measured on a planted hierarchy.
+
+Operations are counted in n samples, c classes and m teachers (of a level, or of all).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from cosup.cosupervision import CoSupervisedClassifier
+from cosup.cosupervision._problem import Level, Problem
+from cosup.cosupervision._said import said_by
+from cosup.cosupervision._store import RowStore, row_slices
+from cosup.cosupervision.assign import Beliefs, by_likelihood, by_mass, choose
+from cosup.cosupervision.estimates import estimate_accuracies
+from cosup.cosupervision.pool import Opinion, match_marginals, pool
+from cosup.cosupervision.reject import Evidence
+from cosup.cosupervision.trust import trusted
+from cosup.estimator import one_hot, provenance_rows
+from cosup.losses import cross_entropy
+from cosup.planning._rates import Point
+from cosup.planning._stopwatch import core_seconds
+from cosup.planning._students import Measured
+from cosup.student._targets import Targets
+from cosup.teachers import TeacherLabels
+
+__all__ = ["measure_engine"]
+
+CLASSES, TEACHERS = (4, 32, 256), (2, 16, 128)
+
+CELLS = 1 << 19
+"""Samples times classes, of 32 classes or more: a few of the blocks that work goes by."""
+
+TRUST_SAMPLES, FEW, MANY = 1 << 15, 2, 32
+
+
+def measure_engine() -> Measured:
+    """Measure all of them."""
+    for c in CLASSES:
+        n = CELLS // max(c, 32)
+        for m in TEACHERS:
+            yield from _of_level(n if m < 100 else n // 4, c, m)  # so that what is said is remembered
+        yield from _of_samples(n, c)
+    n = TRUST_SAMPLES
+    few, many = (core_seconds(trusted, t, repeats=2) for t in (_labels(n, 16, m - 1) for m in (FEW, MANY)))
+    pairs = MANY * (MANY - 1) / 2 - FEW * (FEW - 1) / 2
+    # n: finding teachers who repeat another. n m (m - 1) / 2: which two bear each other out.
+    yield "repeats", Point(1, 1, few / n)
+    yield "pairs", Point(1, 1, max(many - few, 0.1 * many) / n / pairs)
+    n = 20_000
+    ids, kept = np.zeros(n, dtype=np.int64), np.ones(n, dtype=bool)
+    reasons = np.array(["", "abstained"])[ids]
+    # n: a level's provenance.
+    seconds = core_seconds(lambda: provenance_rows(ids, ids, kept, reasons, np.zeros(n)))
+    yield "provenance", Point(1, 1, seconds / n)
+    tiny, few_labels = np.random.default_rng(0).normal(size=(64, 4)), _labels(64, 4, 2)
+    whole = core_seconds(lambda: CoSupervisedClassifier(random_state=0).fit(tiny, few_labels))
+    # Trainings: what does not depend on sizes.
+    yield "round", Point(1, 1, whole / (1 + CoSupervisedClassifier().rounds))
+
+
+def _labels(n: int, c: int, m: int) -> TeacherLabels:
+    """A generalist, and `m` specialists that divide the classes; each speaks on its own and on some others."""
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, c, n)
+    # At least two classes each: who knows only one repeats whoever knows the same.
+    groups = [(np.arange(max(2, c // m)) + i * c // m) % c for i in range(m)]
+    columns = [np.where(rng.random(n) < 0.6, y, rng.integers(0, c, n))]
+    columns += [np.where(np.isin(y, g) & (rng.random(n) < 0.7), y, rng.choice(g, n)) for g in groups]
+    return TeacherLabels(np.stack(columns, axis=1), levels=[0] + [1] * m, specialties=[None, *groups], n_classes=c)
+
+
+def _beliefs(n: int, c: int) -> RowStore:
+    rng = np.random.default_rng(1)
+    p = rng.random((n, c)) ** 4 + 1e-3
+    return RowStore.holding(p / p.sum(axis=1, keepdims=True))
+
+
+def _of_level(n: int, c: int, m: int) -> Measured:
+    labels = _labels(n, c, m)
+    # n c m: the levels are laid out, and every teacher's words counted by class.
+    yield "problem", Point(m, c, core_seconds(Problem.of, labels, repeats=1) / (n * c * (m + 1)))
+    problem = Problem.of(labels)
+    level = problem.levels[1]
+    assert level is not None
+    # n m: annotations brought into the form that is calculated with.
+    yield "words", Point(m, c, core_seconds(_hear, level, repeats=1) / (n * m))
+    held = _beliefs(n, c)
+    beliefs: Any = Beliefs(held, None, 0)  # type: ignore[arg-type]
+    # n c m: the student's mass on every teacher's classes, and the choice of one.
+    yield "mass", Point(m, c, core_seconds(lambda: choose(by_mass(level, beliefs)), repeats=1) / (n * c * m))
+    # n m: how likely what they say is.
+    yield "likelihood", Point(m, c, core_seconds(lambda: by_likelihood(level, beliefs), repeats=1) / (n * m))
+    gate = by_mass(level, beliefs)
+    prior = np.full(c, 1 / c)
+
+    def opinion() -> Opinion:
+        return Opinion(level, gate, held, prior)
+
+    made = opinion()
+    made._only = None  # one block is held, as no large fit has it
+    # n c m: a level's mixture in both readings.
+    yield "opinion", Point(m, c, core_seconds(opinion, repeats=1) / (n * c * m))
+    for name, corrected in (("said", False), ("meant", True)):
+        made.corrected = corrected
+        # n c m: the mixture of the reading that is believed.
+        yield f"mixture {name}", Point(m, c, core_seconds(lambda: _read(made, held), repeats=1) / (n * c * m))
+
+    def estimates() -> object:
+        return estimate_accuracies(problem, held, held)
+
+    # n m (c + 20): accuracies of all teachers.
+    yield "estimates", Point(m, c, core_seconds(estimates, repeats=1) / (n * m * (c + 20)))
+
+
+def _hear(level: Level) -> None:
+    for t in level.columns.tolist():
+        for rows in row_slices(len(level.speaks), len(level.active)):
+            said_by(level.labels, t, rows, level.active)
+
+
+def _read(opinion: Opinion, held: RowStore) -> None:
+    for rows, _ in held.blocks():
+        opinion.of(rows)
+
+
+def _of_samples(n: int, c: int) -> Measured:
+    held = _beliefs(n, c)
+    whole = held.whole()
+    prior = np.full(c, 1 / c)
+    cells = n * c
+    # n c: marginals held, a copy made.
+    yield "marginals", Point(1, c, core_seconds(lambda: match_marginals(whole, prior), repeats=1) / cells)
+    # n c: a product normalised.
+    yield "pool", Point(1, c, core_seconds(lambda: pool(held, [], None), repeats=1) / cells)
+    said = whole.argmax(axis=1)
+    # n c: the most probable class.
+    yield "named", Point(1, c, core_seconds(lambda: whole.argmax(axis=1)) / cells)
+
+    def word() -> object:
+        targets = one_hot(said, c)
+        Targets.of(targets, None, None, n)
+        return cross_entropy(targets, whole), targets.sum(axis=1), targets.argmax(axis=1)
+
+    # n c: one-hot targets made, checked and compared with a student.
+    yield "word", Point(1, c, core_seconds(word, repeats=1) / cells)
+
+    def evidence() -> object:
+        return Evidence.of(said, held.blocks())
+
+    # n c: annotations compared with the student.
+    yield "evidence", Point(1, c, core_seconds(evidence, repeats=1) / cells)
