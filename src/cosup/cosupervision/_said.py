@@ -21,6 +21,10 @@ FLOOR = 0.01
 class Said(Protocol):
     """Probabilities p (n_rows, n_classes) of one teacher; rows of zeros where it abstains."""
 
+    def astype(self, dtype: Any) -> Said:
+        """The same in another precision."""
+        ...
+
     def dense(self) -> FloatArray:
         """Return p."""
         ...
@@ -47,6 +51,10 @@ class DenseSaid:
     """All probabilities."""
 
     p: FloatArray
+
+    def astype(self, dtype: Any) -> Said:
+        """See `Said`."""
+        return self if self.p.dtype == dtype else DenseSaid(self.p.astype(dtype))
 
     def dense(self) -> FloatArray:
         """See `Said`."""
@@ -95,6 +103,12 @@ class SparseSaid:
     def _shares(self) -> bool:
         return bool(self.share.any())
 
+    def astype(self, dtype: Any) -> Said:
+        """See `Said`."""
+        if self.share.dtype == dtype:
+            return self
+        return SparseSaid(self.excess.astype(dtype), self.share.astype(dtype), self.open)
+
     def dense(self) -> FloatArray:
         """See `Said`."""
         if not self._shares:
@@ -126,7 +140,7 @@ class SparseSaid:
         if self._shares:
             share = weight[:, 0] * self.share
             table[self.open] += share @ beliefs
-            usage[self.open] += share.sum()
+            usage[self.open] += share.sum(dtype=np.float64)
         return table, usage
 
     def expected_log(self, beliefs: FloatArray) -> FloatArray:

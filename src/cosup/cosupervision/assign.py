@@ -152,10 +152,12 @@ def choose(responsibilities: FloatArray) -> IntArray:
 
 def _mass(level: Level, blocks: Iterable[tuple[slice, FloatArray]]) -> FloatArray:
     out = np.empty(level.speaks.shape)
+    covers = level.covers.astype(np.float64)
     for rows, p in blocks:
-        heard = level.speaks[rows].astype(np.float64)
-        share = p / np.maximum(heard @ level.covers, 1.0)
-        out[rows] = (share @ level.covers.T) * heard
+        covers = covers.astype(p.dtype, copy=False)
+        heard = level.speaks[rows].astype(p.dtype)
+        share = p / np.maximum(heard @ covers, 1.0)
+        out[rows] = (share @ covers.T) * heard
     return out
 
 

@@ -18,6 +18,7 @@ from cosup.cosupervision.estimates import Estimates, estimate_accuracies
 from cosup.cosupervision.trust import trusted
 from cosup.estimator import Supervision, level_record, provenance_rows
 from cosup.student import Head, as_student, average_heads, spread_head
+from cosup.student._rows import let_go
 from cosup.teachers import TeacherLabels
 
 __all__ = ["co_supervise"]
@@ -107,7 +108,7 @@ def co_supervise(
 
 
 def _estimates(run: Run, state: State) -> Estimates:
-    posterior = believes(run, state.fit) if state.posterior is None else state.posterior
+    posterior = believes(run, state.fit, state.prior) if state.posterior is None else state.posterior
     return estimate_accuracies(run.problem, posterior, Again(posterior.shape, lambda: run.seen(state.fit)))
 
 
@@ -136,6 +137,7 @@ def _look(run: Run, state: State) -> tuple[float, FloatArray]:
         )
         same += int((p.argmax(axis=1) == given).sum())
         count += int((given >= 0).sum())
+        let_go(targets)
     return same / count if count else float("nan"), probability
 
 

@@ -95,7 +95,9 @@ class Opinion:
     """
 
     def __init__(self, level: Level, gate: FloatArray, beliefs: Rows, prior: FloatArray) -> None:
-        self._level, self._gate, self._prior = level, gate, prior
+        # Beliefs that are too many for memory come in single precision, and so all is that is as large.
+        self._dtype = next(iter(beliefs.blocks()))[1].dtype
+        self._level, self._gate, self._prior = level, gate, prior.astype(self._dtype, copy=False)
         self._meaning = self._confusions(beliefs)
         specialties = [level.labels.covers(int(t))[level.active] for t in level.columns]
         self._open = [c[covers].sum(axis=0) for c, covers in zip(self._meaning, specialties, strict=True)]
@@ -105,8 +107,8 @@ class Opinion:
             some = slice(None) if heard.all() else heard
             words = self._words(rows)
             said, meant = self._said(rows, words), self._meant(rows, words)
-            as_said += float((p[some] * np.log(said[some])).sum())
-            as_meant += float((p[some] * np.log(meant[some])).sum())
+            as_said += float((p[some] * np.log(said[some])).sum(dtype=np.float64))
+            as_meant += float((p[some] * np.log(meant[some])).sum(dtype=np.float64))
         self.corrected = as_meant > as_said
         # Where all samples are one block, the answer has just been calculated.
         self._only = (meant if self.corrected else said) if len(said) == beliefs.shape[0] else None
@@ -118,7 +120,10 @@ class Opinion:
         return (self._meant if self.corrected else self._said)(rows, self._words(rows))
 
     def _words(self, rows: slice) -> list[Said]:
-        return [self._level.said(m, rows) for m in range(len(self._level.columns))]
+        return [self._level.said(m, rows).astype(self._dtype) for m in range(len(self._level.columns))]
+
+    def _shares(self, m: int, rows: slice) -> FloatArray:
+        return self._gate[rows, m, None].astype(self._dtype, copy=False)
 
     def _confusions(self, beliefs: Rows) -> list[FloatArray]:
         """For every teacher: the class that is meant (n_classes), by the class that is said (n_classes)."""
@@ -129,19 +134,20 @@ class Opinion:
         usage = np.zeros((n_teachers, n_classes))
         for rows, p in joined(beliefs.blocks(), PER_CLASS * n_classes):
             for m in range(n_teachers):
-                table, said = level.said(m, rows).together(gate[rows, m, None], p)
+                table, said = level.said(m, rows).astype(self._dtype).together(self._shares(m, rows), p)
                 together[m] += table
                 usage[m] += said
         usage /= np.maximum(gate.sum(axis=0), TINY)[:, None]
         confusion = np.ascontiguousarray(together.transpose(0, 2, 1)) + usage[:, None, :]
         confusion /= np.maximum(confusion.sum(axis=2, keepdims=True), TINY)
         # In the order in which the products read them: a transposed view would be copied for every block.
-        return [np.ascontiguousarray((c / np.maximum(u, TINY)).T) for c, u in zip(confusion, usage, strict=True)]
+        meant = (np.ascontiguousarray((c / np.maximum(u, TINY)).T) for c, u in zip(confusion, usage, strict=True))
+        return [meaning.astype(self._dtype, copy=False) for meaning in meant]
 
     def _said(self, rows: slice, words: Sequence[Said]) -> FloatArray:
         mixture = self._nobody(rows)
         for m, said in enumerate(words):
-            said.add_to(mixture, self._gate[rows, m, None])
+            said.add_to(mixture, self._shares(m, rows))
         return self._floored(mixture, rows)
 
     def _meant(self, rows: slice, words: Sequence[Said]) -> FloatArray:
@@ -150,14 +156,14 @@ class Opinion:
             posterior = said.times(self._meaning[m], self._open[m])
             posterior *= self._prior
             total = np.maximum(posterior.sum(axis=1, keepdims=True), TINY)
-            posterior *= self._gate[rows, m, None]
+            posterior *= self._shares(m, rows)
             posterior /= total
             mixture += posterior
         return self._floored(mixture, rows)
 
     def _nobody(self, rows: slice) -> FloatArray:
         share = np.maximum(1.0 - self._gate[rows].sum(axis=1), 0.0)
-        out = np.zeros((len(share), len(self._prior)))
+        out = np.zeros((len(share), len(self._prior)), dtype=self._dtype)
         left = share > ROUNDING
         if left.any():
             out[left] = (share[:, None] * uncovered(self._level, self._prior, rows))[left]
@@ -191,9 +197,9 @@ def pool(beliefs: Rows, experts: Sequence[Opinion], prior: FloatArray | None) ->
     posterior = RowStore(*beliefs.shape)
     energy = 0.0
     for rows, p in beliefs.blocks():
-        product = np.maximum(p, TINY)
+        product = np.maximum(p, TINY, dtype=np.float64)
         for expert in experts:
-            product = product * expert.of(rows)
+            product *= expert.of(rows)
         evidence = product.sum(axis=1, keepdims=True)
         posterior.put(rows, product / evidence)
         energy -= float(np.log(evidence).sum())

@@ -107,10 +107,11 @@ class Sample:
         self.n, self.d = len(members), features.X.shape[1]
         self.whole = self.n == len(features.X)
 
-    def blocks(self, width: int = 0) -> Iterator[tuple[slice, FloatArray]]:
-        """Slices of the members, and their rows about the mean of all; see `cache_blocks`."""
+    def blocks(self, width: int = 0, *, single: bool = False) -> Iterator[tuple[slice, FloatArray]]:
+        """Slices of the members, and their rows about the mean of all, perhaps in float32; see `cache_blocks`."""
+        read = self.features.read_single if single else self.features.read
         for rows in cache_blocks(self.n, max(self.d, width)):
-            yield rows, self.features.read(rows if self.whole else self.members[rows])
+            yield rows, read(rows if self.whole else self.members[rows])
 
     @cached_property
     def _outside(self) -> IntArray:
@@ -151,15 +152,16 @@ class Sample:
         by_class = targets.ids is not None and n_classes >= MANY
         mean, total = np.zeros(n_classes), np.zeros((self.d, n_classes))
         turned = np.zeros((n_classes, self.d)) if by_class else total.T  # in the order in which it is added to
-        for rows, Z in self.blocks(n_classes):
+        single = targets.single and self.features.X.dtype != np.float64
+        for rows, Z in self.blocks(n_classes, single=single):
             if targets.ids is not None and by_class:
                 ids = targets.ids[self.members[rows]]
                 mean += np.bincount(ids, minlength=n_classes)
                 one_hot = csr_array((np.ones(len(ids)), ids, np.arange(len(ids) + 1)), shape=(len(ids), n_classes))
                 turned += one_hot.T @ Z
                 continue
-            T = targets.dense(self.members[rows])
-            mean += T.sum(axis=0)
+            T = targets.dense(self.members[rows], Z.dtype)
+            mean += T.sum(axis=0, dtype=np.float64)
             total += Z.T @ T
         mean /= self.n
         total = np.ascontiguousarray(turned.T) if by_class else total

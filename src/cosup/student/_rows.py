@@ -16,6 +16,7 @@ __all__ = [
     "blocks_of",
     "column_means",
     "is_half",
+    "let_go",
     "on_disk",
     "predicted",
     "product",
@@ -51,9 +52,20 @@ def is_half(X: Any) -> bool:
 
 def on_disk(X: Any) -> bool:
     """Whether X is a view of a file. Views made by ``np.asarray`` are no ``np.memmap`` any more, but rest on one."""
+    return _mapping(X) is not None
+
+
+def _mapping(X: Any) -> mmap.mmap | None:
     while isinstance(X, np.ndarray):
         X = X.base
-    return isinstance(X, mmap.mmap)
+    return X if isinstance(X, mmap.mmap) else None
+
+
+def let_go(X: Any) -> None:
+    """Unmap the pages of a file that X is a view of and nobody has written to: they would count as this process's."""
+    mapping = _mapping(X)
+    if mapping is not None and hasattr(mmap, "MADV_DONTNEED"):
+        mapping.madvise(mmap.MADV_DONTNEED)
 
 
 def take(X: Any, rows: slice | IntArray) -> Any:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from cosup._validation import BoolArray, CosupError, FloatArray, IntArray
+from cosup.student._rows import cache_blocks, let_go, on_disk
 
 __all__ = ["Targets"]
 
@@ -46,8 +47,14 @@ class Targets:
         if given.ndim == 2:
             if n_classes not in (None, given.shape[1]):
                 raise CosupError(f"targets have {given.shape[1]} classes, n_classes is {n_classes}")
-            ids = given.argmax(axis=1)
-            certain = (np.count_nonzero(given, axis=1) == 1) & (given[np.arange(n_samples), ids] == 1)
+            ids = np.empty(n_samples, dtype=np.int64)
+            certain = np.empty(n_samples, dtype=bool)
+            for rows in cache_blocks(n_samples, given.shape[1]):
+                block = given[rows]
+                ids[rows] = block.argmax(axis=1)
+                alone = np.count_nonzero(block, axis=1) == 1
+                certain[rows] = alone & (block[np.arange(len(block)), ids[rows]] == 1)
+                let_go(given)
             hard = bool(certain[members].all())
             return cls(ids if hard else None, None if hard else given, members, given.shape[1])
         spoken = given >= 0
@@ -58,6 +65,11 @@ class Targets:
         if top >= n_classes:
             raise CosupError(f"targets must be class ids under {n_classes}, or -1 for none; got {top}")
         return cls(given, None, members, n_classes)
+
+    @property
+    def single(self) -> bool:
+        """Whether they are probabilities in single precision."""
+        return self.soft is not None and self.ids is None and self.soft.dtype == np.float32
 
     @property
     def everyone(self) -> bool:
@@ -74,14 +86,20 @@ class Targets:
         """The most probable class of some samples, (n_rows,)."""
         if self.ids is not None:
             return np.asarray(self.ids[rows])
+        return np.asarray(self._read(rows).argmax(axis=1))
+
+    def _read(self, rows: Any) -> FloatArray:
         assert self.soft is not None
-        return np.asarray(self.soft[rows].argmax(axis=1))
+        if not on_disk(self.soft):
+            return np.asarray(self.soft[rows])
+        out = np.array(self.soft[rows])
+        let_go(self.soft)
+        return out
 
     def dense(self, rows: Any, dtype: Any = np.float64) -> FloatArray:
         """Probabilities of some samples, (n_rows, n_classes), by default in float64."""
         if self.ids is None:
-            assert self.soft is not None
-            return np.asarray(self.soft[rows], dtype=dtype)
+            return np.asarray(self._read(rows), dtype=dtype)
         ids = self.ids[rows]
         out = np.zeros((len(ids), self.n_classes), dtype=dtype)
         out[np.arange(len(ids)), ids] = 1.0
