@@ -31,8 +31,8 @@ SHARES = 5.0
 weak generalist's shares are nearer to uniform than the truth, and everything is held at them."""
 
 MODEL_ERROR = 0.3
-"""The same, in units of ``p (1 - p)``: mistakes that teachers and student share, which nothing shows. Planted tasks would
-be covered without it, real ones less."""
+"""The same, in units of ``p (1 - p)``: mistakes that teachers and student share, which nothing shows. Planted tasks are
+covered without it, real ones less."""
 
 STUDENT_ERROR, STUDENT_SHARES = 1.2, 1.9
 """Half of the student's interval, in units of ``p (1 - p)``, and of that total variation."""
@@ -116,8 +116,10 @@ def estimate_accuracies(problem: Problem, posterior: Rows, seen: Rows) -> Estima
     intervals[never] = np.nan
     by_class[:, active] = intervals
     middle = of_student / n
-    half = np.hypot(STUDENT_ERROR * middle * (1 - middle), STUDENT_SHARES * uneven)
-    return Estimates(_ends(np.array(middle), half), teachers, by_class)
+    spread = middle * (1 - middle)
+    model = (STUDENT_ERROR * spread) ** 2 + (STUDENT_SHARES * uneven) ** 2
+    student = _ends(np.array(middle), np.sqrt(_sampling(np.array(spread), np.array(n)) + model))
+    return Estimates(student, teachers, by_class)
 
 
 def _interval(shares: FloatArray, counts: FloatArray | IntArray, uneven: float) -> FloatArray:
@@ -134,10 +136,14 @@ def _interval(shares: FloatArray, counts: FloatArray | IntArray, uneven: float) 
     """
     posterior, middle, even = shares
     spread = middle * (1 - middle)
-    sampling = SAMPLING**2 * np.maximum(spread, 0.01) / np.maximum(counts, 1.0)
     general = (MODEL_ERROR**2 + (SHARES * uneven) ** 2) * spread**2
     model = (posterior - middle) ** 2 + (PRIOR * (even - middle)) ** 2 + general
-    return _ends(middle, np.sqrt(sampling + model))
+    return _ends(middle, np.sqrt(_sampling(spread, counts) + model))
+
+
+def _sampling(spread: FloatArray, counts: FloatArray | IntArray) -> FloatArray:
+    """Square of the sampling error's part of half an interval; never nothing, however sure an estimate is."""
+    return np.asarray(SAMPLING**2 * np.maximum(spread, 0.01) / np.maximum(counts, 1.0))
 
 
 def _ends(middle: FloatArray, half: FloatArray) -> FloatArray:
