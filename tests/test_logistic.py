@@ -5,6 +5,7 @@ import pytest
 
 from blobs import blobs
 from cosup import LogisticProbe
+from cosup.student import _softmax_solver
 from cosup.student._logistic import GRID as LOGISTIC_GRID
 
 
@@ -79,3 +80,19 @@ def test_a_trainer_like_a_fit_of_other_classes_starts_afresh():
     first = trainer.train(T)
     two = np.eye(2)[T.argmax(axis=1) % 2]
     np.testing.assert_array_equal(trainer.like(first).train(two).in_sample, trainer.train(two).in_sample)
+
+
+@pytest.mark.parametrize("soft", [False, True])
+def test_where_steps_are_taken_in_bfloat16_the_end_is_the_same(soft, monkeypatch):
+    X, _, T = blobs(400, 12, 5)
+    T = 0.8 * T + 0.04 if soft else T
+    probe = LogisticProbe(strength=0.01)
+    plain = probe.prepare(X).train(T)
+    monkeypatch.setattr(_softmax_solver, "_multiplies_bfloat16", lambda: True)
+    monkeypatch.setattr(_softmax_solver, "ROUGH_ROWS", 1)
+    monkeypatch.setattr(_softmax_solver, "ROUGH_WORK", 1)
+    rough = probe.prepare(X).train(T)
+    assert rough.gradient_norm <= 1e-4
+    assert not np.array_equal(rough.in_sample, plain.in_sample)
+    np.testing.assert_allclose(rough.in_sample, plain.in_sample, atol=5e-3)
+    np.testing.assert_allclose(rough.out_of_sample, plain.out_of_sample, atol=5e-3)

@@ -49,6 +49,6 @@ def peak_bytes(student: Any, X: Any, n_classes: int) -> int:
         return cast + 16 * (d + 1) * c + 27 * n + 8 * student.folds * (d + 1) * c + 4 * block
     if isinstance(student, LogisticProbe):
         heads = 8 * PATH * student.folds * d * c
-        return 4 * n * d + 4 * d * d + 4 * n * d + 20 * n * c + 80 * d * c + heads + 4 * block
+        return 4 * n * d + 4 * d * d + 6 * n * d + 22 * n * c + 80 * d * c + heads + 4 * block
     copy = (8 if isinstance(student, SklearnStudent) and not is_half(X) else 4) * n * d
     return 2 * copy + 8 * n * c + 4 * block
