@@ -40,10 +40,10 @@ def run(section):
     return left
 
 
-def make_photos(folder, n, rng):
+def make_photos(folder, n, rng, first=0):
     image = pytest.importorskip("PIL.Image")
     names = []
-    for row in range(n):
+    for row in range(first, first + n):
         colour = COLOURS[row % 2]
         pixels = rng.integers(0, 90, size=(24, 24, 3), dtype=np.uint8)
         pixels[:, :, 0 if colour == "red" else 2] += 150
@@ -87,6 +87,21 @@ def test_the_promise_of_two_commands_or_ten_lines():
     (_, commands), (_, code) = blocks("Images and a CSV")
     assert len(commands.strip().splitlines()) == 2
     assert len([line for line in code.splitlines() if line.strip()]) <= 10
+
+
+def test_an_update(photos):
+    arguments = ["fit", "--images", "photos", "--labels", "labels.csv", "--out", "model"]
+    assert CliRunner().invoke(main, arguments).exit_code == 0
+    names = make_photos(photos / "later", 8, np.random.default_rng(1), first=100)
+    with (photos / "later.csv").open("w", newline="") as file:
+        csv.writer(file).writerows(
+            [["id", "rule", "new model"], *([n, n.split("/")[0], n.split("/")[0]] for n in names)]
+        )
+    run("More samples")
+    columns = (photos / "model2" / "provenance.json").read_text()
+    assert '"new model"' in columns
+    parts = [np.load(photos / name / "features" / "part-0" / "features.npy") for name in ("model", "model2")]
+    assert [len(part) for part in parts] == [40, 8]
 
 
 def test_more_photos_are_embedded_alone(photos):

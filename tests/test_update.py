@@ -59,6 +59,9 @@ def test_an_update_gives_what_a_fit_on_everything_gives(files):
     np.testing.assert_array_equal(two.head_.weight, whole.head_.weight)
     accounts = [json.loads((files / name / "provenance.json").read_text()) for name in ("two", "whole")]
     assert accounts[0]["teachers"] == accounts[1]["teachers"]
+    # The same samples once more are no news.
+    run("fit", "--update", files / "two", "--features", files / "new.npz", "--out", files / "again")
+    np.testing.assert_array_equal(load(files / "again").head_.weight, whole.head_.weight)
     # And on again, with nothing new but a method.
     run("fit", "--update", files / "two", "--method", "vanilla", "--out", files / "three")
     assert load(files / "three").n_features_in_ == 8
@@ -70,11 +73,13 @@ def test_what_cannot_be_added_is_named(files):
     run(*arguments)
     more = ("fit", "--update", files / "one", "--out", files / "two")
     np.save(files / "bare.npy", np.zeros((5, 8)))
+    np.savez(files / "other.npz", X=np.zeros((1, 8)), ids=np.array(["s003"]))
     np.savez(files / "wide.npz", X=np.zeros((5, 9)), ids=np.array(list("abcde")))
     for wrong, said in (
         (("--features", files / "new.npz"), "lacks 40 ids"),
         (("--features", files / "bare.npy"), "bare.npy has no ids"),
         (("--features", files / "wide.npz"), "9 features a sample, but"),
+        (("--features", files / "other.npz"), "1 ids (s003) of"),
         (("--labels", files / "new.csv"), "lacks 40 ids"),
     ):
         assert said in " ".join(run(*more, *wrong, code=2).stderr.split())

@@ -14,7 +14,7 @@ import numpy as np
 from cosup._validation import CosupError
 from cosup.cli._inputs import gather_features, gather_labels, join
 from cosup.features import Features
-from cosup.tables import place_of
+from cosup.tables import place_of, some
 from cosup.teachers import ImportedLabels, extend_labels
 
 __all__ = ["RECIPE", "Recipe", "read_recipe"]
@@ -196,7 +196,7 @@ def _features(own: Mapping[str, Any], before: Features | None) -> Features:
 
 
 def _stack(before: Features | None, more: Features) -> Features:
-    """Features of more samples below those that there were; a sample of both has the later ones."""
+    """Features of more samples below those that there were; a sample of both must be the same."""
     if before is None:
         return more
     if before.ids is None or more.ids is None:
@@ -207,7 +207,15 @@ def _stack(before: Features | None, more: Features) -> Features:
             f"{more.source} has {more.X.shape[1]} features a sample, but {before.source} has {before.X.shape[1]}; "
             "compute both with the same backbone or encoder"
         )
-    later = set(more.ids)
-    rows = [row for row, name in enumerate(before.ids) if name not in later]
-    ids = (*(before.ids[row] for row in rows), *more.ids)
-    return Features(f"{before.source}, {more.source}", np.concatenate([before.X[rows], more.X]), ids, before.inputs)
+    place = {name: row for row, name in enumerate(before.ids)}
+    known = [row for row, name in enumerate(more.ids) if name in place]
+    same = (before.X[[place[more.ids[row]] for row in known]] == more.X[known]).all(axis=1)
+    other = [more.ids[row] for row, equal in zip(known, same, strict=True) if not equal]
+    if other:
+        raise CosupError(
+            f"{some(other)} of {more.source} are in {before.source}, too, with other features; if these are other "
+            "samples, name them otherwise; if they are the same, fit everything anew"
+        )
+    new = [row for row, name in enumerate(more.ids) if name not in place]
+    ids = (*before.ids, *(more.ids[row] for row in new))
+    return Features(f"{before.source}, {more.source}", np.concatenate([before.X, more.X[new]]), ids, before.inputs)
