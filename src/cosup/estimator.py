@@ -26,7 +26,7 @@ from cosup._validation import (
 )
 from cosup._whole import write_whole
 from cosup.saving import onnx_of, version, write_saved
-from cosup.student import Head, LinearHead, as_student, peak_bytes
+from cosup.student import Head, LinearHead, as_student, peak_bytes, settled
 from cosup.teachers import ImportedLabels, TeacherLabels
 
 __all__ = ["PROVENANCE", "Supervision", "TeacherSupervised", "level_record", "one_hot", "provenance_rows"]
@@ -170,7 +170,7 @@ class TeacherSupervised(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         )
         seed = int(check_random_state(getattr(self, "random_state", None)).randint(2**31 - 1))
         result = self._supervise(X, labels, seed)
-        self.head_ = result.head
+        self.head_ = settled(result.head)
         self.level_heads_ = result.level_heads
         self.history_ = result.history
         self.provenance_ = result.provenance

@@ -11,7 +11,7 @@ from cosup import baselines
 from cosup._validation import CosupError, suggest
 from cosup.cosupervision import CoSupervisedClassifier, PaperCSL, PublishedCSL
 from cosup.estimator import TeacherSupervised
-from cosup.saving import META, WEIGHTS, read_saved
+from cosup.saving import META, WEIGHTS, beside, read_saved
 
 __all__ = ["list_methods", "load", "make_method", "method_parameters", "register_method"]
 
@@ -186,5 +186,5 @@ def load(folder: str | Path) -> TeacherSupervised:
     model = kinds.get(meta.get("method", ""), TeacherSupervised).from_arrays(arrays, meta)
     if len(model.classes_) != len(names) or model.n_features_in_ != content["n_features"]:
         raise CosupError(f"{folder}: {META} and {WEIGHTS} don't belong together; fit the model again")
-    model.class_names_, model.inputs_ = tuple(names), dict(content.get("inputs", {}))
+    model.class_names_, model.inputs_ = tuple(names), beside(content.get("inputs", {}), folder)
     return model

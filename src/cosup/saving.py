@@ -15,6 +15,8 @@ A saved model is a folder with ``model.safetensors`` (arrays) and ``model.json``
 | ``inputs`` | optional: what features are made of, as in ``{"backbone": "lite:efficientnet-lite0"}`` |
 | ``sha256`` | optional: of ``model.safetensors`` |
 
+A fine-tuned network lies in a folder beside ``model.json``, which ``inputs`` names as ``model:FOLDER``.
+
 The arrays are ``weight`` (n_features, n_classes) and ``bias`` (n_classes,), float64: probabilities are the softmax of
 ``X @ weight + bias``. Readers ignore keys that they do not know, so keys may be added within a version.
 """
@@ -36,10 +38,13 @@ from cosup._extras import import_extra
 from cosup._validation import CosupError, FloatArray
 from cosup._whole import write_whole
 
-__all__ = ["META", "SCHEMA", "WEIGHTS", "onnx_of", "read_saved", "version", "write_saved"]
+__all__ = ["BESIDE", "META", "SCHEMA", "WEIGHTS", "beside", "onnx_of", "read_saved", "version", "write_saved"]
 
 SCHEMA = 1
 WEIGHTS, META = "model.safetensors", "model.json"
+
+BESIDE = "model:"
+"""What stands before the name of a folder beside ``model.json`` in ``inputs``: a fine-tuned network's."""
 
 OPSET, IR_VERSION = 13, 8
 """Of ONNX: from 2021, so that serving need not be of today."""
@@ -116,6 +121,15 @@ def read_saved(folder: str | Path) -> tuple[dict[str, Any], dict[str, Any]]:
     if not (good and isinstance(n_features, int) and isinstance(meta, dict)):
         raise CosupError(f"{folder / META} lacks class names, features or meta; fit the model again")
     return arrays, content
+
+
+def beside(inputs: Mapping[str, str], folder: str | Path) -> dict[str, str]:
+    """The ``inputs`` of a model in `folder`, with the folders beside it by their paths, as backbones know them."""
+    where = Path(folder).resolve()
+    return {
+        kind: f"hf:{where / name.removeprefix(BESIDE)}" if name.startswith(BESIDE) else name
+        for kind, name in inputs.items()
+    }
 
 
 def onnx_of(

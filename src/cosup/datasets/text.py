@@ -15,10 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cosup._validation import CosupError, check_choice, check_positive, suggest
+from cosup._whole import write_whole
 from cosup.datasets._disk import disk_errors, only_writer, require_space
 from cosup.datasets._extras import import_extra
 from cosup.datasets.backbones._base import Options, TorchBackbone
-from cosup.datasets.backbones._hf import _offline_said, _silent
+from cosup.datasets.backbones._hf import _offline_said, _silent, write_folder
 from cosup.datasets.embedding import (
     _check_model,
     _finished,
@@ -58,6 +59,8 @@ class TextEncoder(TorchBackbone):
     A folder of sentence-transformers says itself how tokens are pooled, whether the result has length one, and after
     how many tokens a text is cut; elsewhere it is the mean, length one, and 512 tokens at the most.
     """
+
+    kind = "encoder"
 
     def __init__(self, name: str, folder: str, options: Options) -> None:
         super().__init__(name, options)
@@ -112,6 +115,37 @@ class TextEncoder(TorchBackbone):
         out[0, : len(ids)] = torch.tensor(ids)
         out[1, : len(ids)] = 1
         return out
+
+    def collate(self, samples: Any) -> torch.Tensor:
+        """Prepare texts and stack them, cut to the longest: int64 (n, 2, n_tokens)."""
+        batch = self._stack(samples)
+        return batch[:, :, : int(batch[:, 1].sum(dim=1).max())]
+
+    def save(self, folder: str | os.PathLike[str]) -> None:
+        """Write the encoder as a folder that ``hf:FOLDER`` reads, with what sentence-transformers asks for."""
+        root = Path(folder)
+        with _silent(self._library):
+            write_folder(root, self._network.model, self._tokenizer)
+        kinds = ("Transformer", "Pooling", *(("Normalize",) if self._normalised else ()))
+        modules = [
+            {
+                "idx": i,
+                "name": str(i),
+                "path": f"{i}_{kind}" if i else "",
+                "type": f"sentence_transformers.models.{kind}",
+            }
+            for i, kind in enumerate(kinds)
+        ]
+        for module in modules[1:]:
+            (root / str(module["path"])).mkdir()
+        mean = self._pooling == "mean"
+        pooling = {
+            "word_embedding_dimension": self.n_features, "pooling_mode_cls_token": not mean,
+            "pooling_mode_mean_tokens": mean,
+        }  # fmt: skip
+        write_whole(root / "1_Pooling" / "config.json", json.dumps(pooling, indent=1))
+        write_whole(root / "sentence_bert_config.json", json.dumps({"max_seq_length": self._length}))
+        write_whole(root / "modules.json", json.dumps(modules, indent=1))
 
     def forward(self, batch: torch.Tensor) -> NDArray[np.float32]:
         """Compute the features of prepared texts, (n, 2, n_tokens); returns float32 (n, n_features)."""

@@ -1,9 +1,9 @@
 """Students: what is trained on annotations, and how it predicts samples that it was not trained on.
 
 Shipped: `RidgeProbe` (closed form, leave-one-out), `LogisticProbe` (converged, cross-fitted), `AdamProbe` (the
-published recipe), `GradientProbe`, `MixtureProbe` and `MlpProbe` (nets under a loss that can be chosen) and
-`SklearnStudent` (any classifier). A new one needs `Student.prepare`, see `_protocol`.
-`train_heads` trains many linear heads at once.
+published recipe), `GradientProbe`, `MixtureProbe` and `MlpProbe` (nets under a loss that can be chosen),
+`SklearnStudent` (any classifier) and `FineTuned`, which trains the network that makes the features, too. A new one
+needs `Student.prepare`, see `_protocol`. `train_heads` trains many linear heads at once.
 """
 
 from cosup.student._adam import AdamProbe
@@ -12,6 +12,7 @@ from cosup.student._logistic import LogisticProbe
 from cosup.student._memory import peak_bytes
 from cosup.student._mlp import GradientProbe, MixtureProbe, MlpProbe
 from cosup.student._protocol import (
+    DeferredHead,
     Fit,
     Head,
     LinearHead,
@@ -19,6 +20,7 @@ from cosup.student._protocol import (
     Student,
     Trainer,
     average_heads,
+    settled,
     spread_head,
 )
 from cosup.student._ridge import RidgeProbe
@@ -26,10 +28,13 @@ from cosup.student._ridge_path import RidgePath, ridge_path
 from cosup.student._rows import BFLOAT16, blocks_of
 from cosup.student._shared import as_student, shared
 from cosup.student._sklearn import SklearnStudent
+from cosup.student.finetuned import FineTuned, ModuleNetwork
 
 __all__ = [
     "BFLOAT16",
     "AdamProbe",
+    "DeferredHead",
+    "FineTuned",
     "Fit",
     "GradientProbe",
     "Head",
@@ -39,6 +44,7 @@ __all__ = [
     "MeanHead",
     "MixtureProbe",
     "MlpProbe",
+    "ModuleNetwork",
     "RidgePath",
     "RidgeProbe",
     "SklearnStudent",
@@ -49,6 +55,7 @@ __all__ = [
     "blocks_of",
     "peak_bytes",
     "ridge_path",
+    "settled",
     "shared",
     "spread_head",
     "train_heads",

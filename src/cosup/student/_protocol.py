@@ -23,6 +23,7 @@ from cosup.losses import softmax
 from cosup.student._rows import is_half, stacked, widen
 
 __all__ = [
+    "DeferredHead",
     "Fit",
     "Head",
     "LinearHead",
@@ -30,6 +31,7 @@ __all__ = [
     "Student",
     "Trainer",
     "average_heads",
+    "settled",
     "softmax_of_own",
     "spread_head",
 ]
@@ -44,6 +46,23 @@ class Head(Protocol):
 
     def predict_proba(self, X: FloatArray) -> FloatArray:
         """Class probabilities, (n_samples, n_classes), for features (n_samples, n_features)."""
+        ...
+
+
+@runtime_checkable
+class DeferredHead(Head, Protocol):
+    """A head whose training waits for `settled`: methods make many heads and keep few."""
+
+    def merged(self, heads: Sequence[Head]) -> Head:
+        """One head for several, this one among them; see `average_heads`."""
+        ...
+
+    def spread(self, classes: IntArray, n_classes: int) -> Head:
+        """The same over more classes; see `spread_head`."""
+        ...
+
+    def settle(self) -> object:
+        """Train, unless that is done."""
         ...
 
 
@@ -205,12 +224,17 @@ class MeanHead:
 
 
 def average_heads(heads: Sequence[Head]) -> Head:
-    """One head for several: linear ones are averaged in their weights (so in logits), others in probabilities."""
+    """One head for several: linear ones are averaged in their weights (so in logits), others in probabilities.
+
+    Deferred ones are merged: trained once, on the mean of their targets.
+    """
     if not heads:
         raise CosupError("there is no head to average")
     linear = [h for h in heads if isinstance(h, LinearHead)]
     if len(heads) == 1:
         return heads[0]
+    if isinstance(heads[0], DeferredHead):
+        return heads[0].merged(heads)
     if len(linear) == len(heads):
         return LinearHead(np.mean([h.weight for h in linear], axis=0), np.mean([h.bias for h in linear], axis=0))
     return MeanHead(tuple(heads))
@@ -236,4 +260,13 @@ def spread_head(head: Head, classes: IntArray, n_classes: int) -> Head:
         weight, bias = np.zeros((len(head.weight), n_classes)), np.full(n_classes, UNSEEN)
         weight[:, classes], bias[classes] = head.weight, head.bias
         return LinearHead(weight, bias)
+    if isinstance(head, DeferredHead):
+        return head.spread(classes, n_classes)
     return _SpreadHead(head, classes, n_classes)
+
+
+def settled(head: Head) -> Head:
+    """The head, trained if its training was put off; see `DeferredHead`."""
+    if isinstance(head, DeferredHead):
+        head.settle()
+    return head

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import hashlib
 import json
 from abc import ABC, abstractmethod
@@ -10,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import joblib
 import numpy as np
@@ -103,6 +104,7 @@ class TorchBackbone(ABC):
     """
 
     name: str
+    kind = "backbone"
 
     def __init__(self, name: str, options: Options) -> None:
         self.name = name
@@ -219,6 +221,52 @@ class TorchBackbone(ABC):
         import torch
 
         return torch.stack([self.prepare(image) for image in images])
+
+    # -- to be fine-tuned: what cosup.student.Network asks for -----------------------------------------------------
+
+    def module(self) -> torch.nn.Module:
+        """A copy of the network that may be trained, float32 on the CPU: it maps `collate`'s batches to features.
+
+        Raises
+        ------
+        CosupError
+            If the network computes in half precision: its weights would be rounded.
+        """
+        if self._options.dtype != "float32":
+            raise CosupError(
+                f"'{self.name}' is made in {self._options.dtype}; to fine-tune it, make it in float32 and choose the "
+                "precision of FineTuned"
+            )
+        return copy.deepcopy(self._network).cpu().requires_grad_(True)
+
+    def collate(self, samples: Any) -> torch.Tensor:
+        """Prepare samples and stack them."""
+        return self._stack(samples)
+
+    def with_module(self, module: torch.nn.Module) -> Self:
+        """The same backbone around other weights: a module that `module` gave."""
+        other = copy.copy(self)
+        for name in ("_network", "_runner", "_compiled", "fingerprint", "weights_sha256"):
+            vars(other).pop(name, None)
+        vars(other)["_network"] = module.eval().requires_grad_(False)
+        return other
+
+    def save(self, folder: str | Path) -> None:
+        """Write the network as a folder that ``hf:FOLDER`` reads.
+
+        Parameters
+        ----------
+        folder : path
+            Made; it must not be there.
+
+        Raises
+        ------
+        CosupError
+            If it is not a model of transformers, whose folders say all that features depend on.
+        """
+        raise CosupError(
+            f"'{self.name}' cannot be written as a folder of its own; models of transformers (hf:NAME, hf:FOLDER) can"
+        )
 
     @cached_property
     def _network(self) -> torch.nn.Module:

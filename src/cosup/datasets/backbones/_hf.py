@@ -90,6 +90,19 @@ class TransformersBackbone(TorchBackbone):
         """Make one image, (h, w) or (h, w, 3) uint8, the network's input: float32 (3, s, s). Safe in threads."""
         return self._pixels(image)
 
+    def save(self, folder: str | Path) -> None:
+        """Write the network as a folder that ``hf:FOLDER`` reads; see `TorchBackbone.save`."""
+        options = self._options
+        changed = [n for n in ("image_size", "pooling", "interpolation") if getattr(options, n) is not None]
+        if changed:
+            raise CosupError(
+                f"'{self.name}' is made with {changed[0]}={getattr(options, changed[0])!r}, which a model's folder "
+                "does not hold; make it without, or change the folder's own preprocessor_config.json"
+            )
+        with _silent(self._library):
+            processor = self._library.AutoImageProcessor.from_pretrained(self._source, backend="pil")
+            write_folder(folder, self._network.model, processor)
+
     def _build(self) -> torch.nn.Module:
         library = self._library
         is_clip = self._config.model_type == "clip_vision_model"
@@ -257,6 +270,22 @@ def _silent(library: ModuleType) -> Iterator[None]:
         logging.set_verbosity(level)
         if bars:
             logging.enable_progress_bar()
+
+
+def write_folder(folder: str | Path, *parts: Any) -> None:
+    """Write a model and what prepares its input by their ``save_pretrained``.
+
+    Raises
+    ------
+    CosupError
+        If the folder is there: a model over another would leave some of the other's files.
+    """
+    try:
+        Path(folder).mkdir(parents=True)
+    except FileExistsError as error:
+        raise CosupError(f"{folder} is there already; name a folder that is not") from error
+    for part in parts:
+        part.save_pretrained(folder)
 
 
 def make(name: str, options: Options) -> TransformersBackbone:
