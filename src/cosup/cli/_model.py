@@ -14,6 +14,9 @@ import numpy as np
 
 from cosup.teachers import TeacherLabels
 
+ENTRIES = 1 << 24
+"""Probabilities or features that are held together: 128 MB."""
+
 
 def history_json(history: Sequence[Mapping[str, Any]], labels: TeacherLabels) -> str:
     """Write the history a level, its arrays summed up: how many samples each teacher was believed on."""
@@ -36,20 +39,32 @@ def _plain(value: Any) -> Any:
     return value if value is None or isinstance(value, str | int | bool) else str(value)
 
 
-def predictions(path: Path, probabilities: Any, class_names: Sequence[str], ids: Sequence[str] | None) -> bytes:
-    """Encode predictions for the file's extension: csv, npz or npy (class ids)."""
-    best = probabilities.argmax(axis=1)
+def predictions(path: Path, model: Any, X: Any, ids: Sequence[str] | None) -> bytes:
+    """Predict, a block of samples at a time, and encode for the file's extension: csv, npz or npy (class ids)."""
+    names: Sequence[str] = model.class_names_
+    best, largest, all_of_them = np.empty(len(X), dtype=np.int64), np.empty(len(X)), []
+    for rows in row_slices(len(X), max(len(names), X.shape[1])):
+        probabilities = model.predict_proba(X[rows])
+        best[rows] = probabilities.argmax(axis=1)
+        largest[rows] = probabilities.max(axis=1)
+        if path.suffix.lower() == ".npz":
+            all_of_them.append(probabilities)
     buffer = io.BytesIO()
     if path.suffix.lower() == ".npy":
         np.save(buffer, best)
     elif path.suffix.lower() == ".npz":
-        np.savez(buffer, prediction=best, probabilities=probabilities, class_names=np.array(class_names))
+        np.savez(buffer, prediction=best, probabilities=np.concatenate(all_of_them), class_names=np.array(names))
     else:
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(("row" if ids is None else "id", "prediction", "probability"))
-        for row, place in enumerate(best):
-            name = row if ids is None else ids[row]
-            writer.writerow((name, class_names[place], f"{probabilities[row, place]:.4f}"))
+        for row, place in enumerate(best.tolist()):
+            writer.writerow((row if ids is None else ids[row], names[place], f"{largest[row]:.4f}"))
         buffer.write(text.getvalue().encode("utf-8"))
     return buffer.getvalue()
+
+
+def row_slices(n_rows: int, width: int) -> list[slice]:
+    """Consecutive blocks of rows."""
+    step = max(1, ENTRIES // max(width, 1))
+    return [slice(start, min(start + step, n_rows)) for start in range(0, n_rows, step)]

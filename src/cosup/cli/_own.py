@@ -172,8 +172,7 @@ def predict(
             f"{given.source} has {given.X.shape[1]} features a sample, but the model in {folder} was fitted on "
             f"{model.n_features_in_}; use the same backbone and columns as for fitting"
         )
-    probabilities = model.predict_proba(given.X)
-    write_whole(out, _model.predictions(out, probabilities, model.class_names_, given.ids))
+    write_whole(out, _model.predictions(out, model, given.X, given.ids))
     click.echo(f"{len(given.X)} predictions in {out.resolve()}")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from cosup.cosupervision._pieces import Pieces
 from cosup.cosupervision._problem import REMEMBERED
 from cosup.cosupervision._store import BLOCK, IN_MEMORY
+from cosup.cosupervision.pool import PER_CLASS
 from cosup.teachers import TeacherLabels
 
 __all__ = ["expected_bytes"]
@@ -26,7 +27,9 @@ def expected_bytes(labels: TeacherLabels, pieces: Pieces) -> int:
     stores, confusions = 0, 0
     if pieces.pool or pieces.match_marginals:
         stores = 3 * min(8 * n * c, IN_MEMORY) + levels * min(8 * n * c, 8 * BLOCK)
-        confusions = 32 * max(sizes) * c * c
+        confusions = (32 * max(sizes) + 16 * PER_CLASS) * c * c
+        if PER_CLASS * c * c > BLOCK:  # annotations are counted in other blocks than they are mixed in
+            remembered *= 2
     elif not pieces.hard:
         stores = min(8 * n * c, IN_MEMORY)
     return vectors + blocks + remembered + stores + confusions

@@ -11,13 +11,14 @@ import numpy as np
 from cosup._validation import BoolArray, FloatArray, IntArray
 from cosup.cosupervision._pieces import Pieces
 from cosup.cosupervision._problem import Level, Problem
-from cosup.cosupervision._store import Again, Rows, RowStore
+from cosup.cosupervision._store import Again, Rows, RowStore, row_slices
 from cosup.cosupervision.assign import ASSIGNERS, Beliefs, choose
 from cosup.cosupervision.local import train_local
 from cosup.cosupervision.pool import Opinion, hold_marginals, pool
 from cosup.cosupervision.reject import NEEDS_LOCAL, REJECTORS, Evidence
 from cosup.losses import TINY, cross_entropy
 from cosup.student import Fit, Trainer
+from cosup.student._rows import let_go
 
 __all__ = ["Believed", "Run", "State", "believes", "play_round", "start"]
 
@@ -234,6 +235,7 @@ def _loss(run: Run, fit: Fit, targets: FloatArray | IntArray, which: BoolArray) 
             total -= float(np.log(np.maximum(p[own, given], TINY)).sum())
         else:
             total += float(cross_entropy(given, p[own]).sum())
+        let_go(targets)
     return total / max(int(which.sum()), 1)
 
 
@@ -241,8 +243,14 @@ def _hindrance(trains: BoolArray, targets: FloatArray | IntArray) -> str | None:
     """Why no student can be trained on these samples, or None."""
     if not trains.any():
         return "every annotation was rejected"
-    kept = targets if trains.all() else targets[trains]
-    classes = len(np.unique(kept)) if kept.ndim == 1 else int((kept.sum(axis=0) > 0).sum())
+    if targets.ndim == 1:
+        classes = len(np.unique(targets if trains.all() else targets[trains]))
+    else:
+        found = np.zeros(targets.shape[1], dtype=bool)
+        for rows in row_slices(*targets.shape):
+            found |= (targets[rows][trains[rows]] > 0).any(axis=0)
+            let_go(targets)
+        classes = int(found.sum())
     if classes < 2 or trains.sum() < FEWEST:
         return f"only {int(trains.sum())} annotations of {classes} classes survived"
     return None

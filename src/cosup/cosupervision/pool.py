@@ -164,7 +164,7 @@ class Opinion:
     def _nobody(self, rows: slice) -> FloatArray:
         share = np.maximum(1.0 - self._gate[rows].sum(axis=1), 0.0)
         out = np.zeros((len(share), len(self._prior)), dtype=self._dtype)
-        left = share > ROUNDING
+        left = share > max(ROUNDING, 10 * float(np.finfo(self._dtype).eps))
         if left.any():
             out[left] = (share[:, None] * uncovered(self._level, self._prior, rows))[left]
         return out
