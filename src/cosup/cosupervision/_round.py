@@ -12,10 +12,11 @@ from cosup._validation import BoolArray, FloatArray, IntArray
 from cosup.cosupervision._pieces import Pieces
 from cosup.cosupervision._problem import Level, Problem
 from cosup.cosupervision._store import Again, Rows, RowStore, row_slices
-from cosup.cosupervision.assign import ASSIGNERS, Beliefs, choose
+from cosup.cosupervision.assign import ASSIGNERS, Beliefs, by_mass, choose
 from cosup.cosupervision.local import train_local
 from cosup.cosupervision.pool import Opinion, hold_marginals, pool
 from cosup.cosupervision.reject import NEEDS_LOCAL, REJECTORS, Evidence
+from cosup.cosupervision.shares import class_shares
 from cosup.losses import TINY, cross_entropy
 from cosup.student import Fit, Trainer
 from cosup.student._rows import let_go
@@ -104,6 +105,10 @@ class State:
     targets: FloatArray | IntArray
     believed: Believed
     objective: float
+    prior: FloatArray
+    """The class shares that beliefs and posterior are held at."""
+    calibrated: bool
+    """Whether the generalists' probabilities are taken at their word, from which the class shares were counted."""
     posterior: Rows | None = None
     """The pooled posterior that targets were made of, where there is a pool."""
 
@@ -115,7 +120,17 @@ def start(run: Run, level: Level, seed: int) -> State:
     fit = run.train(said, heard, seed)
     column = level.columns[0] if len(level.columns) == 1 else -1
     believed = Believed(np.where(heard, column, -1), said, heard, np.where(heard, 0, ABSTAINED).astype(np.uint8))
-    return State(fit, said, believed, _loss(run, fit, said, heard))
+    calibrated = _calibrated(run, level, fit)
+    return State(fit, said, believed, _loss(run, fit, said, heard), run.problem.prior, calibrated)
+
+
+def _calibrated(run: Run, level: Level, fit: Fit) -> bool:
+    """Whether the generalists' probabilities can be taken at their word."""
+    if not (run.problem.labels.is_soft and run.pieces.pool):
+        return False
+    beliefs = believes(run, fit, run.problem.prior)
+    opinion = Opinion(level, by_mass(level, Beliefs(beliefs, run.trainer, 0)), beliefs, run.problem.prior)
+    return not opinion.corrected
 
 
 def play_round(run: Run, k: int, state: State, seed: int) -> tuple[State, bool, list[str]]:
@@ -130,8 +145,15 @@ def play_round(run: Run, k: int, state: State, seed: int) -> tuple[State, bool, 
     """
     pieces, level = run.pieces, run.problem.levels[k]
     assert level is not None
-    held = run.problem.prior if pieces.match_marginals else None
-    beliefs = Beliefs(believes(run, state.fit), run.trainer, seed)
+    notes: list[str] = []
+    if pieces.pool and pieces.match_marginals:
+        before, state = state.prior, _with_shares(run, state)
+        if state.prior is not before:
+            notes.append(
+                "classes are held at shares read from the student's scores, which bear out the generalists' less"
+            )
+    held = state.prior if pieces.match_marginals else None
+    beliefs = Beliefs(believes(run, state.fit, state.prior), run.trainer, seed)
     gate = ASSIGNERS[pieces.assign](level, beliefs)
     chosen = choose(gate)
     believed = _assign(run.problem, level, chosen, state.believed, with_rejection=bool(pieces.reject))
@@ -140,12 +162,12 @@ def play_round(run: Run, k: int, state: State, seed: int) -> tuple[State, bool, 
     if pieces.reject:
         believed = _reject(run, chosen, believed, soft, state.fit, seed)
 
-    notes: list[str] = []
     targets = believed.said if soft is None else soft.whole()
     trains, objective = believed.kept, float("nan")
     posterior: RowStore | None = None
     if pieces.pool:
-        experts, notes = _experts(run, k, gate, beliefs)
+        experts, of_experts = _experts(run, k, gate, beliefs, state.prior)
+        notes += of_experts
         posterior, objective = pool(beliefs.probabilities, experts, held)
         named = _most_probable(posterior)
         targets = named if pieces.hard else posterior.whole()
@@ -161,12 +183,20 @@ def play_round(run: Run, k: int, state: State, seed: int) -> tuple[State, bool, 
     fit = run.train(targets, trains, seed)
     if not pieces.pool:
         objective = _loss(run, fit, targets, trains)
-    return State(fit, targets, believed, objective, posterior), True, notes
+    return State(fit, targets, believed, objective, state.prior, state.calibrated, posterior), True, notes
 
 
-def believes(run: Run, fit: Fit) -> Rows:
+def _with_shares(run: Run, state: State) -> State:
+    """With the class shares that the student's scores bear out."""
+    seen = Again((len(run.problem.named), run.n_classes), lambda: run.seen(state.fit))
+    posterior = believes(run, state.fit, state.prior) if state.posterior is None else state.posterior
+    prior = class_shares(seen, posterior, state.prior, run.problem.prior, calibrated=state.calibrated)
+    return replace(state, prior=prior)
+
+
+def believes(run: Run, fit: Fit, prior: FloatArray) -> Rows:
     """What a student believes, with the marginals held where that is asked for."""
-    held = run.problem.prior if run.pieces.match_marginals else None
+    held = prior if run.pieces.match_marginals else None
     shape = (len(run.problem.named), run.n_classes)
     if held is None and not run.pieces.pool:
         return Again(shape, lambda: run.seen(fit))
@@ -200,14 +230,16 @@ def _reject(run: Run, chosen: IntArray, believed: Believed, soft: RowStore | Non
     return believed
 
 
-def _experts(run: Run, k: int, gate: FloatArray, beliefs: Beliefs) -> tuple[list[Opinion], list[str]]:
+def _experts(
+    run: Run, k: int, gate: FloatArray, beliefs: Beliefs, prior: FloatArray
+) -> tuple[list[Opinion], list[str]]:
     """What every level up to `k` says."""
     experts, notes = [], []
     for j, level in enumerate(run.problem.levels[: k + 1]):
         if level is None:
             continue
         its_gate = gate if j == k else ASSIGNERS[run.pieces.assign](level, beliefs)
-        opinion = Opinion(level, its_gate, beliefs.probabilities, run.problem.prior)
+        opinion = Opinion(level, its_gate, beliefs.probabilities, prior)
         if opinion.corrected and j == 0 and len(level.columns) == 1:
             # The student began as the lone generalist's pupil: what it makes of its words would count twice.
             continue

@@ -169,6 +169,8 @@ def trusted(labels: TeacherLabels) -> tuple[BoolArray, FloatArray]:
     rank = np.where(first & ~constant & compared, by_group, -np.inf)
     if np.isfinite(rank).any():
         keep &= ~(first & compared & (by_group < rank.max() / 2))
+        # One generalist's word against another's: which of them is wrong, nobody can tell.
+        keep |= first & ~constant & ((common[:, group] > 0).sum(axis=1) < 2)
         if not keep[first].any():
             keep[int(rank.argmax())] = True
     elif not keep[first].any():
