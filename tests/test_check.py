@@ -152,8 +152,9 @@ def test_a_model_of_labels_that_came_back_has_a_whole_account(task, fitted):
     known = on(np.arange(60), task.truth.y_train)
     better = after_looking(task.X_train, labels, model, known)
     assert better.classes_.tolist() == list(NAMES)
-    assert any("log loss" in note for note in better.history_[-1]["notes"])
-    assert not any("log loss" in note for note in model.history_[-1]["notes"])
+    again, _ = recalibrate(better, task.X_train, on(np.arange(60, 120), task.truth.y_train))
+    assert any("log loss" in note for note in again.history_[-1]["notes"])
+    assert not any("log loss" in note for note in better.history_[-1]["notes"])
     taught = with_person(labels, known)
     account = Account.of(better, taught, task.X_train, class_names=NAMES, ids=labels.ids)
     assert account.teachers[-1] == "person"
@@ -248,8 +249,9 @@ def test_look_fill_in_check_and_train(task, fitted, tmp_path, monkeypatch):
     assert "Nothing was trained" in said
     said = run("check", "model", "--answers", "look.csv", "--uniform", "check.csv", "--out", "better").stdout
     assert "The labels don't contradict" in said
-    assert "Trained with 60 of these labels" in said
-    assert f"Of the {len(set(drawn) - set(chosen))} uniformly drawn samples" in said
+    assert "Trained with 60 labels" in said
+    assert f"Of {len(set(drawn) - set(chosen))} uniformly drawn samples" in said
+    assert "log loss" in said
     assert {path.name: path.read_bytes() for path in (tmp_path / "model").iterdir()} == before
     known = on(chosen, y)
     better = load("better")
@@ -262,9 +264,27 @@ def test_look_fill_in_check_and_train(task, fitted, tmp_path, monkeypatch):
     run("look", "better", "--first", 20, "--out", "more.csv")
     fill(tmp_path / "more.csv", y)
     said = run("check", "better", "--answers", "more.csv", "--out", "best").stdout
-    assert "Trained with 20 of these labels" in said
-    assert (read_account("best")[0].said[:, -1] >= 0).sum() > 60
+    both = int((read_account("best")[0].said[:, -1] >= 0).sum())
+    assert 60 < both <= 80
+    assert f"Trained with {both} labels" in said
+    assert "not calibrated, and it is not measured" in said
     assert len(json.loads((tmp_path / "best" / "fit.json").read_text())["answers"]) == 2
+
+
+def test_labels_drawn_uniformly_calibrate_and_are_not_trained_on(task, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    np.save("X.npy", task.X_train)
+    np.save("L.npy", task.labels.hard())
+    run("fit", "--features", "X.npy", "--labels", "L.npy", "--out", "model")
+    rows = "".join(f"{row},{task.truth.y_train[row]}\n" for row in range(0, 400, 2))
+    (tmp_path / "u.csv").write_text("id,person\n" + rows)
+    said = run("check", "model", "--uniform", "u.csv", "--out", "mild").stdout
+    assert "Trained with 0 labels: 0 of 400 answers are others now" in said
+    old, new = load("model").head_, load("mild").head_
+    ratio = np.unique(np.round(old.weight / new.weight, 6))
+    assert len(ratio) == 1
+    assert (ratio[0] == 1) == ("stay as they are" in said)
+    assert read_account("mild")[0].teachers == read_account("model")[0].teachers
 
 
 def test_what_check_cannot_do_is_named(task, fitted, tmp_path, monkeypatch):
@@ -276,7 +296,6 @@ def test_what_check_cannot_do_is_named(task, fitted, tmp_path, monkeypatch):
     (tmp_path / "b.csv").write_text("id,person\n3,2\n")
     for arguments, message in (
         (("--out", "new"), "no labels are named"),
-        (("--uniform", "a.csv", "--out", "new"), "--out trains with the labels of --answers"),
         (("--answers", "a.csv", "--out", "model"), "model is not empty"),
         (("--answers", "a.csv", "--answers", "b.csv"), "'3' is '2' here, and '1' in another file"),
         (("--answers", "a.csv", "--uniform", "b.csv"), "given two answers"),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import click
 import numpy as np
@@ -18,8 +17,16 @@ from cosup.cli import _model
 from cosup.cli._explain import leave_account, read_estimates
 from cosup.cli._recipe import RECIPE, Recipe, read_recipe
 from cosup.cli._shell import FILE, FOLDER
-from cosup.methods import load
-from cosup.provenance import Account, after_looking, check_estimates, read_account, read_answers, with_person
+from cosup.methods import load, make_method
+from cosup.provenance import (
+    Account,
+    after_looking,
+    check_estimates,
+    read_account,
+    read_answers,
+    recalibrate,
+    with_person,
+)
 from cosup.report import REPORT_NAME
 
 __all__ = ["check"]
@@ -33,13 +40,16 @@ __all__ = ["check"]
 @click.option("--uniform", type=FILE,
               help="The same, of samples drawn uniformly: cosup look --uniform N --out FILE. They measure, and are "
                    "never trained on.")  # fmt: skip
-@click.option("--out", type=FOLDER, help="Folder for a new model, trained with --answers.  [default: only check]")
+@click.option("--out", type=FOLDER,
+              help="Folder for a new model: trained with --answers, probabilities calibrated by --uniform.  [default: "
+                   "only check]")  # fmt: skip
 def check(folder: Path, files: tuple[Path, ...], uniform: Path | None, out: Path | None) -> None:
     """Check a fit by a person's labels, and train a new one with them.
 
     Says how accurate the student and every teacher are by the labels, with 90 % intervals, and whether that contradicts
-    what was estimated without them. With --out, the person becomes one more teacher at a level above all others, the
-    student is trained anew, and its probabilities are calibrated; the model in DIR stays as it is.
+    what was estimated without them. With --out, the person of --answers becomes one more teacher at a level above all
+    others, the student is trained anew, and its probabilities are calibrated by --uniform; the model in DIR stays as
+    it is.
 
     \b
     Example: cosup check model --answers look.csv --uniform check.csv --out model2
@@ -47,24 +57,17 @@ def check(folder: Path, files: tuple[Path, ...], uniform: Path | None, out: Path
     account, facts = read_account(folder)
     if not files and uniform is None:
         raise CosupError("no labels are named; give --answers FILE, --uniform FILE, or both")
-    if out is not None and not files:
-        raise CosupError("--out trains with the labels of --answers; name them")
     if out is not None and out.exists() and any(out.iterdir()):
         raise CosupError(f"{out} is not empty; name a new folder for the new model")
     looked = _together(files, account) if files else None
     drawn = None if uniform is None else read_answers(uniform, account.ids, account.class_names)
     click.echo(check_estimates(account, looked=looked, uniform=drawn, estimates=read_estimates(folder)))
     if out is None:
-        if looked is not None:
-            click.echo("Nothing was trained; --out FOLDER makes a new model with the labels of --answers.")
+        click.echo("Nothing was trained; --out FOLDER makes a new model with these labels.")
         return
-    assert looked is not None
     recipe = read_recipe(folder)
-    _train(folder, account, looked, drawn, facts, replace(recipe, answers=(*recipe.answers, *_absolute(files))), out)
-
-
-def _absolute(files: tuple[Path, ...]) -> list[str]:
-    return [str(file.resolve()) for file in files]
+    answers = (*recipe.answers, *(str(file.resolve()) for file in files))
+    _train(folder, account, drawn, facts, replace(recipe, answers=answers), out)
 
 
 def _together(files: tuple[Path, ...], account: Account) -> IntArray:
@@ -84,9 +87,8 @@ def _together(files: tuple[Path, ...], account: Account) -> IntArray:
 
 
 def _train(
-    folder: Path, account: Account, looked: IntArray, drawn: IntArray | None, facts: dict[str, str], recipe: Recipe,
-    out: Path,
-) -> None:  # fmt: skip
+    folder: Path, account: Account, drawn: IntArray | None, facts: dict[str, str], recipe: Recipe, out: Path
+) -> None:
     given, said, notes = recipe.gather()
     ids = said.ids if said.ids is not None else given.ids
     if len(said) != len(account) or (ids is not None and tuple(ids) != account.ids):
@@ -96,16 +98,23 @@ def _train(
         )
     if said.class_names != account.class_names:
         raise CosupError(f"the inputs of {folder} name other classes than when it was fitted; fit it again")
-    known = looked
-    for file in recipe.answers:
-        before = read_answers(Path(file), account.ids, account.class_names)
-        known = np.where(known >= 0, known, before)
+    known = np.full(len(account), -1, dtype=np.int64)
+    for file in recipe.answers:  # the last word counts
+        more = read_answers(Path(file), account.ids, account.class_names)
+        known = np.where(more >= 0, more, known)
     old = load(folder)
-    model = after_looking(given.X, said, old, known)
-    taught = with_person(said, known)
+    if recipe.answers:
+        taught = with_person(said, known)
+        model = after_looking(given.X, said, old, known)
+    else:
+        taught = said
+        model = make_method(recipe.method, random_state=recipe.seed).fit(given.X, said)
+    rest = None if drawn is None else np.where(known >= 0, -1, drawn)
+    if rest is not None and (rest >= 0).any():
+        model, _ = recalibrate(model, given.X, rest)
     facts = {
         **facts,
-        "Person": f"{(known >= 0).sum()} labels of {', '.join(recipe.answers)}",
+        "Person": f"{(known >= 0).sum()} labels of {', '.join(recipe.answers) or 'nobody'}",
         "Versions": f"cosup {cosup.__version__}, scikit-learn {sklearn.__version__}, torch {torch.__version__}",
     }
     leave_account(out, model, taught, given.X, class_names=said.class_names, ids=ids, facts=facts, **recipe.shown())
@@ -114,23 +123,23 @@ def _train(
     model.save(out, inputs=given.inputs)
     for note in notes:
         click.echo(f"Note: {note}", err=True)
-    _tell(account, model, taught, given.X, looked, drawn)
+    _tell(account, Account.of(model, taught, given.X, class_names=said.class_names, ids=ids), known, rest)
+    for note in model.history_[-1]["notes"]:
+        click.echo(f"  {note}")
     click.echo(f"The new model, with provenance and {REPORT_NAME}, is in {out.resolve()}; {folder} is as it was.")
 
 
-def _tell(old: Account, model: Any, taught: Any, X: Any, looked: IntArray, drawn: IntArray | None) -> None:
-    """What the new model is, by what was not trained on."""
-    new = Account.of(model, taught, X, class_names=old.class_names, ids=old.ids)
+def _tell(old: Account, new: Account, known: IntArray, rest: IntArray | None) -> None:
+    """What the new model is, by labels that it was not trained on."""
     changed = int((new.answer != old.answer).sum())
-    click.echo(f"Trained with {(looked >= 0).sum()} of these labels: {changed} of {len(old):,} answers are others now.")
-    for note in model.history_[-1]["notes"]:
-        click.echo(f"  {note}")
-    if drawn is None:
+    click.echo(f"Trained with {(known >= 0).sum()} labels: {changed} of {len(old):,} answers are others now.")
+    if rest is None or not (rest >= 0).any():
+        click.echo("Its probabilities are not calibrated, and it is not measured: no label was drawn uniformly.")
         return
-    rest = (drawn >= 0) & (looked < 0)
-    before, after = ((account.answer == drawn)[rest].sum() for account in (old, new))
-    middle, low, high = check_estimates(new, looked=looked, uniform=drawn).measured[-1]
+    before, after = (int((account.answer == rest)[rest >= 0].sum()) for account in (old, new))
+    looked = known if (known >= 0).any() else None
+    middle, low, high = check_estimates(new, looked=looked, uniform=rest).measured[-1]
     click.echo(
-        f"Of the {rest.sum()} uniformly drawn samples that were not trained on {before} were right, {after} are now; "
+        f"Of {(rest >= 0).sum()} uniformly drawn samples that it was not trained on {before} were right, {after} are; "
         f"measured accuracy of the new student: {middle:.1%} ({low:.1%} to {high:.1%})."
     )

@@ -72,7 +72,7 @@ def calibrate(logits: FloatArray, truth: IntArray) -> Calibration:
     """
     plain = _losses(logits, truth, 1.0)
     other = np.full(len(truth), np.inf)
-    # The order of samples must not decide, and where labels were chosen by doubt it is no random one.
+    # The order of samples must not decide; of users' files it is seldom a random one.
     fold = np.random.default_rng(0).permutation(len(truth)) % min(FOLDS, len(truth))
     for k in range(fold.max() + 1 if len(truth) > 1 else 0):
         its = fold == k
@@ -96,30 +96,16 @@ def _losses(logits: FloatArray, truth: IntArray, temperature: float) -> FloatArr
     return np.asarray(logsumexp(scaled, axis=1) - scaled[np.arange(len(truth)), truth])
 
 
-def scaled(model: Any, calibration: Calibration) -> Any:
-    """A copy of the model with its probabilities at the temperature, noted in its history."""
-    out = copy.copy(model)
-    if calibration.temperature != 1:
-        head = model.head_
-        out.head_ = LinearHead(head.weight / calibration.temperature, head.bias / calibration.temperature)
-        out.level_heads_ = (*model.level_heads_[:-1], out.head_)
-    if model.history_:
-        last = model.history_[-1]
-        out.history_ = [*model.history_[:-1], {**last, "notes": [*last["notes"], str(calibration)]}]
-    return out
-
-
 def recalibrate(model: Any, X: ArrayLike, known: ArrayLike) -> tuple[Any, Calibration]:
     """Calibrate a fitted model's probabilities by a person's labels.
 
-    All labels count alike, however the samples were chosen: a temperature is one number, and weights that make doubtful
-    samples stand for themselves only would make it hang on the few that stand for all the others
-    (``benchmarks/looking.py`` measures it).
+    The labels should be of samples drawn uniformly. Those chosen by doubt are wrong more often than their probabilities
+    say, even where these are right on the whole, and make them too soft (``benchmarks/looking.py`` measures both).
 
     Parameters
     ----------
     model : fitted estimator of cosup with a linear student
-        It is not changed. It must not have been trained on `known`; `after_looking` calibrates by itself.
+        It is not changed. It must not have been trained on `known`.
     X : array-like of shape (n_samples, n_features)
     known : array-like of shape (n_samples,), int
         The person's class ids, -1 where they did not look.
@@ -127,7 +113,7 @@ def recalibrate(model: Any, X: ArrayLike, known: ArrayLike) -> tuple[Any, Calibr
     Returns
     -------
     model : estimator
-        A copy with calibrated probabilities; predictions are the same.
+        A copy with calibrated probabilities; predictions are the same. What was done is in the last level's notes.
     calibration : Calibration
 
     Raises
@@ -158,10 +144,13 @@ def recalibrate(model: Any, X: ArrayLike, known: ArrayLike) -> tuple[Any, Calibr
             "'logistic' or 'adam'"
         )
     rows = np.flatnonzero(known >= 0)
-    calibration = calibrate(logits_of(model, X, rows), known[rows])
-    return scaled(model, calibration), calibration
-
-
-def logits_of(model: Any, X: FloatArray, rows: IntArray) -> FloatArray:
-    """Logarithms of the probabilities that a fitted model gives to some samples."""
-    return np.asarray(np.log(np.maximum(model.head_.predict_proba(X[rows]), np.finfo(np.float64).tiny)))
+    probabilities = np.maximum(head.predict_proba(X[rows]), np.finfo(np.float64).tiny)
+    calibration = calibrate(np.log(probabilities), known[rows])
+    out = copy.copy(model)
+    if calibration.temperature != 1:
+        out.head_ = LinearHead(head.weight / calibration.temperature, head.bias / calibration.temperature)
+        out.level_heads_ = (*model.level_heads_[:-1], out.head_)
+    if model.history_:
+        last = model.history_[-1]
+        out.history_ = [*model.history_[:-1], {**last, "notes": [*last["notes"], str(calibration)]}]
+    return out, calibration

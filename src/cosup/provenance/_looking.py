@@ -11,8 +11,7 @@ from sklearn.base import clone
 
 from cosup._validation import FloatArray, IntArray, check_features
 from cosup.provenance._answers import known_labels
-from cosup.provenance._calibrate import calibrate, logits_of, scaled
-from cosup.student import LinearHead, RidgeProbe
+from cosup.student import RidgeProbe
 from cosup.teachers import ImportedLabels, TeacherLabels, combine_labels
 
 __all__ = ["LOOK", "after_looking", "look_first", "with_person"]
@@ -22,12 +21,6 @@ LOOK = np.dtype([("value", "f4"), ("doubt", "f4"), ("dispute", "f4"), ("influenc
 
 ROWS = 1 << 14
 """Samples whose features are centred together."""
-
-FOLDS = 5
-"""Students that are trained each without a part of the person's labels."""
-
-FEWEST = 20
-"""Labels from which probabilities are calibrated."""
 
 
 def look_first(X: ArrayLike, labels: TeacherLabels, model: Any) -> tuple[IntArray, Any]:
@@ -139,9 +132,8 @@ def after_looking(X: ArrayLike, labels: TeacherLabels, model: Any, known: ArrayL
     The person becomes one more teacher, at a level of its own above all others, that abstains elsewhere; the model is
     fitted anew under all of them. Its answers, with the person's in their places, then train the student: without that
     step the few labels drown in the many rounds' mean, and most of the gain is lost (``benchmarks/looking.py`` measures
-    both). Its probabilities are calibrated on the person's labels, each by a student trained without it.
-
-    From then on these labels are training data: they measure nothing any more.
+    both). From then on these labels are training data: they measure nothing any more, and calibrate nothing; see
+    `recalibrate`.
 
     Parameters
     ----------
@@ -155,8 +147,7 @@ def after_looking(X: ArrayLike, labels: TeacherLabels, model: Any, known: ArrayL
     Returns
     -------
     estimator
-        A fitted one of the model's class, on `with_person` of the labels; what was done about its probabilities is in
-        the last level's notes.
+        A fitted one of the model's class, on `with_person` of the labels.
 
     Raises
     ------
@@ -174,16 +165,7 @@ def after_looking(X: ArrayLike, labels: TeacherLabels, model: Any, known: ArrayL
     final = TeacherLabels(answers[:, None], names=["answers"], n_classes=labels.n_classes)
     fitted.head_ = clone(model).fit(X, final).head_
     fitted.level_heads_ = (*fitted.level_heads_[:-1], fitted.head_)
-    if not isinstance(fitted.head_, LinearHead) or len(looked) < FEWEST:
-        return fitted
-    # In an order that does not depend on how samples are arranged by whoever chose them.
-    fold = np.random.default_rng(0).permutation(len(looked)) % FOLDS
-    logits = np.empty((len(looked), labels.n_classes))
-    for k in range(FOLDS):
-        rest = np.ones(len(X), dtype=bool)
-        rest[looked[fold == k]] = False
-        logits[fold == k] = logits_of(clone(model).fit(X[rest], final[rest]), X, looked[fold == k])
-    return scaled(fitted, calibrate(logits, known[looked]))
+    return fitted
 
 
 def with_person(labels: TeacherLabels, known: IntArray) -> TeacherLabels:
