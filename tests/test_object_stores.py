@@ -12,6 +12,7 @@ from click.testing import CliRunner
 from safetensors.numpy import save
 
 from cosup import CosupError, TeacherLabels, TopK, make_method, read_labels
+from cosup.cli import _model
 from cosup.cli import main as cosup
 from cosup.datasets import make_hierarchy
 from cosup.features import check_shards, read_features
@@ -178,6 +179,22 @@ def test_fit_and_predict_at_the_command_line(root, task, tmp_path):
     for model, probabilities in outputs[1:]:
         assert model == outputs[0][0]
         np.testing.assert_array_equal(probabilities, outputs[0][1])
+
+
+def test_predictions_in_blocks_are_those_of_all_at_once(monkeypatch, tmp_path, task):
+    make_method("vanilla", random_state=0).fit(task.X_train, task.labels).save(tmp_path / "model")
+    np.save(tmp_path / "X.npy", task.X_test)
+    written = []
+    for entries in (1 << 24, 7 * task.X_test.shape[1]):
+        monkeypatch.setattr(_model, "ENTRIES", entries)
+        for kind in ("csv", "npy", "npz"):
+            out = tmp_path / f"p-{entries}.{kind}"
+            command = ["predict", "--model", tmp_path / "model", "--features", tmp_path / "X.npy", "--out", out]
+            result = CliRunner().invoke(cosup, [str(part) for part in command])
+            assert result.exit_code == 0, result.output
+            written.append(np.load(out)["probabilities"] if kind == "npz" else out.read_bytes())
+    assert written[:2] == written[3:5]
+    np.testing.assert_allclose(written[2], written[5], atol=1e-12)
 
 
 # -- what goes wrong, and what is said of it ----------------------------------------------------------------

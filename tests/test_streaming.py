@@ -47,6 +47,29 @@ def test_small_blocks_give_the_same(monkeypatch, task, name, options, where):
     assert same.mean() > 0.99
 
 
+@pytest.mark.parametrize("top", [None, 3])
+@pytest.mark.parametrize("where", ["memory", "disk"])
+def test_blocks_shorter_than_there_are_classes_give_the_same(monkeypatch, task, where, top):
+    labels = task.labels if top is None else task.labels.top_k(top)
+    whole = fitted("co-supervised", {}, task.X_train, labels)
+    monkeypatch.setattr(_store, "BLOCK", 8 * 5)
+    if where == "disk":
+        monkeypatch.setattr(_store, "IN_MEMORY", 0)
+    parts = fitted("co-supervised", {}, task.X_train, labels)
+    np.testing.assert_allclose(parts.predict_proba(task.X_test), whole.predict_proba(task.X_test), atol=2e-4)
+    assert (parts.provenance_["teacher"] == whole.provenance_["teacher"]).mean() > 0.99
+
+
+def test_joined_blocks_hold_every_row_once():
+    given = np.arange(46.0).reshape(23, 2)
+    for step, least in ((5, 12), (5, 5), (4, 100), (30, 7)):
+        blocks = [(slice(s, min(s + step, 23)), given[s : s + step]) for s in range(0, 23, step)]
+        joined = list(_store.joined(blocks, least))
+        assert all(len(block) >= least for _, block in joined[:-1])
+        assert [rows.start for rows, _ in joined[1:]] == [rows.stop for rows, _ in joined[:-1]]
+        np.testing.assert_array_equal(np.concatenate([block for _, block in joined]), given)
+
+
 @pytest.mark.parametrize(("name", "options"), [*CASES, ("vanilla", {})])
 def test_half_precision_on_disk_is_what_it_is_in_memory(tmp_path, task, name, options):
     half = task.X_train.astype(np.float16)
