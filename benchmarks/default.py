@@ -1,4 +1,4 @@
-"""What issue 7 asks of the default, in one command: real, planted and random tasks, bad teachers, intervals, cost.
+"""What issue 7 asks of the default, in one command: real, planted, random and unequal tasks, bad teachers, cost.
 
     python benchmarks/default.py [--pacs FILE] [--reference DIR] [--seeds 5] [--random 40] [--only PART ...] [--quick]
 
@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from development import KINDS, planted_tasks, random_tasks, real_tasks, with_bad_teachers
+from development import KINDS, planted_tasks, random_tasks, real_tasks, unequal_tasks, with_bad_teachers
 from scipy import stats
 
 from cosup import CosupError, CoSupervisedClassifier, RidgeProbe, make_method
@@ -39,7 +39,7 @@ ORACLE = "oracle"
 FEWEST = 20
 """Samples of a class from which a teacher's accuracy on it is looked at."""
 
-PARTS = ("real", "planted", "random", "bad teachers", "cost")
+PARTS = ("real", "planted", "random", "unequal", "bad teachers", "cost")
 
 
 class Scores:
@@ -213,10 +213,13 @@ def part_named(tasks: dict[str, Any], seeds: range, knowledge: Knowledge) -> tup
     return results, tell_tasks(results) if results else {}
 
 
-def part_random(n: int, seed: int, knowledge: Knowledge) -> dict[str, Any]:
-    """Random members of the planted family. Accuracy, since some gaps are next to nothing."""
+def part_random(n: int, seed: int, knowledge: Knowledge, **options: Any) -> dict[str, Any]:
+    """Random members of the planted family; `options` as `random_tasks` has them.
+
+    Accuracy, since some gaps are next to nothing.
+    """
     rows, below, dropped, flat = [], [], [], 0
-    for options, task in random_tasks(n, seed):
+    for drawn, task in random_tasks(n, seed, **options):
         scores = Scores(task, 0)
         accuracies = [scores.accuracy(m) for m in (*METHODS, ORACLE)]
         knowledge.add(scores)
@@ -225,7 +228,7 @@ def part_random(n: int, seed: int, knowledge: Knowledge) -> dict[str, Any]:
         notes = [note for entry in scores.fitted[DEFAULT].history_ for note in entry["notes"]]
         dropped.append(sum("is left out" in note for note in notes))
         if accuracies[0] < accuracies[1] - 0.005:
-            below.append((round(accuracies[0] - accuracies[1], 3), options))
+            below.append((round(accuracies[0] - accuracies[1], 3), drawn))
     points = 100 * np.array(rows)
     gains = points - points[:, [1]]
     table(
@@ -238,10 +241,22 @@ def part_random(n: int, seed: int, knowledge: Knowledge) -> dict[str, Any]:
     )  # fmt: skip
     tell_ranks([list(row[: len(METHODS)]) for row in points])
     print(f"{n} tasks; {flat} without a gap; honest teachers left out: {sum(dropped)}, on {np.count_nonzero(dropped)}.")
-    for loss, options in sorted(below, key=lambda entry: entry[0]):
-        print(f"- under vanilla by {-100 * loss:.1f} points: {options}")
+    for loss, drawn in sorted(below, key=lambda entry: entry[0]):
+        print(f"- under vanilla by {-100 * loss:.1f} points: {drawn}")
     print(flush=True)
     return {"mean gain": float(gains[:, 0].mean()), "worst": float(gains[:, 0].min()), "under": len(below)}
+
+
+def part_unequal(
+    real: dict[str, Any], seeds: range, n: int, seed: int, knowledge: Knowledge
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Classes of 10 : 1: random planted tasks of few classes and of more, and real ones subsampled."""
+    told = {}
+    for name, classes in (("three or four classes", range(5)), ("seven and more", range(5, 1000))):
+        print(f"10 : 1, {name}:\n")
+        told[name] = part_random(n, seed, knowledge, classes=classes, imbalance=10.0)
+    results, told["real"] = part_named(unequal_tasks(real, 10.0), seeds, knowledge)
+    return results, told
 
 
 def part_bad(tasks: dict[str, Any], seeds: range, numbers: tuple[int, ...]) -> dict[str, float]:
@@ -305,7 +320,7 @@ def main() -> None:
         )
     if arguments.tasks:
         real, planted, bad = ({k: v for k, v in d.items() if k in arguments.tasks} for d in (real, planted, bad))
-    known = {"real": Knowledge(), "planted": Knowledge(), "random": Knowledge()}
+    known = {part: Knowledge() for part in ("real", "planted", "random", "unequal")}
     said: dict[str, Any] = {}
     for part in arguments.only:
         print(f"### {part}\n", flush=True)
@@ -315,6 +330,11 @@ def main() -> None:
         elif part == "random":
             n = 4 if arguments.quick else arguments.random
             said[part] = part_random(n, arguments.random_seed, known[part])
+        elif part == "unequal":
+            n = 2 if arguments.quick else arguments.random // 2
+            made = {name: make for name, make in real.items() if name != "reference"}
+            told = part_unequal(made, seeds[:3], n, arguments.random_seed, known[part])
+            said[f"{part} PGR"], said[part] = told
         elif part == "bad teachers":
             said[part] = part_bad(bad, seeds[:2], (1,) if arguments.quick else (1, 3, 10))
         else:

@@ -1,8 +1,9 @@
-"""The tasks that the default was developed on: real ones, planted ones, and bad teachers added to any of them."""
+"""The tasks that the default was developed on: real, planted, of unequal classes, and bad teachers for any of them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -56,19 +57,55 @@ def planted_tasks(most_classes: int) -> dict[str, Callable[[int], Task]]:
     return tasks
 
 
-def random_tasks(n: int, seed: int) -> Iterator[tuple[dict[str, Any], Task]]:
-    """`n` random members of `make_hierarchy`; options that describe no task are drawn again."""
+def random_tasks(
+    n: int, seed: int, classes: range = range(1000), **fixed: Any
+) -> Iterator[tuple[dict[str, Any], Task]]:
+    """`n` random members of `make_hierarchy`; options that describe no task, or other classes, are drawn again."""
     rng = np.random.default_rng(seed)
     made = drawn = 0
     while made < n:
-        options = draw(rng)
+        options = draw(rng) | fixed
         drawn += 1
+        if options["n_classes"] not in classes:
+            continue
         try:
             task = make_hierarchy(**options, random_state=1000 * seed + drawn)
         except CosupError:
             continue
         made += 1
         yield options, task
+
+
+def unequal_tasks(real: dict[str, Callable[[int], Task]], ratio: float) -> dict[str, Callable[[int], Task]]:
+    """Real tasks whose classes are made unequal, with annotations as they are and hard, name -> what makes it."""
+    return {
+        f"{name} {ratio:.0f} : 1{', hard' if hard else ''}": lambda seed, make=make, hard=hard: _unequal(  # type: ignore[misc]
+            make(seed), ratio, seed, hard=hard
+        )
+        for name, make in real.items()
+        for hard in (False, True)
+    }
+
+
+def _unequal(task: Task, ratio: float, seed: int, *, hard: bool) -> Task:
+    """Keep of the classes, in random order, geometrically falling shares, the first `ratio` times the last."""
+    labels, truth = task.labels, task.truth
+    rng = np.random.default_rng([seed, 10])
+    shares = rng.permutation(np.geomspace(1, 1 / ratio, labels.n_classes))
+    train, test = (np.flatnonzero(rng.random(len(y)) < shares[y]) for y in (truth.y_train, truth.y_test))
+    said = labels.hard() if hard else labels.annotations
+    kept = TeacherLabels(
+        said[train],
+        levels=labels.levels,
+        specialties=labels.specialties,
+        names=labels.names,
+        n_classes=labels.n_classes,
+    )
+    return replace(
+        task, name=f"{task.name} {ratio:.0f} : 1", X_train=task.X_train[train], labels=kept, X_test=task.X_test[test],
+        weak_test=task.weak_test[test], truth=Truth(truth.y_train[train], truth.y_test[test], truth.expert[train]),
+        images_train=None,
+    )  # fmt: skip
 
 
 def _pacs(path: Path, seed: int, *, by_domain: bool) -> Task:
