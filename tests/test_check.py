@@ -271,6 +271,17 @@ def test_look_fill_in_check_and_train(task, fitted, tmp_path, monkeypatch):
     assert len(json.loads((tmp_path / "best" / "fit.json").read_text())["answers"]) == 2
 
 
+def test_a_student_that_is_taught_by_answers_is_not_surer_for_it(task, fitted):
+    labels, model, _ = fitted
+    known = on(np.arange(60), task.truth.y_train)
+    rounds = CoSupervisedClassifier(random_state=0).fit(task.X_train, with_person(labels, known))
+    sure = [
+        m.predict_proba(task.X_test).max(axis=1).mean()
+        for m in (after_looking(task.X_train, labels, model, known), rounds)
+    ]
+    assert sure[0] == pytest.approx(sure[1], abs=0.02)
+
+
 def test_labels_drawn_uniformly_calibrate_and_are_not_trained_on(task, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     np.save("X.npy", task.X_train)

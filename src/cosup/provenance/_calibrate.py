@@ -12,12 +12,16 @@ from scipy.optimize import minimize_scalar
 from scipy.special import logsumexp
 
 from cosup._validation import CosupError, FloatArray, IntArray, check_features
+from cosup.estimator import one_hot
 from cosup.provenance._answers import known_labels
-from cosup.student import LinearHead
+from cosup.student import Head, LinearHead
 
-__all__ = ["Calibration", "calibrate", "recalibrate"]
+__all__ = ["Calibration", "as_sure_as", "calibrate", "recalibrate"]
 
 FOLDS = 10
+
+ENOUGH = 10_000
+"""Samples by which one head is made as sure as another."""
 
 WIDEST = 3.0
 """Logarithm of the temperature that is sought at the most."""
@@ -70,30 +74,57 @@ def calibrate(logits: FloatArray, truth: IntArray) -> Calibration:
     -------
     Calibration
     """
-    plain = _losses(logits, truth, 1.0)
+    targets = one_hot(truth, logits.shape[1])
+    plain = _losses(logits, targets, 1.0)
     other = np.full(len(truth), np.inf)
     # The order of samples must not decide; of users' files it is seldom a random one.
     fold = np.random.default_rng(0).permutation(len(truth)) % min(FOLDS, len(truth))
     for k in range(fold.max() + 1 if len(truth) > 1 else 0):
         its = fold == k
-        other[its] = _losses(logits[its], truth[its], _best(logits[~its], truth[~its]))
+        other[its] = _losses(logits[its], targets[its], _best(logits[~its], targets[~its]))
     gain = plain - other
     error = gain.std(ddof=1) / np.sqrt(len(gain)) if len(gain) > 1 else np.inf
     borne_out = bool(gain.mean() > error)
     after = float(other.mean()) if len(truth) > 1 else float("nan")
-    return Calibration(_best(logits, truth) if borne_out else 1.0, len(truth), float(plain.mean()), after)
+    return Calibration(_best(logits, targets) if borne_out else 1.0, len(truth), float(plain.mean()), after)
 
 
-def _best(logits: FloatArray, truth: IntArray) -> float:
+def as_sure_as(model: Head, head: Head, X: FloatArray) -> Head:
+    """Make one student as sure of its answers as another one: the temperature of least cross-entropy against it.
+
+    Parameters
+    ----------
+    model : Head
+        Whose probabilities are gone by.
+    head : Head
+        The other one; it comes back as it is if it is not linear.
+    X : ndarray of shape (n_samples, n_features)
+    """
+    if not isinstance(head, LinearHead):
+        return head
+    rows = np.unique(np.linspace(0, len(X) - 1, ENOUGH).astype(np.int64))
+    return _at(head, _best(_logits(head, X[rows]), model.predict_proba(X[rows])))
+
+
+def _at(head: LinearHead, temperature: float) -> LinearHead:
+    return LinearHead(head.weight / temperature, head.bias / temperature)
+
+
+def _logits(head: Head, X: FloatArray) -> FloatArray:
+    return np.asarray(np.log(np.maximum(head.predict_proba(X), np.finfo(np.float64).tiny)))
+
+
+def _best(logits: FloatArray, targets: FloatArray) -> float:
+    """The temperature of least cross-entropy against probabilities."""
     found = minimize_scalar(
-        lambda t: _losses(logits, truth, np.exp(t)).mean(), bounds=(-WIDEST, WIDEST), method="bounded"
+        lambda t: _losses(logits, targets, np.exp(t)).mean(), bounds=(-WIDEST, WIDEST), method="bounded"
     )
     return float(np.exp(found.x))
 
 
-def _losses(logits: FloatArray, truth: IntArray, temperature: float) -> FloatArray:
+def _losses(logits: FloatArray, targets: FloatArray, temperature: float) -> FloatArray:
     scaled = logits / temperature
-    return np.asarray(logsumexp(scaled, axis=1) - scaled[np.arange(len(truth)), truth])
+    return np.asarray(logsumexp(scaled, axis=1) - (targets * scaled).sum(axis=1))
 
 
 def recalibrate(model: Any, X: ArrayLike, known: ArrayLike) -> tuple[Any, Calibration]:
@@ -144,11 +175,10 @@ def recalibrate(model: Any, X: ArrayLike, known: ArrayLike) -> tuple[Any, Calibr
             "'logistic' or 'adam'"
         )
     rows = np.flatnonzero(known >= 0)
-    probabilities = np.maximum(head.predict_proba(X[rows]), np.finfo(np.float64).tiny)
-    calibration = calibrate(np.log(probabilities), known[rows])
+    calibration = calibrate(_logits(head, X[rows]), known[rows])
     out = copy.copy(model)
     if calibration.temperature != 1:
-        out.head_ = LinearHead(head.weight / calibration.temperature, head.bias / calibration.temperature)
+        out.head_ = _at(head, calibration.temperature)
         out.level_heads_ = (*model.level_heads_[:-1], out.head_)
     if model.history_:
         last = model.history_[-1]

@@ -11,6 +11,7 @@ from sklearn.base import clone
 
 from cosup._validation import FloatArray, IntArray, check_features
 from cosup.provenance._answers import known_labels
+from cosup.provenance._calibrate import as_sure_as
 from cosup.student import RidgeProbe
 from cosup.teachers import ImportedLabels, TeacherLabels, combine_labels
 
@@ -132,8 +133,9 @@ def after_looking(X: ArrayLike, labels: TeacherLabels, model: Any, known: ArrayL
     The person becomes one more teacher, at a level of its own above all others, that abstains elsewhere; the model is
     fitted anew under all of them. Its answers, with the person's in their places, then train the student: without that
     step the few labels drown in the many rounds' mean, and most of the gain is lost (``benchmarks/looking.py`` measures
-    both). From then on these labels are training data: they measure nothing any more, and calibrate nothing; see
-    `recalibrate`.
+    both). It is made as sure of its answers as that mean is.
+
+    From then on these labels are training data: they measure nothing any more, and calibrate nothing (`recalibrate`).
 
     Parameters
     ----------
@@ -163,7 +165,8 @@ def after_looking(X: ArrayLike, labels: TeacherLabels, model: Any, known: ArrayL
         answers[start : start + ROWS] = fitted.head_.predict_proba(X[start : start + ROWS]).argmax(axis=1)
     answers[looked] = known[looked]
     final = TeacherLabels(answers[:, None], names=["answers"], n_classes=labels.n_classes)
-    fitted.head_ = clone(model).fit(X, final).head_
+    # Taught by answers as if they were sure, it is surer than the rounds' mean that gave them.
+    fitted.head_ = as_sure_as(fitted.head_, clone(model).fit(X, final).head_, X)
     fitted.level_heads_ = (*fitted.level_heads_[:-1], fitted.head_)
     return fitted
 
