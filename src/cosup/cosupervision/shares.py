@@ -26,6 +26,9 @@ STILL = 0.01
 LARGEST = 20_000
 """Samples that are looked at, evenly taken, at the most."""
 
+FEWEST = 10
+"""Samples a class on average below which nothing is estimated."""
+
 MOST_SCORES = 64
 """Directions of the scores, those of largest variance."""
 
@@ -67,10 +70,12 @@ def class_shares(seen: Rows, posterior: Rows, held: FloatArray, counted: FloatAr
     Returns
     -------
     ndarray of shape (n_classes,)
-        New shares, or `held` itself: where a criterion says so, or the mixture has as many parameters as there are
-        samples.
+        New shares, or `held` itself: where a criterion says so, or samples are too few: under ten a class, or no more
+        than the mixture has parameters.
     """
     n_classes = len(held)
+    if seen.shape[0] <= FEWEST * n_classes:
+        return held
     step = -(-seen.shape[0] // LARGEST)
     # Every `step`-th of all samples, wherever blocks begin.
     probabilities = _sample(seen, step)
