@@ -1,9 +1,19 @@
 """Fine-tuned students: what is trained, on what, and that a training that was stopped ends as if it had not been."""
 
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
+from safetensors import safe_open
+from safetensors.numpy import load_file
 
 import cosup
 from cosup import CosupError, CoSupervisedClassifier, TeacherLabels, make_method
@@ -13,6 +23,7 @@ torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 networks = pytest.importorskip("networks")
 finetuning = pytest.importorskip("cosup.finetuning")
+from cosup.cli import main  # noqa: E402
 from cosup.datasets import make_backbone  # noqa: E402
 from cosup.datasets.text import make_encoder  # noqa: E402
 
@@ -240,6 +251,68 @@ def test_what_would_end_elsewhere_is_another_training(tmp_path):
     assert len(list(tmp_path.iterdir())) == 4
 
 
+SCRIPT = """
+import sys, numpy as np, networks
+from cosup.student import FineTuned
+from safetensors.numpy import save_file
+
+rng = np.random.default_rng(0)
+X = rng.normal(size=(400, 6)).astype(np.float32)
+y = 2 * (X[:, 0] > 0) + (X[:, 1] * X[:, 2] > 0)
+out, folder, options = sys.argv[1], sys.argv[2], eval(sys.argv[3])
+student = FineTuned(networks.tiny_net(), epochs=6, learning_rate=3e-3, checkpoint=folder, progress=False, device="cpu",
+                    checkpoint_every=2, **options)
+head = student.prepare(X).train(y).head
+head.settle()
+arrays = {name: p.detach().numpy() for name, p in head.network.module().named_parameters()}
+arrays["weight"], arrays["loss"] = head.linear.weight.copy(), np.array([e["loss"] for e in head.epochs])
+save_file(arrays, out)
+"""
+
+
+def start(folder, name, launcher=(), **options):
+    """A training in a process of its own; it leaves its weights in ``NAME.safetensors``."""
+    (folder / "script.py").write_text(SCRIPT)
+    arguments = [folder / "script.py", folder / f"{name}.safetensors", folder / name, repr(options)]
+    paths = os.pathsep.join([str(Path(__file__).parent), *sys.path])
+    return subprocess.Popen(
+        [sys.executable, *launcher, *map(str, arguments)], env={**os.environ, "PYTHONPATH": paths},
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+
+
+def finished(process, folder, name):
+    said, _ = process.communicate(timeout=300)
+    assert process.returncode == 0, said
+    return load_file(folder / f"{name}.safetensors")
+
+
+@pytest.mark.slow
+def test_a_killed_training_goes_on_to_the_same_loss(tmp_path):
+    whole = finished(start(tmp_path, "whole"), tmp_path, "whole")
+    process = start(tmp_path, "killed")
+    deadline = time.monotonic() + 120
+    while not list((tmp_path / "killed").glob("*.safetensors")) and time.monotonic() < deadline:
+        time.sleep(0.002)
+    process.kill()
+    process.communicate()
+    assert process.returncode == -signal.SIGKILL
+    (path,) = (tmp_path / "killed").glob("*.safetensors")
+    with safe_open(path, "np") as file:
+        assert 0 < json.loads(file.metadata()["progress"])["step"] < 6 * 12
+    same(finished(start(tmp_path, "killed"), tmp_path, "killed"), whole)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("options", [{}, {"micro_batch": 5}])
+def test_two_processes_end_where_one_does(options, tmp_path):
+    one = finished(start(tmp_path, "one"), tmp_path, "one")
+    launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
+    two = finished(start(tmp_path, "two", launcher, **options), tmp_path, "two")
+    same(two, one, rtol=1e-4, atol=1e-4)
+    assert not np.array_equal(two["weight"], one["weight"])  # or there was no second process
+
+
 # --- samples as they are, and models on disk ------------------------------------------------------------------------
 
 
@@ -340,3 +413,74 @@ def test_wrong_networks_and_samples_are_named(folders):
         )
     with pytest.raises(CosupError, match="features has 10 rows but the labels have 240"):
         finetuning.FineTunedClassifier(FineTuned(networks.tiny_net())).fit(X, labels, features=np.ones((10, 2)))
+
+
+# --- the command ----------------------------------------------------------------------------------------------------
+
+
+def command(kind, folder, source, **options):
+    given = {"labels": folder / "labels.csv", "out": folder / "model", "epochs": 2, "learning-rate": 3e-3, **options}
+    return ["finetune", *source, *(str(word) for key, value in given.items() for word in (f"--{key}", value))]
+
+
+def cosup_runs(arguments):
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+@pytest.mark.parametrize("kind", ["text", "images"])
+def test_the_command_leaves_a_model_that_predict_takes(kind, folders, tmp_path):
+    X, _, source = data(kind, tmp_path)
+    said = cosup_runs(command(kind, tmp_path, source, network=f"hf:{folders[kind]}", tune="last:1"))
+    assert "epoch 2: loss" in said
+    assert "it/s" not in said
+    assert "agreement with held-out targets" in said
+    model = finetuning.FineTunedClassifier.load(tmp_path / "model")
+    names = {path.name for path in (tmp_path / "model").iterdir()}
+    assert {"report.html", "history.json", "epochs.json", "model.json"} <= names
+    assert "training" not in names
+    assert "s000" in cosup_runs(["explain", str(tmp_path / "model"), "s000" + (".png" if kind == "images" else "")])
+    out = tmp_path / "predictions.npz"
+    cosup_runs(["predict", "--model", str(tmp_path / "model"), *source, "--out", str(out)])
+    # A batch of another size rounds otherwise.
+    np.testing.assert_allclose(np.load(out)["probabilities"], model.predict_proba(X), atol=1e-4)
+
+
+def test_the_command_goes_on_where_it_was_stopped(folders, tmp_path, monkeypatch):
+    from cosup.student.finetuned import _training
+
+    _, _, source = data("text", tmp_path)
+    options = {"network": f"hf:{folders['text']}", "tune": "last:1", "folds": 1, "batch-size": 8}
+    cosup_runs(command("text", tmp_path, source, **options))
+    whole = (tmp_path / "model" / "model.safetensors").read_bytes()
+    step, calls = _training._Training._step, []
+
+    def stopping(self, *arguments):
+        calls.append(1)
+        if len(calls) == 9:
+            raise KeyboardInterrupt
+        return step(self, *arguments)
+
+    monkeypatch.setattr(_training._Training, "_step", stopping)
+    again = command("text", tmp_path, source, **options, out=tmp_path / "again")
+    result = CliRunner().invoke(main, again)
+    assert (result.exit_code, "the same command goes on" in result.output) == (130, True)
+    cosup_runs(again)
+    assert len(calls) == 9 + 14 - 7  # two epochs of seven steps, of which the first was kept
+    assert (tmp_path / "again" / "model.safetensors").read_bytes() == whole
+
+
+def test_the_command_names_what_is_wrong(folders, tmp_path):
+    _, _, source = data("text", tmp_path)
+    for changed, message in (
+        ({"tune": "lora:x"}, "tune must be"),
+        ({"method": "vanila"}, "no method 'vanila'"),
+        ({"network": "hf:./nowhere"}, "nowhere"),
+    ):
+        arguments = command("text", tmp_path, source, **{"network": f"hf:{folders['text']}", **changed})
+        result = CliRunner().invoke(main, arguments)
+        assert result.exit_code == 2, result.output
+        assert message in result.output
+    result = CliRunner().invoke(main, command("text", tmp_path, [], network="hf:x"))
+    assert "give one of --images FOLDER, --text FILE" in result.output

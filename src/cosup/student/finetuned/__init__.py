@@ -5,7 +5,7 @@ module (`ModuleNetwork`). `together` joins the processes that ``torchrun`` start
 """
 
 from cosup.student.finetuned._network import ModuleNetwork, Network, embedded
-from cosup.student.finetuned._processes import together
+from cosup.student.finetuned._processes import World, together
 from cosup.student.finetuned._student import FineTuned, TunedHead
 
-__all__ = ["FineTuned", "ModuleNetwork", "Network", "TunedHead", "embedded", "together"]
+__all__ = ["FineTuned", "ModuleNetwork", "Network", "TunedHead", "World", "embedded", "together"]

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -77,7 +78,8 @@ def together(device: str | None = None) -> Iterator[World]:
 
     begun = not group.is_initialized()
     if begun:
-        group.init_process_group("nccl" if device_of(device).type == "cuda" else "gloo")
+        # One process may embed for hours what the others wait for.
+        group.init_process_group("nccl" if device_of(device).type == "cuda" else "gloo", timeout=timedelta(days=1))
     try:
         yield World(group.get_rank(), group.get_world_size())
     finally:
