@@ -25,7 +25,8 @@ class Pieces:
         Train on the pooled posterior of student and all levels' experts (see `cosup.cosupervision.pool`), instead
         of on the assigned teachers' annotations.
     match_marginals : bool
-        Hold the marginals of beliefs and posterior at the generalists' class shares.
+        Hold the marginals of beliefs and posterior at the class shares: the generalists', and with a pool those that
+        `cosup.cosupervision.shares` makes of them.
     out_of_sample : bool
         Assign and reject by predictions of students that were not trained on the sample.
     hard : bool, optional

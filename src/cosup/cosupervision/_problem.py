@@ -79,7 +79,7 @@ class Problem:
     heard : ndarray of shape (n_samples,)
         Whether any generalist speaks.
     prior : ndarray of shape (n_classes,)
-        The generalists' mean over samples, shrunk towards uniform: the estimate of the class marginals.
+        The generalists' mean over samples, shrunk towards uniform: where the estimate of the class shares starts.
     """
 
     labels: TeacherLabels

@@ -35,7 +35,7 @@ class CoSupervisedClassifier(_CoSupervised):
 
     The student starts on the generalists' labels. At every level its predictions for samples that it was not trained
     on say how far to believe each teacher on each sample; the believed mixtures of all levels and the student's own
-    view are multiplied into a posterior over classes whose marginals are held at the generalists' class shares; and a
+    view are multiplied into a posterior over classes whose marginals are held at the estimated class shares; and a
     fresh student is trained on it. Five rounds a level; the final student is the mean of all rounds'.
     This is expectation-maximisation for a hierarchical mixture of experts (Jordan & Jacobs 1994) under posterior
     regularisation (Ganchev et al. 2010), after Liu & Alahi (2024), *Co-Supervised Learning*, arXiv 2402.15505.
@@ -53,7 +53,7 @@ class CoSupervisedClassifier(_CoSupervised):
     pool : bool
         Train on the pooled posterior rather than on the believed teachers' annotations.
     match_marginals : bool
-        Hold the posterior's class marginals.
+        Hold the posterior's class marginals at the class shares, see `cosup.cosupervision.shares`.
     out_of_sample : bool
         Believe only predictions of students that were not trained on the sample.
     hard : bool, optional
