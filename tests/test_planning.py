@@ -82,7 +82,8 @@ def test_rounds_read_the_teachers_of_every_level_so_far():
     # Level 1, five rounds: the generalist looked at, two specialists read and mixed; level 2: four more of these.
     assert found["reading teachers"] == pytest.approx(5 * n * c * ((1 + 4) + (1 + 4 + 8)) * 1e-9)
     assert found["whom to trust"] == pytest.approx((n + n * 7 * 6 / 2) * 1e-9)
-    assert found["holding marginals"] == pytest.approx(2 * 5 * 2 * n * c * 1e-9)
+    assert found["holding marginals"] == pytest.approx((1 + 2 * 5 * 2) * n * c * 1e-9)
+    assert found["class shares"] == pytest.approx(5 * 2 * n * c * (2 + 20) * 1e-9)
     assert found["overhead"] == pytest.approx((1 + 2 * 5) * 1e-9)
 
 
@@ -276,7 +277,7 @@ def test_teachers_and_levels():
 def test_too_little_memory_names_the_stage_and_a_way_out():
     with pytest.raises(CosupError, match=r"^fit needs .* GB of memory .* 1\.0 GB \(small\): .*fewer teachers"):
         plan(job(samples=10**7, classes=1000), flat(), Cluster(memory_gb=1.0, name="small"))
-    with pytest.raises(CosupError, match=r"^predict needs .*: predict in parts"):
+    with pytest.raises(CosupError, match=r"^predict needs .*.*predict in parts"):
         plan(job(predictions=10**9), flat())
 
 
@@ -294,7 +295,17 @@ def tiny(monkeypatch, tmp_path):
     monkeypatch.setenv("COSUP_CACHE", str(tmp_path / "cache"))
     for module, names in (
         (_students, {"SAMPLES": 512, "FEATURES": (8, 16), "CLASSES": (4, 64), "LARGE_ROWS": 256, "LARGE_SIDE": 16}),
-        (_engine, {"CELLS": 1 << 12, "CLASSES": (4, 32), "TEACHERS": (2, 4), "TRUST_SAMPLES": 512, "MANY": 5}),
+        (
+            _engine,
+            {
+                "CELLS": 1 << 12,
+                "CLASSES": (4, 32),
+                "TEACHERS": (2, 4),
+                "TRUST_SAMPLES": 512,
+                "MANY": 5,
+                "SHARES_SAMPLES": 64,
+            },
+        ),
         (_images, {"IMAGES": 3, "BATCH": 2, "DISK_BYTES": 1 << 22, "FRESH_BYTES": 1 << 22}),
     ):
         for name, value in names.items():

@@ -5,6 +5,7 @@ Operations are counted in n samples, c classes and m teachers (of a level, or of
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,9 +18,10 @@ from cosup.cosupervision.assign import Beliefs, by_likelihood, by_mass, choose
 from cosup.cosupervision.estimates import estimate_accuracies
 from cosup.cosupervision.pool import Opinion, match_marginals, pool
 from cosup.cosupervision.reject import Evidence
+from cosup.cosupervision.shares import MOST_SCORES, class_shares
 from cosup.cosupervision.trust import trusted
 from cosup.estimator import one_hot, provenance_rows
-from cosup.losses import cross_entropy
+from cosup.losses import cross_entropy, softmax
 from cosup.planning._rates import Point
 from cosup.planning._stopwatch import core_seconds
 from cosup.planning._students import Measured
@@ -32,6 +34,8 @@ CLASSES, TEACHERS = (4, 32, 256), (2, 16, 128)
 
 CELLS = 1 << 19
 """Samples times classes, of 32 classes or more: a few of the blocks that work goes by."""
+
+SHARES_SAMPLES, SHARES_CLASSES = 8000, (4, 32, 64)
 
 TRUST_SAMPLES, FEW, MANY = 1 << 15, 2, 32
 
@@ -49,6 +53,7 @@ def measure_engine() -> Measured:
     # n: finding teachers who repeat another. n m (m - 1) / 2: which two bear each other out.
     yield "repeats", Point(1, 1, few / n)
     yield "pairs", Point(1, 1, max(many - few, 0.1 * many) / n / pairs)
+    yield from _shares()
     n = 20_000
     ids, kept = np.zeros(n, dtype=np.int64), np.ones(n, dtype=bool)
     reasons = np.array(["", "abstained"])[ids]
@@ -59,6 +64,18 @@ def measure_engine() -> Measured:
     whole = core_seconds(lambda: CoSupervisedClassifier(random_state=0).fit(tiny, few_labels))
     # Trainings: what does not depend on sizes.
     yield "round", Point(1, 1, whole / (1 + CoSupervisedClassifier().rounds))
+
+
+def _shares() -> Measured:
+    """Class shares from the scores of a student that is right where it can be."""
+    n = SHARES_SAMPLES
+    rng = np.random.default_rng(2)
+    for c in SHARES_CLASSES:
+        logits = 3 * np.eye(c)[rng.integers(0, c, n)] + rng.normal(size=(n, c))
+        held, prior = RowStore.holding(softmax(logits)), np.full(c, 1 / c)
+        # n c (d + 20), d directions of the scores: at most twice 30 rounds of a mixture, on 20,000 samples at most.
+        seconds = core_seconds(partial(class_shares, held, held, prior, prior, calibrated=False), repeats=1)
+        yield "shares", Point(1, c, seconds / (n * c * (min(c - 1, MOST_SCORES) + 20)))
 
 
 def _labels(n: int, c: int, m: int) -> TeacherLabels:

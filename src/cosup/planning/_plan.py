@@ -22,6 +22,12 @@ LINE_BYTES = 200
 LARGE_AT, SMALL_AT = (512, 512), (512, 256)
 """Sizes between which torch's products are compared with NumPy's."""
 
+ROW_BYTES, PREDICTED_BYTES = 20, 250
+"""Of a row of predictions, about: as text on the disk, and as numbers and text in memory until it is written."""
+
+PREDICTED_ENTRIES = 1 << 24
+"""Features or classes times samples that are predicted at a time."""
+
 ID_BYTES = 4
 """Of an annotation on the disk and in memory."""
 
@@ -251,9 +257,9 @@ class _Planner:
         job, d = self.job, self.d
         terms = predict_terms(job, d)
         parts = self._parts(terms)
-        half = job.dtype == "float16"
-        own = job.predictions * (4 * (d + job.classes) if half else 16 * job.classes) / self.cluster.machines
-        written = 30 * job.predictions
+        at_once = min(job.predictions, PREDICTED_ENTRIES // max(d, job.classes, 1))
+        own = job.predictions * PREDICTED_BYTES / self.cluster.machines + at_once * (4 * d + 12 * job.classes)
+        written = ROW_BYTES * job.predictions
         return self._stage(
             "predict", parts, self._spread(sum(parts.values()), one_core=True), self.rates.base_memory + own, written,
             self.cluster.machines, "a model of one linear layer; answers as CSV",
@@ -330,7 +336,7 @@ class _Planner:
             return
         remedy = {
             "embed": "a smaller batch (cosup embed --batch-size) or larger machines",
-            "predict": "predict in parts, or larger machines",
+            "predict": "larger machines, or predict in parts",
             "sweep": f"fewer processes a machine (it has {self.cluster.cores} cores) or larger machines",
         }.get(stage.name, "larger machines, fewer teachers a level, or fewer samples; method csl holds no posterior")
         raise CosupError(

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from cosup.cosupervision import CoSupervisedClassifier
 from cosup.cosupervision._problem import REMEMBERED
 from cosup.cosupervision._store import IN_MEMORY
+from cosup.cosupervision.shares import LARGEST, MOST_SCORES
 from cosup.planning._job import Job
 from cosup.student._ridge_errors import GRID, WORTHWHILE
 from cosup.student._ridge_factor import KEPT, MANY
@@ -198,6 +199,14 @@ def _held(n: float, c: int, what: str, passes: float = 31) -> Iterator[Term]:
         yield Term(what, "spilled", n * c * (passes + 1))
 
 
+def _shares(n: float, c: int) -> Iterator[Term]:
+    """Class shares, from a part of the samples, unless these are fewer than what there is to be known."""
+    some = n / -(-n // LARGEST)
+    d = min(c - 1, MOST_SCORES)
+    if c * d + d * (d + 1) // 2 < some:
+        yield Term("class shares", "shares", some * c * (d + 20), 1, c, spread=False)
+
+
 def _start(ridge: Ridge, c: int) -> Iterator[Term]:
     """The student of the generalists, and how well it says what they say."""
     yield from ridge.training(c, soft=False, first=True)
@@ -211,6 +220,9 @@ def _pooled(job: Job, ridge: Ridge) -> Iterator[Term]:
     yield Term("whom to trust", "repeats", some)
     yield Term("whom to trust", "pairs", some * sum(sizes) * (sum(sizes) - 1) / 2)
     yield from _start(ridge, c)
+    # Held once more before the first round, where no posterior is there to read shares from.
+    yield from ridge.blocks(c)
+    yield from _held(n, c, "holding marginals")
     soft = ridge.discriminant(c)
     for k in _worked(sizes):
         for term in _round(job, ridge, k, soft):
@@ -223,6 +235,8 @@ def _pooled(job: Job, ridge: Ridge) -> Iterator[Term]:
 
 def _round(job: Job, ridge: Ridge, k: int, soft: bool) -> Iterator[Term]:
     n, c, sizes = job.n, job.classes, tuple(job.levels)
+    yield from ridge.blocks(c)
+    yield from _shares(n, c)
     yield from ridge.blocks(c)
     yield from _held(n, c, "holding marginals")
     for j in range(k + 1):
@@ -315,7 +329,8 @@ def predict_terms(job: Job, d: int) -> list[Term]:
     dtype = "float64" if job.dtype == "float32" else job.dtype
     held = 4 * (d + c) if dtype == "float16" else 24 * c
     return [
-        Term("checking features", f"check {job.dtype}", n * d, d),
+        # Once where they are read, once where they are predicted.
+        Term("checking features", f"check {job.dtype}", 2 * n * d, d),
         Term("fresh memory", "fresh memory", n * held),
         Term("predicting samples", f"predict {dtype}", n * d * c, d, c),
         Term("predicting samples", "named", n * c, 1, c),
