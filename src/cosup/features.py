@@ -263,6 +263,7 @@ def features_of_images(
     backbone: str | None = None,
     skip_unreadable: bool = False,
     progress: bool = True,
+    ray: str | None = None,
 ) -> Features:
     """Features of all images in a folder, computed once and kept.
 
@@ -277,6 +278,8 @@ def features_of_images(
     skip_unreadable : bool
         Leave images out that cannot be read.
     progress : bool
+    ray : str, optional
+        Address of a cluster that computes them, see `cosup.datasets.embed_images`.
 
     Returns
     -------
@@ -290,9 +293,8 @@ def features_of_images(
     folder = Path(folder)
     network = make_backbone(backbone) if backbone else make_backbone()
     paths = list_image_files(folder)
-    return _of_grown(
-        grow_images(folder, paths, network, out, skip_unreadable=skip_unreadable, progress=progress), folder
-    )
+    grown = grow_images(folder, paths, network, out, skip_unreadable=skip_unreadable, progress=progress, ray=ray)
+    return _of_grown(grown, folder)
 
 
 def features_of_texts(

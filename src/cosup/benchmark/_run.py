@@ -31,7 +31,9 @@ from cosup.benchmark._records import (
     write_samples,
 )
 from cosup.benchmark._unit import Outcome, Unit, run_unit
+from cosup.cluster import check_address, connect, run_tasks
 from cosup.datasets import list_tasks, load_task
+from cosup.datasets.computing import check_nodes
 
 TaskLike = str | tuple[str, Mapping[str, Any]]
 
@@ -49,6 +51,7 @@ def run_benchmark(
     cache: str | Path | None = None,
     command: str | None = None,
     plugins: Sequence[str] = (),
+    ray: str | None = None,
 ) -> list[Record]:
     """Run every method on every task with every seed, and write one JSON line a run.
 
@@ -87,6 +90,10 @@ def run_benchmark(
         The command line to name in the records, for whoever wants to repeat them.
     plugins : sequence of str, optional
         Modules, by name or by path, that register methods or tasks; every process imports them.
+    ray : str, optional
+        Address of a Ray cluster that works in place of processes, see `cosup.cluster.connect`: a task of it is a task
+        with a seed, on one core, and `n_jobs` bounds those under way (default: two a core of the cluster). What a node
+        loses is repeated elsewhere. Features and data are read under the same paths; this process alone writes.
 
     Returns
     -------
@@ -98,8 +105,11 @@ def run_benchmark(
     ------
     CosupError
         Before any work: for an unknown task, method or protocol, repeated labels or seeds, or a folder
-        that can't be written. Later: when a worker process is killed.
+        that can't be written; or the cluster is not there, or its nodes have other versions. Later: when a worker
+        process is killed, on a cluster for the fourth time.
     """
+    if ray is not None:
+        check_address(ray)
     units = _plan(tasks, methods, seeds, protocol, cache, command, plugins)
     folder = Path(out)
     path = folder / RECORDS_NAME
@@ -116,7 +126,7 @@ def run_benchmark(
     total = sum(len(unit.methods) for unit in missing)
     # disable=None: no bar where standard error isn't a terminal.
     bar = tqdm(total=total, unit="run", disable=None if progress is None else not progress, file=sys.stderr)
-    outcomes = _outcomes(missing, n_jobs)
+    outcomes = _outcomes(missing, n_jobs) if ray is None else _on_cluster(missing, n_jobs, ray)
     with bar, contextlib.closing(outcomes):
         for record, samples in outcomes:
             # Pictures first: an interrupt between the two repeats the run instead of losing them.
@@ -279,14 +289,46 @@ def _outcomes(units: Sequence[Unit], n_jobs: int | None) -> Generator[Outcome, N
 
 def _warm_up(units: Sequence[Unit]) -> None:
     """Load each task once, on all threads: features that are computed and cached are computed once."""
-    seen = set()
-    for unit in units:
-        key = canonical([unit.task, unit.options])
-        if key not in seen:
-            seen.add(key)
-            # Whatever goes wrong is met again, and recorded, by the runs themselves.
-            with contextlib.suppress(Exception):
-                load_task(unit.task, seed=unit.seed, cache=unit.cache, **unit.options)
+    for unit in _one_a_task(units):
+        _load(unit)
+
+
+def _one_a_task(units: Sequence[Unit]) -> list[Unit]:
+    return list({canonical([unit.task, unit.options]): unit for unit in reversed(units)}.values())[::-1]
+
+
+def _load(unit: Unit) -> None:
+    # Whatever goes wrong is met again, and recorded, by the runs themselves.
+    with contextlib.suppress(Exception):
+        load_plugins(unit.plugins)
+        load_task(unit.task, seed=unit.seed, cache=unit.cache, **unit.options)
+
+
+def load_text(text: str) -> None:
+    """Load the task of the unit that `Unit.as_text` wrote."""
+    _load(Unit.of_text(text))
+
+
+def _on_cluster(units: Sequence[Unit], n_jobs: int | None, address: str) -> Generator[Outcome, None, None]:
+    """Yield the runs as a cluster finishes them."""
+    if not units:
+        return
+    most = None if n_jobs is None else _jobs(n_jobs, units)
+    read = [Path(str(unit.options["root"])) for unit in units if "root" in unit.options]
+    read += [Path(plugin) for plugin in units[0].plugins]
+    with connect(address) as cluster:
+        check_nodes(cluster, list(dict.fromkeys(read)))
+        first = [unit.as_text() for unit in _one_a_task(units)]
+        for _ in run_tasks(cluster, f"{__name__}:load_text", first, in_flight=most):
+            pass
+        every = (unit.as_text() for unit in units)
+        for outcomes in run_tasks(cluster, f"{__name__}:run_text", every, in_flight=most):
+            yield from outcomes
+
+
+def run_text(text: str) -> list[Outcome]:
+    """Run the unit that `Unit.as_text` wrote."""
+    return _run_whole(Unit.of_text(text))
 
 
 def _run_whole(unit: Unit) -> list[Outcome]:

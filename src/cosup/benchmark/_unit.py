@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import importlib.metadata
+import json
 import os
 import platform
 import sys
@@ -26,7 +28,7 @@ from cosup.benchmark._memory import watch_memory
 from cosup.benchmark._methods import Method, default_student, takes_student
 from cosup.benchmark._plugins import load_plugins
 from cosup.benchmark._published import WatchedCSL, WatchedProbe, correct_by_epoch
-from cosup.benchmark._records import SCHEMA, Record, encode_correct, run_id, task_label
+from cosup.benchmark._records import SCHEMA, Record, canonical, encode_correct, run_id, task_label
 from cosup.datasets import Task, load_task
 from cosup.methods import make_method
 from cosup.metrics import performance_gap_recovered
@@ -53,6 +55,17 @@ class Unit:
     def run_id(self, method: Method) -> str:
         """Name of the run of `method` in this unit."""
         return run_id(self.task, self.options, method.label, method.name, method.parameters, self.seed, self.protocol)
+
+    def as_text(self) -> str:
+        """Everything about the unit, as JSON: this is what a cluster is sent."""
+        return canonical(dataclasses.asdict(self))
+
+    @classmethod
+    def of_text(cls, text: str) -> Unit:
+        """Read `text` back."""
+        given = json.loads(text)
+        methods = tuple(Method(**method) for method in given["methods"])
+        return cls(**given | {"methods": methods, "plugins": tuple(given["plugins"])})
 
 
 Outcome = tuple[Record, list[dict[str, Any]]]

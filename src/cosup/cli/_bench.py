@@ -21,6 +21,7 @@ from cosup.benchmark import (
     load_plugins,
     run_benchmark,
 )
+from cosup.cli._cluster import RAY
 from cosup.cli._shell import FOLDER, named_value, names, resumable
 from cosup.datasets import list_tasks, task_options
 from cosup.methods import list_methods
@@ -188,10 +189,11 @@ def demo(out: Path, seeds: int, tasks: str, jobs: int | None, cache: Path | None
 @click.option("--dry-run", is_flag=True, help="Say how many runs are left and how long they take; write nothing.")
 @click.option("--jobs", type=click.IntRange(1), help="Processes.  [default: as many as cores]")
 @click.option("--cache", type=FOLDER, help="Folder for computed features.  [default: ~/.cache/cosup]")
+@RAY
 def bench(
     tasks: str, methods: str, factorial: bool, fraction: int, seeds: int, out: Path, root: Path | None,
     options: tuple[str, ...], protocol: str, plugins: tuple[str, ...], dry_run: bool, jobs: int | None,
-    cache: Path | None,
+    cache: Path | None, ray: str | None,
 ) -> None:  # fmt: skip
     """Measure methods on tasks, one JSON line a run.
 
@@ -232,6 +234,7 @@ def bench(
             cache=cache,
             command=f"cosup bench {shlex.join(given)}",
             plugins=plugins,
+            ray=ray,
         )
     _conclude(records)
     click.echo(f"\n{len(records)} records in {out}; figures: cosup report {out}")

@@ -10,6 +10,7 @@ import numpy as np
 
 from cosup._validation import CosupError
 from cosup._whole import write_whole
+from cosup.cli._cluster import RAY
 from cosup.cli._shell import FOLDER, named_value, resumable
 from cosup.datasets import FeatureStore, HeadRecipe, embed_images, make_backbone, read_image_list, split_images, teach
 from cosup.datasets.annotate import save_annotations
@@ -49,8 +50,13 @@ def _options(ctx: click.Context, parameter: click.Parameter, given: tuple[str, .
               help="Of the features on disk.")  # fmt: skip
 @click.option("--batch-size", type=click.IntRange(1), default=100, show_default=True, help="Images computed together.")
 @click.option("--shard-size", type=click.IntRange(1), default=1000, show_default=True, help="Images flushed together.")
-@click.option("--workers", type=click.IntRange(1), help="Threads that read images.  [default: cores less one]")
+@click.option(
+    "--workers",
+    type=click.IntRange(1),
+    help="Threads that read images.  [default: cores less one; with --ray: one an actor]",
+)
 @click.option("--skip-unreadable", is_flag=True, help="Leave unreadable images out, and list them.")
+@RAY
 def embed(
     images: Path,
     backbone: str,
@@ -68,11 +74,12 @@ def embed(
     shard_size: int,
     workers: int | None,
     skip_unreadable: bool,
+    ray: str | None,
 ) -> None:
     """Turn images into features by a pre-trained network.
 
     Writes features.npy (a row an image), files.jsonl (a line an image) and manifest.json. Stopped at any moment, the
-    same command goes on where it was.
+    same command goes on where it was, with or without --ray.
 
     \b
     Example: cosup embed --images photos --backbone lite:efficientnet-lite0 --out features
@@ -86,7 +93,7 @@ def embed(
     with resumable(out):
         store = embed_images(
             listed.root, listed.paths, network, out, batch_size=batch_size, shard_size=shard_size, dtype=dtype,
-            skip_unreadable=skip_unreadable, workers=workers,
+            skip_unreadable=skip_unreadable, workers=workers, ray=ray,
         )  # fmt: skip
     click.echo(f"{len(store):,} images, {store.shape[1]:,} features each, {store.nbytes / 1e6:.1f} MB in {out}")
     if store.unreadable:

@@ -15,6 +15,7 @@ import cosup
 from cosup._validation import CosupError
 from cosup.benchmark import write_whole
 from cosup.cli import _model
+from cosup.cli._cluster import RAY, fit_on_cluster
 from cosup.cli._explain import leave_account
 from cosup.cli._inputs import FEATURES, SOMEWHERE, covers, gather_features, levels, pairs, words
 from cosup.cli._recipe import RECIPE, Recipe, read_recipe
@@ -49,6 +50,7 @@ __all__ = ["export", "fit", "predict"]
 @click.option("--seed", type=click.IntRange(0), help="Decides all that is random.  [default: 0, or that of --update]")
 @click.option("--update", type=click.Path(exists=True, file_okay=False, path_type=Path),
               help="Folder of an earlier fit: what it was made of, and what is named here besides.")  # fmt: skip
+@RAY
 def fit(
     features: Place | None,
     images: Path | None,
@@ -68,6 +70,7 @@ def fit(
     method: str | None,
     seed: int | None,
     update: Path | None,
+    ray: str | None,
 ) -> None:
     """Train a student on your own features and weak labels.
 
@@ -84,6 +87,9 @@ def fit(
              cosup fit --features X.npy --labels labels.csv --levels 0,1,1 --out model
              cosup fit --update model --images later --labels later.csv --out model2
     """  # noqa: D301
+    if ray is not None:
+        fit_on_cluster(ray, click.get_current_context().params)
+        return
     before = None if update is None else read_recipe(update)
     recipe = Recipe.of(click.get_current_context().params, before)
     if recipe.method == "oracle":

@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-import importlib.metadata
+import contextlib
 import json
 import os
-import sys
-from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import replace
+from contextlib import AbstractContextManager
 from io import FileIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import joblib
 import numpy as np
 from tqdm import tqdm
 
 from cosup._validation import CosupError, check_choice, check_positive
+from cosup.cluster import check_address, connect
 from cosup.datasets._disk import disk_errors, only_writer, require_space, write_whole
 from cosup.datasets.backbones import Backbone
-from cosup.datasets.images import read_image
+from cosup.datasets.computing import Batch, Computing, batches_of, versions
 from cosup.datasets.store import (
     DTYPES,
     FEATURES_NAME,
@@ -36,12 +32,6 @@ from cosup.datasets.store import (
     read_files,
     read_manifest,
 )
-
-if TYPE_CHECKING:
-    import torch
-
-# What decides how an image is read and embedded; the others cannot change a feature.
-_LIBRARIES = ("cosup", "numpy", "pillow", "torch", "transformers", "timm", "torchvision", "efficientnet-lite-pytorch")
 
 _LINE_BYTES = 200  # about, in the list of files
 
@@ -59,6 +49,7 @@ def embed_images(
     workers: int | None = None,
     progress: bool = True,
     wait: bool = False,
+    ray: str | None = None,
 ) -> FeatureStore:
     """Embed images into a folder, or go on where a stopped call left it.
 
@@ -85,11 +76,15 @@ def embed_images(
         what was embedded before the first of them is kept.
     workers : int, optional
         Threads that read and prepare images while the network computes. Default: one fewer than there are
-        cores.
+        cores. On Ray: of each actor, and the cores that it reserves; default 1, or beside a GPU its share of the cores.
     progress : bool, default True
         Show images a second and the time left on standard error, if that is a terminal.
     wait : bool, default False
         Wait for another process that writes to the folder, instead of raising.
+    ray : str, optional
+        Address of a Ray cluster whose actors read and compute: see `cosup.cluster.connect`. They see the images under
+        the same path; this process alone writes, what it would write without them, so that either goes on where the
+        other was stopped.
 
     Returns
     -------
@@ -99,8 +94,11 @@ def embed_images(
     ------
     CosupError
         If the folder holds features of another model, of other images or of a newer cosup; if another process writes
-        to it; if an image cannot be read; if the disk is full; or if a feature is not finite in `dtype`.
+        to it; if an image cannot be read; if the disk is full; if a feature is not finite in `dtype`; or if the
+        cluster is not there, or its nodes have other versions or do not see the images.
     """
+    if ray is not None:
+        check_address(ray)
     for name, value in (("batch_size", batch_size), ("shard_size", shard_size)):
         check_positive(value, name, integer=True)
     check_choice(dtype, DTYPES, "dtype")
@@ -121,13 +119,13 @@ def embed_images(
         shard_size = -(-shard_size // batch_size) * batch_size
         manifest = manifest or _first_manifest(backbone, dtype, batch_size, shard_size)
         done = _resume(folder, root, manifest, listed)
-        if manifest["runs"][-1]["versions"] != _versions():
-            manifest["runs"].append({"from": len(done), "versions": _versions()})
+        if manifest["runs"][-1]["versions"] != versions():
+            manifest["runs"].append({"from": len(done), "versions": versions()})
         row_bytes = backbone.n_features * np.dtype(dtype).itemsize
         require_space(folder, (len(listed) - len(done)) * (row_bytes + _LINE_BYTES))
         with disk_errors(folder, _kept(len(done), listed)):
             _write_manifest(folder, manifest)
-        _Writer(folder, root, backbone, manifest, workers, progress).run(listed, done, skip_unreadable)
+        _Writer(folder, root, backbone, manifest, workers, progress, ray).run(listed, done, skip_unreadable)
     return FeatureStore.open(folder)
 
 
@@ -137,13 +135,6 @@ def _entry(root: Path, path: str) -> FileEntry:
     except OSError:
         return FileEntry(path, -1, 0)  # reading it says why
     return FileEntry(path, stat.st_size, stat.st_mtime_ns)
-
-
-def _versions() -> dict[str, str]:
-    """Versions of Python and of those libraries that are installed."""
-    found = {"python": ".".join(map(str, sys.version_info[:3]))}
-    installed = {str(d.name).lower(): d.version for d in importlib.metadata.distributions(name=None) if d.name}
-    return found | {name: installed[name] for name in _LIBRARIES if name in installed}
 
 
 def _first_manifest(backbone: Backbone, dtype: str, batch_size: int, shard_size: int) -> dict[str, Any]:
@@ -161,7 +152,7 @@ def _first_manifest(backbone: Backbone, dtype: str, batch_size: int, shard_size:
         "dtype": dtype,
         "batch_size": batch_size,
         "shard_size": shard_size,
-        "runs": [{"from": 0, "versions": _versions()}],
+        "runs": [{"from": 0, "versions": versions()}],
     }
 
 
@@ -239,8 +230,8 @@ def _unreadable_error(root: Path, unreadable: dict[str, str]) -> CosupError:
     )
 
 
-class _Writer:
-    """One run: reads ahead in threads, computes in this one, and flushes shard by shard."""
+class _Writer(Computing):
+    """One run: has batches computed, and flushes shard by shard."""
 
     def __init__(
         self,
@@ -250,12 +241,11 @@ class _Writer:
         manifest: dict[str, Any],
         workers: int | None,
         progress: bool,
+        ray: str | None = None,
     ) -> None:
-        self.folder, self.root, self.backbone, self.manifest = folder, root, backbone, manifest
-        # One core is the network's: where its threads wait for one that reads images, all of them wait.
-        self.workers = workers or max(1, joblib.cpu_count() - 1)
-        self.progress = progress
-        self.dtype = np.dtype(manifest["dtype"])
+        super().__init__(root, backbone, manifest["dtype"], manifest["batch_size"], workers)
+        self.folder, self.manifest, self.progress, self.ray = folder, manifest, progress, ray
+        self.asked_workers = workers
 
     def run(self, listed: Sequence[FileEntry], done: list[FileEntry], skip: bool) -> None:
         """Embed what is not `done`, then finish the store."""
@@ -319,74 +309,34 @@ class _Writer:
 
     def _shards(
         self, listed: Sequence[FileEntry], unreadable: dict[str, str], skip: bool, bar: Any
-    ) -> Iterator[list[tuple[list[FileEntry], Any]]]:
+    ) -> Iterator[list[Batch]]:
         """Whole shards: a list of batches, each with its files' entries and its rows."""
-        shard: list[tuple[list[FileEntry], Any]] = []
+        shard: list[Batch] = []
         per_shard = self.manifest["shard_size"] // self.manifest["batch_size"]
-        with self._batches(listed) as batches:
-            for entries, prepared in batches:
+        with self._computed(listed, skip) as batches:
+            for entries, rows in batches:
                 unreadable |= {file.path: file.error for file in entries if file.error is not None}
                 bar.update(len(entries))
                 if unreadable and not skip:  # the rest is read only to say what else is wrong
                     bar.set_description("looking for unreadable images", refresh=False)
                     continue
-                shard.append((entries, self._rows(entries, prepared)))
+                shard.append((entries, rows))
                 if len(shard) == per_shard:
                     yield shard
                     shard = []
         if shard and (skip or not unreadable):
             yield shard
 
-    def _rows(self, entries: Sequence[FileEntry], prepared: Sequence[torch.Tensor]) -> Any:
-        import torch
+    def _computed(self, listed: Sequence[FileEntry], skip: bool) -> AbstractContextManager[Iterator[Batch]]:
+        return self.batches(listed, skip) if self.ray is None else self._on_cluster(self.ray, listed, skip)
 
-        if not prepared:
-            return np.empty((0, self.backbone.n_features), dtype=self.dtype)
-        computed = self.backbone.forward(torch.stack(list(prepared)))
-        with np.errstate(over="ignore"):  # looked for below
-            rows = np.ascontiguousarray(computed, dtype=self.dtype)
-        bad = np.flatnonzero(~np.isfinite(rows).all(axis=1))
-        if bad.size:
-            path = [file.path for file in entries if file.error is None][bad[0]]
-            hint = "; float16 ends at 65,504: use dtype float32" if np.isfinite(computed[bad[0]]).all() else ""
-            raise CosupError(f"'{self.backbone.name}' gives features of {path} that are not finite{hint}")
-        return rows
-
-    @contextmanager
-    def _batches(self, listed: Sequence[FileEntry]) -> Iterator[Iterator[tuple[list[FileEntry], list[torch.Tensor]]]]:
-        """Batches in order, read ahead of the network by threads."""
-        size = self.manifest["batch_size"]
-        pool = ThreadPoolExecutor(self.workers, thread_name_prefix="cosup-read", initializer=_one_thread)
-
-        def stream() -> Iterator[tuple[list[FileEntry], list[torch.Tensor]]]:
-            waiting: deque[Future[tuple[FileEntry, torch.Tensor | None]]] = deque()
-            place = 0
-            for start in range(0, len(listed), size):
-                # The next batch is read while this one is computed.
-                ahead = min(len(listed), start + 2 * size + self.workers)
-                waiting.extend(pool.submit(self._read, file) for file in listed[place:ahead])
-                place = ahead
-                read = [waiting.popleft().result() for _ in range(min(size, len(listed) - start))]
-                yield [file for file, _ in read], [tensor for _, tensor in read if tensor is not None]
-
-        try:
-            yield stream()
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
-
-    def _read(self, file: FileEntry) -> tuple[FileEntry, torch.Tensor | None]:
-        path = self.root / file.path
-        try:
-            tensor = self.backbone.prepare(read_image(path))
-        except CosupError as error:
-            return replace(file, error=str(error), sha256=hash_file(path)), None
-        return replace(file, sha256=hash_file(path)), tensor
-
-
-def _one_thread() -> None:
-    import torch
-
-    torch.set_num_threads(1)  # the pool's threads are parallel already; this holds for the calling thread
+    @contextlib.contextmanager
+    def _on_cluster(self, address: str, listed: Sequence[FileEntry], skip: bool) -> Iterator[Iterator[Batch]]:
+        with (
+            connect(address) as cluster,
+            contextlib.closing(batches_of(cluster, self, listed, skip=skip, workers=self.asked_workers)) as batches,
+        ):
+            yield batches
 
 
 def _write(file: FileIO, *parts: bytes) -> None:
