@@ -2,7 +2,7 @@
 
 | what there is | how it comes in |
 | --- | --- |
-| CSV, TSV, parquet, JSON lines, npy, npz | `read_labels` |
+| CSV, TSV, parquet, JSON lines, npy, npz, by path or URL; a folder of shards | `read_labels` |
 | a data frame, a column a teacher | `from_frame` |
 | a long table: task, worker, label | `read_labels`, `from_frame` |
 | a Snorkel label matrix | `from_snorkel` |
