@@ -86,9 +86,8 @@ class GridErrors:
             return errors
         n_classes, s, sample = moment.targets.n_classes, len(GRID), self._sample
         along = (self._vectors.T @ moment.product)[:, None, :] * self._shrinkage.T[:, :, None]
-        weight = self._vectors @ along.reshape(-1, s * n_classes)
+        weight = self._turn @ along.reshape(-1, s * n_classes).astype(np.float32)
         offset = (np.tile(moment.mean, s) - sample.shift @ weight).astype(np.float32)
-        weight = weight.astype(np.float32)
         for rows in cache_blocks(len(positions), max(sample.d, s * n_classes)):
             some = positions[rows]
             members = rows if sample.whole and len(positions) == sample.n else sample.members[some]

@@ -214,6 +214,7 @@ class Factor:
         self.values = values[use]
         self.vectors = vectors[:, use] if primal else Z.T @ (vectors[:, use] / np.sqrt(self.values))
         self.unit = float(self.values.sum()) / sample.d if self.values.size else 1.0
+        self._last: tuple[float, FloatArray] | None = None
 
     def penalty(self, strength: float) -> float:
         """What a strength adds to the eigenvalues."""
@@ -245,7 +246,10 @@ class Factor:
         at = np.flatnonzero(strength == GRID)
         if at.size and "grid_leverages" in self.__dict__:
             return np.asarray(self.grid_leverages[:, at[0]])
-        return self.leverages(np.array([strength]))[:, 0]
+        if self._last is None or self._last[0] != strength:
+            # Methods that are compared with each other train at the same strength again and again.
+            self._last = (strength, self.leverages(np.array([strength]))[:, 0])
+        return self._last[1]
 
     def weight(self, moment: Moment, strength: float) -> FloatArray:
         """The ridge's weights, (n_features, n_classes)."""
