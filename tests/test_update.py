@@ -89,6 +89,16 @@ def test_what_cannot_be_added_is_named(files):
     assert "fit it again with this version" in run(*more, code=2).stderr
 
 
+def test_what_is_added_may_name_one_class_and_new_ones_are_declared(files):
+    run("fit", "--features", files / "old.npz", "--labels", files / "old.csv", "--out", files / "one")
+    more = ("fit", "--update", files / "one", "--out", files / "two", "--labels", files / "c.csv")
+    (files / "c.csv").write_text("id,late\ns001,ant\ns002,ant\n")
+    assert "late" in run(*more).stdout
+    (files / "c.csv").write_text("id,late\ns001,ant\ns002,cta\n")
+    assert "names the class 'cta'. Did you mean 'cat'?" in run(*more, code=2).stderr
+    assert "4 classes" in run(*more, "--classes", "ant,bee,cat,cta").stdout
+
+
 def test_later_answers_count():
     ids = ["a", "b", "c"]
     monday = ImportedLabels(

@@ -176,8 +176,8 @@ def _digest(path: Path) -> str:
 
 
 def _labels(own: Mapping[str, Any], before: ImportedLabels | None) -> ImportedLabels:
-    # A part that is added may name classes that it shares with what was there before, and only some of them.
-    classes = own["classes"] or (None if before is None or not own["probabilities"] else before.class_names)
+    # What is added may name a part of the classes, or misspell one; a new one is named by --classes.
+    classes = own["classes"] or (None if before is None else before.class_names)
     return gather_labels(
         [place_of(file) for file in own["files"]],
         {name: place_of(file) for name, file in own["probabilities"].items()},
