@@ -1,7 +1,9 @@
 """What a plan says: counts of operations times rates, checked by hand; and the command from measuring to the table."""
 
 import dataclasses
+import importlib.util
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -28,6 +30,7 @@ from cosup.planning import (
 from cosup.planning._rates import Embedding, Point
 
 ONE_GB = 10**9
+DOCS = Path(__file__).resolve().parents[1] / "docs"
 LITE = "lite:efficientnet-lite0"
 
 
@@ -80,7 +83,9 @@ def test_rounds_read_the_teachers_of_every_level_so_far():
     n, c = 1000, 3
     found = plan(job(levels=(1, 2, 4)), flat())["fit"].parts
     # Level 1, five rounds: the generalist looked at, two specialists read and mixed; level 2: four more of these.
-    assert found["reading teachers"] == pytest.approx(5 * n * c * ((1 + 4) + (1 + 4 + 8)) * 1e-9)
+    # Each with tables of classes by classes.
+    tables = 5 * c * c * (3 + 7)
+    assert found["reading teachers"] == pytest.approx((5 * n * c * ((1 + 4) + (1 + 4 + 8)) + tables) * 1e-9)
     assert found["whom to trust"] == pytest.approx((n + n * 7 * 6 / 2) * 1e-9)
     assert found["holding marginals"] == pytest.approx((1 + 2 * 5 * 2) * n * c * 1e-9)
     assert found["class shares"] == pytest.approx(5 * 2 * n * c * (2 + 20) * 1e-9)
@@ -299,6 +304,7 @@ def tiny(monkeypatch, tmp_path):
             _engine,
             {
                 "CELLS": 1 << 12,
+                "FEWEST": 128,
                 "CLASSES": (4, 32),
                 "TEACHERS": (2, 4),
                 "TRUST_SAMPLES": 512,
@@ -404,6 +410,14 @@ def test_a_cluster_is_given_once(tiny, tmp_path):
     found = run("--samples", 50, "--features", 2, "--cluster", tmp_path / "c.toml", "--price", 2)
     assert found.exit_code == 2
     assert "leave out price" in found.output
+
+
+def test_pages_hold_what_their_script_writes():
+    spec = importlib.util.spec_from_file_location("docs_scale", DOCS / "scale.py")
+    scale = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(scale)
+    for path, text in scale.pages():
+        assert path.read_text(encoding="utf-8") == text, f"run python docs/scale.py: {path.name} is out of date"
 
 
 def test_the_planted_measurement_is_no_degenerate_case():

@@ -30,10 +30,11 @@ from cosup.teachers import TeacherLabels
 
 __all__ = ["measure_engine"]
 
-CLASSES, TEACHERS = (4, 32, 256), (2, 16, 128)
+CLASSES, TEACHERS = (4, 32, 256), (2, 16, 64)
 
-CELLS = 1 << 19
-"""Samples times classes, of 32 classes or more: a few of the blocks that work goes by."""
+CELLS, FEWEST = 1 << 19, 8192
+"""Samples times classes, of 32 classes or more: a few of the blocks that work goes by; and the fewest samples, since
+what does not grow with them must not count."""
 
 SHARES_SAMPLES, SHARES_CLASSES = 8000, (4, 32, 64)
 
@@ -43,9 +44,9 @@ TRUST_SAMPLES, FEW, MANY = 1 << 15, 2, 32
 def measure_engine() -> Measured:
     """Measure all of them."""
     for c in CLASSES:
-        n = CELLS // max(c, 32)
+        n = max(CELLS // max(c, 32), FEWEST)
         for m in TEACHERS:
-            yield from _of_level(n if m < 100 else n // 4, c, m)  # so that what is said is remembered
+            yield from _of_level(n, c, m)
         yield from _of_samples(n, c)
     n = TRUST_SAMPLES
     few, many = (core_seconds(trusted, t, repeats=2) for t in (_labels(n, 16, m - 1) for m in (FEW, MANY)))
@@ -118,8 +119,10 @@ def _of_level(n: int, c: int, m: int) -> Measured:
 
     made = opinion()
     made._only = None  # one block is held, as no large fit has it
-    # n c m: a level's mixture in both readings.
-    yield "opinion", Point(m, c, core_seconds(opinion, repeats=1) / (n * c * m))
+    whole, table = core_seconds(opinion, repeats=2), core_seconds(_meaning, m, c)
+    # m c^2: what every teacher's words turned out to mean. n c m: a level's mixture in both readings.
+    yield "tables", Point(m, c, table / (m * c * c))
+    yield "opinion", Point(m, c, max(whole - table, 0.2 * whole) / (n * c * m))
     for name, corrected in (("said", False), ("meant", True)):
         made.corrected = corrected
         # n c m: the mixture of the reading that is believed.
@@ -130,6 +133,14 @@ def _of_level(n: int, c: int, m: int) -> Measured:
 
     # n m (c + 20): accuracies of all teachers.
     yield "estimates", Point(m, c, core_seconds(estimates, repeats=1) / (n * m * (c + 20)))
+
+
+def _meaning(m: int, c: int) -> list[Any]:
+    """What `Opinion` does to the tables of a level, whatever the number of samples."""
+    together, usage = np.zeros((m, c, c)), np.ones((m, c))
+    confusion = np.ascontiguousarray(together.transpose(0, 2, 1)) + usage[:, None, :]
+    confusion /= np.maximum(confusion.sum(axis=2, keepdims=True), 1e-12)
+    return [np.ascontiguousarray((a / np.maximum(u, 1e-12)).T) for a, u in zip(confusion, usage, strict=True)]
 
 
 def _hear(level: Level) -> None:

@@ -302,8 +302,11 @@ class _Planner:
         cluster, c, d = self.cluster, self.job.classes, self.d
         if cluster.machines == 1:
             return 0.0
-        trainings = 1 + ROUNDS * (len(self.job.levels) - 1)
-        sums = trainings * (8 * d * c * 2 + 62 * 8 * c) + 8 * d * d
+        levels = len(self.job.levels) - 1
+        trainings = 1 + ROUNDS * levels
+        # Weights there and moments back, sums of marginals; second moments once; a level's tables in every round that
+        # it is read in, each teacher's for its own classes.
+        sums = trainings * (8 * d * c * 2 + 62 * 8 * c) + 8 * d * d + ROUNDS * levels * (levels + 3) / 2 * 8 * c * c
         steps = trainings * (62 + 8)
         return 2 * sums / (cluster.network_gb * 1e9) + steps * cluster.latency
 

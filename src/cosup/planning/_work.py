@@ -248,6 +248,7 @@ def _round(job: Job, ridge: Ridge, k: int, soft: bool) -> Iterator[Term]:
             for _ in range(3):
                 yield from ridge.training(m, soft=True, first=True)
                 yield from ridge.blocks(m)
+        yield Term("reading teachers", "tables", float(m) * c * c, m, c, spread=False)
         if j == 0 and m == 1:
             # What a lone generalist says counts only where it is taken at its word, but it is looked at.
             yield Term("reading teachers", "opinion", n * c * m, m, c)
