@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager, nullcontext
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -201,6 +204,57 @@ def test_what_does_not_fit_together_is_said(data, change, message):
         targets = targets[0]
     with pytest.raises(CosupError, match=message):
         train_heads(X, targets, **arguments)
+
+
+class Graph:
+    """Stands for a CUDA graph where there is no GPU: what is captured does not run until it is replayed."""
+
+    def replay(self):
+        self.captured()
+
+
+@contextmanager
+def capturing(graph):
+    run = steps._Stepper.step
+
+    def capture(stepper, batch, rate):
+        graph.captured = lambda: run(stepper, batch, rate)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(steps._Stepper, "step", capture)
+        yield
+
+
+@pytest.mark.parametrize("kind", ["hard", "weighted", "soft"])
+def test_a_captured_step_replayed_trains_the_same(data, kind, monkeypatch):
+    X, ids, soft = data
+    stream = SimpleNamespace(wait_stream=lambda other: None)
+    for name, fake in {
+        "Stream": lambda: stream, "current_stream": lambda: stream, "stream": nullcontext,
+        "CUDAGraph": Graph, "graph": capturing,
+    }.items():  # fmt: skip
+        monkeypatch.setattr(torch.cuda, name, fake)
+    # So that an epoch has even batches as well as its weighted last ones.
+    monkeypatch.setattr(steps, "CHUNK", 1)
+    monkeypatch.setattr(steps, "LOOK_UP", 1)
+    weights = np.random.default_rng(3).random(N) if kind == "weighted" else np.ones(N)
+    target = soft[0] if kind == "soft" else ids[0]
+    generator = torch.Generator().manual_seed(0)
+    start = torch.empty(D, C).uniform_(-(D**-0.5), D**-0.5, generator=generator)
+    offset = torch.empty(C).uniform_(-(D**-0.5), D**-0.5, generator=generator)
+    batches = steps.Batches(
+        X,
+        None if kind == "soft" else torch.from_numpy(target)[:, None],
+        torch.from_numpy(target)[:, None] if kind == "soft" else None,
+        torch.from_numpy(weights).float()[:, None] if kind == "weighted" else None,
+        np.arange(N),
+    )
+    recipe = steps.Recipe(np.array([1e-3]), np.array([0.0]), 3, 32)
+    # Not "cpu": every device with another name is trained on by replaying.
+    found = steps.run_adam(batches, start.T.contiguous(), offset, 1, recipe, generator, "cpu:0")
+    for mine, wanted in zip(found, reference(X, target, weights=weights), strict=True):
+        wanted = wanted.T if wanted.ndim == 2 else wanted
+        assert np.linalg.norm(mine.numpy() - wanted) <= 1e-4 * np.linalg.norm(wanted)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
