@@ -234,7 +234,7 @@ def test_a_captured_step_replayed_trains_the_same(data, kind, monkeypatch):
         "CUDAGraph": Graph, "graph": capturing,
     }.items():  # fmt: skip
         monkeypatch.setattr(torch.cuda, name, fake)
-    # So that an epoch has even batches as well as its weighted last ones.
+    # So that an epoch takes several fillings.
     monkeypatch.setattr(steps, "CHUNK", 1)
     monkeypatch.setattr(steps, "LOOK_UP", 1)
     weights = np.random.default_rng(3).random(N) if kind == "weighted" else np.ones(N)

@@ -300,7 +300,7 @@ class _Replayed:
     def __init__(self, stepper: _Stepper, example: _Batch) -> None:
         self._stepper = stepper
         # Never even: the graph must do for weighted batches, too.
-        self._inputs, self._even = _copied(example), example.even
+        self._inputs = _copied(example)
         self._rate = torch.zeros((), device=example.x.device)
         # Warming up must not train: the state is put back in place, for the graph holds its addresses.
         state = [stepper.weight, stepper.bias, *stepper._means, *stepper._squares, stepper._count]
@@ -325,10 +325,9 @@ class _Replayed:
             return
         held.x.copy_(batch.x)
         held.target.copy_(batch.target)
-        if not (batch.even and self._even):
+        if not batch.even:  # ones in every full batch of a training that has an even one
             held.scale.copy_(batch.scale)
             held.minus.copy_(batch.minus)
-            self._even = batch.even
         self._rate.fill_(rate)
         self._graph.replay()
 
