@@ -32,9 +32,8 @@ from scipy.optimize import minimize_scalar
 from sklearn.base import clone
 from weak_labels import newsgroups
 
-from cosup import CoSupervisedClassifier, RidgeProbe, TeacherLabels
+from cosup import CoSupervisedClassifier, TeacherLabels
 from cosup.provenance import Account, after_looking, check_estimates, look_first, recalibrate, with_person
-from cosup.student import shared
 
 BUDGETS = (50, 200)
 UNIFORM = (50, 100, 200)
@@ -71,7 +70,7 @@ def at_temperature(model: Any, X: Any, y: Any) -> float:
 def measure(arrays: tuple[Any, Any, Any, Any, Any], seed: int, found: Numbers, mended: Numbers, held: Numbers) -> None:
     """Add one seed's numbers."""
     X, labels, y, X_test, y_test = arrays
-    model = CoSupervisedClassifier(shared(RidgeProbe()), random_state=seed).fit(X, labels)
+    model = CoSupervisedClassifier(random_state=seed).fit(X, labels)
     base = model.score(X_test, y_test)
 
     def gain(other: Any) -> float:

@@ -17,7 +17,8 @@ from cosup.cli import _model
 from cosup.cli._explain import leave_account, read_estimates
 from cosup.cli._recipe import RECIPE, Recipe, read_recipe
 from cosup.cli._shell import FILE, FOLDER
-from cosup.methods import load, make_method
+from cosup.cosupervision.estimates import Estimates
+from cosup.methods import make_method
 from cosup.provenance import (
     Account,
     after_looking,
@@ -28,6 +29,7 @@ from cosup.provenance import (
     with_person,
 )
 from cosup.report import REPORT_NAME
+from cosup.teachers import ImportedLabels
 
 __all__ = ["check"]
 
@@ -47,9 +49,8 @@ def check(folder: Path, files: tuple[Path, ...], uniform: Path | None, out: Path
     """Check a fit by a person's labels, and train a new one with them.
 
     Says how accurate the student and every teacher are by the labels, with 90 % intervals, and whether that contradicts
-    what was estimated without them. With --out, the person of --answers becomes one more teacher at a level above all
-    others, the student is trained anew, and its probabilities are calibrated by --uniform; the model in DIR stays as
-    it is.
+    what was estimated without them. With --out, a new student is taught the model's answers with those of --answers in
+    their places, and its probabilities are calibrated by --uniform; the model in DIR stays as it is.
 
     \b
     Example: cosup check model --answers look.csv --uniform check.csv --out model2
@@ -102,13 +103,11 @@ def _train(
     for file in recipe.answers:  # the last word counts
         more = read_answers(Path(file), account.ids, account.class_names)
         known = np.where(more >= 0, more, known)
-    old = load(folder)
+    model = make_method(recipe.method, random_state=recipe.seed).fit(given.X, said)
     if recipe.answers:
-        taught = with_person(said, known)
-        model = after_looking(given.X, said, old, known)
-    else:
-        taught = said
-        model = make_method(recipe.method, random_state=recipe.seed).fit(given.X, said)
+        model = after_looking(given.X, said, model, known)
+        said = ImportedLabels.of(with_person(said, known), account.class_names, ids=ids, source=said.source)
+        model.estimates_ = _with_person(model.estimates_)
     rest = None if drawn is None else np.where(known >= 0, -1, drawn)
     if rest is not None and (rest >= 0).any():
         model, _ = recalibrate(model, given.X, rest)
@@ -117,16 +116,27 @@ def _train(
         "Person": f"{(known >= 0).sum()} labels of {', '.join(recipe.answers) or 'nobody'}",
         "Versions": f"cosup {cosup.__version__}, scikit-learn {sklearn.__version__}, torch {torch.__version__}",
     }
-    leave_account(out, model, taught, given.X, class_names=said.class_names, ids=ids, facts=facts, **recipe.shown())
-    write_whole(out / "history.json", _model.history_json(model.history_, taught))
+    leave_account(
+        out, model, said, given.X, class_names=account.class_names, ids=ids, facts=facts, known=known, **recipe.shown()
+    )
+    write_whole(out / "history.json", _model.history_json(model.history_, said))
     write_whole(out / RECIPE, recipe.to_json())
     model.save(out, inputs=given.inputs)
     for note in notes:
         click.echo(f"Note: {note}", err=True)
-    _tell(account, Account.of(model, taught, given.X, class_names=said.class_names, ids=ids), known, rest)
+    _tell(account, Account.of(model, said, given.X, class_names=account.class_names, ids=ids), known, rest)
     for note in model.history_[-1]["notes"]:
         click.echo(f"  {note}")
     click.echo(f"The new model, with provenance and {REPORT_NAME}, is in {out.resolve()}; {folder} is as it was.")
+
+
+def _with_person(estimates: Estimates | None) -> Estimates | None:
+    """The same with a row for the person, of whom nothing is estimated."""
+    if estimates is None:
+        return None
+    teachers, by_class = (np.pad(values, [(0, 1)] + [(0, 0)] * (values.ndim - 1), constant_values=np.nan)
+                          for values in (estimates.teachers, estimates.by_class))  # fmt: skip
+    return Estimates(estimates.student, teachers, by_class)
 
 
 def _tell(old: Account, new: Account, known: IntArray, rest: IntArray | None) -> None:

@@ -13,7 +13,7 @@ import click
 import numpy as np
 
 from cosup._extras import import_extra
-from cosup._validation import CosupError
+from cosup._validation import CosupError, IntArray
 from cosup.benchmark import write_whole
 from cosup.cli._shell import FILE
 from cosup.cosupervision.estimates import Estimates as Known
@@ -46,6 +46,7 @@ def leave_account(
     facts: Mapping[str, str],
     images: Path | None = None,
     texts: Path | None = None,
+    known: IntArray | None = None,
 ) -> None:
     """Write what ``cosup fit`` leaves beside a model: provenance and the explorer.
 
@@ -61,10 +62,14 @@ def leave_account(
     facts : mapping of str to str
     images, texts : Path, optional
         As of ``cosup explore``.
+    known : ndarray of shape (n_samples,), int, optional
+        Class ids that a person gave, -1 elsewhere: nobody need look at these again.
     """
     estimates = _known_accuracies(model)
-    looking = look_first(X, labels, model)
-    account = Account.of(model, labels, X, class_names=class_names, ids=ids, looking=looking)
+    order, parts = look_first(X, labels, model)
+    if known is not None:
+        order = order[np.argsort(known[order] >= 0, kind="stable")]
+    account = Account.of(model, labels, X, class_names=class_names, ids=ids, looking=(order, parts))
     files = account_files(account, facts)
     for name, content in files.items():
         write_whole(folder / name, content)

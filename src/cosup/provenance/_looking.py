@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,9 @@ LOOK = np.dtype([("value", "f4"), ("doubt", "f4"), ("dispute", "f4"), ("influenc
 
 ROWS = 1 << 14
 """Samples whose features are centred together."""
+
+COUNTS = 4
+"""Answers of the model that a person's label outweighs."""
 
 
 def look_first(X: ArrayLike, labels: TeacherLabels, model: Any) -> tuple[IntArray, Any]:
@@ -128,28 +132,29 @@ def _influence(X: FloatArray, strength: float) -> FloatArray:
 
 
 def after_looking(X: ArrayLike, labels: TeacherLabels, model: Any, known: ArrayLike) -> Any:
-    """Train anew with the labels that a person gave.
+    """Train a last student with the labels that a person gave.
 
-    The person becomes one more teacher, at a level of its own above all others, that abstains elsewhere; the model is
-    fitted anew under all of them. Its answers, with the person's in their places, then train the student: without that
-    step the few labels drown in the many rounds' mean, and most of the gain is lost (``benchmarks/looking.py`` measures
-    both). It is made as sure of its answers as that mean is.
+    It is taught the model's answers, with the person's in their places, and each of these counts as often as `COUNTS`
+    answers. It is made as sure of its answers as the model is of its own. As one more level of teachers, with more
+    rounds, the few labels drown in the rounds' mean, and where teachers have no levels the further rounds do harm
+    (``benchmarks/looking.py`` measures both; `with_person` makes such labels).
 
     From then on these labels are training data: they measure nothing any more, and calibrate nothing (`recalibrate`).
 
     Parameters
     ----------
     X : array-like of shape (n_samples, n_features)
+        The features that the model was fitted on.
     labels : TeacherLabels of n_samples
-    model : estimator of cosup
-        Its parameters are used; it is not changed.
+    model : fitted estimator of cosup
+        It is not changed.
     known : array-like of shape (n_samples,), int
         The person's class ids, -1 where they did not look.
 
     Returns
     -------
     estimator
-        A fitted one of the model's class, on `with_person` of the labels.
+        A copy of the model with the new student.
 
     Raises
     ------
@@ -159,16 +164,17 @@ def after_looking(X: ArrayLike, labels: TeacherLabels, model: Any, known: ArrayL
     X = check_features(np.asarray(X), n_samples=len(labels))
     known = known_labels(known, len(labels), labels.n_classes)
     looked = np.flatnonzero(known >= 0)
-    fitted = clone(model).fit(X, with_person(labels, known))
     answers = np.empty(len(X), dtype=np.int32)
     for start in range(0, len(X), ROWS):
-        answers[start : start + ROWS] = fitted.head_.predict_proba(X[start : start + ROWS]).argmax(axis=1)
+        answers[start : start + ROWS] = model.head_.predict_proba(X[start : start + ROWS]).argmax(axis=1)
     answers[looked] = known[looked]
-    final = TeacherLabels(answers[:, None], names=["answers"], n_classes=labels.n_classes)
+    rows = np.concatenate([np.arange(len(X)), np.repeat(looked, COUNTS - 1)])
+    final = TeacherLabels(answers[rows, None], names=["answers"], n_classes=labels.n_classes)
+    out = copy.copy(model)
     # Taught by answers as if they were sure, it is surer than the rounds' mean that gave them.
-    fitted.head_ = as_sure_as(fitted.head_, clone(model).fit(X, final).head_, X)
-    fitted.level_heads_ = (*fitted.level_heads_[:-1], fitted.head_)
-    return fitted
+    out.head_ = as_sure_as(model.head_, clone(model).fit(X[rows], final).head_, X)
+    out.level_heads_ = (*model.level_heads_[:-1], out.head_)
+    return out
 
 
 def with_person(labels: TeacherLabels, known: IntArray) -> TeacherLabels:
