@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -255,6 +256,16 @@ def test_a_fit_too_large_for_every_node_is_refused(connected, tmp_path, monkeypa
     result = CliRunner().invoke(main, command)
     assert result.exit_code == 2
     assert "the fit needs about 1000000." in result.output
+
+
+@pytest.mark.slow
+def test_a_node_and_a_command_that_are_killed_lose_and_double_nothing():
+    script = Path(__file__).parents[1] / "benchmarks" / "cluster.py"
+    few = ["--repeats", "0", "--kills", "1", "--killed-images", "600", "--killed-seeds", "4"]
+    ran = subprocess.run([sys.executable, script, *few], capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr
+    found = json.loads(ran.stdout[ran.stdout.index("{") :])
+    assert all(found[job]["all finished, identical"] for job in ("images, killed", "runs, killed"))
 
 
 # -- without a cluster -------------------------------------------------------------------------------------------

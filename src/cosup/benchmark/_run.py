@@ -32,7 +32,7 @@ from cosup.benchmark._records import (
 )
 from cosup.benchmark._unit import Outcome, Unit, run_unit
 from cosup.cluster import check_address, connect, run_tasks
-from cosup.datasets import list_tasks, load_task
+from cosup.datasets import FeatureCache, list_tasks, load_task
 from cosup.datasets.computing import check_nodes
 
 TaskLike = str | tuple[str, Mapping[str, Any]]
@@ -290,23 +290,24 @@ def _outcomes(units: Sequence[Unit], n_jobs: int | None) -> Generator[Outcome, N
 def _warm_up(units: Sequence[Unit]) -> None:
     """Load each task once, on all threads: features that are computed and cached are computed once."""
     for unit in _one_a_task(units):
-        _load(unit)
+        _load(unit, unit.cache)
 
 
 def _one_a_task(units: Sequence[Unit]) -> list[Unit]:
     return list({canonical([unit.task, unit.options]): unit for unit in reversed(units)}.values())[::-1]
 
 
-def _load(unit: Unit) -> None:
+def _load(unit: Unit, cache: FeatureCache | str | None) -> None:
     # Whatever goes wrong is met again, and recorded, by the runs themselves.
     with contextlib.suppress(Exception):
         load_plugins(unit.plugins)
-        load_task(unit.task, seed=unit.seed, cache=unit.cache, **unit.options)
+        load_task(unit.task, seed=unit.seed, cache=cache, **unit.options)
 
 
 def load_text(text: str) -> None:
-    """Load the task of the unit that `Unit.as_text` wrote."""
-    _load(Unit.of_text(text))
+    """Load the task of the unit that `Unit.as_text` wrote; all the cluster embeds its images."""
+    unit = Unit.of_text(text)
+    _load(unit, FeatureCache(unit.cache, ray="auto"))
 
 
 def _on_cluster(units: Sequence[Unit], n_jobs: int | None, address: str) -> Generator[Outcome, None, None]:
@@ -319,7 +320,8 @@ def _on_cluster(units: Sequence[Unit], n_jobs: int | None, address: str) -> Gene
     with connect(address) as cluster:
         check_nodes(cluster, list(dict.fromkeys(read)))
         first = [unit.as_text() for unit in _one_a_task(units)]
-        for _ in run_tasks(cluster, f"{__name__}:load_text", first, in_flight=most):
+        # Without a core of their own, which those that embed may need.
+        for _ in run_tasks(cluster, f"{__name__}:load_text", first, in_flight=most or len(first), num_cpus=0):
             pass
         every = (unit.as_text() for unit in units)
         for outcomes in run_tasks(cluster, f"{__name__}:run_text", every, in_flight=most):

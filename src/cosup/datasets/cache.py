@@ -68,14 +68,18 @@ class FeatureCache:
     folder : path, optional
         Made when the first entry is stored. Default: ``$COSUP_CACHE``, ``$XDG_CACHE_HOME/cosup`` or
         ``~/.cache/cosup``.
+    ray : str, optional
+        Address of a cluster that embeds images of tasks that are not there yet; see `cosup.datasets.embed_images`.
 
     Attributes
     ----------
     folder : Path
+    ray : str or None
     """
 
-    def __init__(self, folder: str | os.PathLike[str] | None = None) -> None:
+    def __init__(self, folder: str | os.PathLike[str] | None = None, *, ray: str | None = None) -> None:
         self.folder = default_cache_folder() if folder is None else Path(folder).expanduser()
+        self.ray = ray
 
     def __repr__(self) -> str:
         return f"FeatureCache({str(self.folder)!r})"

@@ -20,6 +20,8 @@ from cosup._validation import CosupError
 from cosup.cluster import Cluster, everywhere, stream
 from cosup.datasets._extras import import_extra
 from cosup.datasets.backbones import Backbone, make_backbone
+from cosup.datasets.early import NAME as EARLY
+from cosup.datasets.early import EarlyStages
 from cosup.datasets.images import read_image
 from cosup.datasets.store import FileEntry, hash_file
 
@@ -188,20 +190,25 @@ def _recipe(backbone: Backbone) -> dict[str, Any]:
     return recipe | {"weights": None if options.weights is None else str(options.weights)}
 
 
+def _make(recipe: dict[str, Any]) -> Backbone:
+    return EarlyStages(recipe["image_size"]) if recipe["spec"] == EARLY else make_backbone(**recipe)
+
+
 def worker(parameters: str) -> Any:
     """Make what an actor holds: a function of Arrow tables with a column ``lines``, a row a batch."""
     given = json.loads(parameters)
     arrow = import_extra("pyarrow", extra="ray", purpose="a pipeline on a cluster")
-    backbone = make_backbone(**given["backbone"])
     failed = None
-    if backbone.fingerprint != given["fingerprint"]:
-        failed = (
-            f"'{backbone.name}' has other weights or preprocessing on a node of the cluster than here, so their "
-            "features cannot be mixed; name its weights by a path that all see (--weights, hf:FOLDER)"
-        )
-    computing = Computing(
-        Path(given["root"]), backbone, given["dtype"], given["batch_size"], given["workers"]
-    )  # fmt: skip
+    try:
+        backbone = _make(given["backbone"])
+        if backbone.fingerprint != given["fingerprint"]:
+            failed = (
+                f"'{backbone.name}' has other weights or preprocessing on a node of the cluster than here, so their "
+                "features cannot be mixed; name its weights by a path that all see (--weights, hf:FOLDER)"
+            )
+        computing = Computing(Path(given["root"]), backbone, given["dtype"], given["batch_size"], given["workers"])
+    except CosupError as problem:
+        failed = f"on a node of the cluster: {problem}"
     types = arrow.schema(
         [("lines", arrow.list_(arrow.string())), ("features", arrow.large_binary()), ("error", arrow.string())]
     )

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 __all__ = ["EarlyStages"]
 
 N_BLOCKS = 5
+NAME = "lite:efficientnet-lite0, first stages"
 
 
 class EarlyStages(EfficientNetLite):
@@ -33,7 +34,7 @@ class EarlyStages(EfficientNetLite):
 
     def __init__(self, image_size: int | None = None) -> None:
         super().__init__("efficientnet-lite0", Options(image_size=image_size))
-        self.name = "lite:efficientnet-lite0, first stages"
+        self.name = NAME
         self.n_features = 288  # twice 16 + 24 + 24 + 40 + 40
 
     def _describe(self) -> dict[str, Any]:

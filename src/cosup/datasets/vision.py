@@ -158,8 +158,8 @@ def build_task(experiment: Experiment, parts: Parts, *, seed: int, cache: Featur
     """
     images = experiment.images
     base = cache.folder / "stores" if store is None else Path(store)
-    strong = _features(experiment, experiment.student, parts.pool, base)
-    weak = _features(experiment, experiment.teacher, np.arange(len(images)), base)
+    strong = _features(experiment, experiment.student, parts.pool, base, cache.ray)
+    weak = _features(experiment, experiment.teacher, np.arange(len(images)), base, cache.ray)
     taught, train, test = (
         _readable(images, index, strong, weak) for index in (parts.teachers, parts.train, parts.test)
     )
@@ -194,14 +194,14 @@ def _describe(experiment: Experiment, labels: TeacherLabels, n_train: int) -> st
     )
 
 
-def _features(experiment: Experiment, backbone: Backbone, index: IntArray, base: Path) -> FeatureStore:
+def _features(experiment: Experiment, backbone: Backbone, index: IntArray, base: Path, ray: str | None) -> FeatureStore:
     """Features of images, in a folder that is named by the images and the backbone."""
     paths = [experiment.images.paths[i] for i in index]
     key = [str(experiment.images.root.resolve()), backbone.name, backbone.fingerprint, *paths]
     plain = "".join(c if c.isalnum() else "-" for c in backbone.name)
     folder = base / f"{experiment.name}-{plain}-{_hash(key)}"
     return embed_images(
-        experiment.images.root, paths, backbone, folder, skip_unreadable=experiment.skip_unreadable, wait=True
+        experiment.images.root, paths, backbone, folder, skip_unreadable=experiment.skip_unreadable, wait=True, ray=ray
     )
 
 
