@@ -1,6 +1,7 @@
 """A student that is fine-tuned against its own linear probe, under the same hierarchy of weak teachers.
 
-    python benchmarks/finetuning.py [--seeds 5] [--kinds text,images] [--methods vanilla,csl,co-supervised]
+    python benchmarks/finetuning.py [--seeds 5] [--kinds text,images] [--methods default,vanilla,csl,co-supervised]
+    python benchmarks/finetuning.py --kills 10
 
 The networks are tiny (two layers, width 32) and their weights random, drawn anew with every seed. Every class is a
 segment and one of two variants. The frozen features show the segment to a linear probe, and hardly the variant:
@@ -9,28 +10,35 @@ segment and one of two variants. The frozen features show the segment to a linea
 - images: the segment is a bright quarter; the variant is whether faint stripes lie or stand, at random phase.
 
 A generalist is right on three samples in five; a specialist a segment is right nine times in ten there, and guesses
-among its own classes elsewhere. Annotations are class ids. Probe and network see the same ones; nobody sees the truth,
-which measures only. Differences are paired by seed; the interval is Student's, of 95 %.
+among its own classes elsewhere. Annotations are class ids. Probe and network are trained by the same method on the
+same ones; nobody sees the truth, which measures only. Differences are paired by seed; the interval is Student's, 95 %.
+
+With --kills N, nothing of that: a training in a process that is killed N times, against one that is left alone.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import signal
+import subprocess
+import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 import transformers
+from safetensors import safe_open
 from scipy import stats
 
 from cosup import TeacherLabels, make_method
 from cosup.datasets import make_backbone
 from cosup.datasets.text import make_encoder
-from cosup.finetuning import FineTunedClassifier
+from cosup.finetuning import FineTunedClassifier, believing
 from cosup.student import FineTuned
 
 SEGMENTS, TRAIN, TEST, SIDE = 3, 1500, 600, 16
@@ -96,6 +104,11 @@ def teachers(y: np.ndarray, rng: np.random.Generator) -> TeacherLabels:
     return TeacherLabels(np.stack(columns, axis=1), levels=levels, specialties=specialties, n_classes=n_classes)
 
 
+def method(name: str, seed: int) -> Any:
+    """A method by its name; "default" is what fine-tuned students have where none is named."""
+    return believing(seed) if name == "default" else make_method(name, random_state=seed)
+
+
 def measure(kind: str, seed: int, methods: list[str], options: dict[str, Any]) -> dict[str, float]:
     """Accuracies on test samples."""
     rng = np.random.default_rng(seed)
@@ -107,14 +120,15 @@ def measure(kind: str, seed: int, methods: list[str], options: dict[str, Any]) -
     with tempfile.TemporaryDirectory() as folder:
         net = network(kind, Path(folder) / "network", seed)
         features = net.embed(X, progress=False)
-        student = FineTuned(net, progress=False, device="cpu", **options)
+        # Methods share the networks that decide who is believed: trained once, found by the others.
+        student = FineTuned(net, progress=False, device="cpu", checkpoint=Path(folder) / "training", **options)
         for name in methods:
-            probe = make_method(name, random_state=seed).fit(features[train], labels)
+            probe = method(name, seed).fit(features[train], labels)
             out[f"{name}, probe"] = float(probe.score(features[test], y[test]))
-            model = FineTunedClassifier(student, make_method(name, random_state=seed))
+            model = FineTunedClassifier(student, method(name, seed))
             model.fit(X[train], labels, features=features[train])
             out[f"{name}, fine-tuned"] = float(model.score(X[test], y[test]))
-        truth = FineTunedClassifier(student, make_method("vanilla", random_state=seed))
+        truth = FineTunedClassifier(replace(student, folds=1), make_method("vanilla", random_state=seed))
         out["truth, probe"] = float(
             make_method("vanilla").fit(features[train], y[train]).score(features[test], y[test])
         )
@@ -124,16 +138,72 @@ def measure(kind: str, seed: int, methods: list[str], options: dict[str, Any]) -
     return out
 
 
+def train_once(kind: str, folder: Path) -> dict[str, float]:
+    """One training on the truth with checkpoints in a folder: its last loss and a sum over its weights."""
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, 2 * SEGMENTS, TRAIN)
+    with tempfile.TemporaryDirectory() as place:
+        net = network(kind, Path(place) / "network", 0)
+        student = FineTuned(
+            net, epochs=4, learning_rate=1e-3, progress=False, device="cpu", checkpoint=folder, checkpoint_every=5
+        )
+        head: Any = student.prepare((texts if kind == "text" else images)(y, rng)).train(y).head
+        head.settle()
+        total = sum(float(p.detach().double().abs().sum()) for p in head.network.module().parameters())
+    return {"loss": head.epochs[-1]["loss"], "weights": total}
+
+
+def kill_often(kind: str, kills: int) -> None:
+    """Kill a training at random times, let it go on, and compare."""
+    rng = np.random.default_rng(0)
+    with tempfile.TemporaryDirectory() as folder:
+        alone = train_once(kind, Path(folder) / "alone")
+        done = 0
+        command = [sys.executable, __file__, "--train-in", str(Path(folder) / "killed"), "--kinds", kind]
+        while True:
+            process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+            before = _steps(Path(folder) / "killed")
+            while done < kills and process.poll() is None:
+                time.sleep(0.01)
+                # Some steps after it went on, so that every kill falls into another part of the training.
+                if _steps(Path(folder) / "killed") > before and rng.random() < 0.3:
+                    process.kill()
+            if process.wait() == -signal.SIGKILL:
+                done += 1
+                continue
+            assert process.stdout is not None
+            found = json.loads(process.stdout.read())
+            break
+    print(f"{kind}: killed {done} times; alone {alone}, killed {found}, the same: {alone == found}", flush=True)
+
+
+def _steps(folder: Path) -> int:
+    """Steps that the checkpoint in a folder holds."""
+    for path in folder.glob("*.safetensors"):
+        with safe_open(path, "pt") as file:
+            return int(json.loads(file.metadata()["progress"])["step"])
+    return 0
+
+
 def main() -> None:
     """Measure, print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--kinds", default="text,images")
-    parser.add_argument("--methods", default="vanilla,csl,co-supervised")
+    parser.add_argument("--methods", default="default,vanilla,csl,co-supervised")
     parser.add_argument("--tune", default="full")
     parser.add_argument("--epochs", type=int, default=12)
     parser.add_argument("--learning-rate", type=float, default=1e-3)
+    parser.add_argument("--kills", type=int, default=0)
+    parser.add_argument("--train-in", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
+    if arguments.train_in:
+        print(json.dumps(train_once(arguments.kinds, arguments.train_in)))
+        return
+    if arguments.kills:
+        for kind in arguments.kinds.split(","):
+            kill_often(kind, arguments.kills)
+        return
     methods = arguments.methods.split(",")
     options = {
         "tune": arguments.tune, "epochs": arguments.epochs, "learning_rate": arguments.learning_rate,

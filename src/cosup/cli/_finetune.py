@@ -22,7 +22,7 @@ from cosup.cli._recipe import METHOD, Recipe
 from cosup.cli._shell import FILE, resumable
 from cosup.datasets import make_backbone
 from cosup.features import Features, read_texts
-from cosup.finetuning import FineTunedClassifier, ImageFiles
+from cosup.finetuning import FineTunedClassifier, ImageFiles, believing
 from cosup.methods import make_method
 from cosup.report import REPORT_NAME
 from cosup.student import FineTuned
@@ -51,7 +51,7 @@ def _labels_as_in_fit(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--text", "texts", type=FILE, help="csv, parquet or jsonl with a column 'text', or txt.")
 @_labels_as_in_fit
 @click.option("--skip-unreadable", is_flag=True, help="For --images: leave unreadable ones out (add --partial).")
-@click.option("--method", default=METHOD, show_default=True, help="Who is believed; see cosup methods.")
+@click.option("--method", help="See cosup methods.  [default: co-supervised, taught what the believed teachers said]")
 @click.option("--tune", default="full", show_default=True, metavar="full|last:K|lora:R",
               help="All weights, those of the last K blocks, or additions of rank R.")  # fmt: skip
 @click.option("--folds", type=click.IntRange(1), default=2, show_default=True,
@@ -71,7 +71,7 @@ def finetune(
     images: Path | None,
     texts: Path | None,
     out: Path,
-    method: str,
+    method: str | None,
     seed: int,
     patience: int,
     **options: Any,
@@ -90,7 +90,7 @@ def finetune(
     """  # noqa: D301
     if (images is None) == (texts is None):
         raise CosupError("give one of --images FOLDER, --text FILE: a network is trained on samples, not on features")
-    chosen = make_method(method, random_state=seed)
+    chosen = believing(seed) if method is None else make_method(method, random_state=seed)
     kind = "backbone" if images is not None else "encoder"
     recipe = Recipe.of({
         **options, "features": None, "images": images, "texts": texts, "backbone": None, "encoder": None,
@@ -110,7 +110,7 @@ def finetune(
         if not world.leads:
             return
         facts = {
-            "Method": f"{method}, seed {seed}",
+            "Method": f"{method or f'{METHOD}, taught what the believed teachers said'}, seed {seed}",
             "Network": f"{network}, fine-tuned ({student.tune}) in {len(model.epochs_)} epochs of {student.epochs}",
             "Samples": given.source,
             "Labels": said.source,

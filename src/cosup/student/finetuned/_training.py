@@ -40,6 +40,12 @@ CLIP = 1.0
 FEWEST = 20
 """Samples from which some are held out."""
 
+DAMPING = 0.01
+"""Variance, in units of a feature's, under which a direction hardly counts for the head that training starts from."""
+
+ROWS = 1 << 12
+"""Of features that are read together."""
+
 DECAYED = 2
 """Dimensions from which weights decay; biases and norms don't."""
 
@@ -88,6 +94,19 @@ class Tuned:
     epochs: list[dict[str, Any]]
 
 
+def _damped(weight: FloatArray, features: FloatArray, mean: FloatArray, scale: FloatArray) -> FloatArray:
+    """The weights (d, c), on features of variance one, that come nearest to the same scores and are small.
+
+    Where features hardly vary in some direction, a probe may lean on it with weights of thousands, which amplify
+    whatever training does to the features, and rounding.
+    """
+    square = np.zeros((len(mean), len(mean)))
+    for first in range(0, len(features), ROWS):
+        Z = (features[first : first + ROWS] - mean) / scale
+        square += Z.T @ Z / len(features)
+    return np.asarray(np.linalg.solve(square + DAMPING * np.eye(len(mean)), square @ weight))
+
+
 class _Both(nn.Module):
     """A network under a linear layer, which sees features of mean zero and variance one."""
 
@@ -103,7 +122,8 @@ class _Both(nn.Module):
         self.register_buffer("scale", torch.from_numpy(scale).float())
         with torch.no_grad():
             if isinstance(start, LinearHead):
-                self.head.weight.copy_(torch.from_numpy((start.weight * scale[:, None]).T))
+                weight = _damped(start.weight * scale[:, None], features, mean, scale)
+                self.head.weight.copy_(torch.from_numpy(weight.T))
                 self.head.bias.copy_(torch.from_numpy(start.bias + mean @ start.weight))
             else:
                 self.head.weight.zero_()
