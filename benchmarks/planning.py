@@ -35,7 +35,7 @@ RUNS = ("embed", "fit", "csl", "sweep", "predict")
 
 HEADER = (
     "                processor s                       clock s                MB of memory       MB of disk\n"
-    "run      predicted  measured  ratio        predicted  measured  ratio   at most measured   "
+    "run      predicted  measured  ratio        predicted  measured  ratio predicted measured   "
     "predicted measured"
 )
 

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from cosup import CosupError
 from cosup.planning import Cluster, Job, Plan, measure_rates, plan, read_cluster, read_rates, render_plan
+from cosup.planning._plan import NETWORK_WAITS
 from cosup.planning._text import size, span
 
 DOCS = Path(__file__).parent
@@ -112,7 +113,7 @@ class Tables:
         for what, seconds in sorted(as_is.parts.items(), key=lambda part: -part[1]):
             rows.append((what, hours(seconds), hours(sharded.parts.get(what, 0.0))))
         rows.append(("all", hours(as_is.core_seconds), hours(sharded.core_seconds)))
-        talk = sharded.parts["talking (on the clock)"]
+        talk = sharded.parts[NETWORK_WAITS] / self.cluster.all_cores / self.cluster.speed
         memory = f"{size(as_is.memory)} on one machine, {size(sharded.memory)} on each of {self.cluster.machines:,}"
         return table(rows) + f"\n\nMemory: {memory}. Waiting for sums to go round: {span(talk)} on the clock."
 

@@ -16,7 +16,7 @@ import numpy as np
 import scipy
 import torch
 
-from cosup._machine import available_memory
+from cosup._machine import CGROUPS
 from cosup._validation import CosupError
 from cosup.benchmark._unit import one_thread
 from cosup.datasets.cache import default_cache_folder
@@ -104,7 +104,7 @@ def _kernels(machine: str, versions: dict[str, str]) -> Rates:
     return Rates(
         machine=machine,
         cores=os.cpu_count() or 1,
-        memory=available_memory() or 0,
+        memory=_memory(),
         versions=versions,
         kernels={name: tuple(points) for name, points in kernels.items()},
         base_memory=base,
@@ -116,6 +116,16 @@ def _versions() -> dict[str, str]:
     with contextlib.suppress(importlib.metadata.PackageNotFoundError):  # an extra
         found["pillow"] = importlib.metadata.version("pillow")
     return found
+
+
+def _memory() -> int:
+    """Bytes that the machine, or its container, has in all; 0 where the system doesn't say."""
+    names = getattr(os, "sysconf_names", {})
+    if not {"SC_PHYS_PAGES", "SC_PAGE_SIZE"} <= set(names):
+        return 0
+    found = [os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")]
+    limits = [limit.read_text(encoding="ascii").strip() for limit, _ in CGROUPS if limit.is_file()]
+    return min(found + [int(limit) for limit in limits if limit.isdecimal()])
 
 
 def _resident() -> int:

@@ -28,6 +28,9 @@ ROW_BYTES, PREDICTED_BYTES = 20, 250
 PREDICTED_ENTRIES = 1 << 24
 """Features or classes times samples that are predicted at a time."""
 
+DISK_WAITS, NETWORK_WAITS = "waiting for the disk", "waiting for other machines"
+"""Parts in which no core works."""
+
 ID_BYTES = 4
 """Of an annotation on the disk and in memory."""
 
@@ -56,7 +59,7 @@ class Stage:
     basis : str
         What the numbers rest on.
     parts : dict of str to float
-        Core-seconds of every part, in words.
+        Core-seconds of every part, in words; those of cores that wait are no part of `core_seconds`.
     """
 
     name: str
@@ -225,11 +228,15 @@ class _Planner:
         basis = "counted operations at measured rates"
         if not job.sharded:
             waits = self._waits(terms)
-            return self._stage("fit", parts, core / self.cluster.speed + waits, self._memory(), self._model(), 1, basis)
+            if waits:
+                parts[DISK_WAITS] = waits * self.cluster.speed
+            wall = core / self.cluster.speed + waits
+            return self._stage("fit", parts, wall, self._memory(), self._model(), 1, basis, core)
         serial = sum(self._seconds(t) for t in terms if not t.spread)
         talk = self._talk()
         wall = self._spread(core - serial) + serial / self.cluster.speed + talk
-        parts["talking (on the clock)"] = talk
+        # Cores that wait are counted as if they worked, so that parts are parts of the clock.
+        parts[NETWORK_WAITS] = talk * self.cluster.all_cores * self.cluster.speed
         basis = "the design of docs/internet-scale.md, which cosup does not have yet"
         return self._stage(
             "fit", parts, wall, self._memory(self.cluster.machines), self._model(), self.cluster.machines, basis, core
