@@ -39,6 +39,28 @@ def save_vit(path, seed=0, **changed):
     return path
 
 
+def save_gpt2(path, seed=0):
+    from tokenizers import Tokenizer
+    from tokenizers.models import WordLevel
+    from tokenizers.pre_tokenizers import WhitespaceSplit
+
+    tokens = Tokenizer(WordLevel({word: i for i, word in enumerate(WORDS)}, unk_token="[UNK]"))
+    tokens.pre_tokenizer = WhitespaceSplit()
+    transformers.PreTrainedTokenizerFast(tokenizer_object=tokens, model_max_length=32).save_pretrained(path)
+    config = transformers.GPT2Config(
+        vocab_size=len(WORDS), n_positions=32, n_embd=16, n_layer=2, n_head=2, bos_token_id=2, eos_token_id=3
+    )
+    seeded(lambda: transformers.GPT2Model(config), seed).save_pretrained(path)
+    return path
+
+
+def save_resnet(path, seed=0):
+    config = transformers.ResNetConfig(hidden_sizes=[8, 16], depths=[1, 1], embedding_size=8, layer_type="basic")
+    seeded(lambda: transformers.ResNetModel(config), seed).save_pretrained(path)
+    transformers.ViTImageProcessorPil(size={"height": 16, "width": 16}).save_pretrained(path)
+    return path
+
+
 def sentences(n, seed=0):
     """Sentences of six words, and 0 or 1: whether w0 stands in them."""
     rng = np.random.default_rng(seed)

@@ -324,6 +324,8 @@ class TunedHead:
             from cosup.student.finetuned._training import Lesson, tune
 
             trainer, (members, targets) = self._trainer, self._together()
+            if not len(members):
+                raise CosupError("no sample has a target to fine-tune on; let the generalists say more, or use folds=1")
             lesson = Lesson(trainer.samples, trainer.features, members, targets, self._start, self._seed)
             folder = trainer.student.checkpoint
             path = None if folder is None else Path(folder) / f"{self._key(members, targets)}.safetensors"
