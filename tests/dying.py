@@ -28,3 +28,25 @@ def double(number):
 
 def refuse(number):
     raise CosupError(f"{number} is not wanted")
+
+
+def fragile(folder):
+    """Make a step of a pipeline that dies once, at the sixth row."""
+    return _dying(Path(folder) / "died", again=False)
+
+
+def hopeless(folder):
+    return _dying(Path(folder) / "died", again=True)
+
+
+def _dying(mark, *, again):
+    import pyarrow
+
+    def step(block):
+        for row in block.to_pylist():
+            if row["place"] == 5 and (again or not mark.exists()):
+                mark.touch()
+                os.kill(os.getpid(), signal.SIGKILL)
+            yield pyarrow.Table.from_pylist([{"twice": 2 * row["place"]}])
+
+    return step

@@ -121,15 +121,16 @@ def test_either_goes_on_where_the_other_stopped(connected, images, backbone, her
 def test_unreadable_images_are_the_same_too(connected, images, backbone, tmp_path, monkeypatch):
     root = tmp_path / "images"
     shutil.copytree(images, root)
-    (root / "05.png").write_bytes(b"")
-    (root / "30.png").write_bytes(b"nothing")
+    (root / "25.png").write_bytes(b"")  # of the second batch: the first is kept
+    (root / "50.png").write_bytes(b"nothing")
     monkeypatch.chdir(tmp_path)  # messages name images as the caller does: by a relative path
     for name, ray_address in (("here", None), ("there", connected)):
         with pytest.raises(CosupError, match="2 images of images cannot be read") as found:
             embed(Path("images"), backbone, tmp_path / name, ray=ray_address)
-        assert "05.png" in str(found.value)
-        store = embed(Path("images"), backbone, tmp_path / name, ray=ray_address, skip_unreadable=True)
-        assert list(store.unreadable) == ["05.png", "30.png"]
+        assert "25.png" in str(found.value)
+    for name in ("here", "there"):
+        store = embed(Path("images"), backbone, tmp_path / name, skip_unreadable=True)
+        assert list(store.unreadable) == ["25.png", "50.png"]
     assert bytes_of(tmp_path / "here") == bytes_of(tmp_path / "there")
 
 
@@ -245,6 +246,25 @@ def test_a_task_that_dies_again_and_again_is_an_error(cluster, tmp_path):
 def test_what_a_task_refuses_is_said_in_its_words(cluster):
     with pytest.raises(CosupError, match=r"^7 is not wanted$"):
         list(cluster_room.run_tasks(cluster, "dying:refuse", [7]))
+
+
+def test_a_pipeline_whose_process_dies_goes_on_behind_its_last_row(cluster, tmp_path):
+    rows = [{"place": place} for place in range(12)]
+    found = [row["twice"] for row in cluster_room.stream(cluster, "dying:fragile", str(tmp_path), rows, actors=2)]
+    assert (tmp_path / "died").exists()
+    assert found == list(range(0, 24, 2))
+
+
+@pytest.mark.slow
+def test_a_pipeline_that_dies_again_and_again_is_an_error(cluster, tmp_path):
+    rows = [{"place": place} for place in range(12)]
+    found = []
+    with pytest.raises(CosupError, match="the same command goes on"):
+        found.extend(
+            row["twice"] for row in cluster_room.stream(cluster, "dying:hopeless", str(tmp_path), rows, actors=1)
+        )
+    assert found == list(range(0, 2 * len(found), 2))
+    assert len(found) <= 5
 
 
 def test_a_fit_too_large_for_every_node_is_refused(connected, tmp_path, monkeypatch):

@@ -128,18 +128,23 @@ def _rows(
     variables = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "LOKY_MAX_CPU_COUNT"), str(threads))
     options = {"num_cpus": num_cpus, "num_gpus": num_gpus, "runtime_env": {"env_vars": variables}}
     while done < len(rows):
+        before, places = done, _places(cluster, num_cpus, num_gpus)
+        if not places:
+            _logger.warning("No node of the cluster has %g cores and %g GPUs; waiting for one.", num_cpus, num_gpus)
         table = arrow.Table.from_pylist(list(rows[done:]))
-        most = max(1, min(actors, len(rows) - done, _places(cluster, num_cpus, num_gpus)))
+        most = max(1, min(actors, len(rows) - done, places))
+        problem: Exception | None = None
         try:
             for block in _blocks(cluster, maker, parameters, str(Path.cwd()), table, most, options):
                 for row in block.to_pylist():
-                    done, failures = done + 1, 0
+                    done += 1
                     yield row
         except (ray.exceptions.RayError, ImportError) as error:
-            failures += 1
-            if failures > RETRIES or "No module named 'cosup" in str(error):
-                raise CosupError(in_words(error)) from error
+            problem = error
             _logger.warning("A part of the cluster was lost (%s); going on without it.", type(error).__name__)
+        failures = 0 if done > before else failures + 1
+        if failures > RETRIES or "No module named 'cosup" in str(problem):
+            raise CosupError(in_words(problem)) from problem
 
 
 def _places(cluster: Cluster, num_cpus: float, num_gpus: float) -> int:

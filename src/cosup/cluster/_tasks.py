@@ -120,7 +120,7 @@ def _value(ray: Any, get: Any, task: Any, where: str = "") -> Any:
     return answer["value"]
 
 
-def in_words(error: BaseException) -> str:
+def in_words(error: BaseException | None) -> str:
     """What ended a task, as one line and a remedy."""
     text = str(error)
     if "No module named 'cosup" in text:

@@ -155,7 +155,7 @@ def batches_of(
     check_nodes(cluster, [computing.root / listed[0].path] if listed else [])
     recipe = _recipe(computing.backbone)
     gpus = cluster.total("GPU") if recipe["device"] is None or recipe["device"].startswith("cuda") else 0.0
-    cores = workers or (max(1, int(cluster.total("CPU") / gpus)) if gpus else 1)
+    cores = workers or (_cores_a_gpu(cluster) if gpus else 1)
     parameters = {
         "root": str(computing.root),
         "backbone": recipe | {"device": recipe["device"] or ("cuda" if gpus else "cpu")},
@@ -179,6 +179,12 @@ def batches_of(
         data = row["features"]
         shape = (sum(file.error is None for file in entries), computing.backbone.n_features)
         yield entries, None if data is None else np.frombuffer(data, dtype=computing.dtype).reshape(shape)
+
+
+def _cores_a_gpu(cluster: Cluster) -> int:
+    """How many cores every GPU can have on its node; 1 where there is no GPU."""
+    held = [node["Resources"] for node in cluster.nodes() if node["Resources"].get("GPU")]
+    return max(1, min((int(node.get("CPU", 0) / node["GPU"]) for node in held), default=1))
 
 
 def _recipe(backbone: Backbone) -> dict[str, Any]:
