@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from cosup.cosupervision import CoSupervisedClassifier
 from cosup.cosupervision._problem import REMEMBERED
 from cosup.cosupervision._store import IN_MEMORY
-from cosup.cosupervision.shares import LARGEST, MOST_SCORES
+from cosup.cosupervision.shares import FEWEST, LARGEST, MOST_SCORES
 from cosup.planning._job import Job
 from cosup.student._ridge_errors import GRID, WORTHWHILE
 from cosup.student._ridge_factor import KEPT, MANY
@@ -199,8 +199,12 @@ def _held(n: float, c: int, what: str, passes: float = 31) -> Iterator[Term]:
         yield Term(what, "spilled", n * c * (passes + 1))
 
 
-def _shares(n: float, c: int) -> Iterator[Term]:
+def _shares(ridge: Ridge, c: int) -> Iterator[Term]:
     """Class shares, from a part of the samples, unless these are fewer than what there is to be known."""
+    n = ridge.n
+    if n <= FEWEST * c:
+        return
+    yield from ridge.blocks(c)
     some = n / -(-n // LARGEST)
     d = min(c - 1, MOST_SCORES)
     if c * d + d * (d + 1) // 2 < some:
@@ -235,8 +239,7 @@ def _pooled(job: Job, ridge: Ridge) -> Iterator[Term]:
 
 def _round(job: Job, ridge: Ridge, k: int, soft: bool) -> Iterator[Term]:
     n, c, sizes = job.n, job.classes, tuple(job.levels)
-    yield from ridge.blocks(c)
-    yield from _shares(n, c)
+    yield from _shares(ridge, c)
     yield from ridge.blocks(c)
     yield from _held(n, c, "holding marginals")
     for j in range(k + 1):
