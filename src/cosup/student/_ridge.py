@@ -94,12 +94,12 @@ class RidgeTrainer:
         sample = features.everyone if checked.everyone else Sample(features, checked.members)
         strength = self._probe.strength if strength is None else strength
         moment = sample.moment(checked)
-        if strength is None or sample.whole:
-            factor = features.factor if sample.whole else Factor(sample)
-            strength = factor.best_strength(moment) if strength is None else strength
-            solver: Factor | Direct = factor
+        solver: Factor | Direct
+        if strength is None:
+            solver = features.factor if sample.whole else Factor(sample)
+            strength = solver.best_strength(moment)
         else:
-            solver = Direct(sample, strength)
+            solver = features.at(strength) if sample.whole else Direct(sample, strength)
         scores = Scores.of(solver, moment, strength)
         readout, sharpness = choose_readout(self._probe.readout, scores, self._sharpness)
         weight = readout.weight

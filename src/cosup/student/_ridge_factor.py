@@ -45,6 +45,7 @@ class Features:
         self.X = X
         self.mean = column_means(X)
         self._keep = keep and 8 * X.size <= KEPT
+        self._direct: tuple[float, Direct] | None = None
 
     @cached_property
     def _whole(self) -> FloatArray:
@@ -95,6 +96,14 @@ class Features:
     def factor(self) -> Factor:
         """Of all rows, from when it is first asked for."""
         return Factor(self.everyone)
+
+    def at(self, strength: float) -> Factor | Direct:
+        """Of all rows for one strength, the last of which is kept; the factor for all where it is at hand."""
+        if "factor" in self.__dict__:
+            return self.factor
+        if self._direct is None or self._direct[0] != strength:
+            self._direct = (strength, Direct(self.everyone, strength))
+        return self._direct[1]
 
 
 class Sample:
@@ -283,6 +292,10 @@ class Direct:
 
     def leverage(self, strength: float) -> FloatArray:
         """As `Factor.leverage`."""
+        return self._leverages
+
+    @cached_property
+    def _leverages(self) -> FloatArray:
         n = self.sample.n
         if self._rows is not None:
             # I - H is penalty * inverse on centred rows; the mean takes another 1 / n.
