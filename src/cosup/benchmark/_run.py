@@ -324,8 +324,10 @@ def _on_cluster(units: Sequence[Unit], n_jobs: int | None, address: str) -> Gene
         for _ in run_tasks(cluster, f"{__name__}:load_text", first, in_flight=most or len(first), num_cpus=0):
             pass
         every = (unit.as_text() for unit in units)
-        for outcomes in run_tasks(cluster, f"{__name__}:run_text", every, in_flight=most):
-            yield from outcomes
+        # Closed before the connection is: what is under way is cancelled through it.
+        with contextlib.closing(run_tasks(cluster, f"{__name__}:run_text", every, in_flight=most)) as found:
+            for outcomes in found:
+                yield from outcomes
 
 
 def run_text(text: str) -> list[Outcome]:

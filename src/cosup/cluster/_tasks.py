@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +38,7 @@ def run_tasks(
     retries: int = RETRIES,
     num_cpus: float = 1,
     memory: int = 0,
-) -> Iterator[Any]:
+) -> Generator[Any, None, None]:
     """Call a function for every argument, as tasks of the cluster; yield what they return, as they finish.
 
     Parameters
