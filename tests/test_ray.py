@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -16,7 +17,7 @@ from cosup import CosupError
 from cosup.benchmark import Method, run_benchmark
 from cosup.cli import main
 from cosup.datasets import embed_images, make_backbone
-from cosup.datasets.computing import worker
+from cosup.datasets.computing import versions, worker
 
 ray = pytest.importorskip("ray")
 pytest.importorskip("efficientnet_lite_pytorch")
@@ -143,6 +144,15 @@ def test_a_folder_that_a_node_does_not_see_is_said(connected, images, backbone, 
     finally:
         os.close(mine)
         os.close(700)
+
+
+def test_a_node_with_other_versions_is_said(connected, images, backbone, tmp_path, monkeypatch):
+    own = versions()
+    monkeypatch.setattr("cosup.datasets.computing.versions", lambda: own | {"torch": "0.1"})
+    with pytest.raises(CosupError, match=rf"node .* has torch {re.escape(own['torch'])} \(here 0\.1\)"):
+        embed(images, backbone, tmp_path / "store", ray=connected)
+    with pytest.raises(CosupError, match="install the same versions on every node"):
+        run_benchmark(TASKS, METHODS, range(1), tmp_path / "runs", progress=False, ray=connected)
 
 
 def test_weights_that_a_node_has_otherwise_are_said(images, backbone):
