@@ -206,7 +206,7 @@ def _shares(ridge: Ridge, c: int) -> Iterator[Term]:
         return
     yield from ridge.blocks(c)
     some = n / -(-n // LARGEST)
-    d = min(c - 1, MOST_SCORES)
+    d = min(c - 1, ridge.d, MOST_SCORES)
     if c * d + d * (d + 1) // 2 < some:
         yield Term("class shares", "shares", some * c * (d + 20), 1, c, spread=False)
 
