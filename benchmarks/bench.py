@@ -3,6 +3,7 @@
 Every row runs in a process of its own (so that its peak memory is its own); what it compares takes turns in that
 process, and a ratio is that of neighbours in time. Prints a table and, as its last line, everything as JSON, which
 also goes to ``benchmarks/results.json`` with the machine's name; rows that were not asked for stay there as they were.
+The row ``growth`` is drawn, too (docs/figures/growth.svg).
 The row ``imagenet`` takes many minutes and is measured only when named. How to read it all: docs/speed.md.
 """
 
@@ -219,7 +220,7 @@ def point(n: int, teachers: int) -> dict[str, float]:
 def row_growth(quick: bool) -> dict[str, Any]:
     samples = [500, 1000, 2000] if quick else [10_000, 30_000, 100_000, 300_000]
     counts = [1, 4] if quick else [1, 2, 4, 8, 16, 32]
-    few, rounds = (500, 1) if quick else (10_000, 3)
+    few, rounds = (500, 1) if quick else (10_000, 5)
     axes = {
         "samples": ("n", [[child("--point", str(n), "4") for n in samples] for _ in range(rounds)]),
         "teachers": ("teachers", [[child("--point", str(few), str(m)) for m in counts] for _ in range(rounds)]),
@@ -362,6 +363,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     scratch = asked.out.with_suffix(".tmp")
     scratch.write_text(json.dumps(report, indent=1) + "\n")
     scratch.replace(asked.out)
+    if "growth" in asked.rows and asked.out == HERE / "results.json":
+        from curve import FIGURE, draw
+
+        draw(report["rows"]["growth"], FIGURE)
     print(json.dumps(report))
 
 
