@@ -83,9 +83,9 @@ class Recipe:
         own = self.inputs[0]
         return next(name for name, option in KINDS.items() if own[option] is not None)
 
-    def shown(self) -> dict[str, Path | None]:
+    def shown(self) -> dict[str, Any]:
         """The folder of all images and the file of all texts, for the explorer; None where there is none or more."""
-        out: dict[str, Path | None] = {}
+        out: dict[str, Any] = {}
         for name in ("images", "texts"):
             found = {own[name] for own in self.inputs if own[name] is not None}
             out[name] = Path(found.pop()) if len(found) == 1 else None
