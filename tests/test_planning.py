@@ -66,7 +66,7 @@ def test_vanilla_is_what_one_counts_by_hand():
         "leverages": n * d * (d + strengths),
         "moments of targets": n * d * c,
         "choosing strengths": n * d * c * strengths,
-        "choosing the read-out": n * d * c + (n + 4096) * d * c,
+        "choosing the read-out": n * d * c + (n + 4096) * d * c + 4 * d * c**2 + 2 * c**3,
         "predicting samples": n * d * c,
         "laying out the problem": n * c,
         "fresh memory": 12 * n * d + 80 * n * c,

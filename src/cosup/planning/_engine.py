@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from cosup._validation import FloatArray
 from cosup.cosupervision import CoSupervisedClassifier
 from cosup.cosupervision._problem import Level, Problem
 from cosup.cosupervision._said import said_by
@@ -154,6 +155,13 @@ def _read(opinion: Opinion, held: RowStore) -> None:
         opinion.of(rows)
 
 
+def _logs(p: FloatArray) -> FloatArray:
+    logs = np.log(np.maximum(p, 1e-30))
+    logs -= logs.mean(axis=1, keepdims=True)
+    logs -= logs.mean(axis=0)
+    return logs
+
+
 def _of_samples(n: int, c: int) -> Measured:
     held = _beliefs(n, c)
     whole = held.whole()
@@ -163,6 +171,8 @@ def _of_samples(n: int, c: int) -> Measured:
     yield "marginals", Point(1, c, core_seconds(lambda: match_marginals(whole, prior), repeats=1) / cells)
     # n c: a product normalised.
     yield "pool", Point(1, c, core_seconds(lambda: pool(held, [], None), repeats=1) / cells)
+    # n c: logarithms about their means.
+    yield "logs", Point(1, c, core_seconds(_logs, whole, repeats=1) / cells)
     said = whole.argmax(axis=1)
     # n c: the most probable class.
     yield "named", Point(1, c, core_seconds(lambda: whole.argmax(axis=1)) / cells)

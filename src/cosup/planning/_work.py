@@ -152,6 +152,9 @@ class Ridge:
         sought = chosen + 2 * GUESS
         narrow = self.discriminant(c) and 4 * n * (d + 1) <= HELD and d + 1 < c
         yield Term("choosing the read-out", f"compare {kind}", chosen * d * c, d, c, large=large)
+        # The discriminant's own products and solution, whatever the number of samples.
+        yield Term("choosing the read-out", "predict float64", 4 * d * float(c) ** 2, d, c, spread=False)
+        yield Term("choosing the read-out", "cholesky", 2 * float(c) ** 3, c, spread=False)
         if self.discriminant(c):
             yield Term("choosing the read-out", f"discriminant {kind}", sought * d * c, d, c, large=large)
         elif first:
@@ -209,6 +212,11 @@ def _shares(ridge: Ridge, c: int) -> Iterator[Term]:
     d = min(c - 1, ridge.d, MOST_SCORES)
     if c * d + d * (d + 1) // 2 < some:
         yield Term("class shares", "shares", some * c * (d + 20), 1, c, spread=False)
+        return
+    # Too many classes for these samples, which is known when their scores' directions are.
+    yield Term("class shares", "logs", some * c, 1, c, spread=False)
+    yield Term("class shares", "gram", some * c * c, c, spread=False)
+    yield Term("class shares", "eigh", float(c) ** 3, c, spread=False)
 
 
 def _start(ridge: Ridge, c: int) -> Iterator[Term]:
