@@ -505,6 +505,7 @@ def test_the_command_names_what_is_wrong(folders, tmp_path):
     assert "give one of --images FOLDER, --text FILE" in result.output
 
 
+@pytest.mark.slow
 def test_the_example_compares_strong_networks_under_weak_ones(folders, tmp_path, monkeypatch, capsys):
     monkeypatch.syspath_prepend(Path(__file__).resolve().parents[1] / "examples")
     example = pytest.importorskip("weak_to_strong")
