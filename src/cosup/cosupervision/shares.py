@@ -11,6 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from cosup._validation import FloatArray
+from cosup.cosupervision._problem import PRIOR_SHRINKAGE
 from cosup.cosupervision._store import Rows
 from cosup.estimator import one_hot
 from cosup.losses import log_softmax
@@ -51,7 +52,8 @@ def class_shares(seen: Rows, posterior: Rows, held: FloatArray, counted: FloatAr
     posterior, once with its weights held at the present shares and once with free ones. Shares move only if the free
     weights are worth their number by the Bayesian information criterion (Schwarz 1978). Scores of real data are no
     Gaussians, so the mixture is not believed alone: of its weights, of how often the student names each class and of
-    the generalists' shares the median is taken, class by class.
+    the generalists' shares the median is taken, class by class, and the shares held move half-way to it from what the
+    generalists say.
 
     Parameters
     ----------
@@ -62,7 +64,7 @@ def class_shares(seen: Rows, posterior: Rows, held: FloatArray, counted: FloatAr
     held : ndarray of shape (n_classes,)
         The present shares.
     counted : ndarray of shape (n_classes,)
-        The shares by the generalists' words.
+        The shares by the generalists' words, shrunk by `PRIOR_SHRINKAGE` towards uniform.
     calibrated : bool
         Whether these are probabilities taken at their word. Then the median must also, put in place of the mixture's
         own weights, keep half of what these gain in likelihood; else it is not shares that the mixture mends.
@@ -90,7 +92,10 @@ def class_shares(seen: Rows, posterior: Rows, held: FloatArray, counted: FloatAr
         return held
     named = one_hot(probabilities.argmax(axis=1), n_classes).mean(axis=0)
     shares = np.median([weights, named, counted], axis=0)
-    shares = np.asarray((1 - UNIFORM) * shares / shares.sum() + UNIFORM / n_classes)
+    # Half-way only: estimates err, and a student's argmax leaves out rare classes that are held at their true shares.
+    words = np.maximum(counted - PRIOR_SHRINKAGE / n_classes, 0.0)
+    shares = (shares / shares.sum() + words / words.sum()) / 2
+    shares = np.asarray((1 - UNIFORM) * shares + UNIFORM / n_classes)
     if calibrated and _mixture(scores, start, shares)[1] - fixed < PART * (free - fixed):
         return held
     return shares
