@@ -76,7 +76,11 @@ def run_tasks(
             if not running:
                 return
             done, running = ray.wait(running, num_returns=1)
-            yield _value(ray, ray.get, done[0])
+            try:
+                answer = ray.get(done[0])
+            except (ray.exceptions.RayError, ImportError) as error:
+                raise CosupError(in_words(error)) from error
+            yield _value(answer)
     finally:
         for task in running:
             ray.cancel(task, force=True)
@@ -93,28 +97,33 @@ def everywhere(cluster: Cluster, function: str, argument: Any) -> dict[str, Any]
     Raises
     ------
     CosupError
-        As the function, or if a node has no cosup or does not answer.
+        As the function, or if a node has no cosup or does not answer, and is there nevertheless.
     """
     ray, folder = cluster.ray, str(Path.cwd())
     on = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy
     running = {
-        f"{node['NodeManagerHostname']} ({node['NodeID'][:8]})": ray.remote(call)
+        node["NodeID"]: ray.remote(call)
         .options(num_cpus=0, scheduling_strategy=on(node["NodeID"], soft=False))
         .remote(function, argument, folder)
         for node in cluster.nodes()
         if node["Resources"].get("CPU") or node["Resources"].get("GPU")
     }
-    return {
-        name: _value(ray, lambda task: ray.get(task, timeout=_ANSWER_WITHIN), task, f"node {name}: ")
-        for name, task in running.items()
-    }
+    names = {node["NodeID"]: f"{node['NodeManagerHostname']} ({node['NodeID'][:8]})" for node in cluster.nodes()}
+    found = {}
+    for node, task in running.items():
+        name = names.get(node, node[:8])
+        try:
+            answer = ray.get(task, timeout=_ANSWER_WITHIN)
+        except (ray.exceptions.RayError, ImportError) as error:
+            # One that dies meanwhile will compute nothing, and needs no look.
+            if not any(other["NodeID"] == node for other in cluster.nodes()):
+                continue
+            raise CosupError(f"node {name}: {in_words(error)}") from error
+        found[name] = _value(answer, f"node {name}: ")
+    return found
 
 
-def _value(ray: Any, get: Any, task: Any, where: str = "") -> Any:
-    try:
-        answer = get(task)
-    except (ray.exceptions.RayError, ImportError) as error:
-        raise CosupError(where + in_words(error)) from error
+def _value(answer: dict[str, Any], where: str = "") -> Any:
     if "error" in answer:
         raise CosupError(where + answer["error"])
     return answer["value"]
