@@ -100,9 +100,10 @@ def test_the_public_names_have_examples_and_are_there():
     assert cosup.TeacherLabels.__doc__.count(">>>") > 3
 
 
-def test_importing_the_package_loads_neither_extras_nor_torch():
+@pytest.mark.parametrize(("room", "may"), [("cosup", set()), ("cosup.cli", {"click", "tqdm"})])
+def test_importing_loads_neither_extras_nor_torch(room, may):
     # pandas and pyarrow are not asked for: scikit-learn imports them itself where they are installed.
-    extras = {"matplotlib", "PIL", "mlxtend", "efficientnet_lite_pytorch", "torch", "click", "tqdm"}
-    code = f"import sys, cosup; print(*{extras} & set(sys.modules))"
+    heavy = {"torch", "matplotlib", "PIL", "ray", "transformers", "mlxtend", "efficientnet_lite_pytorch"}
+    code = f"import sys, {room}; print(*{heavy | {'click', 'tqdm'} - may} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)
     assert done.stdout.split() == []

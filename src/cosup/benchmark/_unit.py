@@ -18,7 +18,6 @@ from typing import Any
 
 import numpy as np
 import sklearn
-import torch
 from threadpoolctl import threadpool_limits
 
 from cosup._validation import BoolArray, CosupError
@@ -74,6 +73,8 @@ Outcome = tuple[Record, list[dict[str, Any]]]
 @contextlib.contextmanager
 def one_thread() -> Iterator[None]:
     """Keep numpy and torch on one thread: workers share the cores, and sums come out the same."""
+    import torch
+
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -244,7 +245,7 @@ def _frame(unit: Unit, method: Method) -> Record:
         "versions": {
             "python": platform.python_version(),
             "numpy": np.__version__,
-            "torch": torch.__version__,
+            "torch": importlib.metadata.version("torch"),
             "sklearn": sklearn.__version__,
             "cosup": _own_version(),
         },

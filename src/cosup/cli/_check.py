@@ -7,16 +7,13 @@ from pathlib import Path
 
 import click
 import numpy as np
-import sklearn
-import torch
 
-import cosup
 from cosup._validation import CosupError, IntArray
 from cosup.benchmark import write_whole
 from cosup.cli import _model
 from cosup.cli._explain import leave_account, read_estimates
 from cosup.cli._recipe import RECIPE, Recipe, read_recipe
-from cosup.cli._shell import FILE, FOLDER
+from cosup.cli._shell import FILE, FOLDER, versions
 from cosup.cosupervision.estimates import Estimates
 from cosup.methods import make_method
 from cosup.provenance import (
@@ -114,7 +111,7 @@ def _train(
     facts = {
         **facts,
         "Person": f"{(known >= 0).sum()} labels of {', '.join(recipe.answers) or 'nobody'}",
-        "Versions": f"cosup {cosup.__version__}, scikit-learn {sklearn.__version__}, torch {torch.__version__}",
+        "Versions": versions(),
     }
     leave_account(
         out, model, said, given.X, class_names=account.class_names, ids=ids, facts=facts, known=known, **recipe.shown()

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-import torch
 from threadpoolctl import threadpool_limits
 
 from cosup._validation import CosupError
@@ -73,6 +72,8 @@ def fit_on_cluster(address: str, options: Mapping[str, Any]) -> None:
                 f"cluster at {address} offers {largest / 1e9:.1f} GB; add one, or start it with 'ray start --memory'"
             )
         # As many threads as it would use here: sums come out the same.
+        import torch
+
         threads = max(1, min(torch.get_num_threads(), int(cluster.largest("CPU"))))
         task = {"options": dict(options) | {"ray": None}, "threads": threads}
         output, errors = next(run_tasks(cluster, f"{__name__}:fit_here", [task], num_cpus=threads, memory=needed))
@@ -93,6 +94,8 @@ def _check_folder(cluster: Cluster, out: Path) -> None:
 
 def fit_here(task: Mapping[str, Any]) -> tuple[str, str]:
     """Fit in this process, of a node, and return what the command says."""
+    import torch
+
     from cosup.cli._own import fit
 
     torch.set_num_threads(task["threads"])

@@ -10,16 +10,14 @@ from typing import Any
 
 import click
 import numpy as np
-import torch
 
-import cosup
 from cosup._validation import CosupError
 from cosup.benchmark import write_whole
 from cosup.cli import _model
 from cosup.cli._explain import leave_account
 from cosup.cli._own import fit
 from cosup.cli._recipe import METHOD, Recipe
-from cosup.cli._shell import FILE, resumable
+from cosup.cli._shell import FILE, resumable, versions
 from cosup.datasets import make_backbone
 from cosup.features import Features, read_texts
 from cosup.finetuning import FineTunedClassifier, ImageFiles, believing
@@ -114,7 +112,7 @@ def finetune(
             "Network": f"{network}, fine-tuned ({student.tune}) in {len(model.epochs_)} epochs of {student.epochs}",
             "Samples": given.source,
             "Labels": said.source,
-            "Versions": f"cosup {cosup.__version__}, torch {torch.__version__}",
+            "Versions": versions(),
         }
         view, X = model.account_view(samples, np.asarray(given.X))
         ids = said.ids if said.ids is not None else given.ids

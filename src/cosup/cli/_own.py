@@ -8,10 +8,7 @@ from typing import Any
 
 import click
 import numpy as np
-import sklearn
-import torch
 
-import cosup
 from cosup._validation import CosupError
 from cosup.benchmark import write_whole
 from cosup.cli import _model
@@ -19,7 +16,7 @@ from cosup.cli._cluster import RAY, fit_on_cluster
 from cosup.cli._explain import leave_account
 from cosup.cli._inputs import FEATURES, SOMEWHERE, covers, gather_features, levels, pairs, words
 from cosup.cli._recipe import RECIPE, Recipe, read_recipe
-from cosup.cli._shell import FOLDER
+from cosup.cli._shell import FOLDER, versions
 from cosup.methods import load, make_method
 from cosup.report import REPORT_NAME
 from cosup.tables import Place, extension
@@ -104,7 +101,7 @@ def fit(
         "Features": f"{given.source}, {given.X.shape[1]} a sample"
         + "".join(f", {kind} {name}" for kind, name in given.inputs.items()),
         "Labels": said.source,
-        "Versions": f"cosup {cosup.__version__}, scikit-learn {sklearn.__version__}, torch {torch.__version__}",
+        "Versions": versions(),
     }
     leave_account(out, model, said, given.X, class_names=said.class_names, ids=ids, facts=facts, **recipe.shown())
     write_whole(out / "history.json", _model.history_json(model.history_, said))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,9 +11,10 @@ from typing import Any
 
 import click
 
+import cosup
 from cosup._validation import CosupError
 
-__all__ = ["FILE", "FOLDER", "Commands", "named_value", "names", "resumable"]
+__all__ = ["FILE", "FOLDER", "Commands", "named_value", "names", "resumable", "versions"]
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 FOLDER = click.Path(file_okay=False, path_type=Path)
@@ -78,3 +80,9 @@ def resumable(folder: Path) -> Iterator[None]:
         raise Stopped(
             f"stopped; what was measured is kept in {folder}, and the same command goes on from there"
         ) from error
+
+
+def versions() -> str:
+    """What a model was made by, for people; asked of the packages' records, as torch takes a second to import."""
+    others = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in ("scikit-learn", "torch"))
+    return f"cosup {cosup.__version__}, {others}"

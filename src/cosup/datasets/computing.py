@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 import joblib
 import numpy as np
 
+from cosup._extras import import_extra
 from cosup._validation import CosupError
 from cosup.cluster import Cluster, everywhere, stream
-from cosup.datasets._extras import import_extra
 from cosup.datasets.backbones import Backbone, make_backbone
 from cosup.datasets.early import NAME as EARLY
 from cosup.datasets.early import EarlyStages

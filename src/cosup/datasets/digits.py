@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from cosup._extras import import_extra
 from cosup._validation import CosupError, FloatArray, IntArray, check_choice
-from cosup.datasets._extras import import_extra
 from cosup.datasets._registry import register_task
 from cosup.datasets._task import Task, Truth, UInt8Array
 from cosup.datasets.backbones import Backbone, EfficientNetLite0, make_backbone

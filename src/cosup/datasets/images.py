@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from cosup._extras import import_extra
 from cosup._validation import CosupError
-from cosup.datasets._extras import import_extra
 from cosup.datasets._task import UInt8Array
 
 #: What is taken for an image in a folder, by the end of its name (upper or lower case).

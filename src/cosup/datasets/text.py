@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cosup._extras import import_extra
 from cosup._validation import CosupError, check_choice, check_positive, suggest
 from cosup._whole import write_whole
 from cosup.datasets._disk import disk_errors, only_writer, require_space
-from cosup.datasets._extras import import_extra
 from cosup.datasets.backbones._base import Options, TorchBackbone
 from cosup.datasets.backbones._hf import _offline_said, _silent, write_folder
 from cosup.datasets.embedding import (

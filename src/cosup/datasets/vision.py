@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cosup._extras import import_extra
 from cosup._validation import CosupError, IntArray, check_choice, check_positive
-from cosup.datasets._extras import import_extra
 from cosup.datasets._task import Task, Truth, UInt8Array
 from cosup.datasets.backbones import Backbone
 from cosup.datasets.cache import Arrays, FeatureCache

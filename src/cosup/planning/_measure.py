@@ -14,7 +14,6 @@ from pathlib import Path
 
 import numpy as np
 import scipy
-import torch
 
 from cosup._machine import CGROUPS
 from cosup._validation import CosupError
@@ -112,7 +111,12 @@ def _kernels(machine: str, versions: dict[str, str]) -> Rates:
 
 
 def _versions() -> dict[str, str]:
-    found = {"cosup": version(), "numpy": np.__version__, "scipy": scipy.__version__, "torch": torch.__version__}
+    found = {
+        "cosup": version(),
+        "numpy": np.__version__,
+        "scipy": scipy.__version__,
+        "torch": importlib.metadata.version("torch"),
+    }
     with contextlib.suppress(importlib.metadata.PackageNotFoundError):  # an extra
         found["pillow"] = importlib.metadata.version("pillow")
     return found

@@ -160,7 +160,7 @@ def recalibrate(model: Any, X: ArrayLike, known: ArrayLike) -> tuple[Any, Calibr
     >>> y = rng.integers(2, size=400)
     >>> X = rng.normal(size=(400, 3)) + y[:, None]
     >>> noisy = np.where(rng.random(400) < 0.3, 1 - y, y)
-    >>> model = CoSupervisedClassifier(random_state=0).fit(X, TeacherLabels(noisy[:, None]))
+    >>> model = CoSupervisedClassifier(student="logistic", random_state=0).fit(X, TeacherLabels(noisy[:, None]))
     >>> known = np.where(np.arange(400) < 100, y, -1)
     >>> better, calibration = recalibrate(model, X, known)
     >>> bool(calibration.after < calibration.before), bool(calibration.temperature != 1)

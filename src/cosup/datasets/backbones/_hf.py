@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from cosup._extras import import_extra
 from cosup._validation import CosupError, suggest
-from cosup.datasets._extras import import_extra
 from cosup.datasets._task import UInt8Array
 from cosup.datasets.backbones._base import Options, TorchBackbone
 from cosup.datasets.backbones._names import HF, near

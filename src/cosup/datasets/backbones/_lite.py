@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cosup._extras import import_extra
 from cosup._validation import CosupError
-from cosup.datasets._extras import import_extra
 from cosup.datasets._task import UInt8Array
 from cosup.datasets.backbones._base import Images, Options, TorchBackbone
 from cosup.datasets.backbones._weights import DAMAGED_WEIGHTS

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cosup._extras import import_extra
 from cosup._validation import CosupError, check_choice
-from cosup.datasets._extras import import_extra
 from cosup.datasets._task import UInt8Array
 
 if TYPE_CHECKING:

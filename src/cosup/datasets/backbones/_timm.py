@@ -6,8 +6,8 @@ from typing import Any
 
 import torch
 
+from cosup._extras import import_extra
 from cosup._validation import CosupError
-from cosup.datasets._extras import import_extra
 from cosup.datasets._task import UInt8Array
 from cosup.datasets.backbones._base import Options, TorchBackbone
 from cosup.datasets.backbones._names import near

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from cosup._extras import import_extra
 from cosup._validation import CosupError
-from cosup.datasets._extras import import_extra
 
 TABLE_SUFFIXES = (".csv", ".tsv", ".parquet")
 
