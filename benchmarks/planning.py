@@ -15,6 +15,7 @@ import platform
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -160,7 +161,9 @@ def main() -> None:
             if name in asked:
                 with tempfile.TemporaryDirectory() as folder:
                     job, stage, measured = globals()[name](Path(folder), given.images, given.repeats)
-                print(line(name, plan(job, rates, ONE_CORE)[stage], rates.base_memory, measured), flush=True)
+                # A fit is one thread's work; a network runs on all cores.
+                cluster = replace(ONE_CORE, cores=rates.cores) if name == "embed" else ONE_CORE
+                print(line(name, plan(job, rates, cluster)[stage], rates.base_memory, measured), flush=True)
 
 
 if __name__ == "__main__":

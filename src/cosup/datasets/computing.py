@@ -20,6 +20,7 @@ from cosup._extras import import_extra
 from cosup._validation import CosupError
 from cosup.cluster import Cluster, everywhere, stream
 from cosup.datasets.backbones import Backbone, make_backbone
+from cosup.datasets.backbones._cpu import STEADY
 from cosup.datasets.early import NAME as EARLY
 from cosup.datasets.early import EarlyStages
 from cosup.datasets.images import read_image
@@ -30,12 +31,6 @@ if TYPE_CHECKING:
 
 # What decides how an image is read and embedded; the others cannot change a feature.
 LIBRARIES = ("cosup", "numpy", "pillow", "torch", "transformers", "timm", "torchvision", "efficientnet-lite-pytorch")
-
-STEADY = 16
-"""Images in a batch from which on a CPU's features do not depend on the number of threads.
-
-Found out, not promised by torch: EfficientNet-Lite, ViT, ResNet and ConvNeXt on 1 to 8 threads (docs/large-runs.md).
-"""
 
 Batch = tuple[list[FileEntry], Any]
 """Entries of files, and the rows of features of those that are readable; None where they were not asked for."""

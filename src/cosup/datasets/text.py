@@ -151,11 +151,11 @@ class TextEncoder(TorchBackbone):
         """Compute the features of prepared texts, (n, 2, n_tokens); returns float32 (n, n_features)."""
         import torch
 
-        from cosup.datasets.backbones._base import _all_cores
+        from cosup.datasets.backbones._cpu import all_cores
 
         longest = int(batch[:, 1].sum(dim=1).max())
         batch = batch[:, :, :longest].to(self._device)
-        with _all_cores(), torch.inference_mode():
+        with all_cores(), torch.inference_mode():
             return np.array(self._runner(batch).float().cpu().numpy())
 
     def embed(self, texts: Any, *, batch_size: int = 100, progress: bool = True) -> NDArray[np.float32]:

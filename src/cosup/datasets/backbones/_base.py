@@ -13,13 +13,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
-import joblib
 import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
 from cosup._validation import CosupError, check_choice, check_positive
 from cosup.datasets._task import UInt8Array
+from cosup.datasets.backbones._cpu import all_cores, in_parts
 from cosup.datasets.backbones._pixels import INTERPOLATIONS
 
 if TYPE_CHECKING:
@@ -291,10 +291,14 @@ class TorchBackbone(ABC):
         return torch.compile(self._runner)
 
     def _compute(self, network: Any, batch: torch.Tensor) -> Float32Array:
+        parts = [self._compute_part(network, part) for part in (in_parts(batch) if self._device == "cpu" else [batch])]
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+    def _compute_part(self, network: Any, batch: torch.Tensor) -> Float32Array:
         import torch
 
         try:
-            with _all_cores(), torch.inference_mode(), _whole_float32():
+            with all_cores(), torch.inference_mode(), _whole_float32():
                 features = network(batch.to(self._device, getattr(torch, self._options.dtype)))
         except torch.OutOfMemoryError as error:
             raise CosupError(f"{self._device} has too little memory for batches of {len(batch)}: {error}") from error
@@ -349,19 +353,6 @@ def _device(name: str | None) -> str:
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         raise CosupError(f"the device {name!r} is not here ({str(error).splitlines()[0]}); try 'cpu'") from error
     return name
-
-
-@contextlib.contextmanager
-def _all_cores() -> Iterator[None]:
-    """Let torch use every core that this process may: convolutions gain by it, whatever the environment says."""
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(max(before, joblib.cpu_count()))
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 @contextlib.contextmanager
