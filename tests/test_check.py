@@ -5,10 +5,9 @@ import json
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
 
+from command import run
 from cosup import CosupError, CoSupervisedClassifier, ImportedLabels, TeacherLabels, load
-from cosup.cli import main
 from cosup.cosupervision.estimates import Estimates
 from cosup.datasets import make_hierarchy
 from cosup.provenance import (
@@ -217,14 +216,6 @@ def test_labels_that_contradict_each_other_are_named(task, fitted):
         check_estimates(account, looked=y[:5])
     with pytest.raises(CosupError, match="estimates are of 1 teachers, but the account has 3"):
         check_estimates(account, looked=y, estimates=Estimates(np.zeros(3), np.zeros((1, 3)), np.zeros((1, 4, 3))))
-
-
-def run(*arguments, code=0):
-    result = CliRunner().invoke(main, [str(argument) for argument in arguments])
-    if result.exception is not None and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    assert result.exit_code == code, result.output
-    return result
 
 
 def fill(path, truth):

@@ -6,21 +6,12 @@ import json
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
 
 import cosup
-from cosup.cli import main
+from command import run
 from cosup.datasets import list_backbones, list_tasks, make_hierarchy
 from cosup.methods import list_methods
 from cosup.provenance import read_account
-
-
-def run(*arguments, code=0):
-    result = CliRunner().invoke(main, [str(argument) for argument in arguments])
-    if result.exception is not None and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    assert result.exit_code == code, result.output
-    return result
 
 
 def error(*arguments):

@@ -1,20 +1,11 @@
 """The bench on the command line: options of tasks, dry runs, crossed ingredients, plugins, figures."""
 
 import pytest
-from click.testing import CliRunner
 
+from command import run
 from cosup.benchmark import FACTORS, read_records
-from cosup.cli import main
 
 SMALL = ("--task-option", "n_samples=150", "--task-option", "n_test=60", "--task-option", "n_features=8")
-
-
-def run(*arguments, code=0):
-    result = CliRunner().invoke(main, [str(argument) for argument in arguments])
-    if result.exception is not None and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    assert result.exit_code == code, result.output
-    return result
 
 
 def bench(*arguments, code=0):

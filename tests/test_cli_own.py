@@ -5,20 +5,11 @@ import json
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
 
-from cosup.cli import main
+from command import run
 from cosup.datasets import make_hierarchy
 
 NAMES = ("ant", "bee", "cat")
-
-
-def run(*arguments, code=0):
-    result = CliRunner().invoke(main, [str(argument) for argument in arguments])
-    if result.exception is not None and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    assert result.exit_code == code, result.output
-    return result
 
 
 def error(*arguments):

@@ -5,22 +5,13 @@ import json
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
 
+from command import run
 from cosup import CosupError, ImportedLabels, TopK, load
-from cosup.cli import main
 from cosup.datasets import make_hierarchy
 from cosup.teachers import extend_labels
 
 NAMES = ("ant", "bee", "cat")
-
-
-def run(*arguments, code=0):
-    result = CliRunner().invoke(main, [str(argument) for argument in arguments])
-    if result.exception is not None and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    assert result.exit_code == code, result.output
-    return result
 
 
 def write_labels(path, names, said, ids):
