@@ -24,7 +24,7 @@ from scipy import stats
 from cosup import CosupError, CoSupervisedClassifier, RidgeProbe, make_method
 from cosup.datasets import Task
 from cosup.methods import method_parameters
-from cosup.metrics import mean_ranks
+from cosup.metrics import compare_with, mean_ranks
 from cosup.student import shared
 
 DEFAULT = "co-supervised"
@@ -189,7 +189,7 @@ def tell_tasks(results: dict[str, dict[str, list[float]]]) -> dict[str, Any]:
 
 
 def tell_ranks(scores: list[list[float]]) -> None:
-    """Mean ranks of all methods, best first."""
+    """Mean ranks of all methods, best first, and the default with each."""
     if len(scores) < 2:
         return
     ranks = mean_ranks(scores)
@@ -199,6 +199,13 @@ def tell_ranks(scores: list[list[float]]) -> None:
         + ", ".join(f"{METHODS[m]} {ranks.ranks[m]:.2f}" for m in order)
         + ".\n",
         flush=True,
+    )
+    table(
+        ["the default with", "better", "the same", "worse", "median difference", "p (Wilcoxon, Holm)"],
+        [
+            [METHODS[c.method], str(c.wins), str(c.ties), str(c.losses), f"{c.difference:+.1f}", f"{c.p_value:.2g}"]
+            for c in compare_with(scores, METHODS.index(DEFAULT))
+        ],
     )
 
 

@@ -2,9 +2,17 @@
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from cosup._validation import CosupError
-from cosup.metrics import bootstrap_contrasts, bootstrap_pgr, critical_difference, mean_ranks, paired_difference
+from cosup.metrics import (
+    bootstrap_contrasts,
+    bootstrap_pgr,
+    compare_with,
+    critical_difference,
+    mean_ranks,
+    paired_difference,
+)
 
 # Demšar 2006, table 6: AUC of four classifiers on 14 data sets; his mean ranks, F and critical difference.
 DEMSAR = np.array(
@@ -38,10 +46,41 @@ def test_ties_share_their_ranks_and_floating_point_does_not_break_them():
     np.testing.assert_array_equal(found.ranks, [1.5, 1.5, 3.0])
 
 
+def test_one_method_with_every_other_is_the_textbooks_test_stepped_down_by_holm():
+    first, second, third = compare_with(DEMSAR, 3)
+    assert (first.wins, first.ties, first.losses) == (11, 1, 2)
+    plain = [stats.wilcoxon(DEMSAR[:, 3] - DEMSAR[:, other], zero_method="zsplit").pvalue for other in range(3)]
+    # Smallest times three, next times two, last as it is, and never below one before it.
+    order = np.argsort(plain)
+    expected = np.maximum.accumulate(
+        [min(1.0, plain[place] * times) for place, times in zip(order, (3, 2, 1), strict=True)]
+    )
+    found = [(first, second, third)[place].p_value for place in order]
+    np.testing.assert_allclose(found, expected)
+
+
+def test_what_is_said_of_two_methods_hangs_on_no_third_but_for_the_correction():
+    rng = np.random.default_rng(0)
+    table = rng.normal([0.8, 0.0, 0.0, 0.0], size=(30, 4))
+    alone = compare_with(table[:, :2], 0)[0]
+    among = compare_with(table, 0)[0]
+    assert (alone.method, alone.wins, alone.difference) == (among.method, among.wins, among.difference)
+    assert alone.p_value <= among.p_value <= 3 * alone.p_value
+    turned = compare_with(-table, -4)[0]
+    assert (turned.wins, turned.losses, turned.p_value) == (among.losses, among.wins, among.p_value)
+
+
+def test_equal_methods_have_p_one():
+    (same,) = compare_with([[0.5, 0.5], [0.1 + 0.2, 0.3]], 1)
+    assert (same.ties, same.p_value) == (2, 1.0)
+
+
 @pytest.mark.parametrize("scores", [[[1.0, 2.0]], [[1.0], [2.0]], [1.0, 2.0], [[1.0, np.nan], [1.0, 2.0]]])
 def test_ranks_need_whole_tables(scores):
     with pytest.raises(CosupError, match="ranks need"):
         mean_ranks(scores)
+    with pytest.raises(CosupError, match="ranks need"):
+        compare_with(scores, 0)
     with pytest.raises(CosupError, match="ranks need"):
         critical_difference(1, 3)
 

@@ -7,7 +7,7 @@ import pytest
 
 from cosup.benchmark import Method, factorial_methods, run_benchmark
 from cosup.report import build_report
-from cosup.report._across import boards, sweeps
+from cosup.report._across import boards, compared_rows, sweeps
 from cosup.report._anchors import anchors
 from cosup.report._export import latex, markdown, slug
 from cosup.report._factorial import designs
@@ -44,6 +44,18 @@ def test_the_board_ranks_by_accuracy_within_every_task(sweep):
         np.testing.assert_allclose(board.ranks.ranks, expected)
     assert board.ranks.n_tasks == 3
     assert (np.diff(board.ranks.ranks) >= 0).all()
+
+
+def test_the_default_is_compared_with_every_other_method(sweep):
+    renamed = copy.deepcopy(sweep)
+    for record in renamed:
+        record["label"] = {"ours": "co-supervised"}.get(record["label"], record["label"])
+    (board,) = boards(summarise(renamed))
+    _, rows = compared_rows(board)
+    assert {row[0] for row in rows} == {"vanilla", "csl"}
+    assert all(int(row[1]) + int(row[2]) + int(row[3]) == 3 for row in rows)
+    (without,) = boards(summarise(sweep))
+    assert without.compared == ()
 
 
 def test_a_method_that_misses_a_task_has_no_rank_but_a_row(sweep):

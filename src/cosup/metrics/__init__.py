@@ -12,13 +12,15 @@ from cosup.metrics._pgr import (
     performance_gap_recovered,
     selection_quality,
 )
-from cosup.metrics._ranks import Ranks, critical_difference, mean_ranks
+from cosup.metrics._ranks import Comparison, Ranks, compare_with, critical_difference, mean_ranks
 
 __all__ = [
+    "Comparison",
     "Interval",
     "Ranks",
     "bootstrap_contrasts",
     "bootstrap_pgr",
+    "compare_with",
     "critical_difference",
     "mean_ranks",
     "paired_difference",

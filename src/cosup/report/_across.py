@@ -9,11 +9,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from cosup.datasets import sweep_of
-from cosup.metrics import Interval, Ranks, mean_ranks
+from cosup.metrics import Comparison, Interval, Ranks, compare_with, mean_ranks
 from cosup.report import _figures as figures
 from cosup.report._markup import Data, Markup, Panel, join, table, tag
 from cosup.report._sections import FIXED_COLOURS, colour
 from cosup.report._summary import DASH, MethodSummary, TaskSummary, percent, span
+
+OURS = "co-supervised"
 
 MOST_RANKED = 40
 """The quantile of the critical difference is slow, and of little use, beyond."""
@@ -35,6 +37,9 @@ class Board:
         Of the first methods, over the tasks in `ranked`; None with fewer than two of either.
     ranked : tuple of int
         Positions of the tasks that count: where the gap is positive.
+    compared : tuple of Comparison
+        The default with every other of the first methods, by their places in `labels`; empty without ranks or without
+        the default.
     """
 
     protocol: str
@@ -43,6 +48,7 @@ class Board:
     cells: dict[tuple[str, int], MethodSummary]
     ranks: Ranks | None
     ranked: tuple[int, ...]
+    compared: tuple[Comparison, ...] = ()
 
 
 def boards(tasks: Sequence[TaskSummary]) -> list[Board]:
@@ -63,14 +69,17 @@ def _board(protocol: str, tasks: Sequence[TaskSummary]) -> Board:
         if ranked and all((label, p) in cells and cells[label, p].whole for p in ranked)
         and all(cells[label, p].pgr is not None for p in ranked)
     ]  # fmt: skip
-    ranks = None
+    ranks, compared = None, []
     if len(ranked) >= 2 and 2 <= len(full) <= MOST_RANKED:
-        found = mean_ranks([[cells[label, p].accuracy for label in full] for p in ranked])
+        scores = np.array([[cells[label, p].accuracy for label in full] for p in ranked])
+        found = mean_ranks(scores)
         order = np.argsort(found.ranks, kind="stable")
         full = [full[i] for i in order]
         ranks = Ranks(found.ranks[order], found.critical, found.p_value, found.n_tasks)
+        if OURS in full:
+            compared = compare_with(scores[:, order], full.index(OURS))
     rest = [label for label in labels if label not in full]
-    return Board(protocol, tuple(tasks), (*full, *rest), cells, ranks, tuple(ranked))
+    return Board(protocol, tuple(tasks), (*full, *rest), cells, ranks, tuple(ranked), tuple(compared))
 
 
 def board_rows(board: Board) -> tuple[list[str], list[list[str]]]:
@@ -96,14 +105,32 @@ def board_rows(board: Board) -> tuple[list[str], list[list[str]]]:
 def leaderboard(board: Board) -> Markup:
     """Tabulate all methods on all tasks, and the ranks where there are enough of both."""
     header, rows = board_rows(board)
-    ours = [place for place, label in enumerate(board.labels) if label == "co-supervised"]
+    ours = [place for place, label in enumerate(board.labels) if label == OURS]
     caption = f"Performance gap recovered in %, 90 % intervals in brackets, by task; protocol “{board.protocol}”."
     if board.protocol == "published":
         caption += " CHOSEN ON TEST: the best epoch on the test samples, for the ceiling too."
     parts: list[Markup] = [table(caption, header, rows, strong=ours)]
     if board.ranks is not None:
         parts.append(tag("p", _verdict(board)))
+    if board.compared:
+        caption = (
+            f"{OURS} with each other method over {len(board.ranked)} tasks. Accuracy, mean over seeds; p by Wilcoxon's "
+            "signed-rank test, corrected for the number of methods (Holm)."
+        )
+        parts.append(table(caption, *compared_rows(board)))
     return join(parts)
+
+
+def compared_rows(board: Board) -> tuple[list[str], list[list[str]]]:
+    """The default with every other method as header and plain cells."""
+    header = ["", "tasks better", "the same", "worse", "median difference, points", "p"]
+    return header, [
+        [
+            board.labels[c.method], str(c.wins), str(c.ties), str(c.losses), f"{100 * c.difference:+.1f}",
+            "under 0.001" if c.p_value < 0.001 else f"{c.p_value:.3f}",
+        ]
+        for c in board.compared
+    ]  # fmt: skip
 
 
 def _verdict(board: Board) -> str:
