@@ -39,6 +39,12 @@ def save_vit(path, seed=0, **changed):
     return path
 
 
+def save_both(root):
+    """A network of texts and one of images, each saved in a folder."""
+    transformers.utils.logging.disable_progress_bar()
+    return {"text": save_bert(root / "bert"), "images": save_vit(root / "vit")}
+
+
 def save_gpt2(path, seed=0):
     from tokenizers import Tokenizer
     from tokenizers.models import WordLevel

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
 from safetensors import safe_open
 from safetensors.numpy import load_file
 
@@ -23,7 +22,6 @@ torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 networks = pytest.importorskip("networks")
 finetuning = pytest.importorskip("cosup.finetuning")
-from cosup.cli import main  # noqa: E402
 from cosup.datasets import make_backbone  # noqa: E402
 from cosup.datasets.text import make_encoder  # noqa: E402
 
@@ -336,28 +334,7 @@ def test_two_processes_end_where_one_does(options, tmp_path):
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory):
-    root = tmp_path_factory.mktemp("networks")
-    transformers.utils.logging.disable_progress_bar()
-    return {"text": networks.save_bert(root / "bert"), "images": networks.save_vit(root / "vit")}
-
-
-def data(kind, folder, n=60):
-    """Samples in a file or folder, the option that names it, and a file of labels."""
-    X, y = (networks.sentences if kind == "text" else networks.pictures)(n)
-    ids = [f"s{i:03}" if kind == "text" else f"s{i:03}.png" for i in range(n)]
-    rng = np.random.default_rng(0)
-    names = np.array(["no", "yes"])
-    said = [np.where(rng.random(n) < wrong, 1 - y, y) for wrong in (0.2, 0.3)]
-    rows = [f"{ids[i]},{names[said[0][i]]},{names[said[1][i]]}" for i in range(n)]
-    (folder / "labels.csv").write_text("\n".join(["id,one,two", *rows]) + "\n")
-    if kind == "text":
-        (folder / "texts.csv").write_text("\n".join(["id,text", *(f"{i},{t}" for i, t in zip(ids, X, strict=True))]))
-        return X, y, ["--text", str(folder / "texts.csv")]
-    image = pytest.importorskip("PIL.Image")
-    (folder / "images").mkdir()
-    for name, pixels in zip(ids, X, strict=True):
-        image.fromarray(pixels).save(folder / "images" / name)
-    return X, y, ["--images", str(folder / "images")]
+    return networks.save_both(tmp_path_factory.mktemp("networks"))
 
 
 @pytest.mark.parametrize("kind", ["text", "images"])
@@ -431,91 +408,3 @@ def test_wrong_networks_and_samples_are_named(folders):
         )
     with pytest.raises(CosupError, match="features has 10 rows but the labels have 240"):
         finetuning.FineTunedClassifier(FineTuned(networks.tiny_net())).fit(X, labels, features=np.ones((10, 2)))
-
-
-# --- the command ----------------------------------------------------------------------------------------------------
-
-
-def command(kind, folder, source, **options):
-    given = {"labels": folder / "labels.csv", "out": folder / "model", "epochs": 2, "learning-rate": 3e-3, **options}
-    return ["finetune", *source, *(str(word) for key, value in given.items() for word in (f"--{key}", value))]
-
-
-def cosup_runs(arguments):
-    result = CliRunner().invoke(main, arguments)
-    assert result.exit_code == 0, result.output
-    return result.output
-
-
-@pytest.mark.parametrize("kind", ["text", "images"])
-def test_the_command_leaves_a_model_that_predict_takes(kind, folders, tmp_path):
-    X, _, source = data(kind, tmp_path)
-    said = cosup_runs(command(kind, tmp_path, source, network=f"hf:{folders[kind]}", tune="last:1"))
-    assert "epoch 2: loss" in said
-    assert "it/s" not in said
-    assert "agreement with held-out targets" in said
-    model = finetuning.FineTunedClassifier.load(tmp_path / "model")
-    names = {path.name for path in (tmp_path / "model").iterdir()}
-    assert {"report.html", "history.json", "epochs.json", "model.json"} <= names
-    assert "training" not in names
-    assert "s000" in cosup_runs(["explain", str(tmp_path / "model"), "s000" + (".png" if kind == "images" else "")])
-    out = tmp_path / "predictions.npz"
-    cosup_runs(["predict", "--model", str(tmp_path / "model"), *source, "--out", str(out)])
-    # Features of images are kept in float16.
-    tolerance = 1e-5 if kind == "text" else 1e-2
-    np.testing.assert_allclose(np.load(out)["probabilities"], model.predict_proba(X), atol=tolerance)
-
-
-def test_the_command_goes_on_where_it_was_stopped(folders, tmp_path, monkeypatch):
-    from cosup.student.finetuned import _training
-
-    _, _, source = data("text", tmp_path)
-    options = {"network": f"hf:{folders['text']}", "tune": "last:1", "folds": 1, "batch-size": 8}
-    cosup_runs(command("text", tmp_path, source, **options))
-    whole = (tmp_path / "model" / "model.safetensors").read_bytes()
-    step, calls = _training._Training._step, []
-
-    def stopping(self, *arguments):
-        calls.append(1)
-        if len(calls) == 9:
-            raise KeyboardInterrupt
-        return step(self, *arguments)
-
-    monkeypatch.setattr(_training._Training, "_step", stopping)
-    again = command("text", tmp_path, source, **options, out=tmp_path / "again")
-    result = CliRunner().invoke(main, again)
-    assert (result.exit_code, "the same command goes on" in result.output) == (130, True)
-    cosup_runs(again)
-    assert len(calls) == 9 + 14 - 7  # two epochs of seven steps, of which the first was kept
-    assert (tmp_path / "again" / "model.safetensors").read_bytes() == whole
-
-
-def test_the_command_names_what_is_wrong(folders, tmp_path):
-    _, _, source = data("text", tmp_path)
-    for changed, message in (
-        ({"tune": "lora:x"}, "tune must be"),
-        ({"method": "vanila"}, "no method 'vanila'"),
-        ({"network": "hf:./nowhere"}, "nowhere"),
-    ):
-        arguments = command("text", tmp_path, source, **{"network": f"hf:{folders['text']}", **changed})
-        result = CliRunner().invoke(main, arguments)
-        assert result.exit_code == 2, result.output
-        assert message in result.output
-    result = CliRunner().invoke(main, command("text", tmp_path, [], network="hf:x"))
-    assert "give one of --images FOLDER, --text FILE" in result.output
-
-
-@pytest.mark.slow
-def test_the_example_compares_strong_networks_under_weak_ones(folders, tmp_path, monkeypatch, capsys):
-    monkeypatch.syspath_prepend(Path(__file__).resolve().parents[1] / "examples")
-    example = pytest.importorskip("weak_to_strong")
-    texts, fine = networks.sentences(120)
-    rows = [f"{t} w{18 + i % 2},{'ab'[i % 2]}{v}" for i, (t, v) in enumerate(zip(texts, fine, strict=True))]
-    (tmp_path / "data.csv").write_text("\n".join(["text,label", *rows]))
-    words = ["--strong", f"hf:{folders['text']}", "--weak", f"hf:{folders['text']}", "--epochs", "1"]
-    monkeypatch.setattr(sys, "argv", ["weak_to_strong.py", *words, "--text", str(tmp_path / "data.csv")])
-    example.main()
-    found = json.loads(capsys.readouterr().out)
-    assert {"weak", "vanilla", "hierarchy", "ceiling"} <= set(found)
-    assert all(0 <= found[name] <= 1 for name in ("weak", "vanilla", "hierarchy", "ceiling"))
-    sys.modules.pop("weak_to_strong")

@@ -158,6 +158,14 @@ class FineTunedClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         model.n_features_in_ = len(self.head_.weight)
         return model
 
+    def with_student(self, model: TeacherSupervised) -> Self:
+        """The same network under another linear student of its features, as a person's labels train one."""
+        if not isinstance(model.head_, LinearHead):
+            raise CosupError(f"a network's features need a linear student, this is a {type(model.head_).__name__}")
+        out = copy.copy(self)
+        out.method_, out.head_ = model, model.head_
+        return out
+
     def account_view(self, X: Any, features: FloatArray) -> tuple[TeacherSupervised, FloatArray]:
         """A model and features for `cosup.provenance.Account`: frozen features beside the trained network's.
 

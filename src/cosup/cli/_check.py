@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import click
 import numpy as np
 
 from cosup._validation import CosupError, IntArray
-from cosup.benchmark import write_whole
-from cosup.cli import _model
-from cosup.cli._explain import leave_account, read_estimates
-from cosup.cli._recipe import RECIPE, Recipe, read_recipe
-from cosup.cli._shell import FILE, FOLDER, versions
+from cosup.cli._left import leave, read_history, read_known
+from cosup.cli._recipe import Recipe, read_recipe
+from cosup.cli._shell import FILE, FOLDER
 from cosup.cosupervision.estimates import Estimates
-from cosup.methods import make_method
+from cosup.features import Features
+from cosup.finetuning import FineTunedClassifier
+from cosup.methods import load, make_method
 from cosup.provenance import (
     Account,
     after_looking,
@@ -26,6 +28,7 @@ from cosup.provenance import (
     with_person,
 )
 from cosup.report import REPORT_NAME
+from cosup.student.finetuned import embedded
 from cosup.teachers import ImportedLabels
 
 __all__ = ["check"]
@@ -47,7 +50,8 @@ def check(folder: Path, files: tuple[Path, ...], uniform: Path | None, out: Path
 
     Says how accurate the student and every teacher are by the labels, with 90 % intervals, and whether that contradicts
     what was estimated without them. With --out, a new student is taught the model's answers with those of --answers in
-    their places, and its probabilities are calibrated by --uniform; the model in DIR stays as it is.
+    their places, and its probabilities are calibrated by --uniform; the model in DIR stays as it is. A network that was
+    fine-tuned stays as it was trained: the new student is a head on its features.
 
     \b
     Example: cosup check model --answers look.csv --uniform check.csv --out model2
@@ -59,7 +63,7 @@ def check(folder: Path, files: tuple[Path, ...], uniform: Path | None, out: Path
         raise CosupError(f"{out} is not empty; name a new folder for the new model")
     looked = _together(files, account) if files else None
     drawn = None if uniform is None else read_answers(uniform, account.ids, account.class_names)
-    click.echo(check_estimates(account, looked=looked, uniform=drawn, estimates=read_estimates(folder)))
+    click.echo(check_estimates(account, looked=looked, uniform=drawn, estimates=read_known(folder)))
     if out is None:
         click.echo("Nothing was trained; --out FOLDER makes a new model with these labels.")
         return
@@ -100,31 +104,47 @@ def _train(
     for file in recipe.answers:  # the last word counts
         more = read_answers(Path(file), account.ids, account.class_names)
         known = np.where(more >= 0, more, known)
-    model = make_method(recipe.method, random_state=recipe.seed).fit(given.X, said)
+    before = None if recipe.tuned is None else account
+    model, X, save = _again(folder, account, recipe, given, said)
     if recipe.answers:
-        model = after_looking(given.X, said, model, known)
+        model = after_looking(X, said, model, known)
         said = ImportedLabels.of(with_person(said, known), account.class_names, ids=ids, source=said.source)
         model.estimates_ = _with_person(model.estimates_)
     rest = None if drawn is None else np.where(known >= 0, -1, drawn)
     if rest is not None and (rest >= 0).any():
-        model, _ = recalibrate(model, given.X, rest)
+        model, _ = recalibrate(model, X, rest)
     facts = {
         **facts,
         "Person": f"{(known >= 0).sum()} labels of {', '.join(recipe.answers) or 'nobody'}",
-        "Versions": versions(),
     }
-    leave_account(
-        out, model, said, given.X, class_names=account.class_names, ids=ids, facts=facts, known=known, **recipe.shown()
-    )
-    write_whole(out / "history.json", _model.history_json(model.history_, said))
-    write_whole(out / RECIPE, recipe.to_json())
-    model.save(out, inputs=given.inputs)
+    new = leave(
+        out, model, said, X, given=given, recipe=recipe, facts=facts, save=lambda: save(model, out), known=known,
+        before=before,
+    )  # fmt: skip
     for note in notes:
         click.echo(f"Note: {note}", err=True)
-    _tell(account, Account.of(model, said, given.X, class_names=account.class_names, ids=ids), known, rest)
+    _tell(account, new, known, rest)
     for note in model.history_[-1]["notes"]:
         click.echo(f"  {note}")
     click.echo(f"The new model, with provenance and {REPORT_NAME}, is in {out.resolve()}; {folder} is as it was.")
+
+
+def _again(
+    folder: Path, account: Account, recipe: Recipe, given: Features, said: ImportedLabels
+) -> tuple[Any, Any, Callable[[Any, Path], None]]:
+    """The model of a fit, what it answers on, and what saves it: fitted anew, or of a network that was fine-tuned."""
+    if recipe.tuned is None:
+        model = make_method(recipe.method, random_state=recipe.seed).fit(given.X, said)
+        return model, given.X, lambda new, out: new.save(out, inputs=given.inputs)
+    whole = FineTunedClassifier.load(folder)
+    model = load(folder)
+    model.provenance_, model.history_ = account.provenance(), read_history(folder)
+    estimates, m = read_known(folder), said.n_teachers  # a person's labels may stand beside theirs there
+    if estimates is not None:
+        estimates = Estimates(estimates.student, estimates.teachers[:m], estimates.by_class[:m])
+    model.estimates_ = estimates
+    X = embedded(whole.network_, recipe.samples(given), progress=False)
+    return model, X, lambda new, out: whole.with_student(new).save(out)
 
 
 def _with_person(estimates: Estimates | None) -> Estimates | None:

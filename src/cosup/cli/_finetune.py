@@ -13,14 +13,13 @@ import numpy as np
 
 from cosup._validation import CosupError
 from cosup.benchmark import write_whole
-from cosup.cli import _model
-from cosup.cli._explain import leave_account
+from cosup.cli._left import leave
 from cosup.cli._own import fit
 from cosup.cli._recipe import METHOD, Recipe
-from cosup.cli._shell import FILE, resumable, versions
+from cosup.cli._shell import FILE, resumable
 from cosup.datasets import make_backbone
-from cosup.features import Features, read_texts
-from cosup.finetuning import FineTunedClassifier, ImageFiles, believing
+from cosup.features import Features
+from cosup.finetuning import FineTunedClassifier, believing
 from cosup.methods import make_method
 from cosup.report import REPORT_NAME
 from cosup.student import FineTuned
@@ -33,6 +32,8 @@ SHARED = ("files", "probabilities", "top_k", "out", "classes", "abstain", "parti
 
 TRAINING = "training"
 """Folder of checkpoints in the model's; it goes when the model is there."""
+
+EPOCHS = "epochs.json"
 
 
 def _labels_as_in_fit(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -90,20 +91,18 @@ def finetune(
         raise CosupError("give one of --images FOLDER, --text FILE: a network is trained on samples, not on features")
     chosen = believing(seed) if method is None else make_method(method, random_state=seed)
     kind = "backbone" if images is not None else "encoder"
+    keys = ("tune", "folds", "epochs", "batch_size", "micro_batch", "learning_rate", "precision")
+    training = {"patience": patience or None, **{key: options[key] for key in keys}}
     recipe = Recipe.of({
         **options, "features": None, "images": images, "texts": texts, "backbone": None, "encoder": None,
-        kind: network, "out": out, "method": method, "seed": seed,
+        kind: network, "out": out, "method": method, "seed": seed, "tuned": {"network": network, **training},
     })  # fmt: skip
-    keys = ("tune", "folds", "epochs", "batch_size", "micro_batch", "learning_rate", "precision")
-    student = FineTuned(
-        _network(network, images), patience=patience or None, checkpoint=out / TRAINING,
-        **{key: options[key] for key in keys},
-    )  # fmt: skip
+    student = FineTuned(_network(network, images), checkpoint=out / TRAINING, **training)
     with together() as world, resumable(out):
         given, said, notes = _in_turn(world, recipe)
         if world.leads:
             click.echo(said.summary())
-        samples = _samples(given, images, texts)
+        samples = recipe.samples(given)
         model = FineTunedClassifier(student, chosen).fit(samples, said, features=given.X)
         if not world.leads:
             return
@@ -112,14 +111,10 @@ def finetune(
             "Network": f"{network}, fine-tuned ({student.tune}) in {len(model.epochs_)} epochs of {student.epochs}",
             "Samples": given.source,
             "Labels": said.source,
-            "Versions": versions(),
         }
         view, X = model.account_view(samples, np.asarray(given.X))
-        ids = said.ids if said.ids is not None else given.ids
-        leave_account(out, view, said, X, class_names=said.class_names, ids=ids, facts=facts, **recipe.shown())
-        write_whole(out / "history.json", _model.history_json(model.history_, said))
-        write_whole(out / "epochs.json", json.dumps(model.epochs_, indent=1) + "\n")
-        model.save(out)
+        write_whole(out / EPOCHS, json.dumps(model.epochs_, indent=1) + "\n")
+        leave(out, view, said, X, given=given, recipe=recipe, facts=facts, save=lambda: model.save(out))
         shutil.rmtree(out / TRAINING)
     for note in notes:
         click.echo(f"Note: {note}", err=True)
@@ -150,12 +145,3 @@ def _in_turn(world: World, recipe: Recipe) -> tuple[Features, Any, list[str]]:
         world.wait()
     assert found is not None
     return found
-
-
-def _samples(given: Features, images: Path | None, texts: Path | None) -> Any:
-    assert given.ids is not None
-    if images is not None:
-        return ImageFiles(images, given.ids)
-    assert texts is not None
-    known = read_texts(texts)
-    return [known[name] for name in given.ids]

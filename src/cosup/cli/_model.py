@@ -1,42 +1,17 @@
-"""What a fit leaves behind beside its model, and predictions: CSV, JSON and npz."""
+"""Predictions as files: CSV, npz, npy."""
 
 from __future__ import annotations
 
 import csv
 import io
-import json
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from cosup.teachers import TeacherLabels
-
 ENTRIES = 1 << 24
 """Probabilities or features that are held together: 128 MB."""
-
-
-def history_json(history: Sequence[Mapping[str, Any]], labels: TeacherLabels) -> str:
-    """Write the history a level, its arrays summed up: how many samples each teacher was believed on."""
-    out = []
-    for entry in history:
-        assigned = np.asarray(entry["assigned"])
-        plain = {key: _plain(value) for key, value in entry.items() if key not in ("assigned", "kept", "teachers")}
-        teachers = {labels.names[int(t)]: int(np.sum(assigned == t)) for t in entry["teachers"]}
-        out.append({**plain, "assigned": teachers, "unassigned": int(np.sum(assigned < 0))})
-    return json.dumps(out, indent=1, allow_nan=False) + "\n"
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, float | np.floating):
-        return float(value) if math.isfinite(value) else None
-    if isinstance(value, np.integer):
-        return int(value)
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    return value if value is None or isinstance(value, str | int | bool) else str(value)
 
 
 def predictions(path: Path, model: Any, X: Any, ids: Sequence[str] | None) -> bytes:

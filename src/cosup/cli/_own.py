@@ -13,10 +13,10 @@ from cosup._validation import CosupError
 from cosup.benchmark import write_whole
 from cosup.cli import _model
 from cosup.cli._cluster import RAY, fit_on_cluster
-from cosup.cli._explain import leave_account
 from cosup.cli._inputs import FEATURES, SOMEWHERE, covers, gather_features, levels, pairs, words
-from cosup.cli._recipe import RECIPE, Recipe, read_recipe
-from cosup.cli._shell import FOLDER, versions
+from cosup.cli._left import leave
+from cosup.cli._recipe import Recipe, read_recipe
+from cosup.cli._shell import FOLDER
 from cosup.methods import load, make_method
 from cosup.report import REPORT_NAME
 from cosup.tables import Place, extension
@@ -95,18 +95,16 @@ def fit(
     given, said, notes = recipe.gather()
     click.echo(said.summary())
     model.fit(given.X, said)
-    ids = said.ids if said.ids is not None else given.ids
     facts = {
         "Method": f"{recipe.method}, seed {recipe.seed}",
         "Features": f"{given.source}, {given.X.shape[1]} a sample"
         + "".join(f", {kind} {name}" for kind, name in given.inputs.items()),
         "Labels": said.source,
-        "Versions": versions(),
     }
-    leave_account(out, model, said, given.X, class_names=said.class_names, ids=ids, facts=facts, **recipe.shown())
-    write_whole(out / "history.json", _model.history_json(model.history_, said))
-    write_whole(out / RECIPE, recipe.to_json())
-    model.save(out, inputs=given.inputs)
+    leave(
+        out, model, said, given.X, given=given, recipe=recipe, facts=facts,
+        save=lambda: model.save(out, inputs=given.inputs),
+    )  # fmt: skip
     click.echo(repr(said))
     for note in notes:
         click.echo(f"Note: {note}", err=True)

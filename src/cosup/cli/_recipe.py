@@ -13,7 +13,8 @@ import numpy as np
 
 from cosup._validation import CosupError
 from cosup.cli._inputs import gather_features, gather_labels, join
-from cosup.features import Features
+from cosup.features import Features, read_texts
+from cosup.finetuning import ImageFiles
 from cosup.tables import place_of, some
 from cosup.teachers import ImportedLabels, extend_labels
 
@@ -52,6 +53,8 @@ class Recipe:
         Files of a person's labels that ``cosup check`` trained with.
     digests : dict of str to str
         File of labels -> its SHA-256.
+    tuned : dict
+        Of ``cosup finetune``: the network, and how it was trained.
     """
 
     inputs: tuple[dict[str, Any], ...]
@@ -60,10 +63,16 @@ class Recipe:
     seed: int
     answers: tuple[str, ...] = ()
     digests: dict[str, str] | None = None
+    tuned: dict[str, Any] | None = None
 
     @classmethod
     def of(cls, options: Mapping[str, Any], before: Recipe | None = None) -> Recipe:
-        """Of the options of a call of ``cosup fit``, and what it adds to."""
+        """Of the options of a call of ``cosup fit`` or ``finetune``, and what it adds to."""
+        if before is not None and before.tuned is not None:
+            raise CosupError(
+                f"the network of that model was fine-tuned ({before.tuned['tune']}), and --update trains none; name "
+                "everything, old and new, to cosup finetune"
+            )
         own = {name: _plain(options.get(name)) for name in OPTIONS}
         own["store"] = _plain(options["out"] / "features")
         inputs = (*(before.inputs if before else ()), own)
@@ -75,7 +84,9 @@ class Recipe:
             )
         method = options["method"] or (before.method if before else METHOD)
         seed = options["seed"] if options["seed"] is not None else before.seed if before else 0
-        return cls(inputs, partial, method, seed, digests=before.digests if before else None)
+        return cls(
+            inputs, partial, method, seed, digests=before.digests if before else None, tuned=options.get("tuned")
+        )
 
     @property
     def kind(self) -> str:
@@ -90,6 +101,15 @@ class Recipe:
             found = {own[name] for own in self.inputs if own[name] is not None}
             out[name] = Path(found.pop()) if len(found) == 1 else None
         return out
+
+    def samples(self, given: Features) -> Any:
+        """What a network is fine-tuned on, in the order of the features' rows: images or texts."""
+        own = self.inputs[0]
+        assert given.ids is not None
+        if own["images"] is not None:
+            return ImageFiles(own["images"], given.ids)
+        known = read_texts(own["texts"])
+        return [known[name] for name in given.ids]
 
     def to_json(self) -> str:
         """As it is written to `RECIPE`."""

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from cosup._validation import BoolArray, CosupError, FloatArray, IntArray, check_features
+from cosup.estimator import PROVENANCE
 from cosup.teachers import TeacherLabels
 
 __all__ = ["Account"]
@@ -180,7 +181,9 @@ class Account:
             rows = slice(start, start + ROWS)
             P = np.asarray(model.head_.predict_proba(X[rows]))
             place = np.arange(len(P))
-            for k, head in enumerate(model.level_heads_):
+            # A model that was read from disk has its last student only.
+            first = len(self.levels) - len(model.level_heads_)
+            for k, head in enumerate(model.level_heads_, start=first):
                 level = P if head is model.head_ else head.predict_proba(X[rows])
                 self.level_answer[rows, k] = level.argmax(axis=1)
             said = self.said[rows]
@@ -195,6 +198,13 @@ class Account:
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    def provenance(self) -> Any:
+        """What `of` gathered it from: ``provenance_`` of the model, (n, K) of dtype `cosup.estimator.PROVENANCE`."""
+        out = np.zeros(self.believed.shape, dtype=PROVENANCE)
+        out["teacher"], out["annotation"], out["kept"] = self.believed, self.annotation, self.kept
+        out["reason"], out["probability"] = np.array(self.reasons)[self.reason], self.probability
+        return out
 
     def field(self, teacher: int) -> BoolArray:
         """The classes that a teacher can be asked about, (n_classes,) bool: those of its specialty that it ever names.
