@@ -260,7 +260,7 @@ def test_what_a_task_refuses_is_said_in_its_words(cluster):
 
 def test_a_pipeline_whose_process_dies_goes_on_behind_its_last_row(cluster, tmp_path):
     rows = [{"place": place} for place in range(12)]
-    found = [row["twice"] for row in cluster_room.stream(cluster, "dying:fragile", str(tmp_path), rows, actors=2)]
+    found = [row["twice"] for row in cluster_room.stream(cluster, "dying:fragile", str(tmp_path), rows)]
     assert (tmp_path / "died").exists()
     assert found == list(range(0, 24, 2))
 
@@ -270,9 +270,7 @@ def test_a_pipeline_that_dies_again_and_again_is_an_error(cluster, tmp_path):
     rows = [{"place": place} for place in range(12)]
     found = []
     with pytest.raises(CosupError, match="the same command goes on"):
-        found.extend(
-            row["twice"] for row in cluster_room.stream(cluster, "dying:hopeless", str(tmp_path), rows, actors=1)
-        )
+        found.extend(row["twice"] for row in cluster_room.stream(cluster, "dying:hopeless", str(tmp_path), rows))
     assert found == list(range(0, 2 * len(found), 2))
     assert len(found) <= 5
 

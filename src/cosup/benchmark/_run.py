@@ -287,27 +287,15 @@ def _outcomes(units: Sequence[Unit], n_jobs: int | None) -> Generator[Outcome, N
         workers.shutdown(wait=True, kill_workers=not finished)
 
 
-def _warm_up(units: Sequence[Unit]) -> None:
-    """Load each task once, on all threads: features that are computed and cached are computed once."""
-    for unit in _one_a_task(units):
-        _load(unit, unit.cache)
+def _warm_up(units: Sequence[Unit], ray: str | None = None) -> None:
+    """Load each task once, on all threads or by all of a cluster: features that are cached are computed once.
 
-
-def _one_a_task(units: Sequence[Unit]) -> list[Unit]:
-    return list({canonical([unit.task, unit.options]): unit for unit in reversed(units)}.values())[::-1]
-
-
-def _load(unit: Unit, cache: FeatureCache | str | None) -> None:
-    # Whatever goes wrong is met again, and recorded, by the runs themselves.
-    with contextlib.suppress(Exception):
-        load_plugins(unit.plugins)
-        load_task(unit.task, seed=unit.seed, cache=cache, **unit.options)
-
-
-def load_text(text: str) -> None:
-    """Load the task of the unit that `Unit.as_text` wrote; all the cluster embeds its images."""
-    unit = Unit.of_text(text)
-    _load(unit, FeatureCache(unit.cache, ray="auto"))
+    Whatever goes wrong is met again, and recorded, by the runs themselves.
+    """
+    first = {canonical([unit.task, unit.options]): unit for unit in reversed(units)}
+    for unit in reversed(first.values()):
+        with contextlib.suppress(Exception):
+            load_task(unit.task, seed=unit.seed, cache=FeatureCache(unit.cache, ray=ray), **unit.options)
 
 
 def _on_cluster(units: Sequence[Unit], n_jobs: int | None, address: str) -> Generator[Outcome, None, None]:
@@ -319,10 +307,7 @@ def _on_cluster(units: Sequence[Unit], n_jobs: int | None, address: str) -> Gene
     read += [Path(plugin) for plugin in units[0].plugins]
     with connect(address) as cluster:
         check_nodes(cluster, list(dict.fromkeys(read)))
-        first = [unit.as_text() for unit in _one_a_task(units)]
-        # Without a core of their own, which those that embed may need.
-        for _ in run_tasks(cluster, f"{__name__}:load_text", first, in_flight=most or len(first), num_cpus=0):
-            pass
+        _warm_up(units, address)
         every = (unit.as_text() for unit in units)
         # Closed before the connection is: what is under way is cancelled through it.
         with contextlib.closing(run_tasks(cluster, f"{__name__}:run_text", every, in_flight=most)) as found:

@@ -11,6 +11,8 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from threadpoolctl import threadpool_limits
+
 from cosup._extras import import_extra
 from cosup._validation import CosupError
 from cosup.cluster._connect import Cluster
@@ -28,10 +30,16 @@ Table = Any  # pyarrow.Table; pyarrow comes with the extra
 class Held:
     """What an actor of the pipeline holds: made once, called for every block of rows."""
 
-    def __init__(self, maker: str, parameters: str, folder: str) -> None:
+    def __init__(self, maker: str, parameters: str, folder: str, threads: int) -> None:
+        import torch
+
         # This process is the actor's alone: relative paths mean what they mean to the caller.
         if Path(folder).is_dir():
             os.chdir(folder)
+        # Not by Ray's runtime environment, for which processes have to be started anew.
+        os.environ["LOKY_MAX_CPU_COUNT"] = str(threads)  # what joblib.cpu_count says
+        torch.set_num_threads(threads)
+        threadpool_limits(limits=threads)
         module, _, name = maker.partition(":")
         self._step: Callable[[Table], Iterator[Table]] = getattr(importlib.import_module(module), name)(parameters)
 
@@ -42,7 +50,7 @@ class Held:
 class _Feed:
     """One pipeline, block by block; on the cluster itself where the caller is no part of it."""
 
-    def __init__(self, maker: str, parameters: str, folder: str, rows: Table, actors: int, options: Any) -> None:
+    def __init__(self, held: tuple[Any, ...], rows: Table, actors: int, num_cpus: int, num_gpus: int) -> None:
         import ray.data
 
         size = max(1, len(rows) // (_BLOCKS_PER_ACTOR * actors))
@@ -53,10 +61,10 @@ class _Feed:
             # max_restarts has no named parameter before Ray 2.64.
             warnings.simplefilter("ignore", DeprecationWarning)
             data = data.map_batches(
-                Held, fn_constructor_args=(maker, parameters, folder), batch_format="pyarrow", batch_size=size,
+                Held, fn_constructor_args=held, batch_format="pyarrow", batch_size=size,
                 compute=ray.data.ActorPoolStrategy(min_size=1, max_size=actors, initial_size=actors),
                 # An actor that Ray restarts waits for a node that may never return, and keeps what was sent to it.
-                max_restarts=0, **options,
+                max_restarts=0, num_cpus=num_cpus, num_gpus=num_gpus,
             )  # fmt: skip
         self._blocks = iter(data.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=1))
 
@@ -71,12 +79,10 @@ def stream(
     parameters: str,
     rows: Sequence[dict[str, Any]],
     *,
-    actors: int,
-    num_cpus: float = 1,
-    num_gpus: float = 0,
-    threads: int = 1,
+    num_cpus: int = 1,
+    num_gpus: int = 0,
 ) -> Generator[dict[str, Any], None, None]:
-    """Send rows through actors, and yield one row for each, in their order.
+    """Send rows through as many actors as there is room for, and yield one row for each, in their order.
 
     A node or process that dies ends the pipeline, and a new one is built of what is left, behind the last row that was
     yielded: every row is yielded once.
@@ -90,12 +96,8 @@ def stream(
     parameters : str
     rows : sequence of dict
         Of numbers, texts and lists of these.
-    actors : int
-        At the most; fewer where the cluster has become smaller.
-    num_cpus, num_gpus : float
-        What an actor reserves.
-    threads : int
-        Cores that libraries in an actor believe to have.
+    num_cpus, num_gpus : int
+        What an actor reserves; torch and numpy have as many threads there as it has cores.
 
     Raises
     ------
@@ -104,8 +106,27 @@ def stream(
     """
     import_extra("ray.data", extra="ray", purpose="a pipeline on a cluster (--ray)")
     arrow = import_extra("pyarrow", extra="ray", purpose="a pipeline on a cluster (--ray)")
-    with _silent():
-        yield from _rows(cluster, maker, parameters, rows, arrow, actors, num_cpus, num_gpus, threads)
+    done, failures = 0, 0
+    while done < len(rows):
+        before, places = done, _places(cluster, num_cpus, num_gpus)
+        if not places:
+            _logger.warning("No node of the cluster has %d cores and %d GPUs; waiting for one.", num_cpus, num_gpus)
+        actors = max(1, min(places, len(rows) - done))
+        table = arrow.Table.from_pylist(list(rows[done:]))
+        held = (maker, parameters, str(Path.cwd()), num_cpus)
+        problem: Exception | None = None
+        try:
+            with _silent():
+                for block in _blocks(cluster, held, table, actors, num_cpus, num_gpus):
+                    for row in block.to_pylist():
+                        done += 1
+                        yield row
+        except (cluster.ray.exceptions.RayError, ImportError) as error:
+            problem = error
+            _logger.warning("A part of the cluster was lost (%s); going on without it.", type(error).__name__)
+        failures = 0 if done > before else failures + 1
+        if failures > RETRIES or "No module named 'cosup" in str(problem):
+            raise CosupError(in_words(problem)) from problem
 
 
 @contextlib.contextmanager
@@ -120,34 +141,7 @@ def _silent() -> Iterator[None]:
         logger.setLevel(level)
 
 
-def _rows(
-    cluster: Cluster, maker: str, parameters: str, rows: Sequence[dict[str, Any]], arrow: Any, actors: int,
-    num_cpus: float, num_gpus: float, threads: int,
-) -> Iterator[dict[str, Any]]:  # fmt: skip
-    ray, done, failures = cluster.ray, 0, 0
-    variables = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "LOKY_MAX_CPU_COUNT"), str(threads))
-    options = {"num_cpus": num_cpus, "num_gpus": num_gpus, "runtime_env": {"env_vars": variables}}
-    while done < len(rows):
-        before, places = done, _places(cluster, num_cpus, num_gpus)
-        if not places:
-            _logger.warning("No node of the cluster has %g cores and %g GPUs; waiting for one.", num_cpus, num_gpus)
-        table = arrow.Table.from_pylist(list(rows[done:]))
-        most = max(1, min(actors, len(rows) - done, places))
-        problem: Exception | None = None
-        try:
-            for block in _blocks(cluster, maker, parameters, str(Path.cwd()), table, most, options):
-                for row in block.to_pylist():
-                    done += 1
-                    yield row
-        except (ray.exceptions.RayError, ImportError) as error:
-            problem = error
-            _logger.warning("A part of the cluster was lost (%s); going on without it.", type(error).__name__)
-        failures = 0 if done > before else failures + 1
-        if failures > RETRIES or "No module named 'cosup" in str(problem):
-            raise CosupError(in_words(problem)) from problem
-
-
-def _places(cluster: Cluster, num_cpus: float, num_gpus: float) -> int:
+def _places(cluster: Cluster, num_cpus: int, num_gpus: int) -> int:
     """How many actors fit on the nodes that are there."""
     return sum(
         int(

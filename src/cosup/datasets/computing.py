@@ -162,11 +162,9 @@ def batches_of(
     }
     size = computing.batch_size
     rows = [{"lines": [file.line() for file in listed[start : start + size]]} for start in range(0, len(listed), size)]
-    places = int(gpus) if gpus else max(1, int(cluster.total("CPU") / cores))
     found = stream(
-        cluster, f"{__name__}:worker", json.dumps(parameters), rows, actors=places, num_cpus=cores,
-        num_gpus=1 if gpus else 0, threads=cores,
-    )  # fmt: skip
+        cluster, f"{__name__}:worker", json.dumps(parameters), rows, num_cpus=cores, num_gpus=1 if gpus else 0
+    )
     for row in found:
         if row["error"] is not None:
             raise CosupError(row["error"])
