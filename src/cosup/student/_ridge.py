@@ -128,9 +128,10 @@ class RidgeFit(BlockFit):
 
     def blocks(self, out_of_sample: bool, rows_per_block: int | None = None) -> Iterator[tuple[slice, FloatArray]]:
         """By the trained student itself, or leave-one-out; see `cosup.student.Fit.blocks`."""
-        if not out_of_sample:
+        found = self._readout.blocks(rows_per_block) if out_of_sample else self._readout.own_blocks(rows_per_block)
+        if found is None:
             X = self._readout.scores.sample.features.X
             yield from predicted(self.head.predict_proba, X, len(self.head.bias), rows_per_block)
             return
-        for rows, logits in self._readout.blocks(rows_per_block):
+        for rows, logits in found:
             yield rows, softmax_of_own(logits)

@@ -18,7 +18,7 @@ from scipy.sparse import csr_array
 
 from cosup._validation import CosupError, FloatArray, IntArray
 from cosup.student._ridge_errors import GRID, GridErrors, remainder
-from cosup.student._rows import LARGE, cache_blocks, column_means, take, widen
+from cosup.student._rows import LARGE, cache_blocks, column_means, product, take, widen
 from cosup.student._targets import Targets
 
 __all__ = ["GRID", "Direct", "Factor", "Features", "Sample", "leave_one_out"]
@@ -44,7 +44,7 @@ class Features:
     def __init__(self, X: FloatArray, *, keep: bool = True) -> None:
         self.X = X
         self.mean = column_means(X)
-        self._keep = keep and 8 * X.size <= KEPT
+        self.kept = keep and 8 * X.size <= KEPT
         self._direct: tuple[float, Direct] | None = None
 
     @cached_property
@@ -67,11 +67,11 @@ class Features:
 
     def read(self, rows: slice | IntArray) -> FloatArray:
         """Some rows, (n_rows, n_features) float64."""
-        return self._whole[rows] if self._keep else self._centred(rows, np.float64)
+        return self._whole[rows] if self.kept else self._centred(rows, np.float64)
 
     def read_single(self, rows: slice | IntArray) -> FloatArray:
         """The same in float32."""
-        return self._whole_single[rows] if self._keep else self._centred(rows, np.float32)
+        return self._whole_single[rows] if self.kept else self._centred(rows, np.float32)
 
     @cached_property
     def gram(self) -> FloatArray:
@@ -115,6 +115,8 @@ class Sample:
         self.features, self.members = features, members
         self.n, self.d = len(members), features.X.shape[1]
         self.whole = self.n == len(features.X)
+        # An error of about 1e-6 in leverages, which features of single precision and these products are worth.
+        self.single = features.X.dtype != np.float64 and self.n * self.d**2 >= LARGE
 
     def blocks(self, width: int = 0, *, single: bool = False) -> Iterator[tuple[slice, FloatArray]]:
         """Slices of the members, and their rows about the mean of all, perhaps in float32; see `cache_blocks`."""
@@ -237,11 +239,13 @@ class Factor:
         """Diagonals of the hat matrices, (n_samples, n_strengths)."""
         out = np.empty((self.sample.n, len(strengths)))
         shrinkage, shift = self.shrinkage(strengths), self.sample.shift @ self.vectors
-        for rows, Z in self.sample.blocks():
-            projected = Z @ self.vectors
-            projected -= shift
+        single = self.sample.single
+        vectors = self.vectors.astype(np.float32) if single else self.vectors
+        for rows, Z in self.sample.blocks(single=single):
+            projected = product(Z, vectors, single)
+            projected -= shift.astype(Z.dtype)
             np.square(projected, out=projected)
-            out[rows] = projected @ shrinkage
+            out[rows] = projected @ shrinkage.astype(Z.dtype)
         out += 1.0 / self.sample.n
         return out
 

@@ -67,6 +67,20 @@ class Scores:
         offset = moment.mean - solver.sample.shift @ weight
         return cls(solver.sample, moment, weight, offset, solver.leverage(strength), solver.penalty(strength))
 
+    @cached_property
+    def fitted(self) -> FloatArray | None:
+        """Of all rows, trained on or not, where these are held and scores are no wider: one pass instead of many."""
+        features = self.sample.features
+        if not features.kept or len(self.offset) > self.sample.d:
+            return None
+        single = self.moment.large and features.X.dtype != np.float64
+        weight = self.weight.astype(np.float32) if single else self.weight
+        out = np.empty((len(features.X), len(self.offset)), dtype=weight.dtype)
+        for rows in cache_blocks(len(out), self.sample.d):
+            out[rows] = product((features.read_single if single else features.read)(rows), weight, self.moment.large)
+        out += self.offset.astype(out.dtype)
+        return out
+
 
 @dataclass(frozen=True)
 class Readout:
@@ -117,6 +131,14 @@ class Readout:
             return self._logits(self._held[positions])
         return self._logits(self._without_own(positions, np.float32))
 
+    def own_blocks(self, rows_per_block: int | None) -> Iterator[tuple[slice, FloatArray]] | None:
+        """Logits of all rows by the trained student itself, float64, where its scores are held."""
+        held = self.scores.fitted
+        if held is None:
+            return None
+        whole = row_blocks(len(held), max(self.scores.sample.d, len(self.b)), rows_per_block)
+        return ((rows, self._logits(self._fitted(rows, np.float64))) for rows in whole)
+
     def blocks(self, rows_per_block: int | None) -> Iterator[tuple[slice, FloatArray]]:
         """Leave-one-out logits of all rows; those that were not trained on have but the one.
 
@@ -130,10 +152,7 @@ class Readout:
             if sample.whole:
                 yield rows, self.held_out(rows) if single else self._logits(self._without_own(rows, np.float64))
                 continue
-            Z = sample.features.read_single(rows) if single else sample.features.read(rows)
-            weight, offset, *_ = self._cast(Z.dtype)
-            found = product(Z, weight, self.scores.moment.large)
-            found += offset
+            found = self._fitted(rows, np.float32 if single else np.float64)
             inside = np.flatnonzero(place[rows] >= 0)
             found[inside] = self._less_own(found[inside], place[rows][inside])
             yield rows, self._logits(found)
@@ -153,11 +172,19 @@ class Readout:
         """Leave-one-out scores times `left` of some of the samples that were trained on."""
         sample = self.scores.sample
         rows = positions if sample.whole else sample.members[positions]
-        weight, offset, *_ = self._cast(dtype)
-        Z = sample.features.read_single(rows) if dtype == np.float32 else sample.features.read(rows)
+        return self._less_own(self._fitted(rows, dtype), positions)
+
+    def _fitted(self, rows: slice | IntArray, dtype: Any) -> FloatArray:
+        """Fitted scores times `left` of some rows, a new array."""
+        held, features = self.scores.fitted, self.scores.sample.features
+        weight, offset, left, _ = self._cast(dtype)
+        if held is not None:
+            part = held[rows].astype(dtype)
+            return part if left is None else np.asarray(part @ left)
+        Z = features.read_single(rows) if dtype == np.float32 else features.read(rows)
         found = product(Z, weight, self.scores.moment.large)
         found += offset
-        return self._less_own(found, positions)
+        return found
 
     def _less_own(self, found: FloatArray, positions: slice | IntArray) -> FloatArray:
         """What fitted scores times `left` become without the sample itself (Allen 1974), in place."""
@@ -273,12 +300,13 @@ def _discriminant(scores: Scores) -> Readout:
     B = np.vstack([W, mean])
     R = np.vstack([product, counts]) / np.maximum(counts, 1e-9)
     within = np.vstack([product - scores.penalty * W, counts])
-    within -= ((R * counts) @ R.T) @ B
-    within = B.T @ within / n
     means = R.T @ B
+    narrow = len(B) < len(mean)
+    # The order of these products that is less work.
+    within -= ((R * counts) @ R.T) @ B if narrow else (R * counts) @ means
+    within = B.T @ within / n
     within[np.diag_indices(len(within))] += SHRINKAGE * np.trace(within) / len(within) + 1e-12
     prior = np.log(np.maximum(counts / counts.sum(), 1e-6))
-    narrow = len(B) < len(mean)
     left = np.linalg.solve(within, B.T if narrow else means.T)
     b = prior - 0.5 * (np.einsum("ij,ji->i", means @ left, R) if narrow else np.einsum("ij,ji->i", means, left))
     # What all classes' logits share says nothing, but it is large, and takes digits.
