@@ -9,6 +9,7 @@ import pytest
 from command import run
 from cosup import CosupError, ImportedLabels, TopK, load
 from cosup.datasets import make_hierarchy
+from cosup.tables import unsigned
 from cosup.teachers import extend_labels
 
 NAMES = ("ant", "bee", "cat")
@@ -102,3 +103,48 @@ def test_later_answers_count():
     np.testing.assert_allclose(both.probabilities(0), [[0, 1], [0.2, 0.8], [0.8, 0.2], [0, 0]], atol=1e-6)
     with pytest.raises(CosupError, match="has no ids, but another"):
         extend_labels(monday, ImportedLabels([[0]], ["x", "y"], names=["m"]))
+
+
+def test_signed_urls_are_kept_without_what_signs_them(files):
+    """An in-memory file system stands in for an object store: to it, the query string is a part of the name."""
+    fsspec = pytest.importorskip("fsspec")
+    urls = {}
+    for name in ("old.npz", "old.csv"):
+        urls[name] = f"memory://{files.name}/{name}?sig=SECRET"
+        with fsspec.open(urls[name], "wb") as file:
+            file.write((files / name).read_bytes())
+    said = run("fit", "--features", urls["old.npz"], "--labels", urls["old.csv"], "--out", files / "one").output
+    whole = load(files / "one").head_.weight
+    (files / "a.csv").write_text("id,person\ns003,ant\n")
+    update = ("fit", "--update", files / "one", "--out", files / "two")
+    check = ("check", files / "one", "--answers", files / "a.csv", "--out", files / "three")
+    bare = urls["old.npz"].partition("?")[0]
+    for command in (update, check):
+        message = " ".join(run(*command, code=2).stderr.split())
+        assert "not kept in fit.json; give these again, whole" in message
+        assert f"--again {bare}" in message
+        again = [word for url in urls.values() for word in ("--again", url)]
+        assert f"{urls['old.csv'].partition('?')[0]}, of which nothing" not in run(*command, *again).output
+    np.testing.assert_array_equal(load(files / "two").head_.weight, whole)
+    assert "give these again" in run("check", files / "two", *check[2:-1], files / "four", code=2).stderr
+    wrong = run(*update, "--again", "https://elsewhere/x.npy?sig=SECRET", code=2).stderr
+    assert "https://elsewhere/x.npy, of which nothing is missing" in " ".join(wrong.split())
+    assert "with --update; leave it out" in run("fit", *update[3:], "--again", urls["old.csv"], code=2).stderr
+    missing = run("fit", "--features", f"memory://{files.name}/no.npy?sig=SECRET", *update[3:], code=2).stderr
+    assert "no.npy does not exist" in missing
+    written = "".join(path.read_text(errors="ignore") for path in files.glob("*/*") if path.is_file())
+    assert "SECRET" not in written + said + wrong + missing
+
+
+@pytest.mark.parametrize(
+    ("url", "kept"),
+    [
+        ("https://me:SECRET@h:80/y.npy; check", "https://h:80/y.npy; check"),
+        ("https://SECRET@h/x.csv?a=b,c, ftp://u:SECRET@h/x.csv?d", "https://h/x.csv, ftp://h/x.csv"),
+        ("zip://a.csv::https://h/x.zip?SECRET", "zip://a.csv::https://h/x.zip"),
+        ("abfs://container@account/x.csv?SECRET: broken", "abfs://container@account/x.csv: broken"),
+        ("s3://b/k.npy, me@h?", "s3://b/k.npy, me@h?"),
+    ],
+)
+def test_what_of_a_url_is_written_down(url, kept):
+    assert unsigned(url) == kept

@@ -11,6 +11,7 @@ import click
 import numpy as np
 
 from cosup._validation import CosupError, IntArray
+from cosup.cli._inputs import AGAIN
 from cosup.cli._left import leave, read_history, read_known
 from cosup.cli._recipe import Recipe, read_recipe
 from cosup.cli._shell import FILE, FOLDER
@@ -45,7 +46,10 @@ __all__ = ["check"]
 @click.option("--out", type=FOLDER,
               help="Folder for a new model: trained with --answers, probabilities calibrated by --uniform.  [default: "
                    "only check]")  # fmt: skip
-def check(folder: Path, files: tuple[Path, ...], uniform: Path | None, out: Path | None) -> None:
+@AGAIN
+def check(
+    folder: Path, files: tuple[Path, ...], uniform: Path | None, out: Path | None, again: tuple[str, ...]
+) -> None:
     """Check a fit by a person's labels, and train a new one with them.
 
     Says how accurate the student and every teacher are by the labels, with 90 % intervals, and whether that contradicts
@@ -67,7 +71,7 @@ def check(folder: Path, files: tuple[Path, ...], uniform: Path | None, out: Path
     if out is None:
         click.echo("Nothing was trained; --out FOLDER makes a new model with these labels.")
         return
-    recipe = read_recipe(folder)
+    recipe = read_recipe(folder).signed(again)
     answers = (*recipe.answers, *(str(file.resolve()) for file in files))
     _train(folder, account, drawn, facts, replace(recipe, answers=answers), out)
 

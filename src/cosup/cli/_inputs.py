@@ -13,7 +13,18 @@ from cosup.features import Features, check_shards, features_of_images, features_
 from cosup.tables import Place, place_of
 from cosup.teachers import ImportedLabels, combine_labels, from_probabilities, read_labels
 
-__all__ = ["FEATURES", "covers", "gather_features", "gather_labels", "join", "levels", "pairs", "words"]
+__all__ = [
+    "AGAIN",
+    "FEATURES",
+    "SOMEWHERE",
+    "covers",
+    "gather_features",
+    "gather_labels",
+    "join",
+    "levels",
+    "pairs",
+    "words",
+]
 
 
 class Somewhere(click.Path):
@@ -42,6 +53,11 @@ _OPTIONS = (
     click.option("--encoder", metavar="SOURCE:NAME",
                  help="For --text: hf:NAME, hf:FOLDER.  [default: pypi:all-minilm-l6-v2]"),
 )  # fmt: skip
+
+
+AGAIN = click.option("--again", multiple=True, metavar="URL",
+                     help="A URL of the earlier fit as it was given then: query strings and credentials are not kept; "
+                          "may be repeated.")  # fmt: skip
 
 
 def FEATURES(command: Callable[..., Any]) -> Callable[..., Any]:  # noqa: N802 (a decorator among options)

@@ -20,6 +20,7 @@ from cosup.features import Features, read_texts
 from cosup.provenance import PARQUET, TABLE_CSV, Account, account_files, look_first
 from cosup.report import REPORT_NAME
 from cosup.report.explorer import Estimates, build_explorer
+from cosup.tables import unsigned
 from cosup.teachers import ImportedLabels, TeacherLabels
 
 __all__ = ["leave", "pictures_of", "read_estimates", "read_history", "read_known", "texts_of"]
@@ -61,7 +62,7 @@ def leave(
         Of the model that this one came from, where it was read from disk, and has its last student only.
     """
     ids = said.ids if said.ids is not None else given.ids
-    facts = {**facts, "Versions": versions()}
+    facts = {**{name: unsigned(text) for name, text in facts.items()}, "Versions": versions()}
     estimates = _known_accuracies(model)
     order, parts = look_first(X, said, model)
     if known is not None:

@@ -13,7 +13,7 @@ from cosup._validation import CosupError
 from cosup.benchmark import write_whole
 from cosup.cli import _model
 from cosup.cli._cluster import RAY, fit_on_cluster
-from cosup.cli._inputs import FEATURES, SOMEWHERE, covers, gather_features, levels, pairs, words
+from cosup.cli._inputs import AGAIN, FEATURES, SOMEWHERE, covers, gather_features, levels, pairs, words
 from cosup.cli._left import leave
 from cosup.cli._recipe import Recipe, read_recipe
 from cosup.cli._shell import FOLDER
@@ -47,6 +47,7 @@ __all__ = ["export", "fit", "predict"]
 @click.option("--seed", type=click.IntRange(0), help="Decides all that is random.  [default: 0, or that of --update]")
 @click.option("--update", type=click.Path(exists=True, file_okay=False, path_type=Path),
               help="Folder of an earlier fit: what it was made of, and what is named here besides.")  # fmt: skip
+@AGAIN
 @RAY
 def fit(
     features: Place | None,
@@ -67,6 +68,7 @@ def fit(
     method: str | None,
     seed: int | None,
     update: Path | None,
+    again: tuple[str, ...],
     ray: str | None,
 ) -> None:
     """Train a student on your own features and weak labels.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from cosup._validation import CosupError
 from cosup.cli._inputs import gather_features, gather_labels, join
 from cosup.features import Features, read_texts
 from cosup.finetuning import ImageFiles
-from cosup.tables import place_of, some
+from cosup.tables import place_of, some, unsigned
 from cosup.teachers import ImportedLabels, extend_labels
 
 __all__ = ["RECIPE", "Recipe", "read_recipe"]
@@ -55,6 +55,8 @@ class Recipe:
         File of labels -> its SHA-256.
     tuned : dict
         Of ``cosup finetune``: the network, and how it was trained.
+    left_out : tuple of str
+        URLs whose query strings or credentials are not known any more: they are never written.
     """
 
     inputs: tuple[dict[str, Any], ...]
@@ -64,6 +66,7 @@ class Recipe:
     answers: tuple[str, ...] = ()
     digests: dict[str, str] | None = None
     tuned: dict[str, Any] | None = None
+    left_out: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, options: Mapping[str, Any], before: Recipe | None = None) -> Recipe:
@@ -73,8 +76,13 @@ class Recipe:
                 f"the network of that model was fine-tuned ({before.tuned['tune']}), and --update trains none; name "
                 "everything, old and new, to cosup finetune"
             )
-        own = {name: _plain(options.get(name)) for name in OPTIONS}
-        own["store"] = _plain(options["out"] / "features")
+        again = options.get("again") or ()
+        if before is not None:
+            before = before.signed(again)
+        elif again:
+            raise CosupError("--again is for URLs of an earlier fit, with --update; leave it out")
+        own = {name: _each(options.get(name), _absolute) for name in OPTIONS}
+        own["store"] = _absolute(options["out"] / "features")
         inputs = (*(before.inputs if before else ()), own)
         partial = bool(options["partial"]) or (before is not None and before.partial)
         if before is not None and before.answers:
@@ -85,8 +93,9 @@ class Recipe:
         method = options["method"] or (before.method if before else METHOD)
         seed = options["seed"] if options["seed"] is not None else before.seed if before else 0
         return cls(
-            inputs, partial, method, seed, digests=before.digests if before else None, tuned=options.get("tuned")
-        )
+            inputs, partial, method, seed, digests=before.digests if before else None, tuned=options.get("tuned"),
+            left_out=before.left_out if before else (),
+        )  # fmt: skip
 
     @property
     def kind(self) -> str:
@@ -102,6 +111,18 @@ class Recipe:
             out[name] = Path(found.pop()) if len(found) == 1 else None
         return out
 
+    def signed(self, urls: Sequence[str]) -> Recipe:
+        """The same with URLs as they were given once, for those that `RECIPE` holds in part."""
+        whole = {unsigned(url): url for url in urls}
+        for name in whole:
+            if name not in self.left_out:
+                raise CosupError(
+                    f"--again names {name}, of which nothing is missing"
+                    + (f"; what is: {', '.join(self.left_out)}" if self.left_out else "; leave it out")
+                )
+        inputs = _each(self.inputs, lambda text: whole.get(text, text) if isinstance(text, str) else text)
+        return replace(self, inputs=tuple(inputs), left_out=tuple(url for url in self.left_out if url not in whole))
+
     def samples(self, given: Features) -> Any:
         """What a network is fine-tuned on, in the order of the features' rows: images or texts."""
         own = self.inputs[0]
@@ -115,7 +136,12 @@ class Recipe:
         """As it is written to `RECIPE`."""
         files = [file for own in self.inputs for file in (*own["files"], *own["probabilities"].values())]
         digests = {file: _digest(Path(file)) for file in files if Path(file).is_file()}
-        return json.dumps({"schema": SCHEMA, **asdict(replace(self, digests=digests))}, indent=1) + "\n"
+        given = [*files, *(own["features"] for own in self.inputs if own["features"] is not None)]
+        left = {*self.left_out, *(unsigned(url) for url in given if unsigned(url) != url)}
+        plain = replace(
+            self, inputs=tuple(_each(self.inputs, _unsigned)), digests=digests, left_out=tuple(sorted(left))
+        )
+        return json.dumps({"schema": SCHEMA, **asdict(plain)}, indent=1) + "\n"
 
     def gather(self) -> tuple[Features, ImportedLabels, list[str]]:
         """Read all inputs again.
@@ -130,8 +156,14 @@ class Recipe:
         Raises
         ------
         CosupError
-            As `gather_labels` and `gather_features`; and for parts that can't be told apart since they have no ids.
+            As `gather_labels` and `gather_features`; for parts that can't be told apart since they have no ids; and for
+            URLs of which a part is not known.
         """
+        if self.left_out:
+            raise CosupError(
+                f"query strings and credentials of URLs are not kept in {RECIPE}; give these again, whole: "
+                + ", ".join(f"--again {url}" for url in self.left_out)
+            )
         notes = [
             f"{file} has changed since the fit"
             for file, digest in (self.digests or {}).items()
@@ -170,6 +202,7 @@ def read_recipe(folder: Path) -> Recipe:
         if content.pop("schema") != SCHEMA:
             raise CosupError(f"{path} is of a later version of cosup; upgrade, or fit the model again")
         recipe = Recipe(**{**content, "inputs": tuple(content["inputs"]), "answers": tuple(content["answers"])})
+        recipe = replace(recipe, left_out=tuple(recipe.left_out))
         if any({*OPTIONS, "store"} - set(own) for own in recipe.inputs) or not recipe.inputs:
             raise CosupError(f"{path} lacks inputs; fit the model again")
     except (KeyError, TypeError, ValueError) as error:
@@ -179,15 +212,20 @@ def read_recipe(folder: Path) -> Recipe:
     return recipe
 
 
-def _plain(value: Any) -> Any:
-    """Paths as absolute texts; URLs, names and numbers as they are."""
-    if isinstance(value, Path):
-        return str(value.resolve())
+def _each(value: Any, change: Callable[[Any], Any]) -> Any:
+    """The same with everything in lists and mappings changed; tuples become lists, as in JSON."""
     if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    return value
+        return {key: _each(item, change) for key, item in value.items()}
+    return [_each(item, change) for item in value] if isinstance(value, list | tuple) else change(value)
+
+
+def _absolute(value: Any) -> Any:
+    """Paths as absolute texts; URLs, names and numbers as they are."""
+    return str(value.resolve()) if isinstance(value, Path) else value
+
+
+def _unsigned(value: Any) -> Any:
+    return unsigned(value) if isinstance(value, str) else value
 
 
 def _digest(path: Path) -> str:

@@ -13,6 +13,7 @@ import click
 
 import cosup
 from cosup._validation import CosupError
+from cosup.tables import unsigned
 
 __all__ = ["FILE", "FOLDER", "Commands", "named_value", "names", "resumable", "versions"]
 
@@ -26,7 +27,7 @@ class InputError(click.ClickException):
     exit_code = 2
 
     def __init__(self, message: str) -> None:
-        super().__init__(" ".join(message.split()))
+        super().__init__(unsigned(" ".join(message.split())))
 
 
 class Stopped(click.ClickException):

@@ -20,7 +20,7 @@ from cosup.tables._table import (
     not_empty,
     some,
 )
-from cosup.tables._urls import Place, child, fetched, files_in, name_of, place_of
+from cosup.tables._urls import Place, child, fetched, files_in, name_of, place_of, unsigned
 
 __all__ = [
     "ID_COLUMNS",
@@ -55,6 +55,7 @@ __all__ = [
     "read_parquet",
     "read_table",
     "some",
+    "unsigned",
 ]
 
 

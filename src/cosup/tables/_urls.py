@@ -18,7 +18,18 @@ from urllib.parse import urlsplit
 from cosup._extras import import_extra
 from cosup._validation import CosupError
 
-__all__ = ["Place", "child", "fetched", "files_in", "name_of", "opened", "place_of", "require_room", "size_of"]
+__all__ = [
+    "Place",
+    "child",
+    "fetched",
+    "files_in",
+    "name_of",
+    "opened",
+    "place_of",
+    "require_room",
+    "size_of",
+    "unsigned",
+]
 
 Place = Path | str
 """A path on this machine, or a URL."""
@@ -38,6 +49,20 @@ def place_of(given: str | Path) -> Place:
 def name_of(place: Place) -> str:
     """The last part of a path or URL, without what a URL asks for."""
     return place.name if isinstance(place, Path) else PurePosixPath(urlsplit(place).path or place).name
+
+
+def unsigned(text: str) -> str:
+    """A text with its URLs as they may be written down: without credentials, and without query strings, which sign.
+
+    Names before an ``@`` stay where they are no secret: a container of Azure's, a user without a password.
+    """
+
+    def plain(found: re.Match[str]) -> str:
+        scheme, name, rest, tail = found.groups(default="")
+        secret = ":" in name or scheme.lower().endswith(("http://", "https://"))
+        return f"{scheme}{'' if secret else name}{rest.partition('?')[0]}{tail}"
+
+    return re.sub(r"""([A-Za-z][\w+.:-]*://)([^\s/@?]*@)?(\S*?)([,;:.)'"]*(?=\s|::|$))""", plain, text)
 
 
 def child(folder: Place, name: str) -> Place:
