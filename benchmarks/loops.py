@@ -44,11 +44,15 @@ def products(heads: int, size: dict[str, int], *, fastest: bool = True) -> None:
     wide = heads * size["c"]
     x, weight, bias = torch.ones(size["batch"], size["d"]), torch.ones(wide, size["d"]), torch.ones(wide)
     logits, gradient = torch.empty(size["batch"], wide), torch.empty(wide, size["d"])
+    turned = wide > size["d"]  # as training stores them
+    if turned:
+        weight, gradient = weight.T.contiguous().T, gradient.T.contiguous()
     linear = linear_into("cpu", size["batch"] * weight.numel())
     with torch.no_grad(), threads_for(size["batch"] * weight.numel()):
         for _ in range(size["epochs"] * -(-size["n"] // size["batch"])):
             if fastest:
-                linear(linear(x, weight, bias, logits).T, x.T, None, gradient)
+                found = linear(x, weight, bias, logits)
+                linear(*((x.T, found.T) if turned else (found.T, x.T)), None, gradient)
             else:
                 torch.addmm(bias, x, weight.T, out=logits)
-                torch.mm(logits.T, x, out=gradient)
+                torch.mm(x.T, logits, out=gradient) if turned else torch.mm(logits.T, x, out=gradient)

@@ -81,6 +81,15 @@ def test_every_head_has_the_weights_of_the_plain_loop(data, kind):
         assert_equal_weights(heads, h, reference(X, targets[h], seed=seed, rate=1e-2))
 
 
+@pytest.mark.parametrize("n_heads", [1, 3, 4])
+def test_more_classes_and_heads_than_features_or_fewer(data, n_heads):
+    X, ids, _ = data  # 3 heads of 5 classes are fewer than 16 features, 4 are more: weights are stored the other way
+    targets = np.concatenate([ids, ids[:1]])[:n_heads]
+    heads = train_heads(X, targets, epochs=3, batch_size=32, learning_rates=1e-2, weight_decays=0.01)
+    for h in range(n_heads):
+        assert_equal_weights(heads, h, reference(X, targets[h], rate=1e-2, decay=0.01))
+
+
 @pytest.mark.parametrize("kind", ["hard", "soft"])
 def test_heads_that_share_targets_differ_by_rate_and_decay(data, kind):
     X, ids, soft = data
@@ -251,9 +260,8 @@ def test_a_captured_step_replayed_trains_the_same(data, kind, monkeypatch):
     )
     recipe = steps.Recipe(np.array([1e-3]), np.array([0.0]), 3, 32)
     # Not "cpu": every device with another name is trained on by replaying.
-    found = steps.run_adam(batches, start.T.contiguous(), offset, 1, recipe, generator, "cpu:0")
+    found = steps.run_adam(batches, start, offset, 1, recipe, generator, "cpu:0")
     for mine, wanted in zip(found, reference(X, target, weights=weights), strict=True):
-        wanted = wanted.T if wanted.ndim == 2 else wanted
         assert np.linalg.norm(mine.numpy() - wanted) <= 1e-4 * np.linalg.norm(wanted)
 
 

@@ -5,6 +5,7 @@ data loaders and learning rate schedulers cost more than that together. What mak
 
 - The next batches are gathered into one buffer of 1 MB, so that every batch is a view.
 - The heads stand side by side: the logits of H heads are one product (B, D) x (D, H * C), their gradients another.
+- Weights are stored with their longer axis last: a tenth of the time of both products.
 - Learning rates that differ between heads go into the weights' unit (Adam's step does not depend on the gradient's
   scale): with V = W / rate, all heads take the same fused update and only the logits are multiplied by the rate.
 - oneDNN's products where torch has them: on AMD processors MKL's take twice the time.
@@ -187,7 +188,7 @@ class _Chunk:
     def _hard(self, rows: Tensor, last: bool) -> Iterator[tuple[Any, ...]]:
         ids, weights, n = self._batches.ids, self._batches.weights, len(rows)
         assert ids is not None
-        flat = torch.split((ids[rows] + self._base[:n]).view(-1), self._size * self._heads)
+        flat = torch.split((torch.index_select(ids, 0, rows) + self._base[:n]).view(-1), self._size * self._heads)
         if weights is None and not (last and n % self._size):
             return ((f, *self._even) for f in flat)
         weight = self._weigh(torch.ones(n, 1, device=rows.device) if weights is None else weights[rows], last)
@@ -218,7 +219,7 @@ def _in_memory(X: FloatArray) -> bool:
 
 
 class _Stepper:
-    """Weights (H * C, D + bias), their moments, and one step of Adam."""
+    """Weights (D, H * C) or (H * C, D), biases (H * C,), their moments, and one step of Adam."""
 
     def __init__(self, weight: Tensor, bias: Tensor, n_heads: int, recipe: Recipe, size: int, device: str) -> None:
         rates = recipe.learning_rates
@@ -237,14 +238,16 @@ class _Stepper:
             # A decay pulls at W = V * rate.
             factor = decays if alike else decays * rates
             self._decays = torch.from_numpy(np.repeat(factor, each)).float().to(device)
-        self.weight, self.bias = weight.to(device), bias.to(device)
+        weight, bias = weight.to(device), bias.to(device)
         if self._unit is not None:
-            self.weight = self.weight / self._unit[:, None]
-            self.bias = self.bias / self._unit
+            weight, bias = weight / self._unit, bias / self._unit
+        self._wide = weight.shape[1] > weight.shape[0]
+        self.weight, self.bias = weight.contiguous() if self._wide else weight.T.contiguous(), bias.contiguous()
+        self._rows = self.weight.T if self._wide else self.weight  # (H * C, D)
         self._parameters = [self.weight, self.bias]
-        self._gradients = [torch.zeros_like(self.weight), torch.zeros_like(self.bias)]
-        self._means = [torch.zeros_like(self.weight), torch.zeros_like(self.bias)]
-        self._squares = [torch.zeros_like(self.weight), torch.zeros_like(self.bias)]
+        self._gradients, self._means, self._squares = (
+            [torch.zeros_like(p) for p in self._parameters] for _ in range(3)
+        )
         self._count = torch.zeros((), device=device)
         self._one = torch.ones((), device=device)  # a number would be made a tensor in every step
         self._logits = torch.empty(size, n_heads * each, device=device)
@@ -261,7 +264,7 @@ class _Stepper:
         x, turned_x, target, scale, minus, even = batch
         size = len(x)
         residual, turned, tall, flat = self._whole if size == self._size else self._views(self._whole[0][:size])
-        logits = self._linear(x, self.weight, self.bias, self._logits if size == self._size else self._logits[:size])
+        logits = self._linear(x, self._rows, self.bias, self._logits if size == self._size else self._logits[:size])
         if self._unit is not None:
             logits.mul_(self._unit)
         torch._softmax(logits if self.n_heads == 1 else logits.view(-1, self.n_classes), 1, False, out=tall)
@@ -272,10 +275,11 @@ class _Stepper:
         else:
             cube = residual.view(size, self.n_heads, self.n_classes)
             cube.mul_(scale).addcmul_(target, minus, value=-1.0)
-        gradient = self._linear(turned, turned_x, None, self._gradients[0])
+        sides = (turned_x, turned) if self._wide else (turned, turned_x)
+        gradient = self._linear(*sides, None, self._gradients[0])
         torch.sum(residual, dim=0, out=self._gradients[1])
         if self._decays is not None:
-            gradient.addcmul_(self.weight, self._decays[:, None])
+            gradient.addcmul_(self.weight, self._decays if self._wide else self._decays[:, None])
             self._gradients[1].addcmul_(self.bias, self._decays)
         self._count.add_(self._one)
         torch._fused_adam_(
@@ -285,10 +289,11 @@ class _Stepper:
         )  # fmt: skip
 
     def weights(self) -> tuple[Tensor, Tensor]:
-        """Weight (H * C, D) and bias (H * C,) in their own unit, on the CPU."""
-        if self._unit is None:
-            return self.weight.cpu(), self.bias.cpu()
-        return (self.weight * self._unit[:, None]).cpu(), (self.bias * self._unit).cpu()
+        """Weight (D, H * C) and bias (H * C,) in their own unit, on the CPU."""
+        weight, bias = self._rows.T, self.bias
+        if self._unit is not None:
+            weight, bias = weight * self._unit, bias * self._unit
+        return weight.cpu(), bias.cpu()
 
 
 class _Replayed:
@@ -351,7 +356,7 @@ def run_adam(
     Parameters
     ----------
     batches : Batches
-    weight, bias : Tensor of shape (H * C, n_features) and (H * C,), float32
+    weight, bias : Tensor of shape (n_features, H * C) and (H * C,), float32
         Where training starts.
     n_heads : int
     recipe : Recipe

@@ -141,11 +141,11 @@ def train_heads(
             members,
         )
         trained, offset = run_adam(
-            batches, torch.cat([s[0].T for s in starts]).contiguous(), torch.cat([s[1] for s in starts]), len(group),
+            batches, torch.cat([s[0] for s in starts], dim=1), torch.cat([s[1] for s in starts]), len(group),
             recipe, generators[0], device,
         )  # fmt: skip
-        weight[group] = trained.numpy().reshape(len(group), c, d).swapaxes(1, 2)
-        bias[group] = offset.numpy().reshape(len(group), c)
+        weight[group] = trained.view(d, len(group), c).swapaxes(0, 1).numpy()
+        bias[group] = offset.view(len(group), c).numpy()
     return LinearHeads(weight, bias)
 
 
