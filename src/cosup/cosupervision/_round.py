@@ -146,14 +146,15 @@ def play_round(run: Run, k: int, state: State, seed: int) -> tuple[State, bool, 
     pieces, level = run.pieces, run.problem.levels[k]
     assert level is not None
     notes: list[str] = []
+    seen = _predictions(run, state.fit)
     if pieces.pool and pieces.match_marginals:
-        before, state = state.prior, _with_shares(run, state)
+        before, state = state.prior, _with_shares(run, state, seen)
         if state.prior is not before:
             notes.append(
                 "classes are held at shares read from the student's scores, which bear out the generalists' less"
             )
     held = state.prior if pieces.match_marginals else None
-    beliefs = Beliefs(believes(run, state.fit, state.prior), run.trainer, seed)
+    beliefs = Beliefs(_held(run, seen, state.prior), run.trainer, seed)
     gate = ASSIGNERS[pieces.assign](level, beliefs)
     chosen = choose(gate)
     believed = _assign(run.problem, level, chosen, state.believed, with_rejection=bool(pieces.reject))
@@ -186,9 +187,8 @@ def play_round(run: Run, k: int, state: State, seed: int) -> tuple[State, bool, 
     return State(fit, targets, believed, objective, state.prior, state.calibrated, posterior), True, notes
 
 
-def _with_shares(run: Run, state: State) -> State:
+def _with_shares(run: Run, state: State, seen: Rows) -> State:
     """With the class shares that the student's scores bear out."""
-    seen = Again((len(run.problem.named), run.n_classes), lambda: run.seen(state.fit))
     posterior = believes(run, state.fit, state.prior) if state.posterior is None else state.posterior
     prior = class_shares(seen, posterior, state.prior, run.problem.prior, calibrated=state.calibrated)
     return replace(state, prior=prior)
@@ -196,14 +196,22 @@ def _with_shares(run: Run, state: State) -> State:
 
 def believes(run: Run, fit: Fit, prior: FloatArray) -> Rows:
     """What a student believes, with the marginals held where that is asked for."""
-    held = prior if run.pieces.match_marginals else None
+    return _held(run, _predictions(run, fit), prior)
+
+
+def _predictions(run: Run, fit: Fit) -> Rows:
+    """What assignment goes by, stored where it is looked at again and again."""
     shape = (len(run.problem.named), run.n_classes)
-    if held is None and not run.pieces.pool:
+    if not (run.pieces.match_marginals or run.pieces.pool):
         return Again(shape, lambda: run.seen(fit))
-    store = RowStore.of(run.seen(fit), *shape)
-    if held is not None:
-        hold_marginals(store, held)
-    return store
+    return RowStore.of(run.seen(fit), *shape)
+
+
+def _held(run: Run, seen: Rows, prior: FloatArray) -> Rows:
+    """The same, with the marginals held where that is asked for: in place."""
+    if run.pieces.match_marginals and isinstance(seen, RowStore):
+        hold_marginals(seen, prior)
+    return seen
 
 
 def _assign(problem: Problem, level: Level, chosen: IntArray, above: Believed, *, with_rejection: bool) -> Believed:

@@ -17,7 +17,7 @@ import numpy as np
 
 from cosup._validation import FloatArray
 from cosup.cosupervision._problem import Level
-from cosup.cosupervision._said import FLOOR, Said
+from cosup.cosupervision._said import FLOOR, Said, add_meanings, add_mixture
 from cosup.cosupervision._store import Rows, RowStore, joined
 from cosup.cosupervision.assign import uncovered
 from cosup.losses import TINY
@@ -60,14 +60,15 @@ def hold_marginals(store: RowStore, prior: FloatArray, rounds: int = SINKHORN_RO
     column = np.ones(store.shape[1])
     for turn in range(rounds):
         total = np.zeros(store.shape[1])
-        for _, q in store.blocks():
-            # In place: what is in memory stays floored, what is read from a file is a copy.
-            if turn == 0 or not store.in_memory:
-                np.maximum(q, TINY, out=q)
+        for rows, q in store.blocks():
+            if turn == 0 and q.min() < TINY:
+                # Written back, so that no later pass has to look.
+                q = np.maximum(q, TINY)
+                store.put(rows, q)
             total += (1.0 / (q @ column.astype(q.dtype, copy=False))) @ q
         column = prior * store.shape[0] / total
     for rows, q in store.blocks():
-        out = np.maximum(q, TINY) * column
+        out = q * column
         out /= out.sum(axis=1, keepdims=True)
         store.put(rows, out)
 
@@ -100,15 +101,17 @@ class Opinion:
         self._level, self._gate, self._prior = level, gate, prior.astype(self._dtype, copy=False)
         self._meaning = self._confusions(beliefs)
         specialties = [level.labels.covers(int(t))[level.active] for t in level.columns]
-        self._open = [c[covers].sum(axis=0) for c, covers in zip(self._meaning, specialties, strict=True)]
+        self._open = np.stack([c[covers].sum(axis=0) for c, covers in zip(self._meaning, specialties, strict=True)])
+        # What a row of a product will sum to, from the sums of the rows it is made of.
+        self._sums = self._meaning.sum(axis=2), self._open.sum(axis=1)
         as_said = as_meant = 0.0
         for rows, p in beliefs.blocks():
             heard = level.speaks[rows].any(axis=1)
             some = slice(None) if heard.all() else heard
             words = self._words(rows)
             said, meant = self._said(rows, words), self._meant(rows, words)
-            as_said += float((p[some] * np.log(said[some])).sum(dtype=np.float64))
-            as_meant += float((p[some] * np.log(meant[some])).sum(dtype=np.float64))
+            as_said += float(np.einsum("ij,ij->i", p[some], np.log(said[some])).sum(dtype=np.float64))
+            as_meant += float(np.einsum("ij,ij->i", p[some], np.log(meant[some])).sum(dtype=np.float64))
         self.corrected = as_meant > as_said
         # Where all samples are one block, the answer has just been calculated.
         self._only = (meant if self.corrected else said) if len(said) == beliefs.shape[0] else None
@@ -125,8 +128,8 @@ class Opinion:
     def _shares(self, m: int, rows: slice) -> FloatArray:
         return self._gate[rows, m, None].astype(self._dtype, copy=False)
 
-    def _confusions(self, beliefs: Rows) -> list[FloatArray]:
-        """For every teacher: the class that is meant (n_classes), by the class that is said (n_classes)."""
+    def _confusions(self, beliefs: Rows) -> FloatArray:
+        """How likely each class (last axis) makes every teacher (first axis) say what it says, times its prior."""
         level, gate = self._level, self._gate
         n_teachers, n_classes = len(level.columns), beliefs.shape[1]
         # What is said (the first axis, as products read it) and what is believed, together; and what is said.
@@ -140,25 +143,24 @@ class Opinion:
         usage /= np.maximum(gate.sum(axis=0), TINY)[:, None]
         confusion = np.ascontiguousarray(together.transpose(0, 2, 1)) + usage[:, None, :]
         confusion /= np.maximum(confusion.sum(axis=2, keepdims=True), TINY)
-        # In the order in which the products read them: a transposed view would be copied for every block.
-        meant = (np.ascontiguousarray((c / np.maximum(u, TINY)).T) for c, u in zip(confusion, usage, strict=True))
-        return [meaning.astype(self._dtype, copy=False) for meaning in meant]
+        out = np.empty(confusion.shape, dtype=self._dtype)
+        for m, (c, u) in enumerate(zip(confusion, usage, strict=True)):
+            # In the order in which the products read them: a transposed view would be copied for every block.
+            out[m] = (c / np.maximum(u, TINY)).T
+            out[m] *= self._prior
+        return out
 
     def _said(self, rows: slice, words: Sequence[Said]) -> FloatArray:
         mixture = self._nobody(rows)
-        for m, said in enumerate(words):
-            said.add_to(mixture, self._shares(m, rows))
+        add_mixture(mixture, words, self._gate[rows].astype(self._dtype, copy=False))
         return self._floored(mixture, rows)
 
     def _meant(self, rows: slice, words: Sequence[Said]) -> FloatArray:
         mixture = self._nobody(rows)
-        for m, said in enumerate(words):
-            posterior = said.times(self._meaning[m], self._open[m])
-            posterior *= self._prior
-            total = np.maximum(posterior.sum(axis=1, keepdims=True), TINY)
-            posterior *= self._shares(m, rows)
-            posterior /= total
-            mixture += posterior
+        sums, open_sums = self._sums
+        totals = np.stack([w.totals(sums[m], open_sums[m]) for m, w in enumerate(words)], axis=1)
+        weights = (self._gate[rows] / np.maximum(totals, TINY)).astype(self._dtype, copy=False)
+        add_meanings(mixture, words, weights, self._meaning, self._open)
         return self._floored(mixture, rows)
 
     def _nobody(self, rows: slice) -> FloatArray:
@@ -201,7 +203,8 @@ def pool(beliefs: Rows, experts: Sequence[Opinion], prior: FloatArray | None) ->
         for expert in experts:
             product *= expert.of(rows)
         evidence = product.sum(axis=1, keepdims=True)
-        posterior.put(rows, product / evidence)
+        product /= evidence
+        posterior.put(rows, product)
         energy -= float(np.log(evidence).sum())
     if prior is not None:
         hold_marginals(posterior, prior)
