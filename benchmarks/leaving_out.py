@@ -12,7 +12,7 @@ import time
 import numpy as np
 from scipy.linalg import cholesky, solve_triangular
 
-from cosup.student._ridge_factor import GRID, Direct, Factor, Features, Sample
+from cosup.student._ridge_factor import GRID, Direct, Factor, Features, Sample, Whole
 
 
 def updated(factor, coordinates, kept, left_out, strengths):
@@ -36,7 +36,7 @@ def main():
     n, d = given.samples, given.features
     rng = np.random.default_rng(0)
     features = Features((rng.standard_normal((n, d)) * np.arange(1, d + 1) ** -0.5).astype(np.float32))
-    everyone = features.factor
+    everyone = Whole(features).factor
     coordinates = features.read(slice(None)) @ everyone.vectors
     one = np.array([GRID[10]])
     print(f"{'left out':>8} {'strengths':>9} {'anew':>8} {'updated':>8} {'ratio':>6}")

@@ -8,7 +8,7 @@ from cosup.student import _ridge_errors as errors_module
 from cosup.student import _ridge_factor as factor_module
 from cosup.student import _ridge_readout as readout_module
 from cosup.student._ridge_errors import GRID
-from cosup.student._ridge_factor import Factor, Features, Sample
+from cosup.student._ridge_factor import Factor, Features, Sample, Whole
 from cosup.student._targets import Targets
 
 
@@ -47,7 +47,7 @@ def test_the_strength_is_that_of_all_residuals(seed, kind, masked, monkeypatch):
     X, ids, soft, keep = task(seed)
     targets = Targets.of(ids if kind == "hard" else soft, keep if masked else None, soft.shape[1], len(X))
     features = Features(X)
-    sample = Sample(features, targets.members) if masked else features.everyone
+    sample = Sample(features, targets.members) if masked else Whole(features).sample
     factor, moment = Factor(sample), sample.moment(targets)
     found, expected = factor.grid_errors.of(moment), reference(factor, moment)
     assert found.argmin() == expected.argmin()

@@ -1,5 +1,8 @@
 """Students by name, shared, averaged; what all of them have in common."""
 
+import gc
+import weakref
+
 import numpy as np
 import pytest
 from sklearn.naive_bayes import GaussianNB
@@ -87,6 +90,25 @@ def test_shared_prepares_once_for_the_same_features():
     assert other is not first
     assert len(counting.prepared) == 2
     np.testing.assert_array_equal(first.train(T).out_of_sample, RidgeProbe().prepare(X).train(T).out_of_sample)
+
+
+def test_shared_lets_go_of_features_that_it_has_left():
+    """At once, by reference counts: what refers to itself waits for the collector, and features are large."""
+    student = shared(RidgeProbe())
+    X, _, T = blobs(30, 3, 2)
+    gc.disable()
+    try:
+        trainer = student.prepare(X)
+        trainer.train(T).out_of_sample  # noqa: B018
+        trainer.train(T, keep=np.arange(30) < 20, strength=0.1).out_of_sample  # noqa: B018
+        left, former = weakref.ref(X), weakref.ref(trainer)
+        del trainer
+        X = X + 1
+        student.prepare(X)
+        assert former() is None
+        assert left() is None
+    finally:
+        gc.enable()
 
 
 def test_averages_of_heads():

@@ -21,7 +21,7 @@ from cosup.planning._stopwatch import core_seconds
 from cosup.student import LinearHead, train_heads
 from cosup.student._protocol import softmax_of_own
 from cosup.student._ridge_errors import GRID, GridErrors
-from cosup.student._ridge_factor import Direct, Factor, Features, Moment
+from cosup.student._ridge_factor import Direct, Factor, Features, Moment, Whole
 from cosup.student._ridge_readout import GUESS, Scores, choose_readout
 from cosup.student._targets import Targets
 from cosup.teachers import TopK
@@ -69,7 +69,7 @@ def measure_students() -> Measured:
     for d in FEATURES:
         yield from _of_features(d)
         features = Features(Planted.of(SAMPLES, d, 2).X)
-        factor = features.factor
+        factor = Whole(features).factor
         for c in CLASSES:
             yield from _of_classes(features, factor, c)
     yield from _large()
@@ -91,18 +91,19 @@ def _of_features(d: int) -> Measured:
         single = core_seconds(apart.read_single, rows)
         yield f"read single {name}", Point(d, 1, single / cells)
     features = Features(X)
+    whole = Whole(features)
     everyone, gram = np.arange(n), features.gram
     features.read_single(slice(0, 1))
     # n d^2: second moments of samples.
     yield "gram", Point(d, 1, core_seconds(features.gram_of, everyone) / (n * d * d))
     # d^3: eigendecomposition.
-    yield "eigh", Point(d, 1, core_seconds(lambda: Factor(features.everyone, gram.copy())) / d**3)
-    factor = features.factor
+    yield "eigh", Point(d, 1, core_seconds(lambda: Factor(whole.sample, gram.copy())) / d**3)
+    factor = whole.factor
     # n d (d + strengths): leverages at all strengths.
     yield "leverages", Point(d, 1, core_seconds(factor.leverages, GRID) / (n * d * (d + STRENGTHS)))
     # d^3: a factor for one strength.
     yield "cholesky", Point(d, 1, core_seconds(_factorised, gram) / d**3)
-    direct = Direct(features.everyone, STRENGTH)
+    direct = Direct(whole.sample, STRENGTH)
     # n d^2: leverages at one strength, by a triangular solve.
     yield "leverage", Point(d, 1, core_seconds(direct.leverage, STRENGTH) / (n * d * d))
 
@@ -122,7 +123,7 @@ def _factorised(gram: FloatArray) -> object:
 def _of_classes(features: Features, factor: Factor, c: int) -> Measured:
     n, d = features.X.shape
     planted = Planted.of(n, d, c)
-    sample = features.everyone
+    sample = factor.sample
     errors = GridErrors(factor)
     everyone = np.arange(n)
     _ = errors._moments
@@ -198,9 +199,9 @@ def _large() -> Measured:
     planted = Planted.of(n, d, c)
     features = Features(planted.X.astype(np.float32))
     features.read_single(slice(0, 1))
-    factor = features.factor
+    factor = Whole(features).factor
     for kind, given in (("hard", planted.ids), ("soft", planted.soft)):
-        moment: Moment = features.everyone.moment(Targets.of(given, None, c, n))
+        moment: Moment = factor.sample.moment(Targets.of(given, None, c, n))
         errors = factor.grid_errors
         _ = errors._moments
         work = n * d * (d + STRENGTHS + (c if kind == "soft" else 0))

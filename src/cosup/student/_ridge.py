@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from cosup._validation import BoolArray, FloatArray, IntArray, check_choice, check_positive
 from cosup.student._protocol import BlockFit, Fit, LinearHead, softmax_of_own
-from cosup.student._ridge_factor import Direct, Factor, Features, Sample
+from cosup.student._ridge_factor import Direct, Factor, Features, Sample, Whole
 from cosup.student._ridge_readout import Readout, Scores, choose_readout
 from cosup.student._rows import predicted
 from cosup.student._targets import Targets
@@ -64,20 +64,20 @@ class RidgeProbe:
         -------
         RidgeTrainer
         """
-        return RidgeTrainer(self, Features(X))
+        return RidgeTrainer(self, Whole(Features(X)))
 
 
 class RidgeTrainer:
     """A `RidgeProbe` tied to features."""
 
-    def __init__(self, probe: RidgeProbe, features: Features, sharpness: float | None = None) -> None:
+    def __init__(self, probe: RidgeProbe, whole: Whole, sharpness: float | None = None) -> None:
         self._probe = probe
-        self._features = features
+        self._whole = whole
         self._sharpness = sharpness
 
     def like(self, fit: Fit) -> RidgeTrainer:
         """The same with the sharpness of `fit`; see `cosup.student.Trainer`."""
-        return RidgeTrainer(self._probe, self._features, fit.sharpness if isinstance(fit, RidgeFit) else None)
+        return RidgeTrainer(self._probe, self._whole, fit.sharpness if isinstance(fit, RidgeFit) else None)
 
     def train(
         self,
@@ -89,21 +89,21 @@ class RidgeTrainer:
         n_classes: int | None = None,
     ) -> RidgeFit:
         """Solve for `targets`; see `cosup.student.Trainer`. Deterministic: `random_state` is not used."""
-        features = self._features
-        checked = Targets.of(targets, keep, n_classes, len(features.X))
-        sample = features.everyone if checked.everyone else Sample(features, checked.members)
+        whole = self._whole
+        checked = Targets.of(targets, keep, n_classes, whole.sample.n)
+        sample = whole.sample if checked.everyone else Sample(whole.sample.features, checked.members)
         strength = self._probe.strength if strength is None else strength
         moment = sample.moment(checked)
         solver: Factor | Direct
         if strength is None:
-            solver = features.factor if sample.whole else Factor(sample)
+            solver = whole.factor if sample.whole else Factor(sample)
             strength = solver.best_strength(moment)
         else:
-            solver = features.at(strength) if sample.whole else Direct(sample, strength)
+            solver = whole.at(strength) if sample.whole else Direct(sample, strength)
         scores = Scores.of(solver, moment, strength)
         readout, sharpness = choose_readout(self._probe.readout, scores, self._sharpness)
         weight = readout.weight
-        return RidgeFit(LinearHead(weight, readout.bias - features.mean @ weight), strength, sharpness, readout)
+        return RidgeFit(LinearHead(weight, readout.bias - sample.features.mean @ weight), strength, sharpness, readout)
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cosup._validation import FloatArray, IntArray
-from cosup.student._rows import BLOCK_BYTES, cache_blocks, product, row_blocks
+from cosup.student._rows import BLOCK_BYTES, LARGE, cache_blocks, product, row_blocks
 
 if TYPE_CHECKING:
     from cosup.student._ridge_factor import Factor, Moment
@@ -88,10 +88,11 @@ class GridErrors:
         along = (self._vectors.T @ moment.product)[:, None, :] * self._shrinkage.T[:, :, None]
         weight = self._turn @ along.reshape(-1, s * n_classes).astype(np.float32)
         offset = (np.tile(moment.mean, s) - sample.shift @ weight).astype(np.float32)
+        large = len(positions) * weight.size >= LARGE // 2  # every training on these samples does it
         for rows in cache_blocks(len(positions), max(sample.d, s * n_classes)):
             some = positions[rows]
             members = rows if sample.whole and len(positions) == sample.n else sample.members[some]
-            miss = sample.features.read_single(members) @ weight
+            miss = product(sample.features.read_single(members), weight, large)
             miss += offset
             cube = miss.reshape(len(miss), s, n_classes)
             # A leave-one-out residual is a residual over what the sample leaves to the others.

@@ -21,13 +21,16 @@ from cosup.student._ridge_errors import GRID, GridErrors, remainder
 from cosup.student._rows import LARGE, cache_blocks, column_means, product, take, widen
 from cosup.student._targets import Targets
 
-__all__ = ["GRID", "Direct", "Factor", "Features", "Sample", "leave_one_out"]
+__all__ = ["GRID", "Direct", "Factor", "Features", "Sample", "Whole", "leave_one_out"]
 
 MANY = 64
 """Classes from which adding up the rows of each is less work than a product with one-hot targets."""
 
 KEPT = 1 << 28
 """Bytes up to which centred features are kept; beyond, they are read and centred anew for every product."""
+
+SURE = 1e-3
+"""Strength from which leverages by a triangular factor in float32 are within 1e-5 of what they leave to the others."""
 
 
 class Features:
@@ -45,7 +48,7 @@ class Features:
         self.X = X
         self.mean = column_means(X)
         self.kept = keep and 8 * X.size <= KEPT
-        self._direct: tuple[float, Direct] | None = None
+        self._latest: tuple[IntArray, FloatArray] | None = None
 
     @cached_property
     def _whole(self) -> FloatArray:
@@ -87,23 +90,17 @@ class Features:
             total += Z.T @ Z
         return total
 
-    @cached_property
-    def everyone(self) -> Sample:
-        """All rows."""
-        return Sample(self, np.arange(len(self.X)))
+    def gram_less(self, members: IntArray, left_out: IntArray) -> FloatArray:
+        """``Z'Z`` of `members`, all but those `left_out`, a new array; by way of the latter where that is less work.
 
-    @cached_property
-    def factor(self) -> Factor:
-        """Of all rows, from when it is first asked for."""
-        return Factor(self.everyone)
-
-    def at(self, strength: float) -> Factor | Direct:
-        """Of all rows for one strength, the last of which is kept; the factor for all where it is at hand."""
-        if "factor" in self.__dict__:
-            return self.factor
-        if self._direct is None or self._direct[0] != strength:
-            self._direct = (strength, Direct(self.everyone, strength))
-        return self._direct[1]
+        The last such sum over samples is kept: of two local students that share all samples, the second one's follow
+        from the first one's.
+        """
+        if self._latest is not None and np.array_equal(self._latest[0], left_out):
+            return np.asarray(self.gram - self._latest[1])
+        fewer = min(members, left_out, key=len)
+        self._latest = (fewer, self.gram_of(fewer))
+        return np.asarray(self.gram - self._latest[1] if fewer is left_out else self._latest[1].copy())
 
 
 class Sample:
@@ -141,17 +138,11 @@ class Sample:
         return np.asarray(self.features.mean + self.shift)
 
     def gram(self) -> FloatArray:
-        """``Z'Z`` about their own mean, a new array; by way of the samples left out where these are fewer."""
+        """``Z'Z`` about their own mean, a new array."""
         features = self.features
-        total: FloatArray
-        if self.whole:
-            return features.gram.copy()
-        if len(self._outside) < self.n:
-            total = np.subtract(features.gram, features.gram_of(self._outside))
-        else:
-            total = features.gram_of(self.members)
+        total = features.gram.copy() if self.whole else features.gram_less(self.members, self._outside)
         total -= self.n * np.outer(self.shift, self.shift)
-        return np.asarray(total)
+        return total
 
     def rows(self) -> FloatArray:
         """All of them about their own mean, (n, n_features): for when they are fewer than features."""
@@ -219,7 +210,8 @@ class Factor:
         primal = sample.d <= sample.n
         Z = np.empty(0) if primal else sample.rows()
         square = (sample.gram() if primal else Z @ Z.T) if square is None else square
-        values, vectors = eigh(square, driver="evd", overwrite_a=True, check_finite=False)
+        # Symmetric: its transpose is in LAPACK's order, so nothing is copied.
+        values, vectors = eigh(square.T, driver="evd", overwrite_a=True, check_finite=False)
         # Directions that rounding cannot tell from zero carry nothing, and would blow up in the dual.
         use = values > max(values[-1], 0.0) * 1e-12
         self.values = values[use]
@@ -278,17 +270,42 @@ class Factor:
         return float(GRID[int(np.argmin(self.grid_errors.of(moment)))])
 
 
+class Whole:
+    """All rows, and what the trainings on all of them share.
+
+    Not kept by the features themselves: what refers to each other in a circle stays in memory until Python looks for
+    circles, which it does by the number of objects, not by their size.
+    """
+
+    def __init__(self, features: Features) -> None:
+        self.sample = Sample(features, np.arange(len(features.X)))
+        self._direct: tuple[float, Direct] | None = None
+
+    @cached_property
+    def factor(self) -> Factor:
+        """From when it is first asked for."""
+        return Factor(self.sample)
+
+    def at(self, strength: float) -> Factor | Direct:
+        """For one strength, the last of which is kept; the factor for all where it is at hand."""
+        if "factor" in self.__dict__:
+            return self.factor
+        if self._direct is None or self._direct[0] != strength:
+            self._direct = (strength, Direct(self.sample, strength))
+        return self._direct[1]
+
+
 class Direct:
     """For one strength: a Cholesky factor costs a tenth of an eigendecomposition."""
 
     def __init__(self, sample: Sample, strength: float) -> None:
-        self.sample = sample
+        self.sample, self._strength = sample, strength
         n, d = sample.n, sample.d
         self._rows = None if d <= n else sample.rows()
         square = sample.gram() if self._rows is None else self._rows @ self._rows.T
         self._penalty = max(strength * float(np.trace(square)) / d, 1e-12)
         square[np.diag_indices(len(square))] += self._penalty
-        self._factor = cholesky(square, lower=True, overwrite_a=True, check_finite=False)
+        self._factor = cholesky(square.T, lower=True, overwrite_a=True, check_finite=False)
 
     def penalty(self, strength: float) -> float:
         """As `Factor.penalty`."""
@@ -306,8 +323,10 @@ class Direct:
             half = solve_triangular(self._factor, np.eye(n), lower=True, check_finite=False)
             return np.asarray(1.0 - self._penalty * np.einsum("ij,ij->j", half, half) + 1.0 / n)
         out = np.empty(n)
-        for rows, Z in self.sample.blocks():
-            half = solve_triangular(self._factor, (Z - self.sample.shift).T, lower=True, check_finite=False)
+        single = self.sample.single and self._strength >= SURE
+        factor, shift = (a.astype(np.float32) if single else a for a in (self._factor, self.sample.shift))
+        for rows, Z in self.sample.blocks(single=single):
+            half = solve_triangular(factor, (Z - shift).T, lower=True, check_finite=False)
             out[rows] = np.einsum("ij,ij->j", half, half)
         return out + 1.0 / n
 

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 
 from cosup._validation import CosupError, FloatArray
 from cosup.student._ridge_errors import remainder
-from cosup.student._ridge_factor import GRID, Factor, Features, leave_one_out
+from cosup.student._ridge_factor import GRID, Factor, Features, Whole, leave_one_out
 from cosup.student._rows import row_blocks
 from cosup.student._targets import Targets
 
@@ -117,7 +117,7 @@ def _factorise(features: Features, Y: FloatArray) -> tuple[Factor, FloatArray]:
     n, d = features.X.shape
     blocks = ((features.read_single(rows), _flat(Y, rows)) for rows in row_blocks(n, d, ROWS))
     square, moment = moments(blocks, d, Y.shape[0] * Y.shape[2])
-    return Factor(features.everyone, square if d <= n else None), moment
+    return Factor(Whole(features).sample, square if d <= n else None), moment
 
 
 def _errors(factor: Factor, moment: FloatArray, Y: FloatArray, strengths: FloatArray) -> tuple[FloatArray, FloatArray]:
