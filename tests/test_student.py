@@ -92,6 +92,26 @@ def test_shared_prepares_once_for_the_same_features():
     np.testing.assert_array_equal(first.train(T).out_of_sample, RidgeProbe().prepare(X).train(T).out_of_sample)
 
 
+def test_shared_remembers_the_last_trainings():
+    student = shared(RidgeProbe())
+    X, y, T = blobs(30, 3, 2)
+    trainer = student.prepare(X)
+    fit = trainer.train(T)
+    assert student.spared == 0
+    assert trainer.train(T.copy()) is fit
+    assert student.spared > 0
+    others = [
+        trainer.train(T, strength=0.1),
+        trainer.train(T, keep=np.arange(30) < 20),
+        trainer.train(y),
+        trainer.train(1 - y),
+    ]
+    assert all(other is not fit for other in others)
+    np.testing.assert_allclose(others[0].out_of_sample, RidgeProbe(0.1).prepare(X).train(T).out_of_sample)
+    assert trainer.train(1 - y) is others[-1]
+    assert trainer.train(T) is not fit  # forgotten
+
+
 def test_shared_lets_go_of_features_that_it_has_left():
     """At once, by reference counts: what refers to itself waits for the collector, and features are large."""
     student = shared(RidgeProbe())
