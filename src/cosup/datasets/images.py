@@ -74,7 +74,7 @@ def read_image(path: str | os.PathLike[str]) -> UInt8Array:
 
 def _to_array(image: Any, path: Path, pillow: ModuleType) -> UInt8Array:
     operations = import_extra("PIL.ImageOps", extra="images", purpose="reading images")
-    image = operations.exif_transpose(image)
+    operations.exif_transpose(image, in_place=True)
     if image.mode in ("1", "L"):
         return np.asarray(image.convert("L"), dtype=np.uint8)
     if image.mode.startswith("I"):
@@ -88,7 +88,8 @@ def _to_array(image: Any, path: Path, pillow: ModuleType) -> UInt8Array:
         image = image.convert("RGBA")
         white = pillow.new("RGBA", image.size, "white")
         image = pillow.alpha_composite(white, image)
-    return np.asarray(image.convert("RGB"), dtype=np.uint8)
+    # Pillow copies what it need not convert.
+    return np.asarray(image if image.mode == "RGB" else image.convert("RGB"), dtype=np.uint8)
 
 
 def list_image_files(folder: str | os.PathLike[str]) -> list[str]:

@@ -136,8 +136,10 @@ class EfficientNetLite(TorchBackbone):
         import torch
 
         # The copy is for arrays that are read-only or have negative strides, which torch does not take.
-        pixels = torch.from_numpy(np.array(images)).float() / 255
+        pixels = torch.from_numpy(np.array(images))
         pixels = pixels[:, None] if pixels.ndim == 3 else pixels.permute(0, 3, 1, 2)
+        # Channel by channel: smoothing takes up to half the time.
+        pixels = pixels.to(torch.float32, memory_format=torch.contiguous_format).div_(255)
         size = self.image_size
         pixels = torch.nn.functional.interpolate(
             pixels,
@@ -146,7 +148,7 @@ class EfficientNetLite(TorchBackbone):
             align_corners=False,
             antialias=max(pixels.shape[2:]) > size,
         )
-        return (pixels.expand(-1, 3, -1, -1) - _MEAN) / _SPREAD
+        return (pixels.expand(-1, 3, -1, -1) - _MEAN).div_(_SPREAD)
 
 
 class EfficientNetLite0(EfficientNetLite):

@@ -103,7 +103,11 @@ class Preprocessing:
         import torch
 
         pixels = self._crop(self._resize(image))
-        return torch.from_numpy(np.stack([self._table[c][pixels[..., c]] for c in range(3)]))
+        out = np.empty((3, *pixels.shape[:2]), dtype=np.float32)
+        for c in range(3):
+            # "clip" writes to `out` directly; a byte is never out of the table's range.
+            np.take(self._table[c], pixels[..., c], out=out[c], mode="clip")
+        return torch.from_numpy(out)
 
     def _resize(self, image: UInt8Array) -> UInt8Array:
         image = as_rgb(image)
@@ -134,7 +138,7 @@ class Preprocessing:
                 pixels = np.pad(pixels, margins)
             else:
                 start = (have - want) // 2 if self.odd == "down" else round((have - want) / 2)
-                pixels = np.take(pixels, range(start, start + want), axis=axis)
+                pixels = pixels[start : start + want] if axis == 0 else pixels[:, start : start + want]
         return pixels
 
 
