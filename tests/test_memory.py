@@ -68,7 +68,8 @@ def test_a_containers_limit_counts(monkeypatch, tmp_path):
     assert _machine.available_memory() is None
 
 
-def test_imagenet_under_fifteen_teachers_is_expected_under_four_gigabytes():
+@pytest.mark.parametrize("name", ["csl-published", "vanilla"])
+def test_imagenet_under_fifteen_teachers_is_expected_under_four_gigabytes(name):
     n, c = 1_281_167, 1000
     few = TopK(np.zeros((4, 15, 5), int) + np.arange(5), np.full((4, 15, 5), 0.2), c)
     labels = TeacherLabels(few, levels=[0] + [1] * 2 + [2] * 4 + [3] * 8)
@@ -76,7 +77,7 @@ def test_imagenet_under_fifteen_teachers_is_expected_under_four_gigabytes():
     per_sample = TeacherLabels.n_samples
     try:
         TeacherLabels.n_samples = property(lambda _: n)
-        expected = make_method("csl-published")._peak_bytes(X, labels)
+        expected = make_method(name)._peak_bytes(X, labels)
     finally:
         TeacherLabels.n_samples = per_sample
     assert expected + few.nbytes / 4 * n < 4e9

@@ -5,8 +5,11 @@ import errno
 import numpy as np
 import pytest
 
-from cosup import CosupError, make_method
+from cosup import CosupError, TeacherLabels, make_method
+from cosup.baselines import vanilla
+from cosup.baselines._word import generalists, train_once
 from cosup.cosupervision import _store
+from cosup.cosupervision._said import add_meanings, add_mixture, said_by
 from cosup.cosupervision._store import RowStore
 from cosup.datasets import make_hierarchy
 
@@ -135,3 +138,59 @@ def test_a_full_disk_is_said_in_words(monkeypatch, task):
     monkeypatch.setattr(_store.tempfile, "TemporaryFile", Full)
     with pytest.raises(CosupError, match=r"No space left on device.*TMPDIR"):
         fitted("co-supervised", {}, task.X_train, task.labels)
+
+
+def several_generalists(n=300, n_classes=8):
+    """Some silent here, some there, and one throughout a few samples."""
+    rng = np.random.default_rng(2)
+    soft = rng.random((n, 3, n_classes)) ** 4
+    soft /= soft.sum(axis=2, keepdims=True)
+    soft[rng.random((n, 3)) < 0.2] = np.nan
+    soft[:5] = np.nan
+    return TeacherLabels(soft, levels=[0, 0, 1])
+
+
+@pytest.mark.parametrize("top", [None, 3, "hard"])
+@pytest.mark.parametrize("student", ["ridge", "logistic"])
+def test_vanilla_in_blocks_is_one_training_on_the_mean_votes_most_probable_class(monkeypatch, task, top, student):
+    labels = several_generalists()
+    if top == "hard":
+        labels = TeacherLabels(labels.hard(), levels=[0, 0, 1], n_classes=8)
+    elif top:
+        labels = labels.top_k(top)
+    seed = int(np.random.RandomState(0).randint(2**31 - 1))  # what `fit` makes of random_state=0
+    whole = train_once(student, task.X_train, labels, generalists(labels), seed)
+    monkeypatch.setattr(vanilla, "row_blocks", lambda n, _: (slice(s, min(s + 41, n)) for s in range(0, n, 41)))
+    model = fitted("vanilla", {"student": student}, task.X_train, labels)
+    np.testing.assert_allclose(model.head_.predict_proba(task.X_test), whole.head.predict_proba(task.X_test), atol=1e-6)
+    assert model.history_[0]["kept"].tolist() == whole.history[0]["kept"].tolist()
+    for key in ("agreement", "objective"):
+        assert model.history_[0][key] == pytest.approx(whole.history[0][key], abs=1e-6)
+    for name in ("teacher", "annotation", "kept", "reason"):
+        assert (model.provenance_[name] == whole.provenance[name]).all()
+    np.testing.assert_allclose(model.provenance_["probability"], whole.provenance["probability"], atol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("top", [None, 3, "hard", "mixed"])
+def test_what_teachers_say_is_added_up_as_if_it_were_dense(dtype, top):
+    labels, active, rows = several_generalists(), np.arange(8), slice(10, 90)
+    words = [said_by(labels, t, rows, active) for t in range(3)]
+    if top == "hard":
+        hard = TeacherLabels(labels.hard(), levels=[0, 0, 1], n_classes=8)
+        words = [said_by(hard, t, rows, active) for t in range(3)]
+    elif top is not None:
+        sparse = [said_by(labels.top_k(3), t, rows, active) for t in range(3)]
+        words = [sparse[0], words[1], sparse[2]] if top == "mixed" else sparse
+    words = [said.astype(dtype) for said in words]
+    dense = np.stack([said.dense() for said in words])
+    rng = np.random.default_rng(1)
+    weights, right = rng.random((80, 3)).astype(dtype), rng.random((3, 8, 8)).astype(dtype)
+    mixture, meanings = np.zeros((80, 8), dtype), np.zeros((80, 8), dtype)
+    add_mixture(mixture, words, weights)
+    add_meanings(meanings, words, weights, right, right.sum(axis=1))
+    np.testing.assert_allclose(mixture, np.einsum("nm,mnc->nc", weights, dense), rtol=1e-5)
+    np.testing.assert_allclose(meanings, np.einsum("nm,mnc,mck->nk", weights, dense, right), rtol=1e-5)
+    for m, said in enumerate(words):
+        totals = said.totals(right[m].sum(axis=1), right[m].sum())
+        np.testing.assert_allclose(totals, (dense[m] @ right[m]).sum(axis=1), rtol=1e-5)

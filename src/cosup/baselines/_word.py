@@ -22,6 +22,7 @@ __all__ = [
     "FLOOR",
     "Word",
     "check_fraction",
+    "distinct",
     "every_teacher",
     "floored",
     "generalists",
@@ -66,7 +67,7 @@ class Word:
 
 def generalists(labels: TeacherLabels) -> Word:
     """The word of the distinct teachers of level 0; `CosupError` where they are silent throughout."""
-    columns = _distinct(labels, labels.at_level(0))
+    columns = distinct(labels, labels.at_level(0))
     vote = labels.vote(columns)
     if not (vote.sum(axis=1) > 0).any():
         raise CosupError("no teacher of level 0 speaks in these samples")
@@ -100,7 +101,7 @@ def _word(columns: IntArray, vote: FloatArray, *, several: bool = False) -> Word
     return Word(columns, vote, heard, named, np.where(heard & single, columns[0], -1))
 
 
-def _distinct(labels: TeacherLabels, columns: IntArray) -> IntArray:
+def distinct(labels: TeacherLabels, columns: IntArray) -> IntArray:
     """Those of `columns` that do not repeat an earlier one."""
     out: list[int] = []
     for t in columns:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import numpy as np
 
 from cosup._validation import CosupError, FloatArray, IntArray
-from cosup.baselines._word import Word, generalists, train_once
-from cosup.estimator import Supervision, TeacherSupervised, one_hot
+from cosup.baselines._word import Word, distinct, generalists, train_once
+from cosup.estimator import Supervision, TeacherSupervised, level_record, one_hot, provenance_rows
+from cosup.losses import TINY
+from cosup.student import as_student, peak_bytes
+from cosup.student._rows import row_blocks
 from cosup.teachers import TeacherLabels
 
 __all__ = ["OracleClassifier", "VanillaClassifier"]
@@ -32,8 +36,51 @@ class VanillaClassifier(TeacherSupervised):
         self.soft = soft
         self.random_state = random_state
 
+    def _peak_bytes(self, X: FloatArray, labels: TeacherLabels) -> int:
+        if self.soft:
+            return super()._peak_bytes(X, labels)
+        student = peak_bytes(as_student(self.student), X, labels.n_classes)
+        # Blocks of annotations are gone before those of the student come, which are more.
+        return student + labels.n_samples * (3 * labels.n_teachers + 120)
+
     def _supervise(self, X: FloatArray, labels: TeacherLabels, seed: int) -> Supervision:
-        return train_once(self.student, X, labels, generalists(labels), seed, soft=self.soft)
+        if self.soft:
+            return train_once(self.student, X, labels, generalists(labels), seed, soft=True)
+        return _train_on_names(self.student, X, labels, seed)
+
+
+def _train_on_names(student: Any, X: FloatArray, labels: TeacherLabels, seed: int) -> Supervision:
+    """`train_once` on the generalists' most probable classes, without anything of samples by classes as a whole."""
+    started = time.perf_counter()
+    columns = distinct(labels, labels.at_level(0))
+    named = _named(labels, columns)
+    heard = named >= 0
+    if not heard.any():
+        raise CosupError("no teacher of level 0 speaks in these samples")
+    fit = as_student(student).prepare(X).train(named, keep=heard, random_state=seed, n_classes=labels.n_classes)
+    same, loss, probability = np.zeros(len(named), dtype=bool), np.empty(len(named)), np.empty(len(named))
+    for rows, p in fit.blocks(True):
+        said = named[rows]
+        same[rows] = p.argmax(axis=1) == said
+        probability[rows] = p[np.arange(len(p)), said]
+        loss[rows] = -np.log(np.maximum(probability[rows], TINY))
+    assigned = np.where(heard & (len(columns) == 1), columns[0], -1)
+    record = level_record(
+        0, columns, assigned, heard, strength=fit.strength, agreement=float(same[heard].mean()),
+        objective=float(loss[heard].mean()), rounds=1, seconds=time.perf_counter() - started, notes=[],
+    )  # fmt: skip
+    provenance = provenance_rows(assigned, named, heard, "abstained", probability)[:, None]
+    return Supervision(fit.head, (fit.head,), [record], provenance)
+
+
+def _named(labels: TeacherLabels, columns: IntArray) -> IntArray:
+    """The most probable class of the mean of those of `columns` that speak, (n_samples,); -1 where none does."""
+    heard = labels.speaks()[:, columns].sum(axis=1)
+    named = np.full(len(heard), -1)
+    for rows in row_blocks(len(heard), labels.n_classes):
+        vote = sum(labels.probabilities(int(t), rows) for t in columns) / np.maximum(heard[rows], 1)[:, None]
+        named[rows] = np.where(heard[rows] > 0, vote.argmax(axis=1), -1)
+    return named
 
 
 class OracleClassifier(TeacherSupervised):
