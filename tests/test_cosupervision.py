@@ -1,38 +1,16 @@
-"""Co-supervision: planted truth, each piece by hand, trees that are not regular, and what a fit leaves behind."""
-
-import inspect
+"""Co-supervision: planted truth, trees that are not regular, and what a fit leaves behind."""
 
 import numpy as np
 import pytest
-from sklearn.naive_bayes import GaussianNB
 
-from cosup import (
-    CosupError,
-    CoSupervisedClassifier,
-    Pieces,
-    RidgeProbe,
-    SklearnStudent,
-    TeacherLabels,
-    co_supervise,
-    list_methods,
-    make_method,
-)
-from cosup.cosupervision.assign import ASSIGNERS
+from cosup import CosupError, TeacherLabels, list_methods
 from cosup.cosupervision.reject import REJECTORS
 from cosup.datasets import make_hierarchy
+from fits import check_fit, flat, method
 
 pytestmark = pytest.mark.xdist_group("planted")  # what the tests share is worked out once
 SEEDS = range(5)
 HIERARCHICAL = ("co-supervised", "csl", "csl-published")
-
-
-def method(name, task=None, **parameters):
-    """Any method, quick; the oracle is given what only it is given."""
-    if name == "oracle":
-        parameters = {"truth": task.truth.y_train, "expert": task.truth.expert} | parameters
-    if name == "csl-published":
-        parameters = {"learning_rate": 0.1, "epochs": 15} | parameters
-    return make_method(name, random_state=0, **parameters)
 
 
 # -- planted truth --------------------------------------------------------------------------------------
@@ -131,41 +109,6 @@ TREES = {
 }
 
 
-def check_fit(model, labels, X):
-    """What every fit must leave behind, whatever the tree."""
-    n = len(labels)
-    assert len(model.history_) == labels.n_levels
-    assert model.provenance_.shape == (n, labels.n_levels)
-    hard = labels.hard()
-    for k, h in enumerate(model.history_):
-        column = model.provenance_[:, k]
-        assert h["level"] == k
-        assert h["teachers"] == labels.at_level(k).tolist()
-        assert h["assigned"].shape == h["kept"].shape == (n,)
-        assert h["kept"].dtype == bool
-        np.testing.assert_array_equal(column["teacher"], h["assigned"])
-        np.testing.assert_array_equal(column["kept"], h["kept"])
-        np.testing.assert_array_equal(column["kept"], column["reason"] == "")
-        assert h["keep_rate"] == pytest.approx(h["kept"].mean())
-        assert 0 <= h["agreement"] <= 1
-        assert h["seconds"] >= 0
-        assert isinstance(h["rounds"], int)
-        assert all(isinstance(note, str) and note for note in h["notes"])
-        assert np.isin(h["assigned"], np.append(np.flatnonzero(labels.levels <= k), -1)).all()
-        by = np.flatnonzero(h["assigned"] >= 0)
-        np.testing.assert_array_equal(column["annotation"][by], hard[by, h["assigned"][by]])
-        silent = column["annotation"] < 0
-        assert not column["kept"][silent].any()
-        assert np.isnan(column["probability"][silent]).all()
-        assert ((column["probability"][~silent] >= 0) & (column["probability"][~silent] <= 1)).all()
-    proba = model.predict_proba(X)
-    assert proba.shape == (len(X), labels.n_classes)
-    np.testing.assert_allclose(proba.sum(axis=1), 1, atol=1e-5)
-    levels = model.level_predict(X)
-    assert levels.shape == (labels.n_levels, len(X))
-    np.testing.assert_array_equal(levels[-1], model.predict(X))
-
-
 @pytest.mark.parametrize("soft", [False, True], ids=["hard", "soft"])
 @pytest.mark.parametrize("tree", TREES)
 @pytest.mark.parametrize("name", ["vanilla", "csl", "csl-published", "co-supervised", "oracle"])
@@ -220,17 +163,6 @@ def test_an_abstaining_teacher_is_never_assigned_where_it_is_silent(name):
         by = np.flatnonzero(h["assigned"] >= 0)
         assert len(by) > 50
         assert not silent[by, h["assigned"][by]].any()
-
-
-def flat(n=240, seed=0, teachers=3, soft=False):
-    """Three classes, a few generalists of 70 %."""
-    rng = np.random.default_rng(seed)
-    y = np.arange(n) % 3
-    X = 3 * np.eye(3, 6)[y] + rng.normal(size=(n, 6))
-    said = np.where(rng.random((n, teachers)) < 0.7, y[:, None], rng.integers(3, size=(n, teachers)))
-    if soft:
-        said = 0.7 * np.eye(3)[said] + 0.1
-    return X, y, said
 
 
 @pytest.mark.parametrize("soft", [False, True])
@@ -355,185 +287,3 @@ def test_a_handful_of_samples(name, n):
     assert model.predict_proba(X).shape == (n, 3)
     model = method(name).fit(X, TeacherLabels(said, n_classes=3))
     assert model.predict_proba(X).shape == (n, 3)
-
-
-# -- the pieces -----------------------------------------------------------------------------------------
-
-PIECES = [
-    *[{"assign": a} for a in sorted(ASSIGNERS)],
-    *[{"reject": (r,)} for r in sorted(REJECTORS)],
-    {"reject": ("teacher-student", "local-global", "top2")},
-    {"reject": ("local-global",), "pool": False},
-    {"pool": False},
-    {"match_marginals": False},
-    {"out_of_sample": False},
-    {"out_of_sample": False, "reject": ("teacher-student",), "pool": False},
-    {"hard": True},
-    {"hard": False, "pool": False},
-    {"rounds": 1},
-    {"ensemble": "last"},
-    {"all_classes": True},
-    {"student": "logistic"},
-    {"student": GaussianNB()},
-    {"student": SklearnStudent(GaussianNB(), folds=3)},
-]
-
-
-@pytest.mark.parametrize("known", [True, False], ids=["known", "unknown"])
-@pytest.mark.parametrize("chosen", PIECES, ids=lambda p: ", ".join(f"{k}={v}" for k, v in p.items()))
-def test_every_piece_runs(chosen, known):
-    task = make_hierarchy(200, 40, n_classes=4, n_features=8, separation=5.0, abstain=0.1, random_state=2)
-    labels = task.labels
-    if not known:
-        labels = TeacherLabels(labels.annotations, levels=labels.levels, n_classes=4)
-    chosen = dict(chosen)
-    if "all_classes" in chosen:
-        out = co_supervise(task.X_train, labels, pieces=Pieces(**chosen))
-        assert len(out.history) == len(out.level_heads) == 3
-        predicted = out.head.predict_proba(task.X_test).argmax(axis=1)
-        assert (predicted == task.truth.y_test).mean() > 0.4
-        return
-    model = method("co-supervised", **({"rounds": 2} | chosen)).fit(task.X_train, labels)
-    check_fit(model, labels, task.X_test)
-    assert model.score(task.X_test, task.truth.y_test) > 0.4
-
-
-@pytest.mark.parametrize("criterion", ["top1", "top2", "top3", "all"])
-def test_every_criterion_of_the_published_recipe_runs(criterion):
-    task = make_hierarchy(300, 100, n_classes=4, n_features=8, separation=5.0)
-    model = method("csl-published", criterion=criterion, epochs=10).fit(task.X_train, task.labels)
-    check_fit(model, task.labels, task.X_test)
-    assert model.history_[0]["keep_rate"] == 1  # level 0 is never filtered
-    rates = [h["keep_rate"] for h in model.history_[1:]]
-    assert max(rates) <= 1
-    assert (min(rates) == 1) == (criterion == "all")
-
-
-@pytest.mark.parametrize(
-    ("wrong", "message"),
-    [
-        ({"assign": "masss"}, "Did you mean 'mass'"),
-        ({"reject": ("teacher-studnet",)}, "Did you mean 'teacher-student'"),
-        ({"reject": "top1"}, r"\('top1',\)"),
-        ({"ensemble": "average"}, "unknown ensemble"),
-        ({"rounds": 0}, "rounds must be"),
-        ({"rounds": 1.5}, "rounds must be"),
-    ],
-)
-def test_pieces_that_are_not_are_refused(wrong, message):
-    X, _, said = flat()
-    with pytest.raises(CosupError, match=message):
-        Pieces(**wrong)
-    with pytest.raises(CosupError, match=message):
-        CoSupervisedClassifier(**wrong).fit(X, TeacherLabels(said))
-
-
-def test_the_published_criterion_is_checked():
-    X, _, said = flat()
-    with pytest.raises(CosupError, match="unknown criterion 'top4'"):
-        make_method("csl-published", criterion="top4").fit(X, TeacherLabels(said))
-
-
-def test_rounds_are_recorded_and_last_and_mean_differ():
-    task = make_hierarchy(300, 100, n_classes=6, n_features=12)
-    fits = {e: method("co-supervised", rounds=3, ensemble=e).fit(task.X_train, task.labels) for e in ("mean", "last")}
-    assert [h["rounds"] for h in fits["mean"].history_] == [0, 3, 3]
-    a, b = (f.predict_proba(task.X_test) for f in fits.values())
-    assert not np.allclose(a, b)
-
-
-@pytest.mark.parametrize("generalists", [1, 2])
-def test_the_mean_leaves_out_the_generalists_students(generalists):
-    X, _, said = flat()
-    labels = TeacherLabels(said[:, : generalists + 1], levels=[0] * generalists + [1])
-    mean, last = (method("co-supervised", rounds=1, ensemble=e).fit(X, labels) for e in ("mean", "last"))
-    np.testing.assert_allclose(mean.predict_proba(X), last.predict_proba(X))
-    assert not np.array_equal(mean.level_heads_[0].weight, mean.level_heads_[1].weight)
-
-
-# -- baselines ------------------------------------------------------------------------------------------
-
-
-def test_vanilla_is_the_student_on_the_generalists_words():
-    task = make_hierarchy(300, 100, n_classes=6, n_features=12)
-    model = method("vanilla").fit(task.X_train, task.labels)
-    named = task.labels.hard()[:, 0]
-    head = RidgeProbe().prepare(task.X_train.astype(float)).train(np.eye(6)[named]).head
-    np.testing.assert_allclose(model.predict_proba(task.X_test), head.predict_proba(task.X_test), atol=1e-5)
-    np.testing.assert_array_equal(
-        method("vanilla").fit(task.X_train, named).predict(task.X_test), model.predict(task.X_test)
-    )
-
-
-def test_vanilla_takes_the_generalists_probabilities_if_asked():
-    X, _y, said = flat(soft=True)
-    labels = TeacherLabels(said)
-    soft = method("vanilla", soft=True).fit(X, labels)
-    head = RidgeProbe().prepare(X).train(labels.vote(np.arange(3))).head
-    np.testing.assert_allclose(soft.predict_proba(X), head.predict_proba(X), atol=1e-9)
-
-
-def test_vanilla_leaves_out_where_all_abstain():
-    X, _y, said = flat(teachers=1)
-    said[:100] = -1
-    model = method("vanilla").fit(X, TeacherLabels(said))
-    assert model.history_[0]["keep_rate"] == pytest.approx(140 / 240)
-    assert (model.provenance_["reason"][:100, 0] == "abstained").all()
-    np.testing.assert_allclose(
-        model.predict_proba(X), method("vanilla").fit(X[100:], TeacherLabels(said[100:])).predict_proba(X), atol=1e-9
-    )
-
-
-def test_the_oracle_believes_the_expert_it_is_given():
-    task = make_hierarchy(400, 50, n_classes=6, n_features=12, uncovered=2)
-    model = method("oracle", task).fit(task.X_train, task.labels)
-    expert_column = task.truth.expert[:, -1]
-    assert (expert_column < 0).any()
-    hard = task.labels.hard()
-    said = np.where(expert_column >= 0, hard[np.arange(400), np.maximum(expert_column, 0)], hard[:, 0])
-    np.testing.assert_array_equal(model.provenance_["annotation"][:, 0], said)
-    np.testing.assert_array_equal(model.history_[0]["assigned"], expert_column)
-
-
-def test_the_oracle_finds_the_expert_by_specialty():
-    task = make_hierarchy(400, 50, n_classes=6, n_features=12)
-    model = method("oracle", task, expert=None).fit(task.X_train, task.labels)
-    np.testing.assert_array_equal(model.history_[0]["assigned"], task.truth.expert[:, -1])
-
-
-def test_the_oracle_finds_one_that_is_right_if_specialties_are_unknown():
-    X, y, said = flat()
-    model = make_method("oracle", truth=y).fit(X, TeacherLabels(said))
-    right = (said == y[:, None]).any(axis=1)
-    np.testing.assert_array_equal(model.provenance_["annotation"][:, 0] == y, right)
-
-
-@pytest.mark.parametrize(
-    ("wrong", "message"),
-    [
-        ({}, "oracle needs truth="),
-        ({"truth": [0, 1]}, "truth must have shape"),
-        ({"truth": np.full(240, 3)}, "truth must be class ids from 0 to 2"),
-        ({"truth": np.full(240, -1)}, "truth must be class ids from 0 to 2"),
-        ({"truth": np.zeros(240, int), "expert": np.zeros(240, int)}, "expert must have shape"),
-        ({"truth": np.zeros(240, int), "expert": np.full((240, 1), 7)}, "expert must"),
-        ({"truth": np.zeros(240, int), "expert": np.full((240, 1), -2)}, "expert must"),
-        ({"truth": np.zeros(240, int), "expert": np.zeros((240, 1))}, "expert must"),
-    ],
-)
-def test_the_oracle_checks_what_it_is_told(wrong, message):
-    X, _, said = flat()
-    with pytest.raises(CosupError, match=message):
-        make_method("oracle", **wrong).fit(X, TeacherLabels(said))
-
-
-@pytest.mark.parametrize("name", sorted(list_methods()))
-def test_no_fit_has_an_argument_for_the_truth(name):
-    kind = type(make_method(name))
-    assert list(inspect.signature(kind.fit).parameters) == ["self", "X", "y"]
-    told = {"truth", "expert", "y_true", "ground_truth", "target"} & set(inspect.signature(kind).parameters)
-    assert told == ({"truth", "expert"} if name == "oracle" else set())
-
-
-def test_co_supervise_has_no_argument_for_the_truth():
-    assert list(inspect.signature(co_supervise).parameters) == ["X", "labels", "student", "pieces", "random_state"]
