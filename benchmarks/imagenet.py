@@ -2,7 +2,7 @@
 
     python benchmarks/imagenet.py                                             csl-published, one array
     python benchmarks/imagenet.py --shards --method csl                       shards, through fsspec
-    python benchmarks/imagenet.py --shards --method co-supervised 25000 50000 100000 1281167
+    python benchmarks/imagenet.py --shards --method co-supervised 10000 40000 160000 1281167
 
 Writes float16 features (N, 384) to a temporary folder, makes 15 teachers' five most probable of 1000 classes
 (levels of 1, 2, 4 and 8; below the first, each speaks about its own range), and fits ``csl-published`` for one epoch a
