@@ -4,7 +4,8 @@ Every row runs in a process of its own (so that its peak memory is its own); wha
 process, and a ratio is that of neighbours in time. Prints a table and, as its last line, everything as JSON, which
 also goes to ``benchmarks/results.json`` with the machine's name; rows that were not asked for stay there as they were.
 The row ``growth`` is drawn, too (docs/figures/growth.svg).
-The row ``imagenet`` takes many minutes and is measured only when named. How to read it all: docs/speed.md.
+The rows ``imagenet`` and ``study`` take many minutes and are measured only when named.
+How to read it all: docs/speed.md.
 """
 
 from __future__ import annotations
@@ -262,6 +263,16 @@ def row_imagenet(quick: bool) -> dict[str, Any]:
     return found | {"ratios": {"GB held by the process": ratio(held, 1.0, "under 4")}, "peak_mb": found["anonymous_mb"]}
 
 
+def row_study(quick: bool) -> dict[str, Any]:
+    found = child(*(["--turns", "1", "--seeds", "1"] if quick else []), script="study.py")
+    t = {name: np.array(values) for name, values in found.pop("seconds").items()}
+    # Of the processor: a study's minutes are not to be those of other programs.
+    ratios = {
+        f"before / {name}": ratio(t["before"], values, "over 2") for name, values in t.items() if name != "before"
+    }
+    return {"size": found, "seconds": _medians(t), "ratios": ratios}
+
+
 ROWS: dict[str, tuple[str, Callable[[bool], dict[str, Any]]]] = {
     "adam-one": ("Adam, one head, CPU", row_adam_one),
     "adam-16": ("Adam, 16 heads at once, CPU", row_adam_16),
@@ -269,11 +280,12 @@ ROWS: dict[str, tuple[str, Callable[[bool], dict[str, Any]]]] = {
     "logistic": ("logistic, at scikit-learn's objective", row_logistic),
     "growth": ("co_supervise, growth in samples and teachers", row_growth),
     "imagenet": ("csl-published at ImageNet's size, features on disk", row_imagenet),
+    "study": ("the demo's study before students were made fast, and now (CPU seconds)", row_study),
     "gpu": ("Adam on a GPU", row_gpu),
 }
 
-OPT_IN = ("imagenet",)
-"""Rows that take many minutes and 1 GB of disk: measured only when asked for."""
+OPT_IN = ("imagenet", "study")
+"""Rows that take many minutes (imagenet 1 GB of disk, too; study git's history): measured only when asked for."""
 
 
 def _medians(seconds: dict[str, Any]) -> dict[str, float]:

@@ -7,7 +7,7 @@ from typing import Any
 from cosup.student._adam import AdamProbe
 from cosup.student._logistic import LogisticProbe
 from cosup.student._ridge import RidgeProbe
-from cosup.student._ridge_errors import CURVES, GRID, WORTHWHILE
+from cosup.student._ridge_errors import CURVES, GRID, VAST, WORTHWHILE
 from cosup.student._ridge_factor import KEPT
 from cosup.student._ridge_readout import HELD
 from cosup.student._rows import BLOCK_BYTES, LARGE, is_half, on_disk
@@ -37,13 +37,16 @@ def peak_bytes(student: Any, X: Any, n_classes: int) -> int:
     c, block = n_classes, BLOCK_BYTES
     student = student.student if isinstance(student, SharedStudent) else student
     if isinstance(student, RidgeProbe):
-        centred = 12 * n * d if 8 * n * d <= KEPT else 0
-        factors = 72 * d * d + 16 * STRENGTHS * n  # of all samples, and of a subset
+        kept = 8 * n * d <= KEPT
+        centred = (12 + 8) * n * d if kept else 0  # and coordinates, of all samples and of a subset
+        scores = 24 * n * c if kept and c <= d else 0  # of three trainings
+        factors = 80 * d * d + 16 * STRENGTHS * n  # of all samples, and of a subset
         if c * STRENGTHS >= WORTHWHILE * min(n, d):
             factors += 12 * CURVES * d * d
         held = min(4 * n * (d + 1), HELD) if d + 1 < c else 0
-        library = TORCH if n * d * c >= LARGE else 0
-        return library + centred + factors + held + 8 * (STRENGTHS + 4) * d * c + 32 * c * c + 24 * n + 10 * block
+        library = TORCH if n * d * c >= LARGE or n * d * min(n, d) >= VAST else 0
+        held += library + centred + scores + factors
+        return held + 8 * (STRENGTHS + 4) * d * c + 32 * c * c + 24 * n + 10 * block
     if isinstance(student, AdamProbe):
         cast = 0 if is_half(X) or on_disk(X) or X.dtype == "float32" else 4 * n * d
         return cast + 16 * (d + 1) * c + 27 * n + 8 * student.folds * (d + 1) * c + 4 * block

@@ -26,7 +26,7 @@ from cosup.student._rows import BLOCK_BYTES, LARGE, cache_blocks, product, row_b
 if TYPE_CHECKING:
     from cosup.student._ridge_factor import Factor, Moment
 
-__all__ = ["GRID", "GridErrors", "remainder"]
+__all__ = ["GRID", "VAST", "GridErrors", "remainder"]
 
 GRID = np.logspace(-4, 3, 22)
 """Candidate strengths, in units of the features' mean variance."""
@@ -46,6 +46,9 @@ WORTHWHILE = 4
 ROWS = 4096
 """Samples whose products are summed in float32; their sums are added in float64."""
 
+VAST = 32 * LARGE
+"""Multiplications from which a single product is worth the second that it takes to import torch."""
+
 
 def remainder(leverages: FloatArray) -> FloatArray:
     """What a sample leaves to the others: one less its leverage, kept off zero."""
@@ -61,7 +64,7 @@ class GridErrors:
     """
 
     def __init__(self, factor: Factor) -> None:
-        self._sample = factor.sample
+        self._sample, self._held = factor.sample, factor.coordinates
         self._leverages = factor.grid_leverages
         # In units in which neither coordinates nor shrinkage depend on the features' scale.
         self._vectors = factor.vectors / np.sqrt(factor.unit)
@@ -84,15 +87,20 @@ class GridErrors:
         errors = np.zeros(len(GRID))
         if not positions.size:
             return errors
-        n_classes, s, sample = moment.targets.n_classes, len(GRID), self._sample
+        n_classes, s, sample, held = moment.targets.n_classes, len(GRID), self._sample, self._held
         along = (self._vectors.T @ moment.product)[:, None, :] * self._shrinkage.T[:, :, None]
-        weight = self._turn @ along.reshape(-1, s * n_classes).astype(np.float32)
-        offset = (np.tile(moment.mean, s) - sample.shift @ weight).astype(np.float32)
-        large = len(positions) * weight.size >= LARGE // 2  # every training on these samples does it
+        weight, offset = along.reshape(-1, s * n_classes).astype(np.float32), np.tile(moment.mean, s)
+        if held is None:
+            weight = self._turn @ weight
+            offset = offset - sample.shift @ weight
+        offset = offset.astype(np.float32)
+        vast = len(positions) * weight.size >= VAST
         for rows in cache_blocks(len(positions), max(sample.d, s * n_classes)):
             some = positions[rows]
-            members = rows if sample.whole and len(positions) == sample.n else sample.members[some]
-            miss = product(sample.features.read_single(members), weight, large)
+            every = len(positions) == sample.n
+            members = rows if sample.whole and every else sample.members[some]
+            known = sample.features.read_single(members) if held is None else held[rows if every else some]
+            miss = product(known, weight, vast)
             miss += offset
             cube = miss.reshape(len(miss), s, n_classes)
             # A leave-one-out residual is a residual over what the sample leaves to the others.
@@ -148,8 +156,11 @@ class GridErrors:
         return total.astype(np.float32)
 
     def _coordinates(self, large: bool) -> Iterator[tuple[slice, FloatArray]]:
-        sample = self._sample
+        sample, held = self._sample, self._held
         for rows in row_blocks(sample.n, sample.d, min(ROWS, max(1, BLOCK_BYTES // (8 * sample.d)))):
+            if held is not None:
+                yield rows, held[rows]
+                continue
             members = rows if sample.whole else sample.members[rows]
             U = product(sample.features.read_single(members), self._turn, large)
             U -= self._shift

@@ -14,10 +14,11 @@ from typing import Any
 
 import numpy as np
 from scipy.linalg import cho_solve, cholesky, eigh, solve_triangular
+from scipy.linalg.lapack import dtrtri
 from scipy.sparse import csr_array
 
 from cosup._validation import CosupError, FloatArray, IntArray
-from cosup.student._ridge_errors import GRID, GridErrors, remainder
+from cosup.student._ridge_errors import GRID, VAST, GridErrors, remainder
 from cosup.student._rows import LARGE, cache_blocks, column_means, product, take, widen
 from cosup.student._targets import Targets
 
@@ -227,17 +228,36 @@ class Factor:
         """What every direction is multiplied by, (n_directions, n_strengths)."""
         return np.asarray(1.0 / (self.values[:, None] + strengths * self.unit))
 
+    def _projected(self, *, single: bool) -> Iterator[tuple[slice, FloatArray]]:
+        """Coordinates of the samples along the vectors, over the root of `unit`, about their own mean."""
+        vectors = self.vectors / np.sqrt(self.unit)
+        shift = self.sample.shift @ vectors
+        vectors, shift = (a.astype(np.float32) if single else a for a in (vectors, shift))
+        vast = self.sample.n * vectors.size >= VAST
+        for rows, Z in self.sample.blocks(single=single):
+            U = product(Z, vectors, vast)
+            U -= shift
+            yield rows, U
+
+    @cached_property
+    def coordinates(self) -> FloatArray | None:
+        """The same of all samples, (n_samples, n_directions) float32, where they are held."""
+        if not (self.sample.single and self.sample.features.kept):
+            return None
+        out = np.empty((self.sample.n, len(self.values)), dtype=np.float32)
+        for rows, U in self._projected(single=True):
+            out[rows] = U
+        return out
+
     def leverages(self, strengths: FloatArray) -> FloatArray:
         """Diagonals of the hat matrices, (n_samples, n_strengths)."""
         out = np.empty((self.sample.n, len(strengths)))
-        shrinkage, shift = self.shrinkage(strengths), self.sample.shift @ self.vectors
-        single = self.sample.single
-        vectors = self.vectors.astype(np.float32) if single else self.vectors
-        for rows, Z in self.sample.blocks(single=single):
-            projected = product(Z, vectors, single)
-            projected -= shift.astype(Z.dtype)
-            np.square(projected, out=projected)
-            out[rows] = projected @ shrinkage.astype(Z.dtype)
+        shrinkage, held, single = self.unit * self.shrinkage(strengths), self.coordinates, self.sample.single
+        blocks = self._projected(single=single)
+        if held is not None:
+            blocks = ((rows, held[rows]) for rows in cache_blocks(*held.shape))
+        for rows, U in blocks:
+            out[rows] = np.square(U) @ shrinkage.astype(U.dtype)
         out += 1.0 / self.sample.n
         return out
 
@@ -320,7 +340,7 @@ class Direct:
         n = self.sample.n
         if self._rows is not None:
             # I - H is penalty * inverse on centred rows; the mean takes another 1 / n.
-            half = solve_triangular(self._factor, np.eye(n), lower=True, check_finite=False)
+            half = np.tril(dtrtri(self._factor, lower=1)[0])
             return np.asarray(1.0 - self._penalty * np.einsum("ij,ij->j", half, half) + 1.0 / n)
         out = np.empty(n)
         single = self.sample.single and self._strength >= SURE
