@@ -7,6 +7,7 @@ from cosup import CoSupervisedClassifier, TeacherLabels, make_method
 from cosup.datasets import make_hierarchy
 
 SHARES = "classes are held at shares"
+LEARNT_ON_OTHERS = "the generalists learnt on other shares"
 
 
 def notes(model):
@@ -51,18 +52,37 @@ def test_equal_classes_stay_as_they_are_counted(seed):
     assert not any(SHARES in note for note in notes(model))
 
 
-def looks(shares, taught, seed=0):
-    """Samples of three classes of such shares, and two soft teachers calibrated on classes of the shares `taught`."""
+def looks(shares, taught, seed=0, good=1.2):
+    """Samples of three classes of such shares, and two soft teachers, this good, calibrated on the shares `taught`."""
     rng = np.random.default_rng(seed)
     y = rng.choice(3, size=3000, p=shares)
     X = np.eye(3)[y] * 2 + rng.normal(size=(3000, 3))
-    p = np.exp(1.2 * (1.2 * np.eye(3)[y[:2000]][:, None] + rng.normal(size=(2000, 2, 3)))) * taught
+    p = np.exp(good * (good * np.eye(3)[y[:2000]][:, None] + rng.normal(size=(2000, 2, 3)))) * taught
     return X[:2000], TeacherLabels(p / p.sum(axis=2, keepdims=True), levels=[0, 1]), X[2000:], y[2000:]
 
 
-def test_probabilities_of_calibrated_teachers_are_counted():
-    X, labels, _, _ = looks([0.3, 0.4, 0.3], [0.3, 0.4, 0.3])
-    assert not any(SHARES in note for note in notes(CoSupervisedClassifier(random_state=0).fit(X, labels)))
+@pytest.mark.parametrize("seed", range(2))
+def test_probabilities_of_teachers_calibrated_on_the_same_shares_are_counted(seed):
+    X, labels, X_test, y_test = looks([0.6, 0.25, 0.15], [0.6, 0.25, 0.15], seed)
+    model = CoSupervisedClassifier(random_state=0).fit(X, labels)
+    assert not any(LEARNT_ON_OTHERS in note for note in notes(model))
+    assert model.score(X_test, y_test) > make_method("vanilla").fit(X, labels).score(X_test, y_test) + 0.05
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_nearly_equal_shares_of_calibrated_teachers_do_no_harm_either_way(seed):
+    X, labels, X_test, y_test = looks([0.3, 0.4, 0.3], [0.3, 0.4, 0.3], seed)
+    model = CoSupervisedClassifier(random_state=0).fit(X, labels)
+    assert model.score(X_test, y_test) > make_method("vanilla").fit(X, labels).score(X_test, y_test) - 0.01
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_soft_teachers_who_learnt_on_equal_classes_are_known_by_their_own_shares(seed):
+    shares = np.array([0.6, 0.3, 0.1])
+    X, labels, X_test, y_test = looks(shares, [1 / 3] * 3, seed, good=1.6)
+    model = CoSupervisedClassifier(random_state=0).fit(X, labels)
+    assert any(LEARNT_ON_OTHERS in note for note in notes(model))
+    assert model.score(X_test, y_test) > make_method("vanilla").fit(X, labels).score(X_test, y_test) - 0.02
 
 
 def test_teachers_calibrated_on_other_shares_are_overruled():

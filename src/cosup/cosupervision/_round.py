@@ -10,13 +10,13 @@ import numpy as np
 
 from cosup._validation import BoolArray, FloatArray, IntArray
 from cosup.cosupervision._pieces import Pieces
-from cosup.cosupervision._problem import Level, Problem
+from cosup.cosupervision._problem import PRIOR_SHRINKAGE, Level, Problem
 from cosup.cosupervision._store import Again, Rows, RowStore, row_slices
 from cosup.cosupervision.assign import ASSIGNERS, Beliefs, by_mass, choose
 from cosup.cosupervision.local import train_local
 from cosup.cosupervision.pool import Opinion, hold_marginals, pool
 from cosup.cosupervision.reject import NEEDS_LOCAL, REJECTORS, Evidence
-from cosup.cosupervision.shares import class_shares
+from cosup.cosupervision.shares import class_shares, named_shares
 from cosup.losses import TINY, cross_entropy
 from cosup.student import Fit, Trainer
 from cosup.student._rows import let_go
@@ -109,6 +109,8 @@ class State:
     """The class shares that beliefs and posterior are held at."""
     calibrated: bool
     """Whether the generalists' probabilities are taken at their word, from which the class shares were counted."""
+    counted: FloatArray
+    """Where the class shares start: by the generalists' words, or by what the first student names."""
     posterior: Rows | None = None
     """The pooled posterior that targets were made of, where there is a pool."""
 
@@ -120,15 +122,19 @@ def start(run: Run, level: Level, seed: int) -> State:
     fit = run.train(said, heard, seed)
     column = level.columns[0] if len(level.columns) == 1 else -1
     believed = Believed(np.where(heard, column, -1), said, heard, np.where(heard, 0, ABSTAINED).astype(np.uint8))
-    calibrated = _calibrated(run, level, fit)
-    return State(fit, said, believed, _loss(run, fit, said, heard), run.problem.prior, calibrated)
+    seen, prior, counted = _predictions(run, fit), run.problem.prior, run.problem.prior
+    soft = run.problem.labels.is_soft
+    if run.pieces.pool and run.pieces.match_marginals:
+        named = named_shares(seen, level, prior, soft=soft)
+        if named is not None:
+            prior, counted = named, (1 - PRIOR_SHRINKAGE) * named + PRIOR_SHRINKAGE / run.n_classes
+    calibrated = soft and run.pieces.pool and _calibrated(run, level, seen)
+    return State(fit, said, believed, _loss(run, fit, said, heard), prior, calibrated, counted)
 
 
-def _calibrated(run: Run, level: Level, fit: Fit) -> bool:
+def _calibrated(run: Run, level: Level, seen: Rows) -> bool:
     """Whether the generalists' probabilities can be taken at their word."""
-    if not (run.problem.labels.is_soft and run.pieces.pool):
-        return False
-    beliefs = believes(run, fit, run.problem.prior)
+    beliefs = _held(run, seen, run.problem.prior)
     opinion = Opinion(level, by_mass(level, Beliefs(beliefs, run.trainer, 0)), beliefs, run.problem.prior)
     return not opinion.corrected
 
@@ -148,6 +154,10 @@ def play_round(run: Run, k: int, state: State, seed: int) -> tuple[State, bool, 
     notes: list[str] = []
     seen = _predictions(run, state.fit)
     if pieces.pool and pieces.match_marginals:
+        if state.counted is not run.problem.prior:
+            notes.append(
+                "classes are held at shares that the first student names: the generalists learnt on other shares"
+            )
         before, state = state.prior, _with_shares(run, state, seen)
         if state.prior is not before:
             notes.append(
@@ -184,13 +194,17 @@ def play_round(run: Run, k: int, state: State, seed: int) -> tuple[State, bool, 
     fit = run.train(targets, trains, seed)
     if not pieces.pool:
         objective = _loss(run, fit, targets, trains)
-    return State(fit, targets, believed, objective, state.prior, state.calibrated, posterior), True, notes
+    return (
+        State(fit, targets, believed, objective, state.prior, state.calibrated, state.counted, posterior),
+        True,
+        notes,
+    )
 
 
 def _with_shares(run: Run, state: State, seen: Rows) -> State:
     """With the class shares that the student's scores bear out."""
     posterior = believes(run, state.fit, state.prior) if state.posterior is None else state.posterior
-    prior = class_shares(seen, posterior, state.prior, run.problem.prior, calibrated=state.calibrated)
+    prior = class_shares(seen, posterior, state.prior, state.counted, calibrated=state.calibrated)
     return replace(state, prior=prior)
 
 

@@ -11,12 +11,12 @@ from __future__ import annotations
 import numpy as np
 
 from cosup._validation import FloatArray
-from cosup.cosupervision._problem import PRIOR_SHRINKAGE
+from cosup.cosupervision._problem import PRIOR_SHRINKAGE, Level
 from cosup.cosupervision._store import Rows
 from cosup.estimator import one_hot
 from cosup.losses import log_softmax
 
-__all__ = ["class_shares"]
+__all__ = ["class_shares", "named_shares"]
 
 ROUNDS = 30
 """Of expectation-maximisation at the most."""
@@ -24,8 +24,10 @@ ROUNDS = 30
 STILL = 0.01
 """Nats by which a round must raise the likelihood of all samples, or it was the last."""
 
-LARGEST = 20_000
-"""Samples that are looked at, evenly taken, at the most."""
+LARGEST = 5_000
+"""Samples that the mixture is fitted to, evenly taken, at the most; `PER_CLASS` a class where that is more."""
+
+PER_CLASS = 40
 
 FEWEST = 10
 """Samples a class on average below which nothing is estimated."""
@@ -42,6 +44,94 @@ PART = 0.5
 
 UNIFORM = 0.05
 """Uniform share of the estimate: a class that the student never names must not be ruled out."""
+
+UNSEEN = 5.0
+"""Annotations, spread over all classes, that are added to what a group of samples was called."""
+
+STEPS = 300
+"""Of the chain that leads to a generalist's own shares."""
+
+NEARER = 0.45
+"""Part of the way from words to uniform shares at which a generalist's own shares say that it learnt on others."""
+
+PARTS = (0.5, 0.75, 1.0)
+"""Of the way from words to what the student names that may be gone."""
+
+CHANCE = 1.7
+"""How far words must be from uniform, in units of what sampling does to counts."""
+
+
+def named_shares(seen: Rows, level: Level, counted: FloatArray, *, soft: bool) -> FloatArray | None:
+    """Class shares by what the first student names, where the generalists turn out to have learnt on others.
+
+    A calibrated generalist obeys a balance: with p(y | c) the mean probability that it gives to y on samples of class
+    c, and s its own shares, those of the classes it learnt on, ``s_c p(y | c) = s_y p(c | y)``. So s is the stationary
+    distribution of p, whatever the shares of the samples at hand (label shift; Saerens, Latinne & Decaestecker 2002).
+    The student's out-of-sample classes stand in for the truth in p. If s is the mean of the generalist's words it
+    learnt on shares like these, and its words count them. If s is nearer to uniform, it learnt on equal classes, and
+    its words are biased towards them; what the student names is nearer to the truth. Shares then go all the way from
+    words to that, or, where the mixture of `class_shares` is borne out, as far as it finds likeliest.
+
+    Parameters
+    ----------
+    seen : Rows of shape (n_samples, n_classes)
+        The first student's out-of-sample probabilities, nothing held.
+    level : Level
+        The generalists.
+    counted : ndarray of shape (n_classes,)
+        The shares by their words, shrunk by `PRIOR_SHRINKAGE` towards uniform.
+    soft : bool
+        Whether annotations are probabilities. The balance holds only nearly for class ids; there the student must not
+        move shares farther than they are from uniform ones, or it is its own habits that it adds.
+
+    Returns
+    -------
+    ndarray of shape (n_classes,) or None
+        Shares, a twentieth uniform; None where words count, or samples are under ten a class.
+    """
+    n, n_classes = seen.shape
+    if n <= FEWEST * n_classes:
+        return None
+    called = np.zeros((n_classes, n_classes))
+    named = np.zeros(n_classes)
+    for rows, p in seen.blocks():
+        one = one_hot(p.argmax(axis=1), n_classes)
+        named += one.sum(axis=0)
+        every = np.ones((len(one), 1))
+        for m in range(len(level.columns)):
+            called += level.said(m, rows).together(every, one)[0].T
+    named /= n
+    words, uniform = _unshrunk(counted), 1 / n_classes
+    away = uniform - words
+    called += UNSEEN / n_classes
+    called /= called.sum(axis=1, keepdims=True)
+    own = np.full(n_classes, uniform)
+    for _ in range(STEPS):
+        own = own @ called
+    distance = _variation(words, np.full(n_classes, uniform))
+    by_chance = 0.4 * np.sqrt(words * (1 - words) / n).sum()
+    if distance <= CHANCE * by_chance or (own - words) @ away <= NEARER * (away @ away):
+        return None
+    if not soft and _variation(named, words) >= distance:
+        return None
+    shares = np.asarray((1 - UNIFORM) * named + UNIFORM * uniform)
+    if class_shares(seen, seen, counted, counted, calibrated=True) is counted:
+        return shares
+    # A student that learnt from class ids names frequent classes too often; where the mixture is borne out, it says
+    # how far to go.
+    probabilities = _sample(seen, -(-n // max(LARGEST, PER_CLASS * n_classes)))
+    scores, kept = _scores(probabilities), (1 - UNIFORM) * words + UNIFORM * uniform
+    far = [part * shares + (1 - part) * kept for part in PARTS]
+    return max(far, key=lambda which: _mixture(scores, probabilities, which)[1])
+
+
+def _variation(shares: FloatArray, others: FloatArray) -> float:
+    return float(np.abs(shares - others).sum() / 2)
+
+
+def _unshrunk(counted: FloatArray) -> FloatArray:
+    words = np.maximum(counted - PRIOR_SHRINKAGE / len(counted), 0.0)
+    return np.asarray(words / words.sum())
 
 
 def class_shares(seen: Rows, posterior: Rows, held: FloatArray, counted: FloatArray, *, calibrated: bool) -> FloatArray:
@@ -78,7 +168,7 @@ def class_shares(seen: Rows, posterior: Rows, held: FloatArray, counted: FloatAr
     n_classes = len(held)
     if seen.shape[0] <= FEWEST * n_classes:
         return held
-    step = -(-seen.shape[0] // LARGEST)
+    step = -(-seen.shape[0] // max(LARGEST, PER_CLASS * n_classes))
     # Every `step`-th of all samples, wherever blocks begin.
     probabilities = _sample(seen, step)
     scores = _scores(probabilities)
@@ -93,8 +183,7 @@ def class_shares(seen: Rows, posterior: Rows, held: FloatArray, counted: FloatAr
     named = one_hot(probabilities.argmax(axis=1), n_classes).mean(axis=0)
     shares = np.median([weights, named, counted], axis=0)
     # Half-way only: estimates err, and a student's argmax leaves out rare classes that are held at their true shares.
-    words = np.maximum(counted - PRIOR_SHRINKAGE / n_classes, 0.0)
-    shares = (shares / shares.sum() + words / words.sum()) / 2
+    shares = (shares / shares.sum() + _unshrunk(counted)) / 2
     shares = np.asarray((1 - UNIFORM) * shares + UNIFORM / n_classes)
     if calibrated and _mixture(scores, start, shares)[1] - fixed < PART * (free - fixed):
         return held
