@@ -85,10 +85,9 @@ def test_a_large_batch_goes_through_in_parts_and_comes_out_the_same(monkeypatch)
     backbone = make_backbone(image_size=64)
     generator = torch.Generator().manual_seed(0)
     batch = torch.rand(40, 3, 64, 64, generator=generator)
-    whole = backbone.forward(batch)
-    monkeypatch.setattr(_cpu, "PART", 1)
-    seen = [len(part) for part in _cpu.in_parts(batch)]
-    assert sum(seen) == 40
-    assert min(seen) >= _cpu.STEADY
-    assert len(seen) > 1
-    np.testing.assert_array_equal(backbone.forward(batch), whole)
+    assert [len(part) for part in _cpu.in_parts(batch)] == [20, 20]
+    before = torch.get_num_threads()
+    parts = backbone.forward(batch)
+    assert torch.get_num_threads() == before
+    monkeypatch.setattr(_cpu, "STEADY", 40)
+    np.testing.assert_array_equal(backbone.forward(batch), parts)

@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from cosup._validation import CosupError, check_choice, check_positive
 from cosup.datasets._task import UInt8Array
-from cosup.datasets.backbones._cpu import all_cores, in_parts
+from cosup.datasets.backbones._cpu import all_cores, in_parts, side_by_side
 from cosup.datasets.backbones._pixels import INTERPOLATIONS
 
 if TYPE_CHECKING:
@@ -105,6 +105,8 @@ class TorchBackbone(ABC):
 
     name: str
     kind = "backbone"
+    reentrant = True
+    """Whether two threads may call the network at the same time."""
 
     def __init__(self, name: str, options: Options) -> None:
         self.name = name
@@ -291,14 +293,23 @@ class TorchBackbone(ABC):
         return torch.compile(self._runner)
 
     def _compute(self, network: Any, batch: torch.Tensor) -> Float32Array:
-        parts = [self._compute_part(network, part) for part in (in_parts(batch) if self._device == "cpu" else [batch])]
-        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+        if self._device != "cpu":
+            with _whole_float32():
+                return self._compute_part(network, batch)
+        parts = in_parts(batch)
+        # What torch compiled is not for two threads.
+        if self.reentrant and network is self._runner:
+            found = side_by_side(lambda part: self._compute_part(network, part), parts)
+        else:
+            with all_cores():
+                found = [self._compute_part(network, part) for part in parts]
+        return found[0] if len(found) == 1 else np.concatenate(found)
 
     def _compute_part(self, network: Any, batch: torch.Tensor) -> Float32Array:
         import torch
 
         try:
-            with all_cores(), torch.inference_mode(), _whole_float32():
+            with torch.inference_mode():
                 features = network(batch.to(self._device, getattr(torch, self._options.dtype)))
         except torch.OutOfMemoryError as error:
             raise CosupError(f"{self._device} has too little memory for batches of {len(batch)}: {error}") from error

@@ -141,8 +141,10 @@ class ModuleBackbone(_CodeBackbone):
     -----
     The fingerprint is of the file, of the torch module's weights, and of the preprocessing. It knows nothing of
     what the file imports, nor of the weights of a network that is no torch module: change ``version`` with
-    these.
+    these. The network is called by one thread at a time.
     """
+
+    reentrant = False
 
     def __init__(self, name: str, options: Options) -> None:
         super().__init__(f"module:{name}", options)
