@@ -48,6 +48,8 @@ def _pixels(ctx: click.Context, parameter: click.Parameter, text: str) -> tuple[
 @click.option("--classes", type=int, default=10, show_default=True, metavar="C")
 @click.option("--teachers", type=int, metavar="M", help="A generalist and M - 1 specialists.  [default: 5]")
 @click.option("--levels", callback=_sizes, metavar="1,4,16", help="Teachers a level, in place of --teachers.")
+@click.option("--top-k", type=int, metavar="K",
+              help="Annotations list K classes with probabilities (cosup teach: 5).  [default: class ids]")  # fmt: skip
 @click.option("--unknown", is_flag=True, help="What specialists are good at is not known: gates are trained.")
 @click.option("--method", "methods", default="co-supervised", show_default=True, help="One, or several with commas.")
 @click.option("--seeds", type=int, default=1, show_default=True, metavar="S", help="Runs of each method.")
@@ -64,7 +66,7 @@ def _pixels(ctx: click.Context, parameter: click.Parameter, text: str) -> tuple[
 def plan_command(
     images: int | None, backbone: str | None, weak: str | None, image_size: int | None, pixels: tuple[int, int],
     samples: int | None, features: int | None, dtype: str, classes: int, teachers: int | None,
-    levels: tuple[int, ...] | None, unknown: bool, methods: str, seeds: int, predictions: int,
+    levels: tuple[int, ...] | None, top_k: int | None, unknown: bool, methods: str, seeds: int, predictions: int,
     cluster_file: Path | None, machines: int | None, cores: int | None, memory: float | None, price: float | None,
     rates_file: Path | None, measure: Path | None, sharded: bool, as_json: bool,
 ) -> None:  # fmt: skip
@@ -90,7 +92,8 @@ def plan_command(
     job = Job(
         images=images, samples=samples, features=features, backbone=backbone, weak=weak, image_size=image_size,
         pixels=pixels, classes=classes, levels=sizes_of(teachers, levels), known=not unknown,
-        methods=names(methods, "method"), seeds=seeds, predictions=predictions, dtype=dtype, sharded=sharded,
+        methods=names(methods, "method"), seeds=seeds, predictions=predictions, dtype=dtype, top_k=top_k,
+        sharded=sharded,
     )  # fmt: skip
     if rates_file is not None:
         rates = read_rates(rates_file)

@@ -22,14 +22,18 @@ from cosup.cosupervision.reject import Evidence
 from cosup.cosupervision.shares import MOST_SCORES, class_shares
 from cosup.cosupervision.trust import trusted
 from cosup.estimator import one_hot, provenance_rows
-from cosup.losses import cross_entropy, softmax
+from cosup.losses import softmax
 from cosup.planning._rates import Point
 from cosup.planning._stopwatch import core_seconds
 from cosup.planning._students import Measured
-from cosup.student._targets import Targets
-from cosup.teachers import TeacherLabels
+from cosup.teachers import TeacherLabels, TopK
 
-__all__ = ["measure_engine"]
+__all__ = ["LISTED", "measure_engine"]
+
+LISTED = 5
+"""Classes with probabilities an annotation, that all which reads annotations is measured with, beside class ids."""
+
+SHARES = (0.5, 0.2, 0.1, 0.05, 0.05)
 
 CLASSES, TEACHERS = (4, 32, 256), (2, 16, 64)
 
@@ -48,6 +52,8 @@ def measure_engine() -> Measured:
         n = max(CELLS // max(c, 32), FEWEST)
         for m in TEACHERS:
             yield from _of_level(n, c, m)
+            if c > 4 * LISTED:
+                yield from _of_annotations(n, c, m, listed=True)
         yield from _of_samples(n, c)
     n = TRUST_SAMPLES
     few, many = (core_seconds(trusted, t, repeats=2) for t in (_labels(n, 16, m - 1) for m in (FEW, MANY)))
@@ -80,15 +86,25 @@ def _shares() -> Measured:
         yield "shares", Point(1, c, seconds / (n * c * (min(c - 1, MOST_SCORES) + 20)))
 
 
-def _labels(n: int, c: int, m: int) -> TeacherLabels:
-    """A generalist, and `m` specialists that divide the classes; each speaks on its own and on some others."""
+def _labels(n: int, c: int, m: int, *, listed: bool = False) -> TeacherLabels:
+    """A generalist, and `m` specialists that divide the classes: class ids, or `LISTED` classes with probabilities."""
     rng = np.random.default_rng(0)
     y = rng.integers(0, c, n)
     # At least two classes each: who knows only one repeats whoever knows the same.
     groups = [(np.arange(max(2, c // m)) + i * c // m) % c for i in range(m)]
     columns = [np.where(rng.random(n) < 0.6, y, rng.integers(0, c, n))]
     columns += [np.where(np.isin(y, g) & (rng.random(n) < 0.7), y, rng.choice(g, n)) for g in groups]
-    return TeacherLabels(np.stack(columns, axis=1), levels=[0] + [1] * m, specialties=[None, *groups], n_classes=c)
+    said: Any = np.stack(columns, axis=1)
+    if listed:
+        classes = np.full((*said.shape, LISTED), -1)
+        shares = np.zeros(classes.shape, dtype=np.float16)
+        for t, own in enumerate([np.arange(c), *groups]):
+            k = min(LISTED, len(own))
+            place = np.searchsorted(np.sort(own), said[:, t])
+            classes[:, t, :k] = np.sort(own)[(place[:, None] + np.arange(k) * (len(own) // k)) % len(own)]
+            shares[:, t, :k] = np.array(SHARES[:k]) / (sum(SHARES[:k]) if k == len(own) else 1)
+        said = TopK(classes, shares, c)
+    return TeacherLabels(said, levels=[0] + [1] * m, specialties=[None, *groups], n_classes=c)
 
 
 def _beliefs(n: int, c: int) -> RowStore:
@@ -98,20 +114,30 @@ def _beliefs(n: int, c: int) -> RowStore:
 
 
 def _of_level(n: int, c: int, m: int) -> Measured:
-    labels = _labels(n, c, m)
+    level = Problem.of(_labels(n, c, m)).levels[1]
+    assert level is not None
+    beliefs: Any = Beliefs(_beliefs(n, c), None, 0)  # type: ignore[arg-type]
+    # n c m: the student's mass on every teacher's classes, and the choice of one.
+    yield "mass", Point(m, c, core_seconds(lambda: choose(by_mass(level, beliefs)), repeats=1) / (n * c * m))
+    # m c^2: what every teacher's words turned out to mean.
+    yield "tables", Point(m, c, core_seconds(_meaning, m, c) / (m * c * c))
+    yield from _of_annotations(n, c, m, listed=False)
+
+
+def _of_annotations(n: int, c: int, m: int, *, listed: bool) -> Measured:
+    """What depends on whether annotations are class ids, or classes with probabilities."""
+    labels, kind = _labels(n, c, m, listed=listed), " listed" * listed
     # n c m: the levels are laid out, and every teacher's words counted by class.
-    yield "problem", Point(m, c, core_seconds(Problem.of, labels, repeats=1) / (n * c * (m + 1)))
+    yield f"problem{kind}", Point(m, c, core_seconds(Problem.of, labels, repeats=1) / (n * c * (m + 1)))
     problem = Problem.of(labels)
     level = problem.levels[1]
     assert level is not None
     # n m: annotations brought into the form that is calculated with.
-    yield "words", Point(m, c, core_seconds(_hear, level, repeats=1) / (n * m))
+    yield f"words{kind}", Point(m, c, core_seconds(_hear, level, repeats=1) / (n * m))
     held = _beliefs(n, c)
     beliefs: Any = Beliefs(held, None, 0)  # type: ignore[arg-type]
-    # n c m: the student's mass on every teacher's classes, and the choice of one.
-    yield "mass", Point(m, c, core_seconds(lambda: choose(by_mass(level, beliefs)), repeats=1) / (n * c * m))
     # n m: how likely what they say is.
-    yield "likelihood", Point(m, c, core_seconds(lambda: by_likelihood(level, beliefs), repeats=1) / (n * m))
+    yield f"likelihood{kind}", Point(m, c, core_seconds(lambda: by_likelihood(level, beliefs), repeats=1) / (n * m))
     gate = by_mass(level, beliefs)
     prior = np.full(c, 1 / c)
 
@@ -121,19 +147,18 @@ def _of_level(n: int, c: int, m: int) -> Measured:
     made = opinion()
     made._only = None  # one block is held, as no large fit has it
     whole, table = core_seconds(opinion, repeats=2), core_seconds(_meaning, m, c)
-    # m c^2: what every teacher's words turned out to mean. n c m: a level's mixture in both readings.
-    yield "tables", Point(m, c, table / (m * c * c))
-    yield "opinion", Point(m, c, max(whole - table, 0.2 * whole) / (n * c * m))
+    # n c m: a level's mixture in both readings.
+    yield f"opinion{kind}", Point(m, c, max(whole - table, 0.2 * whole) / (n * c * m))
     for name, corrected in (("said", False), ("meant", True)):
         made.corrected = corrected
         # n c m: the mixture of the reading that is believed.
-        yield f"mixture {name}", Point(m, c, core_seconds(lambda: _read(made, held), repeats=1) / (n * c * m))
+        yield f"mixture {name}{kind}", Point(m, c, core_seconds(lambda: _read(made, held), repeats=1) / (n * c * m))
 
     def estimates() -> object:
         return estimate_accuracies(problem, held, held)
 
     # n m (c + 20): accuracies of all teachers.
-    yield "estimates", Point(m, c, core_seconds(estimates, repeats=1) / (n * m * (c + 20)))
+    yield f"estimates{kind}", Point(m, c, core_seconds(estimates, repeats=1) / (n * m * (c + 20)))
 
 
 def _meaning(m: int, c: int) -> list[Any]:
@@ -178,11 +203,10 @@ def _of_samples(n: int, c: int) -> Measured:
     yield "named", Point(1, c, core_seconds(lambda: whole.argmax(axis=1)) / cells)
 
     def word() -> object:
-        targets = one_hot(said, c)
-        Targets.of(targets, None, None, n)
-        return cross_entropy(targets, whole), targets.sum(axis=1), targets.argmax(axis=1)
+        named = one_hot(said, c).argmax(axis=1)
+        return np.log(whole[np.arange(n), named]), whole.argmax(axis=1) == named
 
-    # n c: one-hot targets made, checked and compared with a student.
+    # n c: what the generalists name, and what a student gives to it.
     yield "word", Point(1, c, core_seconds(word, repeats=1) / cells)
 
     def evidence() -> object:

@@ -18,6 +18,7 @@ from cosup._validation import CosupError
 from cosup.benchmark._memory import watch_memory
 from cosup.datasets import list_backbones, make_backbone, read_image
 from cosup.datasets.backbones import Backbone
+from cosup.datasets.backbones._cpu import in_parts
 from cosup.datasets.store import FileEntry, hash_file
 from cosup.planning._rates import Embedding, Point
 from cosup.planning._stopwatch import core_seconds
@@ -104,10 +105,12 @@ def measure_embedding(spec: str, image_size: int | None, pixels: tuple[int, int]
             return [entry.line() for entry in entries], rows.astype(np.float16).tobytes()
 
         keep = core_seconds(kept) / IMAGES
-    each = 4 * int(batch[0].numel()) * 3 + round((peak.added_mb or 0.0) * 1e6 / BATCH)
+    # Pixels are held of two batches, one being read; what layers give, of the part of one that goes through.
+    part = max(map(len, in_parts(torch.empty(USUAL_BATCH, *batch.shape[1:], device="meta"))))
+    memory = 4 * int(batch[0].numel()) * 3 * USUAL_BATCH + round((peak.added_mb or 0.0) * 1e6 * part / BATCH)
     return Embedding(
         spec, int(batch.shape[2]), width, height, round(sum(sizes) / IMAGES), int(backbone.n_features),
-        decode, prepare, forward, keep, each * USUAL_BATCH,
+        decode, prepare, forward, keep, memory,
     )  # fmt: skip
 
 

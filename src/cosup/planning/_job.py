@@ -19,18 +19,23 @@ __all__ = ["MODELLED", "Cluster", "Job", "Shape", "read_cluster", "sizes_of"]
 MODELLED = ("co-supervised", "csl", "csl-published", "vanilla")
 """Methods whose operations are counted; every other one is timed by ``cosup bench --dry-run``."""
 
+ID_BYTES = 4
+"""Of a class id."""
+
 DTYPES = ("float16", "float32", "float64")
 
 
 @dataclass(frozen=True)
 class Shape:
-    """What the memory forecasts ask of annotations, without any: class ids of teachers in levels.
+    """What the memory forecasts ask of annotations, without any.
 
     Attributes
     ----------
     n_samples, n_classes : int
     sizes : tuple of int
         Teachers a level.
+    is_soft : bool
+        Whether annotations are probabilities.
     """
 
     n_samples: int
@@ -164,6 +169,8 @@ class Job:
         Samples to predict afterwards.
     dtype : {"float16", "float32", "float64"}
         Of the features.
+    top_k : int, optional
+        Classes with probabilities that every annotation lists. Default: annotations are class ids.
     sharded : bool
         Plan the design of docs/internet-scale.md, which spreads samples over machines, instead of what cosup does.
     """
@@ -182,6 +189,7 @@ class Job:
     seeds: int = 1
     predictions: int = 0
     dtype: str = "float16"
+    top_k: int | None = None
     sharded: bool = False
 
     def __post_init__(self) -> None:
@@ -191,6 +199,10 @@ class Job:
                     getattr(self, what), f"the number of {what}" if what != "image_size" else what, integer=True
                 )
         check_positive(self.classes, "the number of classes", integer=True)
+        if self.top_k is not None:
+            check_positive(self.top_k, "the number of classes of an annotation", integer=True)
+            if self.top_k > self.classes:
+                raise CosupError(f"annotations can't list {self.top_k} of {self.classes} classes")
         check_positive(self.seeds, "the number of seeds", integer=True)
         check_positive(self.predictions, "the number of predictions", integer=True, allow_zero=True)
         check_choice(self.dtype, DTYPES, "dtype")
@@ -234,7 +246,12 @@ class Job:
 
     def shape(self, machines: int = 1) -> Shape:
         """Annotations, or one machine's part of them."""
-        return Shape(-(-self.n // machines), self.classes, tuple(self.levels))
+        return Shape(-(-self.n // machines), self.classes, tuple(self.levels), self.top_k is not None)
+
+    @property
+    def annotation_bytes(self) -> int:
+        """Of an annotation in memory and on the disk: a class id; or ids and probabilities, each in 16 bits."""
+        return ID_BYTES if self.top_k is None else self.top_k * 4 if self.classes < 1 << 16 else self.top_k * 6
 
 
 def sizes_of(teachers: int | None, levels: Sequence[int] | None) -> tuple[int, ...]:

@@ -27,6 +27,9 @@ from cosup.saving import version
 
 __all__ = ["measure_rates"]
 
+KERNELS = 2
+"""Part of the name that rates are kept under: raise it when kernels come or go, or count otherwise."""
+
 
 def measure_rates(
     backbones: Sequence[tuple[str, int | None]] = (),
@@ -64,7 +67,7 @@ def measure_rates(
     folder = default_cache_folder() if cache is None else Path(cache)
     versions = _versions()
     machine = machine_name()
-    key = hashlib.sha256(json.dumps([machine, versions], sort_keys=True).encode()).hexdigest()[:16]
+    key = hashlib.sha256(json.dumps([machine, versions, KERNELS], sort_keys=True).encode()).hexdigest()[:16]
     path = folder / f"rates-{key}.json"
     rates = None if fresh or not path.is_file() else _kept(path)
     before = rates

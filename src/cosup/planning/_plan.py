@@ -31,9 +31,6 @@ PREDICTED_ENTRIES = 1 << 24
 DISK_WAITS, NETWORK_WAITS = "waiting for the disk", "waiting for other machines"
 """Parts in which no core works."""
 
-ID_BYTES = 4
-"""Of an annotation on the disk and in memory."""
-
 
 @dataclass(frozen=True)
 class Stage:
@@ -213,11 +210,11 @@ class _Planner:
         job = self.job
         d = self._embedding(job.weak).n_features if job.weak else self.d
         parts = self._parts(teach_terms(job, d))
-        annotations = ID_BYTES * job.n * sum(job.levels)
+        annotations = job.annotation_bytes * job.n * sum(job.levels)
         memory = self.rates.base_memory + 4 * d * job.classes * sum(job.levels) + annotations / self._split
         return self._stage(
             "teach", parts, self._spread(sum(parts.values())), memory, annotations, self.cluster.machines,
-            "linear teachers of the published recipe; annotations as class ids",
+            f"linear teachers of the published recipe; annotations as {self._annotations}",
         )  # fmt: skip
 
     def _fit(self) -> Stage:
@@ -225,7 +222,7 @@ class _Planner:
         terms = fit_terms(job, self.d, job.methods[0])
         parts = self._parts(terms)
         core = sum(parts.values())
-        basis = "counted operations at measured rates"
+        basis = f"counted operations at measured rates; annotations as {self._annotations}"
         if not job.sharded:
             waits = self._waits(terms)
             if waits:
@@ -322,7 +319,12 @@ class _Planner:
         shape: Any = self.job.shape(machines)
         X = np.broadcast_to(np.zeros((), dtype=self.job.dtype), (shape.n_samples, self.d))  # takes no memory
         own = max(make_method(method)._peak_bytes(X, shape) for method in self.job.methods)
-        return float(self.rates.base_memory + ID_BYTES * shape.n_samples * shape.n_teachers + own)
+        return float(self.rates.base_memory + self.job.annotation_bytes * shape.n_samples * shape.n_teachers + own)
+
+    @property
+    def _annotations(self) -> str:
+        k = self.job.top_k
+        return "class ids" if k is None else f"{k} class{'es' if k > 1 else ''} with probabilities"
 
     def _model(self) -> float:
         return 8.0 * (self.d + 1) * self.job.classes

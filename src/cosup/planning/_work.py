@@ -13,6 +13,7 @@ from cosup.cosupervision import CoSupervisedClassifier
 from cosup.cosupervision._problem import REMEMBERED
 from cosup.cosupervision._store import IN_MEMORY
 from cosup.cosupervision.shares import FEWEST, LARGEST, MOST_SCORES
+from cosup.planning._engine import LISTED
 from cosup.planning._job import Job
 from cosup.student._ridge_errors import GRID, WORTHWHILE
 from cosup.student._ridge_factor import KEPT, MANY
@@ -70,6 +71,14 @@ class Term:
         """So many of them."""
         return replace(self, count=self.count * factor)
 
+    def reading(self, top_k: int | None) -> Iterator[Term]:
+        """The same on annotations of `top_k` classes with probabilities: as much dearer as they are more."""
+        more = (top_k - 1) / (LISTED - 1) if top_k else 0.0
+        if more != 1:
+            yield self.times(1 - more)
+        if more:
+            yield replace(self.times(more), kernel=f"{self.kernel} listed")
+
 
 @dataclass(frozen=True)
 class Ridge:
@@ -102,6 +111,14 @@ class Ridge:
 
     def _large(self, n: float, c: int) -> bool:
         return n * self.d * c >= LARGE
+
+    def scores(self, c: int, passes: float, n: float) -> Iterator[Term]:
+        """Products of features and weights: of all samples once a training, or of `n` anew for every pass."""
+        if c <= self.d:  # of more classes, they are part of every pass's rate
+            rows, times = (self.n, 1.0) if self.kept else (n, passes)
+            yield Term(
+                "multiplying by weights", "scores", times * rows * self.d * c, self.d, c, large=self._large(n, c)
+            )
 
     def reads(self, double: float, single: float, n: float | None = None) -> Iterator[Term]:
         """Passes over the features where these are not kept."""
@@ -159,6 +176,7 @@ class Ridge:
             yield Term("choosing the read-out", f"discriminant {kind}", sought * d * c, d, c, large=large)
         elif first:
             yield Term("choosing the read-out", f"sharpness {kind}", sought * d * c, d, c, large=large)
+        yield from self.scores(c, 1.0 + (self.discriminant(c) or first), chosen)
         yield from self.reads(1, 0, n)
         yield from self.reads(0, float(choose) + 2 + (0 if narrow else 1.5 * self.discriminant(c)), chosen)
         yield Term("overhead", "round", 1, spread=False)
@@ -169,6 +187,8 @@ class Ridge:
         kind = "discriminant" if self.discriminant(c) else "scores"
         single = self._large(n, c) and self.dtype != "float64"
         yield Term("predicting samples", f"blocks {kind}", n * self.d * c, self.d, c, large=single)
+        if not self.kept:
+            yield from self.scores(c, 1, n)
         yield from self.reads(*((0, 1) if single else (1, 0)), n)
 
 
@@ -184,8 +204,9 @@ def fit_terms(job: Job, d: int, method: str, *, factor: bool = True) -> list[Ter
         play = {"co-supervised": _pooled, "csl": _paper, "vanilla": _vanilla}[method]
         terms += play(job, ridge)
     if method != "vanilla":
-        terms.append(Term("laying out the problem", "problem", n * c * sum(sizes), sum(sizes), c))
-        terms.append(Term("estimating accuracies", "estimates", n * sum(sizes) * (c + 20), sum(sizes), c))
+        T = sum(sizes)
+        terms += Term("laying out the problem", "problem", n * c * T, T, c).reading(job.top_k)
+        terms += Term("estimating accuracies", "estimates", n * T * (c + 20), T, c).reading(job.top_k)
     terms.append(Term("provenance", "provenance", n * len(sizes)))
     return terms
 
@@ -207,7 +228,6 @@ def _shares(ridge: Ridge, c: int) -> Iterator[Term]:
     n = ridge.n
     if n <= FEWEST * c:
         return
-    yield from ridge.blocks(c)
     some = n / -(-n // LARGEST)
     d = min(c - 1, ridge.d, MOST_SCORES)
     if c * d + d * (d + 1) // 2 < some:
@@ -235,6 +255,10 @@ def _pooled(job: Job, ridge: Ridge) -> Iterator[Term]:
     # Held once more before the first round, where no posterior is there to read shares from.
     yield from ridge.blocks(c)
     yield from _held(n, c, "holding marginals")
+    if job.top_k:  # whether the generalists' probabilities can be taken at their word
+        yield from ridge.blocks(c)
+        yield from _held(n, c, "holding marginals")
+        yield from _opinion(job, 0)
     soft = ridge.discriminant(c)
     for k in _worked(sizes):
         for term in _round(job, ridge, k, soft):
@@ -255,23 +279,28 @@ def _round(job: Job, ridge: Ridge, k: int, soft: bool) -> Iterator[Term]:
         read = min(m, HEARD) if job.sharded else m
         yield Term("gates", "mass", n * c * m, m, c)
         if not job.known and m > 1:
-            yield Term("gates", "likelihood", n * read, read, c)
+            yield from Term("gates", "likelihood", n * read, read, c).reading(job.top_k)
             for _ in range(3):
                 yield from ridge.training(m, soft=True, first=True)
                 yield from ridge.blocks(m)
-        yield Term("reading teachers", "tables", float(m) * c * c, m, c, spread=False)
-        if j == 0 and m == 1:
-            # What a lone generalist says counts only where it is taken at its word, but it is looked at.
-            yield Term("reading teachers", "opinion", n * c * m, m, c)
-            continue
-        yield Term("reading teachers", "opinion", n * c * read, read, c)
-        yield Term("reading teachers", "mixture meant", n * c * read, read, c)
-        if 8 * n * c * m > REMEMBERED:
-            yield Term("reading teachers", "words", 4 * n * read, read, c)
+        yield from _opinion(job, j)
+        # What a lone generalist says counts only where it is taken at its word, but it is looked at.
+        if j > 0 or m > 1:
+            yield from Term("reading teachers", "mixture meant", n * c * read, read, c).reading(job.top_k)
+            if 8 * n * c * m > REMEMBERED:
+                yield from Term("reading teachers", "words", 4 * n * read, read, c).reading(job.top_k)
     yield Term("pooling", "pool", n * c, 1, c)
     yield from _held(n, c, "holding marginals")
     yield Term("pooling", "named", n * c, 1, c)
     yield from ridge.training(c, soft=soft, first=False)
+
+
+def _opinion(job: Job, level: int) -> Iterator[Term]:
+    """What a level's annotations turned out to mean, and which reading the student finds likelier."""
+    m, c = job.levels[level], job.classes
+    read = min(m, HEARD) if job.sharded else m
+    yield Term("reading teachers", "tables", float(m) * c * c, m, c, spread=False)
+    yield from Term("reading teachers", "opinion", job.n * c * read, read, c).reading(job.top_k)
 
 
 def _paper(job: Job, ridge: Ridge) -> Iterator[Term]:
@@ -291,6 +320,9 @@ def _paper(job: Job, ridge: Ridge) -> Iterator[Term]:
         # Every local student is asked about all samples, though only its own count.
         for term in ridge.blocks(c):
             yield replace(term.times(1 if job.sharded else m), what="local students")
+        if ridge.kept:
+            for term in ridge.scores(c, 1, n):
+                yield replace(term.times(0 if job.sharded else m - 1), what="local students")
         yield from ridge.blocks(c)
         yield Term("rejecting", "evidence", n * c, 1, c)
         kept = KEEP_RATE * n
@@ -320,7 +352,6 @@ def _published(job: Job, d: int) -> Iterator[Term]:
 def _vanilla(job: Job, ridge: Ridge) -> Iterator[Term]:
     """`VanillaClassifier`: one training on the generalists' words."""
     yield Term("laying out the problem", "word", job.n * job.classes, 1, job.classes)
-    yield Term("fresh memory", "fresh memory", 80 * job.n * job.classes)
     yield from ridge.training(job.classes, soft=False, first=True)
     yield from ridge.blocks(job.classes)
 
