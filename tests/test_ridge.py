@@ -7,6 +7,7 @@ from blobs import blobs
 from cosup import CosupError, LogisticProbe, RidgeProbe
 from cosup.datasets import make_hierarchy
 from cosup.losses import softmax
+from cosup.student import _ridge_factor
 from cosup.student._ridge_factor import GRID as RIDGE_GRID
 
 
@@ -153,3 +154,25 @@ def test_like_keeps_the_sharpness_of_an_earlier_fit_and_shares_the_factorisation
     np.testing.assert_allclose(
         again.head.weight / again.sharpness, trainer.train(clean).head.weight / trainer.train(clean).sharpness
     )
+
+
+@pytest.mark.parametrize("n_classes", [3, 20])
+@pytest.mark.parametrize("strength", [None, 1e-4, 0.1])
+@pytest.mark.parametrize("left_out", [0, 7, 60])
+def test_large_products_in_single_precision_say_the_same(n_classes, strength, left_out, monkeypatch):
+    """What features of single precision get from a size on, tried on small ones."""
+    X, y, _ = blobs(120, 12, n_classes, noise=0.4)
+    fits = []
+    for large in (1 << 60, 0):
+        monkeypatch.setattr(_ridge_factor, "LARGE", large)
+        trainer = RidgeProbe(strength).prepare(X.astype(np.float32))
+        # Halves after each other, of which the second follows from the first.
+        keep = np.arange(len(X)) >= left_out
+        fits.append(
+            [trainer.train(y, keep=some, n_classes=n_classes) for some in ((keep, ~keep)[: 1 + (left_out > 7)])]
+        )
+    for double, single in zip(*fits, strict=True):
+        assert double.strength == single.strength
+        np.testing.assert_allclose(single.out_of_sample, double.out_of_sample, rtol=1e-4, atol=1e-6)
+        np.testing.assert_allclose(single.in_sample, double.in_sample, rtol=1e-4, atol=1e-6)
+        np.testing.assert_allclose(single.head.weight, double.head.weight, rtol=1e-6, atol=1e-9)

@@ -18,6 +18,7 @@ from scipy.linalg.lapack import dtrtri
 from scipy.sparse import csr_array
 
 from cosup._validation import CosupError, FloatArray, IntArray
+from cosup.student._ridge_eigen import Tridiagonal
 from cosup.student._ridge_errors import GRID, VAST, GridErrors, remainder
 from cosup.student._rows import LARGE, cache_blocks, column_means, product, take, widen
 from cosup.student._targets import Targets
@@ -202,17 +203,24 @@ class Factor:
     ----------
     values : ndarray of shape (n_directions,)
     vectors : ndarray of shape (n_features, n_directions)
+        float32 where products of samples are, and the samples are not all of the features'.
     unit : float
         What strengths are multiplied by: the mean of the features' scatters.
     """
 
     def __init__(self, sample: Sample, square: FloatArray | None = None) -> None:
         self.sample = sample
-        primal = sample.d <= sample.n
+        primal, given = sample.d <= sample.n, square is not None
         Z = np.empty(0) if primal else sample.rows()
         square = (sample.gram() if primal else Z @ Z.T) if square is None else square
-        # Symmetric: its transpose is in LAPACK's order, so nothing is copied.
-        values, vectors = eigh(square.T, driver="evd", overwrite_a=True, check_finite=False)
+        # For all samples many trainings ask for weights, which eigenvectors in float64 give sooner.
+        brief = primal and sample.single and (given or not sample.whole)
+        self._tridiagonal = Tridiagonal(square) if brief else None
+        if self._tridiagonal is not None:
+            values, vectors = self._tridiagonal.eigen()
+        else:
+            # Symmetric: its transpose is in LAPACK's order, so nothing is copied.
+            values, vectors = eigh(square.T, driver="evd", overwrite_a=True, check_finite=False)
         # Directions that rounding cannot tell from zero carry nothing, and would blow up in the dual.
         use = values > max(values[-1], 0.0) * 1e-12
         self.values = values[use]
@@ -278,6 +286,8 @@ class Factor:
 
     def weight(self, moment: Moment, strength: float) -> FloatArray:
         """The ridge's weights, (n_features, n_classes)."""
+        if self._tridiagonal is not None:
+            return self._tridiagonal.solve(moment.product, self.penalty(strength))
         return np.asarray(self.vectors @ (self.shrinkage(np.array([strength])) * (self.vectors.T @ moment.product)))
 
     @cached_property
