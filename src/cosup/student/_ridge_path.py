@@ -140,8 +140,8 @@ def _errors(factor: Factor, moment: FloatArray, Y: FloatArray, strengths: FloatA
     step = max(1, COLUMNS // moment.shape[1])
     parts = []
     for some in (slice(first, first + step) for first in range(0, count, step)):
-        weight = np.multiply(along, shrinkage.T[some, None, :], dtype=np.float32, casting="same_kind")
-        parts.append((some, torch.from_numpy(weight.reshape(-1, k))))
+        shrunk = np.multiply(along, shrinkage.T[some, None, :], dtype=np.float32, casting="same_kind")
+        parts.append((some, torch.from_numpy(shrunk.reshape(-1, k))))
     offset = torch.from_numpy(Y.mean(axis=1, dtype=np.float64).T.astype(np.float32)).view(1, n_classes, 1, n_targets)
     errors, agreement = np.zeros((count, n_targets)), np.zeros((count, n_targets))
     for rows in row_blocks(n, k, ROWS // 2):
