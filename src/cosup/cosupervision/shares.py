@@ -87,10 +87,12 @@ def named_shares(seen: Rows, level: Level, counted: FloatArray, *, soft: bool) -
     Returns
     -------
     ndarray of shape (n_classes,) or None
-        Shares, a twentieth uniform; None where words count, or samples are under ten a class.
+        Shares, a twentieth uniform; None where words count, samples are under ten a class, or a generalist does not
+        cover all classes.
     """
     n, n_classes = seen.shape
-    if n <= FEWEST * n_classes:
+    # A rule that speaks of few classes has no shares of its own.
+    if n <= FEWEST * n_classes or not level.covers.all():
         return None
     called = np.zeros((n_classes, n_classes))
     named = np.zeros(n_classes)

@@ -41,7 +41,7 @@ CELLS, FEWEST = 1 << 19, 8192
 """Samples times classes, of 32 classes or more: a few of the blocks that work goes by; and the fewest samples, since
 what does not grow with them must not count."""
 
-SHARES_SAMPLES, SHARES_CLASSES = 8000, (4, 32, 64)
+SHARES_SAMPLES, SHARES_CLASSES = 5000, (4, 32, 64)
 
 TRUST_SAMPLES, FEW, MANY = 1 << 15, 2, 32
 
@@ -81,7 +81,7 @@ def _shares() -> Measured:
     for c in SHARES_CLASSES:
         logits = 3 * np.eye(c)[rng.integers(0, c, n)] + rng.normal(size=(n, c))
         held, prior = RowStore.holding(softmax(logits)), np.full(c, 1 / c)
-        # n c (d + 20), d directions of the scores: at most twice 30 rounds of a mixture, on 20,000 samples at most.
+        # n c (d + 20), d directions of the scores: at most twice 30 rounds of a mixture, on part of many samples.
         seconds = core_seconds(partial(class_shares, held, held, prior, prior, calibrated=False), repeats=1)
         yield "shares", Point(1, c, seconds / (n * c * (min(c - 1, MOST_SCORES) + 20)))
 
