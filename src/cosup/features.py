@@ -22,8 +22,7 @@ from cosup.tables import (
     Place,
     Shard,
     Table,
-    arrow_numbers,
-    arrow_table,
+    arrow_features,
     check_finite,
     check_pairs,
     child,
@@ -124,7 +123,7 @@ def read_features(path: str | Path) -> Features:
         if "ids" in arrays and arrays["ids"].dtype.kind == "U":
             ids = tuple(map(str, arrays["ids"]))
     elif kind == ".parquet":
-        X, ids = _of_parquet(path)
+        X, ids = arrow_features(read_parquet(path), str(path))
     else:
         X, ids = _of_csv(path)
     if X.dtype.kind not in "fiub" and not is_bfloat16(X):
@@ -205,16 +204,6 @@ def _of_grown(grown: Grown, source: str | Path) -> Features:
 def _inputs(described: dict[str, Any]) -> dict[str, str]:
     """What made features, of how a store's manifest describes it: only text has tokens at the most."""
     return {"encoder" if "tokens" in described["preprocessing"] else "backbone": str(described["name"])}
-
-
-def _of_parquet(path: Path) -> tuple[Any, tuple[str, ...] | None]:
-    table = read_parquet(path)
-    place = find_column(table.column_names, ID_COLUMNS)
-    columns = [column for column in range(table.num_columns) if column != place]
-    if not columns:
-        raise CosupError(f"{path} has no column of features beside {table.column_names[place or 0]!r}")
-    ids = None if place is None else arrow_table(table.select([place]), str(path)).ids(0)
-    return arrow_numbers(table, columns, str(path)), ids
 
 
 def _of_csv(path: Path) -> tuple[Any, tuple[str, ...] | None]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from cosup.tables._arrays import check_finite, pick, read_npy, read_npz
-from cosup.tables._arrow import arrow_numbers, arrow_table, parquet_table, read_parquet
+from cosup.tables._arrow import arrow_features, arrow_numbers, arrow_table, parquet_table, read_parquet
 from cosup.tables._csv import CsvFile, csv_table
 from cosup.tables._frames import frame_table
 from cosup.tables._shards import MATRICES, Matrix, Shard, check_pairs, gather_matrix
@@ -31,6 +31,7 @@ __all__ = [
     "Place",
     "Shard",
     "Table",
+    "arrow_features",
     "arrow_numbers",
     "arrow_table",
     "as_text",

@@ -9,9 +9,9 @@ import numpy as np
 
 from cosup._extras import import_extra
 from cosup._validation import CosupError
-from cosup.tables._table import Column, Table, check_header, not_empty
+from cosup.tables._table import ID_COLUMNS, Column, Table, check_header, find_column, not_empty
 
-__all__ = ["arrow_numbers", "arrow_table", "parquet_table", "read_parquet"]
+__all__ = ["arrow_features", "arrow_numbers", "arrow_table", "parquet_table", "read_parquet"]
 
 
 def read_parquet(path: Path) -> Any:
@@ -68,6 +68,16 @@ def _encode(column: Any, name: str, where: str) -> Column:
         encoded = encoded.chunk(0)
     codes = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int32, copy=False)
     return Column.of(name, codes, encoded.dictionary.to_pylist())
+
+
+def arrow_features(table: Any, source: str) -> tuple[Any, tuple[str, ...] | None]:
+    """Columns of features as a matrix, see `arrow_numbers`, and the ids of the column that holds them, if one does."""
+    place = find_column(table.column_names, ID_COLUMNS)
+    columns = [column for column in range(table.num_columns) if column != place]
+    if not columns:
+        raise CosupError(f"{source} has no column of features beside {table.column_names[place or 0]!r}")
+    ids = None if place is None else arrow_table(table.select([place]), source).ids(0)
+    return arrow_numbers(table, columns, source), ids
 
 
 def arrow_numbers(table: Any, places: list[int], source: str, *, blank: bool = False) -> Any:

@@ -12,8 +12,8 @@ import numpy as np
 from cosup._extras import import_extra
 from cosup._validation import BLOCK, CosupError, is_bfloat16
 from cosup.tables._arrays import check_finite
-from cosup.tables._arrow import arrow_numbers, arrow_table
-from cosup.tables._table import ID_COLUMNS, find_column, some
+from cosup.tables._arrow import arrow_features
+from cosup.tables._table import some
 from cosup.tables._urls import Place, fetched, name_of, opened, require_room, size_of
 
 __all__ = ["MATRICES", "Matrix", "Shard", "check_pairs", "gather_matrix"]
@@ -193,13 +193,7 @@ def _of_parquet(place: Place) -> Iterator[tuple[Any, tuple[str, ...] | None]]:
     with opened(place) as file:
         try:
             for batch in parquet.ParquetFile(file).iter_batches(batch_size=ROWS):
-                table = arrow.Table.from_batches([batch])
-                at = find_column(table.column_names, ID_COLUMNS)
-                columns = [column for column in range(table.num_columns) if column != at]
-                if not columns:
-                    raise CosupError(f"{place} has no column of features beside {table.column_names[at or 0]!r}")
-                names = None if at is None else arrow_table(table.select([at]), str(place)).ids(0)
-                yield arrow_numbers(table, columns, str(place)), names
+                yield arrow_features(arrow.Table.from_batches([batch]), str(place))
         except (arrow.ArrowException, OSError) as error:
             raise CosupError(f"{place} is not a readable parquet file ({error}); write it again") from error
 
