@@ -69,7 +69,9 @@ class SimplexWeights(TeacherSupervised):
 
     The loss is linear in w, so that with many or large steps the teacher that is easiest to imitate takes all: the
     paper's teachers are all generalists, and a specialist that only ever names two classes is easy to imitate. With
-    ``teachers="generalists"`` specialists are left out.
+    ``teachers="generalists"`` specialists are left out. Nor would another choice of step and strength help where
+    specialists speak outside their specialty: of six steps and seven strengths the one that is best on the truth gives
+    test accuracies of 0.69 and 0.62 on digits-classes and digits-domains (seed 0), the generalists' own in training.
 
     Parameters
     ----------
