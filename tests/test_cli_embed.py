@@ -1,5 +1,7 @@
 """The commands embed and teach: from a folder of photos to features, labels and a model."""
 
+import shutil
+
 import numpy as np
 import pytest
 from click.testing import CliRunner
@@ -92,3 +94,20 @@ def test_another_model_is_one_line_of_error(photos):
 def test_teaching_needs_features_that_are_there(photos):
     said = run("teach", "--images", photos, "--weak", "w", "--features", "f", "--out", "t", code=2)
     assert "holds no features" in said.stderr
+
+
+@pytest.mark.parametrize("form", ["{0}/{1}.png", "{0}/{1}", "{0}-{1}.png", "{0}-{1}"])
+def test_labels_call_images_by_path_or_name_with_or_without_extension(photos, tmp_path, form):
+    """Names of files are in both folders where they are the same, so that only paths tell them apart."""
+    rows = []
+    for folder in "ab":
+        there = [path.rename(path.with_name(f"was-{path.name}")) for path in sorted((photos / folder).iterdir())]
+        for place, path in enumerate(there):
+            path.rename(path.with_name(f"{folder}-{place}.png" if "-" in form else f"{place}.png"))
+            rows.append(f"{form.format(folder, place)},{'xy'[place % 2]}")
+    (tmp_path / "l.csv").write_text("\n".join(["id,one", *rows]))
+    for stray in photos.glob("[!ab]*"):
+        shutil.rmtree(stray) if stray.is_dir() else stray.unlink()
+    run("fit", "--images", photos, "--backbone", "module:net.py:make", "--labels", "l.csv", "--out", "model")
+    assert {"fit.json", "report.html", "model.json"} <= {path.name for path in (tmp_path / "model").iterdir()}
+    assert "Next" not in run("explain", "model", form.format("b", 3)).stdout

@@ -1,6 +1,7 @@
 """A fit that goes on: more samples, more teachers, and the same answer as a fit on everything."""
 
 import csv
+import errno
 import json
 
 import numpy as np
@@ -148,3 +149,19 @@ def test_signed_urls_are_kept_without_what_signs_them(files):
 )
 def test_what_of_a_url_is_written_down(url, kept):
     assert unsigned(url) == kept
+
+
+def test_a_disk_that_is_full_or_a_folder_that_cannot_be_is_named(files, monkeypatch):
+    asked = ("fit", "--features", files / "old.npz", "--labels", files / "old.csv", "--out")
+    wrong = run(*asked, files / "old.csv" / "model", code=2).stderr
+    assert "old.csv" in wrong
+    assert "Not a directory" in wrong
+
+    def full(_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("cosup._whole.os.fsync", full)
+    said = " ".join(run(*asked, files / "one", code=2).stderr.split())
+    assert "estimates.json: No space" in said or "provenance" in said
+    assert "No space left on device" in said
+    assert list((files / "one").iterdir()) == []

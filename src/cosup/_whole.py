@@ -19,5 +19,9 @@ def write_whole(path: Path, content: str | bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
+    except OSError as error:
+        if error.filename is None:  # a full disk says no name
+            error.filename = str(path)
+        raise
     finally:
         temporary.unlink(missing_ok=True)

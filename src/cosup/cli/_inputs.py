@@ -16,6 +16,7 @@ from cosup.teachers import ImportedLabels, combine_labels, from_probabilities, r
 __all__ = [
     "AGAIN",
     "FEATURES",
+    "NAMES",
     "SOMEWHERE",
     "covers",
     "gather_features",
@@ -58,6 +59,14 @@ _OPTIONS = (
 AGAIN = click.option("--again", multiple=True, metavar="URL",
                      help="A URL of the earlier fit as it was given then: query strings and credentials are not kept; "
                           "may be repeated.")  # fmt: skip
+
+
+NAMES: dict[str, Callable[[str], str]] = {
+    "names without folder": lambda path: PurePosixPath(path).name,
+    "names without folder and extension": lambda path: PurePosixPath(path).stem,
+    "paths without extension": lambda path: str(PurePosixPath(path).with_suffix("")),
+}
+"""What labels may call an image, beside its path."""
 
 
 def FEATURES(command: Callable[..., Any]) -> Callable[..., Any]:  # noqa: N802 (a decorator among options)
@@ -225,12 +234,7 @@ def _file_names(given: Features, wanted: Sequence[str]) -> tuple[tuple[str, ...]
     assert given.ids is not None
     if "backbone" not in given.inputs or set(wanted) & set(given.ids):
         return given.ids, None
-    forms: tuple[tuple[str, Callable[[str], str]], ...] = (
-        ("names without folder", lambda path: PurePosixPath(path).name),
-        ("names without folder and extension", lambda path: PurePosixPath(path).stem),
-        ("paths without extension", lambda path: str(PurePosixPath(path).with_suffix(""))),
-    )
-    for what, form in forms:
+    for what, form in NAMES.items():
         ids = tuple(form(path) for path in given.ids)
         if set(wanted) & set(ids) and len(set(ids)) == len(ids):
             return ids, f"ids of the labels were taken for images' {what}"

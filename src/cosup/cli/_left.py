@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from cosup._validation import CosupError, IntArray
 from cosup.benchmark import write_whole
+from cosup.cli._inputs import NAMES
 from cosup.cli._recipe import RECIPE, Recipe
 from cosup.cli._shell import versions
 from cosup.cosupervision.estimates import Estimates as Known
@@ -70,6 +72,12 @@ def leave(
     account = Account.of(model, said, X, class_names=said.class_names, ids=ids, looking=(order, parts))
     if before is not None:
         account.level_answer[:, :-1] = before.level_answer[:, :-1]
+    # All is made before anything is written: what can't be shown leaves no half of a fit behind.
+    samples = recipe.shown()
+    page = build_explorer(
+        account, model.history_, facts=facts, estimates=estimates, images=pictures_of(samples["images"], account.ids),
+        texts=texts_of(samples["texts"], account.ids),
+    )  # fmt: skip
     files = account_files(account, facts)
     for name, content in files.items():
         write_whole(folder / name, content)
@@ -79,11 +87,6 @@ def leave(
         (folder / ESTIMATES).unlink(missing_ok=True)
     else:
         write_whole(folder / ESTIMATES, json.dumps(estimates.to_json(), indent=1, allow_nan=False) + "\n")
-    samples = recipe.shown()
-    page = build_explorer(
-        account, model.history_, facts=facts, estimates=estimates, images=pictures_of(samples["images"], account.ids),
-        texts=texts_of(samples["texts"], account.ids),
-    )  # fmt: skip
     write_whole(folder / REPORT_NAME, page)
     write_whole(folder / HISTORY, history_json(model.history_, said))
     write_whole(folder / RECIPE, recipe.to_json())
@@ -159,11 +162,12 @@ def pictures_of(folder: Path | None, ids: Sequence[str]) -> list[Path] | None:
     if folder is None:
         return None
     listed = list_image_files(folder)
-    forms = ({}, {}, {})  # type: tuple[dict[str, str], dict[str, str], dict[str, str]]
-    for path in listed:
-        for form, name in zip(forms, (path, PurePosixPath(path).name, PurePosixPath(path).stem), strict=True):
-            form[name] = "" if name in form else path
-    found = [next((form[name] for form in forms if form.get(name)), None) for name in ids]
+    forms: list[dict[str, str]] = [{path: path for path in listed}]
+    for called in NAMES.values():
+        names = [called(path) for path in listed]
+        often = Counter(names)
+        forms.append({name: path for name, path in zip(names, listed, strict=True) if often[name] == 1})
+    found = [next((form[name] for form in forms if name in form), None) for name in ids]
     missing = [name for name, path in zip(ids, found, strict=True) if path is None]
     if missing:
         raise CosupError(

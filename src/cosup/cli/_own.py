@@ -96,6 +96,7 @@ def fit(
     model = make_method(recipe.method, random_state=recipe.seed)
     given, said, notes = recipe.gather()
     click.echo(said.summary())
+    out.mkdir(parents=True, exist_ok=True)  # where that can't be, nothing need be trained
     model.fit(given.X, said)
     facts = {
         "Method": f"{recipe.method}, seed {recipe.seed}",
