@@ -1,9 +1,10 @@
-"""How fast images are embedded from their files, against the bare network on tensors that are in memory already.
+"""How fast images are embedded from their files, against the network on tensors that are in memory already.
 
     python benchmarks/embed.py IMAGES [--backbone lite:efficientnet-lite0] [--image-size 224] [--repeats 5]
 
-Both see the same images in batches of the same size, one after the other in every repeat, so that whatever else the
-machine does meets both. Prints one JSON object: images a second of either, and the ratio of every repeat.
+The network is run twice: bare, as torch runs a whole batch on all cores, and as `Backbone.forward` does, in parts.
+All see the same images in batches of the same size, one after the other in every repeat, so that whatever else the
+machine does meets all. Prints one JSON object: images a second of each, and the ratios of every repeat.
 """
 
 from __future__ import annotations
@@ -46,7 +47,22 @@ def main() -> None:
         for start in range(0, len(paths), given.batch_size)
     ]
     backbone.forward(batches[0])  # weights are loaded, kernels chosen
-    rates: dict[str, list[float]] = {"embed": [], "forward": []}
+    network = backbone.module().eval()
+    cores = joblib.cpu_count()
+
+    def bare() -> None:
+        before = torch.get_num_threads()
+        torch.set_num_threads(cores)
+        with torch.inference_mode():
+            for batch in batches:
+                network(batch)
+        torch.set_num_threads(before)
+
+    def forward() -> None:
+        for batch in batches:
+            backbone.forward(batch)
+
+    rates: dict[str, list[float]] = {"embed": [], "bare": [], "forward": []}
     for _ in range(given.repeats):
         with tempfile.TemporaryDirectory() as folder:
             start = time.perf_counter()
@@ -55,20 +71,20 @@ def main() -> None:
                 batch_size=given.batch_size, workers=given.workers, progress=False,
             )  # fmt: skip
             rates["embed"].append(len(paths) / (time.perf_counter() - start))
-        start = time.perf_counter()
-        for batch in batches:
-            backbone.forward(batch)
-        rates["forward"].append(len(paths) / (time.perf_counter() - start))
-    ratios = [embed / forward for embed, forward in zip(rates["embed"], rates["forward"], strict=True)]
+        for name, run in (("bare", bare), ("forward", forward)):
+            start = time.perf_counter()
+            run()
+            rates[name].append(len(paths) / (time.perf_counter() - start))
     out: dict[str, Any] = {
         "backbone": backbone.name,
         "image_size": given.image_size,
         "images": len(paths),
         "batch_size": given.batch_size,
-        "cores": joblib.cpu_count(),
+        "cores": cores,
         "load_average": os.getloadavg()[0],
         "images_per_second": {name: spread(values) for name, values in rates.items()},
-        "ratio": spread(ratios),
+        "embed / bare": spread([a / b for a, b in zip(rates["embed"], rates["bare"], strict=True)]),
+        "embed / forward": spread([a / b for a, b in zip(rates["embed"], rates["forward"], strict=True)]),
     }
     print(json.dumps(out, indent=1))
 
