@@ -165,3 +165,8 @@ def test_a_disk_that_is_full_or_a_folder_that_cannot_be_is_named(files, monkeypa
     assert "estimates.json: No space" in said or "provenance" in said
     assert "No space left on device" in said
     assert list((files / "one").iterdir()) == []
+
+
+def test_a_fit_is_no_bench(files):
+    run("fit", "--features", files / "old.npz", "--labels", files / "old.csv", "--out", files / "one")
+    assert "cosup explore" in run("report", files / "one", code=2).stderr

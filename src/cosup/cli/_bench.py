@@ -13,6 +13,7 @@ import click
 
 from cosup._validation import CosupError, suggest
 from cosup.benchmark import (
+    RECORDS_NAME,
     Forecast,
     Method,
     demo_methods,
@@ -25,6 +26,7 @@ from cosup.cli._cluster import RAY
 from cosup.cli._shell import FOLDER, named_value, names, resumable
 from cosup.datasets import list_tasks, task_options
 from cosup.methods import list_methods
+from cosup.provenance import ACCOUNT
 from cosup.report import build_report, render_table, require_figures
 
 __all__ = ["bench", "demo", "report"]
@@ -253,4 +255,8 @@ def report(folder: Path, figures: Path | None) -> None:
     Example: cosup report demo-report
              cosup report runs --figures paper/figures
     """  # noqa: D301
+    if (folder / ACCOUNT).is_file() and not (folder / RECORDS_NAME).is_file():
+        raise CosupError(
+            f"{folder} holds a fit, not a bench's records; its report is made anew by: cosup explore {folder}"
+        )
     click.echo(build_report(folder, figures=figures).resolve())
