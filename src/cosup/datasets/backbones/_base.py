@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import hashlib
-import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -20,6 +18,7 @@ from tqdm import tqdm
 from cosup._validation import CosupError, check_choice, check_positive
 from cosup.datasets._task import UInt8Array
 from cosup.datasets.backbones._cpu import all_cores, in_parts, side_by_side
+from cosup.datasets.backbones._hashes import hash_json, hash_weights
 from cosup.datasets.backbones._pixels import INTERPOLATIONS
 
 if TYPE_CHECKING:
@@ -334,23 +333,6 @@ class TorchBackbone(ABC):
             return {}
         # A compiled network keeps float32 between steps that it fuses; one that is not rounds after every step.
         return {"dtype": options.dtype, "compile": options.compile}
-
-
-def hash_json(value: object) -> str:
-    """Return the SHA-256 of `value` as sorted JSON."""
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
-
-
-def hash_weights(weights: dict[str, torch.Tensor]) -> str:
-    """Return the SHA-256 of named tensors: names, types, shapes and bytes, whatever the file they came from."""
-    import torch
-
-    digest = hashlib.sha256()
-    for name in sorted(weights):
-        tensor = weights[name].detach().cpu().contiguous()
-        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
-        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
-    return digest.hexdigest()
 
 
 def _device(name: str | None) -> str:
