@@ -34,7 +34,7 @@ def tiny(monkeypatch, tmp_path):
                 "SHARES_SAMPLES": 64,
             },
         ),
-        (_images, {"IMAGES": 3, "BATCH": 2, "DISK_BYTES": 1 << 22, "FRESH_BYTES": 1 << 22}),
+        (_images, {"IMAGES": 3, "DISK_BYTES": 1 << 22, "FRESH_BYTES": 1 << 22}),
     ):
         for name, value in names.items():
             monkeypatch.setattr(module, name, value)

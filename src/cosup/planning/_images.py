@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import joblib
 import numpy as np
 
 from cosup._extras import import_extra
@@ -18,7 +19,7 @@ from cosup._validation import CosupError
 from cosup.benchmark._memory import watch_memory
 from cosup.datasets import list_backbones, make_backbone, read_image
 from cosup.datasets.backbones import Backbone
-from cosup.datasets.backbones._cpu import in_parts
+from cosup.datasets.backbones._cpu import STEADY, in_parts
 from cosup.datasets.store import FileEntry, hash_file
 from cosup.planning._rates import Embedding, Point
 from cosup.planning._stopwatch import core_seconds
@@ -29,8 +30,8 @@ __all__ = ["PHOTO", "check_backbone", "measure_disk", "measure_embedding"]
 PHOTO = (500, 375)
 """Width and height of most of ImageNet's photos."""
 
-IMAGES, BATCH, USUAL_BATCH = 32, 16, 100
-"""Images that are embedded, how many at a time, and how many `cosup embed` takes at a time."""
+IMAGES, USUAL_BATCH = 32, 100
+"""Images that are read and prepared, and how many `cosup embed` takes at a time."""
 
 DISK_BYTES = FRESH_BYTES = 1 << 27
 TEXT_ROWS = 10_000
@@ -91,13 +92,16 @@ def measure_embedding(spec: str, image_size: int | None, pixels: tuple[int, int]
         prepared = [backbone.prepare(image) for image in images]
         import torch
 
-        batch = torch.stack(prepared[:BATCH])
-        backbone.forward(batch)  # weights are loaded, kernels are chosen
+        # As many parts as are computed side by side of a usual batch: cores that share one wait for each other.
+        parts = in_parts(torch.empty(USUAL_BATCH, *prepared[0].shape, device="meta"))
+        at_once = min(joblib.cpu_count(), len(parts))
+        batch = torch.stack([prepared[i % IMAGES] for i in range(at_once * STEADY)])
+        with watch_memory() as peak:
+            backbone.forward(batch)  # weights are loaded, kernels are chosen, and no memory is kept from before
         decode = core_seconds(lambda: [read_image(file) for file in files]) / IMAGES
         prepare = core_seconds(lambda: [backbone.prepare(image) for image in images]) / IMAGES
-        with watch_memory() as peak:
-            forward = core_seconds(lambda: backbone.forward(batch)) / BATCH
-        rows = backbone.forward(batch)
+        forward = core_seconds(lambda: backbone.forward(batch)) / len(batch)
+        rows = backbone.forward(torch.stack(prepared))
 
         def kept() -> object:
             entries = [FileEntry(file.name, size, 0, hash_file(file)) for file, size in zip(files, sizes, strict=True)]
@@ -105,9 +109,9 @@ def measure_embedding(spec: str, image_size: int | None, pixels: tuple[int, int]
             return [entry.line() for entry in entries], rows.astype(np.float16).tobytes()
 
         keep = core_seconds(kept) / IMAGES
-    # Pixels are held of two batches, one being read; what layers give, of the part of one that goes through.
-    part = max(map(len, in_parts(torch.empty(USUAL_BATCH, *batch.shape[1:], device="meta"))))
-    memory = 4 * int(batch[0].numel()) * 3 * USUAL_BATCH + round((peak.added_mb or 0.0) * 1e6 * part / BATCH)
+    # Pixels are held of three batches, one being read and one made; what layers give, of the parts of one.
+    layers = (peak.added_mb or 0.0) * 1e6 * max(map(len, parts)) / STEADY
+    memory = 4 * int(batch[0].numel()) * 3 * USUAL_BATCH + round(layers)
     return Embedding(
         spec, int(batch.shape[2]), width, height, round(sum(sizes) / IMAGES), int(backbone.n_features),
         decode, prepare, forward, keep, memory,
