@@ -16,7 +16,7 @@ from cosup.cosupervision._store import Rows
 from cosup.estimator import one_hot
 from cosup.losses import log_softmax
 
-__all__ = ["class_shares", "named_shares"]
+__all__ = ["class_shares", "named_shares", "step_of"]
 
 ROUNDS = 30
 """Of expectation-maximisation at the most."""
@@ -24,10 +24,8 @@ ROUNDS = 30
 STILL = 0.01
 """Nats by which a round must raise the likelihood of all samples, or it was the last."""
 
-LARGEST = 5_000
-"""Samples that the mixture is fitted to, evenly taken, at the most; `PER_CLASS` a class where that is more."""
-
-PER_CLASS = 40
+ENOUGH, PER_CLASS, LARGEST = 5_000, 40, 20_000
+"""Samples that the mixture is fitted to, evenly taken: 40 a class, between 5,000 and 20,000 where there are as many."""
 
 FEWEST = 10
 """Samples a class on average below which nothing is estimated."""
@@ -121,7 +119,7 @@ def named_shares(seen: Rows, level: Level, counted: FloatArray, *, soft: bool) -
         return shares
     # A student that learnt from class ids names frequent classes too often; where the mixture is borne out, it says
     # how far to go.
-    probabilities = _sample(seen, -(-n // max(LARGEST, PER_CLASS * n_classes)))
+    probabilities = _sample(seen, step_of(n, n_classes))
     scores, kept = _scores(probabilities), (1 - UNIFORM) * words + UNIFORM * uniform
     far = [part * shares + (1 - part) * kept for part in PARTS]
     return max(far, key=lambda which: _mixture(scores, probabilities, which)[1])
@@ -170,7 +168,7 @@ def class_shares(seen: Rows, posterior: Rows, held: FloatArray, counted: FloatAr
     n_classes = len(held)
     if seen.shape[0] <= FEWEST * n_classes:
         return held
-    step = -(-seen.shape[0] // max(LARGEST, PER_CLASS * n_classes))
+    step = step_of(seen.shape[0], n_classes)
     # Every `step`-th of all samples, wherever blocks begin.
     probabilities = _sample(seen, step)
     scores = _scores(probabilities)
@@ -190,6 +188,11 @@ def class_shares(seen: Rows, posterior: Rows, held: FloatArray, counted: FloatAr
     if calibrated and _mixture(scores, start, shares)[1] - fixed < PART * (free - fixed):
         return held
     return shares
+
+
+def step_of(n_samples: int, n_classes: int) -> int:
+    """Of how many samples the mixture looks at one."""
+    return -(-n_samples // min(max(PER_CLASS * n_classes, ENOUGH), LARGEST))
 
 
 def _sample(rows: Rows, step: int) -> FloatArray:

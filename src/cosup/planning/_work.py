@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from cosup.cosupervision import CoSupervisedClassifier
 from cosup.cosupervision._problem import REMEMBERED
 from cosup.cosupervision._store import IN_MEMORY
-from cosup.cosupervision.shares import FEWEST, LARGEST, MOST_SCORES, PER_CLASS
+from cosup.cosupervision.shares import FEWEST, MOST_SCORES, step_of
 from cosup.planning._engine import LISTED
 from cosup.planning._job import Job
 from cosup.student._ridge_errors import GRID, WORTHWHILE
@@ -228,7 +228,7 @@ def _shares(ridge: Ridge, c: int) -> Iterator[Term]:
     n = ridge.n
     if n <= FEWEST * c:
         return
-    some = n / -(-n // max(LARGEST, PER_CLASS * c))
+    some = n / step_of(int(n), c)
     d = min(c - 1, ridge.d, MOST_SCORES)
     if c * d + d * (d + 1) // 2 < some:
         yield Term("class shares", "shares", some * c * (d + 20), 1, c, spread=False)
