@@ -75,11 +75,10 @@ def _train_on_names(student: Any, X: FloatArray, labels: TeacherLabels, seed: in
 
 def _named(labels: TeacherLabels, columns: IntArray) -> IntArray:
     """The most probable class of the mean of those of `columns` that speak, (n_samples,); -1 where none does."""
-    heard = labels.speaks()[:, columns].sum(axis=1)
-    named = np.full(len(heard), -1)
-    for rows in row_blocks(len(heard), labels.n_classes):
-        vote = sum(labels.probabilities(int(t), rows) for t in columns) / np.maximum(heard[rows], 1)[:, None]
-        named[rows] = np.where(heard[rows] > 0, vote.argmax(axis=1), -1)
+    named = np.full(labels.n_samples, -1)
+    for rows in row_blocks(len(named), labels.n_classes):
+        vote = labels.vote(columns, rows)
+        named[rows] = np.where(vote.sum(axis=1) > 0, vote.argmax(axis=1), -1)
     return named
 
 

@@ -14,7 +14,7 @@ from cosup.cosupervision._store import row_slices
 from cosup.cosupervision.trust import rules
 from cosup.teachers import TeacherLabels
 
-__all__ = ["Level", "Problem"]
+__all__ = ["Level", "Problem", "shrunk"]
 
 
 PRIOR_SHRINKAGE = 0.25
@@ -24,6 +24,11 @@ more so, and a class that only specialists name must not be ruled out. Over 13 d
 
 REMEMBERED = 1 << 28
 """Bytes of dense annotations up to which a level keeps what its teachers said in the form that is calculated with."""
+
+
+def shrunk(shares: FloatArray) -> FloatArray:
+    """Class shares, of which `PRIOR_SHRINKAGE` is uniform."""
+    return (1 - PRIOR_SHRINKAGE) * shares + PRIOR_SHRINKAGE / len(shares)
 
 
 @dataclass(frozen=True)
@@ -125,8 +130,7 @@ class Problem:
         summary = _Summary.of(labels, speaks, active, distinct)
         rule_of = rules(labels, labels.hard())
         levels = tuple(_level(labels, teachers, summary, speaks, active, rule_of) for teachers in distinct)
-        prior = (1 - PRIOR_SHRINKAGE) * summary.generalist + PRIOR_SHRINKAGE / len(active)
-        return cls(labels, levels, active, summary.named, prior)
+        return cls(labels, levels, active, summary.named, shrunk(summary.generalist))
 
 
 def _named(labels: TeacherLabels, heard: BoolArray) -> BoolArray:

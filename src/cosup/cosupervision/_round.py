@@ -10,7 +10,7 @@ import numpy as np
 
 from cosup._validation import BoolArray, FloatArray, IntArray
 from cosup.cosupervision._pieces import Pieces
-from cosup.cosupervision._problem import PRIOR_SHRINKAGE, Level, Problem
+from cosup.cosupervision._problem import Level, Problem, shrunk
 from cosup.cosupervision._store import Again, Rows, RowStore, row_slices
 from cosup.cosupervision.assign import ASSIGNERS, Beliefs, by_mass, choose
 from cosup.cosupervision.local import train_local
@@ -127,7 +127,7 @@ def start(run: Run, level: Level, seed: int) -> State:
     if run.pieces.pool and run.pieces.match_marginals:
         named = named_shares(seen, level, prior, soft=soft)
         if named is not None:
-            prior, counted = named, (1 - PRIOR_SHRINKAGE) * named + PRIOR_SHRINKAGE / run.n_classes
+            prior, counted = named, shrunk(named)
     calibrated = soft and run.pieces.pool and _calibrated(run, level, seen)
     return State(fit, said, believed, _loss(run, fit, said, heard), prior, calibrated, counted)
 

@@ -239,7 +239,7 @@ class TeacherLabels:
         ndarray of shape (n_rows, n_classes), float64
             Rows of zeros where all abstain.
         """
-        heard = self.speaks()[rows][:, teachers].sum(axis=1)
+        heard = self[rows].speaks()[:, teachers].sum(axis=1)
         total = np.zeros((len(heard), self.n_classes))
         for t in teachers:
             total += self.probabilities(int(t), rows)
