@@ -63,13 +63,11 @@ def data():
     return X, rng.integers(0, C, size=(3, N)), soft
 
 
-@pytest.fixture(params=["onednn", "blas"], autouse=True)
+@pytest.fixture(params=["AVX512", "AVX2"], autouse=True)
 def products(request, monkeypatch):
-    """Builds of torch without oneDNN take another way through the products."""
-    if request.param == "blas":
-        monkeypatch.setattr(steps, "_mkldnn_linear", lambda: None)
-    else:
-        monkeypatch.setattr(steps, "LARGE", 0)
+    """Processors without AVX-512 take another way through the products."""
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: request.param)
+    monkeypatch.setattr(steps, "LARGE", 0)
 
 
 @pytest.mark.parametrize("kind", ["hard", "soft"])

@@ -104,13 +104,12 @@ class SoftmaxProblem:
         self.half = self.Z.bfloat16() if fast else None
 
     def logits(self, packed: Tensor, rough: bool) -> Tensor:
-        """``Z @ weight.T + bias``, a tensor of its own; roughly by `half`."""
+        """``Z @ weight.T + bias``, which may be overwritten by the next call; roughly by `half`."""
         weight, bias = packed[:, :-1].contiguous(), packed[:, -1].contiguous()
         if rough:
             assert self.half is not None
             return (self.half @ weight.bfloat16().T).float().add_(bias)
-        found = self._linear(self.Z, weight, bias, self._out)
-        return found.clone() if found is self._out else found
+        return self._linear(self.Z, weight, bias, self._out)
 
     def residual(self, logits: Tensor, out: Tensor) -> Tensor:
         """Probabilities minus targets, in `out`."""
@@ -166,14 +165,15 @@ def solve_softmax(
     d = problem.Z.shape[1]
     with torch.no_grad():
         packed = torch.zeros(problem.n_classes, d + 1)
+        rough, stuck, length = problem.half is not None, False, 1.0
         if start is None:
             packed[:, d] = problem.prior.clamp_min(1e-6).log()
             packed[:, d] -= packed[:, d].mean()
+            logits = packed[:, d].repeat(problem.n, 1)
         else:
             packed[:, :d] = torch.from_numpy(np.ascontiguousarray(start.weight.T))
             packed[:, d] = torch.from_numpy(start.bias)
-        rough, stuck, length = problem.half is not None, False, 1.0
-        logits = problem.logits(packed, rough)
+            logits = problem.logits(packed, rough).clone()
         residual, trial = torch.empty_like(logits), torch.empty_like(logits)
         prior = float((problem.prior * (1.0 - problem.prior)).mean())
         metric = _Metric(problem.moment, penalty, max(prior, 1e-6))
@@ -184,7 +184,7 @@ def solve_softmax(
         while True:
             if rough and (stuck or iterations >= ROUGH_STEPS or size <= max(ROUGH * gradient_norm, noise)):
                 rough = stuck = False
-                logits = problem.logits(packed, rough)
+                logits = problem.logits(packed, rough).clone()
                 gradient = problem.gradient(problem.residual(logits, residual), packed, penalty, rough)
                 size = float(gradient.abs().max())
             if stuck or size <= gradient_norm or iterations >= max_iter:
