@@ -10,6 +10,7 @@ from sklearn.naive_bayes import GaussianNB
 from blobs import blobs
 from cosup import AdamProbe, CosupError, LogisticProbe, RidgeProbe, SklearnStudent
 from cosup.student import LinearHead, MeanHead, Student, as_student, average_heads, shared
+from cosup.student._shared import SharedStudent
 
 
 @pytest.mark.parametrize(
@@ -110,6 +111,34 @@ def test_shared_remembers_the_last_trainings():
     np.testing.assert_allclose(others[0].out_of_sample, RidgeProbe(0.1).prepare(X).train(T).out_of_sample)
     assert trainer.train(1 - y) is others[-1]
     assert trainer.train(T) is not fit  # forgotten
+
+
+def test_shared_remembers_what_followed_on_a_training_that_it_remembers():
+    student = shared(RidgeProbe())
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(60, 3))
+    y = (X[:, 0] > 0).astype(int)
+    X[:, 0] += 4 * y
+    trainer = student.prepare(X)
+    first, other = trainer.train(y), trainer.train(rng.integers(0, 2, 60))
+    assert first.sharpness != other.sharpness
+    keep = np.arange(60) < 40
+    fit = trainer.like(first).train(1 - y, keep=keep)
+    assert trainer.like(first).train(1 - y, keep=keep) is fit
+    assert student.spared > 0
+    assert trainer.like(other).train(1 - y, keep=keep).sharpness == other.sharpness
+    assert trainer.train(1 - y, keep=keep) is not fit
+    of_nobody = RidgeProbe().prepare(X).train(y)
+    assert trainer.like(of_nobody).train(1 - y, keep=keep) is not fit
+
+
+def test_one_student_builds_on_anothers_preparation_of_the_features():
+    student = shared(RidgeProbe())
+    X, _, T = blobs(30, 3, 2)
+    whole = student.prepare(X)._trainer._whole
+    found = SharedStudent(RidgeProbe(1e-4), student).prepare(X)
+    assert found._trainer._whole.sample.features is whole.sample.features
+    np.testing.assert_array_equal(found.train(T).out_of_sample, RidgeProbe(1e-4).prepare(X).train(T).out_of_sample)
 
 
 def test_shared_lets_go_of_features_that_it_has_left():

@@ -12,7 +12,7 @@ import sys
 import time
 import traceback
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,7 @@ from cosup.benchmark._records import SCHEMA, Record, canonical, encode_correct, 
 from cosup.datasets import Task, load_task
 from cosup.methods import make_method
 from cosup.metrics import performance_gap_recovered
-from cosup.student import shared
+from cosup.student import RidgeProbe, Student, shared
 from cosup.student._shared import SharedStudent
 
 if sys.platform != "win32":
@@ -124,6 +124,8 @@ class Bench:
     seed: int
     student: Any
     ceiling: BoolArray
+    others: dict[RidgeProbe, SharedStudent] = field(default_factory=dict)
+    """Students that methods name, on the same preparation of the features."""
 
     @classmethod
     def open(cls, task: Task, protocol: str, seed: int) -> Bench:
@@ -151,13 +153,22 @@ class Bench:
         return model, seen, {"seconds": seconds, "fit_memory_mb": memory.added_mb}
 
     def _spared(self) -> float:
-        return self.student.spared if isinstance(self.student, SharedStudent) else 0.0
+        return sum(student.spared for student in self._shared())
+
+    def _shared(self) -> list[SharedStudent]:
+        return [self.student, *self.others.values()] if isinstance(self.student, SharedStudent) else []
+
+    def _own(self, student: Student) -> Student:
+        """What a method names, on what is known of the features where that is a ridge, too."""
+        if isinstance(student, RidgeProbe) and isinstance(self.student, SharedStudent):
+            return self.others.setdefault(student, SharedStudent(student, self.student))
+        return student
 
     def _make(self, method: Method) -> Any:
         keywords = method.keywords()
         if takes_student(method.name):
             own = method.student()
-            keywords["student"] = self.student if own is None else own
+            keywords["student"] = self.student if own is None else self._own(own)
         if method.name == "oracle":
             keywords |= {"truth": self.task.truth.y_train, "expert": self.task.truth.expert}
         if self.published and method.name == "csl-published":

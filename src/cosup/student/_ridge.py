@@ -75,6 +75,13 @@ class RidgeTrainer:
         self._whole = whole
         self._sharpness = sharpness
 
+    def by(self, probe: RidgeProbe) -> RidgeTrainer:
+        """Another probe, tied to the same features and their second moments.
+
+        Not to their factor, whose leverages in float32 are not fine enough for the weakest strengths; see `SURE`.
+        """
+        return RidgeTrainer(probe, Whole(self._whole.sample.features))
+
     def like(self, fit: Fit) -> RidgeTrainer:
         """The same with the sharpness of `fit`; see `cosup.student.Trainer`."""
         return RidgeTrainer(self._probe, self._whole, fit.sharpness if isinstance(fit, RidgeFit) else None)

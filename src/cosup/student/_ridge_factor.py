@@ -100,6 +100,8 @@ class Features:
         """
         if self._latest is not None and np.array_equal(self._latest[0], left_out):
             return np.asarray(self.gram - self._latest[1])
+        if self._latest is not None and np.array_equal(self._latest[0], members):
+            return self._latest[1].copy()
         fewer = min(members, left_out, key=len)
         self._latest = (fewer, self.gram_of(fewer))
         return np.asarray(self.gram - self._latest[1] if fewer is left_out else self._latest[1].copy())
@@ -278,7 +280,7 @@ class Factor:
         """Diagonal of one hat matrix, (n_samples,)."""
         at = np.flatnonzero(strength == GRID)
         if at.size and "grid_leverages" in self.__dict__:
-            return np.asarray(self.grid_leverages[:, at[0]])
+            return self.grid_leverages[:, at[0]].copy()  # a view would keep those of all strengths
         if self._last is None or self._last[0] != strength:
             # Methods that are compared with each other train at the same strength again and again.
             self._last = (strength, self.leverages(np.array([strength]))[:, 0])

@@ -15,7 +15,7 @@ from cosup.student._adam import AdamProbe
 from cosup.student._logistic import LogisticProbe
 from cosup.student._mlp import GradientProbe, MixtureProbe, MlpProbe
 from cosup.student._protocol import Fit, Student, Trainer
-from cosup.student._ridge import RidgeProbe
+from cosup.student._ridge import RidgeFit, RidgeProbe, RidgeTrainer
 from cosup.student._sklearn import SklearnStudent
 
 __all__ = ["SharedStudent", "as_student", "shared"]
@@ -24,9 +24,12 @@ __all__ = ["SharedStudent", "as_student", "shared"]
 REMEMBERED = 4
 """Trainings that are remembered: a study's methods nearly all start with the student of the generalists."""
 
+LATER, LATER_BYTES = 32, 1 << 26
+"""The same of the trainings that follow on one (`Trainer.like`), where so many are small: ablations share the first."""
+
 
 class SharedTrainer:
-    """A trainer that remembers the last trainings it was asked for; those of `like` are not remembered.
+    """A trainer that remembers the last trainings it was asked for, and the last of those `like` one of these.
 
     Attributes
     ----------
@@ -36,8 +39,12 @@ class SharedTrainer:
 
     def __init__(self, trainer: Trainer) -> None:
         self._trainer = trainer
-        self._fits: OrderedDict[bytes, tuple[Fit, float]] = OrderedDict()
-        self.spared = 0.0
+        self._first, self._later = _Memory(REMEMBERED), _Memory(LATER)
+
+    @property
+    def spared(self) -> float:
+        """See above."""
+        return self._first.spared + self._later.spared
 
     def train(
         self,
@@ -49,7 +56,61 @@ class SharedTrainer:
         n_classes: int | None = None,
     ) -> Fit:
         """See `cosup.student.Trainer`."""
-        sums = hashlib.blake2b(repr((random_state, strength, n_classes)).encode())
+        return self._first.train(self._trainer, b"", targets, keep, random_state, strength, n_classes)
+
+    def like(self, fit: Fit) -> Trainer:
+        """See `cosup.student.Trainer`."""
+        trainer, key = self._trainer.like(fit), self._first.key_of(fit)
+        return trainer if key is None or not _small(fit) else _Following(trainer, self._later, key)
+
+
+class _Following:
+    """The trainer like one of the first trainings."""
+
+    def __init__(self, trainer: Trainer, memory: _Memory, after: bytes) -> None:
+        self._trainer, self._memory, self._after = trainer, memory, after
+
+    def train(
+        self,
+        targets: FloatArray | IntArray,
+        *,
+        keep: BoolArray | None = None,
+        random_state: int = 0,
+        strength: float | None = None,
+        n_classes: int | None = None,
+    ) -> Fit:
+        """See `cosup.student.Trainer`."""
+        return self._memory.train(self._trainer, self._after, targets, keep, random_state, strength, n_classes)
+
+    def like(self, fit: Fit) -> Trainer:
+        """See `cosup.student.Trainer`."""
+        return self._trainer.like(fit)
+
+
+class _Memory:
+    """The last trainings, by what was asked for."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._fits: OrderedDict[bytes, tuple[Fit, float]] = OrderedDict()
+        self.spared = 0.0
+
+    def key_of(self, fit: Fit) -> bytes | None:
+        """What was asked for when `fit` was trained, None if that is forgotten."""
+        return next((key for key, (known, _) in self._fits.items() if known is fit), None)
+
+    def train(
+        self,
+        trainer: Trainer,
+        after: bytes,
+        targets: FloatArray | IntArray,
+        keep: BoolArray | None,
+        random_state: int,
+        strength: float | None,
+        n_classes: int | None,
+    ) -> Fit:
+        """By `trainer`, or remembered; `after` names what `trainer` follows on."""
+        sums = hashlib.blake2b(repr((after, random_state, strength, n_classes)).encode())
         for array in (targets, keep):
             given = np.ascontiguousarray(array) if array is not None else np.empty(0)
             sums.update(f"{given.dtype.str}{given.shape}".encode())
@@ -61,15 +122,19 @@ class SharedTrainer:
             self.spared += seconds
             return fit
         started = time.perf_counter()
-        fit = self._trainer.train(targets, keep=keep, random_state=random_state, strength=strength, n_classes=n_classes)
+        fit = trainer.train(targets, keep=keep, random_state=random_state, strength=strength, n_classes=n_classes)
         self._fits[key] = fit, time.perf_counter() - started
-        while len(self._fits) > REMEMBERED:
+        while len(self._fits) > self._most:
             self._fits.popitem(last=False)
         return fit
 
-    def like(self, fit: Fit) -> Trainer:
-        """See `cosup.student.Trainer`."""
-        return self._trainer.like(fit)
+
+def _small(fit: Fit) -> bool:
+    """Whether many like it may be remembered: a few vectors a sample and class, and the weights."""
+    if not isinstance(fit, RidgeFit):
+        return False
+    n = len(fit._readout.scores.sample.features.X)
+    return LATER * 8 * (n * (3 * len(fit.head.bias) + 4) + 2 * fit.head.weight.size) <= LATER_BYTES
 
 
 @dataclass
@@ -77,6 +142,8 @@ class SharedStudent:
     """A student that remembers its last preparation; see `shared`."""
 
     student: Student
+    of: SharedStudent | None = None
+    """Another one, on whose preparation of the features this one may build."""
     _X: FloatArray | None = field(default=None, repr=False)
     _trainer: SharedTrainer | None = field(default=None, repr=False)
 
@@ -84,8 +151,15 @@ class SharedStudent:
         """Tie to `X`, or give back the trainer of the last call when the features are the same."""
         same = self._X is not None and (X is self._X or (X.shape == self._X.shape and np.array_equal(X, self._X)))
         if self._trainer is None or not same:
-            self._X, self._trainer = X, SharedTrainer(self.student.prepare(X))
+            self._X, self._trainer = X, SharedTrainer(self._prepared(X))
         return self._trainer
+
+    def _prepared(self, X: FloatArray) -> Trainer:
+        if self.of is not None and isinstance(self.student, RidgeProbe) and isinstance(self.of.student, RidgeProbe):
+            known = self.of.prepare(X)._trainer
+            assert isinstance(known, RidgeTrainer)
+            return known.by(self.student)
+        return self.student.prepare(X)
 
     @property
     def spared(self) -> float:
