@@ -14,7 +14,6 @@ from cosup._validation import FloatArray
 from cosup.cosupervision._problem import PRIOR_SHRINKAGE, Level
 from cosup.cosupervision._store import Rows
 from cosup.estimator import one_hot
-from cosup.losses import log_softmax
 
 __all__ = ["class_shares", "named_shares", "step_of"]
 
@@ -212,22 +211,28 @@ def _scores(probabilities: FloatArray) -> FloatArray:
 def _mixture(scores: FloatArray, start: FloatArray, held: FloatArray | None) -> tuple[FloatArray, float]:
     """Weights and log-likelihood, in nats, of the mixture; `held` are its weights, if they are."""
     n, d = scores.shape
-    q, likelihood = start, -np.inf
+    likelihood = -np.inf
     square = scores.T @ scores
+    # Classes by samples: sums over classes, of which there are few, then run along long rows.
+    q, turned = np.ascontiguousarray(start.T), np.ascontiguousarray(scores.T)
     for _ in range(ROUNDS):
-        mass = q.sum(axis=0) + 1e-9
+        mass = q.sum(axis=1) + 1e-9
         weights = mass / mass.sum() if held is None else held
-        means = (q.T @ scores) / mass[:, None]
+        means = (q @ scores) / mass[:, None]
         covariance = (square - (means * mass[:, None]).T @ means) / n
         covariance += 0.01 * np.trace(covariance) / d * np.eye(d)
         precision = np.linalg.inv(covariance)
-        towards = precision @ means.T
-        logits = scores @ towards + (np.log(weights) - 0.5 * (means * towards.T).sum(axis=1))
-        log_q = log_softmax(logits)
-        q = np.exp(log_q)
+        towards = means @ precision
+        q = towards @ turned
+        q += (np.log(weights) - 0.5 * (means * towards).sum(axis=1))[:, None]
+        most = q.max(axis=0)
+        q -= most
+        np.exp(q, out=q)
+        total = q.sum(axis=0)
+        q /= total
         before = likelihood
-        likelihood = float((logits[:, 0] - log_q[:, 0]).sum())
+        likelihood = float((most + np.log(total)).sum())
         likelihood -= 0.5 * float((square * precision).sum()) + n / 2 * float(np.linalg.slogdet(covariance)[1])
         if likelihood - before < STILL:
             break
-    return q.mean(axis=0), likelihood
+    return q.mean(axis=1), likelihood
