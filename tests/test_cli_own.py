@@ -2,6 +2,7 @@
 
 import csv
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -109,6 +110,25 @@ def test_options_that_name_what_is_not_there(files):
     assert "TEACHER=FILE" in fit("--probabilities", "p.csv")
     assert "no labels are named" in error("fit", "--features", files / "X.npz", "--out", files / "m")
     assert not (files / "m").exists()
+
+
+@pytest.mark.skipif(not Path("/sys/kernel").is_dir(), reason="no folder that not even root writes to")
+def test_a_folder_that_cannot_be_written_is_said_before_the_work(files, monkeypatch):
+    given = ("--features", files / "X.npz", "--labels", files / "rules.csv")
+    run("fit", *given, "--out", files / "model")
+
+    def work(*_, **__):
+        raise AssertionError("worked before it was known that nothing can be kept")
+
+    monkeypatch.setattr("cosup.estimator.TeacherSupervised.fit", work)
+    monkeypatch.setattr("cosup.estimator.TeacherSupervised.predict_proba", work)
+    assert "/sys/kernel cannot be made or written" in error("fit", *given, "--out", "/sys/kernel")
+    out = "/sys/kernel/predictions.csv"
+    assert "/sys/kernel cannot" in error("predict", "--model", files / "model", "--features", files / "new.npz",
+                                         "--out", out)  # fmt: skip
+    (files / "look.csv").write_text("id,person\ns000,ant\n")
+    assert "/sys/kernel/x cannot" in error("check", files / "model", "--answers", files / "look.csv",
+                                           "--out", "/sys/kernel/x")  # fmt: skip
 
 
 def test_export(files):

@@ -6,7 +6,26 @@ import os
 import uuid
 from pathlib import Path
 
-__all__ = ["write_whole"]
+from cosup._validation import CosupError
+
+__all__ = ["make_writable", "write_whole"]
+
+
+def make_writable(folder: Path) -> None:
+    """Make a folder and write to it: what can't be kept need not be computed.
+
+    Raises
+    ------
+    CosupError
+        If it can't be made or written.
+    """
+    trial = folder / f".{uuid.uuid4().hex}.tmp"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        trial.touch()
+        trial.unlink()
+    except OSError as error:
+        raise CosupError(f"{folder} cannot be made or written ({error.strerror}); name another folder") from error
 
 
 def write_whole(path: Path, content: str | bytes) -> None:

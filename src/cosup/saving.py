@@ -36,7 +36,7 @@ from safetensors.numpy import load, save
 
 from cosup._extras import import_extra
 from cosup._validation import CosupError, FloatArray
-from cosup._whole import write_whole
+from cosup._whole import make_writable, write_whole
 
 __all__ = ["BESIDE", "META", "SCHEMA", "WEIGHTS", "beside", "onnx_of", "read_saved", "version", "write_saved"]
 
@@ -66,10 +66,7 @@ def write_saved(folder: str | Path, arrays: Mapping[str, Any], content: Mapping[
         What goes into ``model.json`` beside ``schema``, ``cosup`` and ``sha256``.
     """
     folder = Path(folder)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise CosupError(f"{folder} cannot be made ({error.strerror}); name another folder") from error
+    make_writable(folder)
     weights = save({key: np.ascontiguousarray(value) for key, value in arrays.items()})
     write_whole(folder / WEIGHTS, weights)
     # Last: a folder whose model.json fits its arrays is a whole model.

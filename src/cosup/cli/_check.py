@@ -11,6 +11,7 @@ import click
 import numpy as np
 
 from cosup._validation import CosupError, IntArray
+from cosup._whole import make_writable
 from cosup.cli._inputs import AGAIN
 from cosup.cli._left import leave, read_history, read_known
 from cosup.cli._recipe import Recipe, read_recipe
@@ -108,6 +109,7 @@ def _train(
     for file in recipe.answers:  # the last word counts
         more = read_answers(Path(file), account.ids, account.class_names)
         known = np.where(more >= 0, more, known)
+    make_writable(out)
     before = None if recipe.tuned is None else account
     model, X, save = _again(folder, account, recipe, given, said)
     if recipe.answers:

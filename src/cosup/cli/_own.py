@@ -10,6 +10,7 @@ import click
 import numpy as np
 
 from cosup._validation import CosupError
+from cosup._whole import make_writable
 from cosup.benchmark import write_whole
 from cosup.cli import _model
 from cosup.cli._cluster import RAY, fit_on_cluster
@@ -96,7 +97,7 @@ def fit(
     model = make_method(recipe.method, random_state=recipe.seed)
     given, said, notes = recipe.gather()
     click.echo(said.summary())
-    out.mkdir(parents=True, exist_ok=True)  # where that can't be, nothing need be trained
+    make_writable(out)
     model.fit(given.X, said)
     facts = {
         "Method": f"{recipe.method}, seed {recipe.seed}",
@@ -166,6 +167,7 @@ def predict(
     """  # noqa: D301
     extension(out, (".csv", ".npz", ".npy"))
     model = load(folder)
+    make_writable(out.absolute().parent)
     given = gather_features(
         features=features, images=images, texts=texts, backbone=backbone, encoder=encoder,
         store=out.with_name(f"{out.stem}-features"), made_of=model.inputs_,
