@@ -248,6 +248,34 @@ def test_dawid_skene_recovers_a_planted_confusion():
     assert (majority(labels.hard(), 3).argmax(axis=1) == y).mean() < 0.95
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")  # crowd-kit's own, with pandas 3.1
+@pytest.mark.parametrize("silent", [0.0, 0.4])
+@pytest.mark.parametrize(
+    ("name", "options", "rounding"),
+    # Conjugate gradients make more of rounding than sums do.
+    [("GLAD", {"n_iter": 2}, 1e-6), ("MACE", {"n_iter": 20, "n_restarts": 1, "random_state": 3}, 1e-12)],
+)
+def test_crowd_models_on_arrays_are_crowd_kits(name, options, rounding, silent):
+    crowd = pytest.importorskip("crowdkit.aggregation.classification")
+    from pandas import DataFrame
+
+    from cosup.baselines._crowd import on_arrays
+
+    _, labels = planted_crowd(n=80)
+    rng = np.random.default_rng(1)
+    said = np.where(rng.random((80, 6)) < silent, -1, labels.hard()[:, ::-1])
+    said[0, 2:] = -1  # teachers and classes are not met in their order
+    task, worker = np.nonzero(said >= 0)
+    frame = DataFrame({"task": task, "worker": worker, "label": said[task, worker]})
+    plain, ours = getattr(crowd, name), on_arrays(getattr(crowd, name))
+    assert any(getattr(ours, step) is not getattr(plain, step) for step in ("_e_step", "_m_step"))
+    with np.errstate(all="ignore"):
+        expected, found = (model(**options).fit(frame.copy()).probas_ for model in (plain, ours))
+    assert found.index.equals(expected.index)
+    assert found.columns.equals(expected.columns)
+    np.testing.assert_allclose(found.to_numpy(), expected.to_numpy(), atol=rounding)
+
+
 @pytest.mark.parametrize("name", ["glad", "mace"])
 def test_crowd_models_are_right_where_all_agree(name):
     pytest.importorskip("crowdkit")
