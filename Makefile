@@ -6,6 +6,8 @@ STAMP := $(VENV)/.installed
 # Small matrices run best on one thread each; the benchmark uses the cores by running seeds side by side.
 export OPENBLAS_NUM_THREADS ?= 1
 export OMP_NUM_THREADS ?= 1
+# A file is one worker's: what its tests share is worked out once. tests/conftest.py says which go first.
+BY_FILE := --dist loadfile --no-loadscope-reorder
 
 .PHONY: help demo test test-all bench docs lint format clean
 help:  ## what there is
@@ -21,10 +23,10 @@ demo: $(STAMP)  ## the main job on real digits: table on the terminal, demo-repo
 	$(BIN)/cosup demo --out demo-report
 
 test: $(STAMP) lint  ## everything that runs in under five minutes
-	$(BIN)/python -m pytest -n auto --dist loadgroup -m 'not slow'
+	$(BIN)/python -m pytest -n auto $(BY_FILE) -m 'not slow'
 
 test-all: $(STAMP) lint  ## the slow tests, too
-	$(BIN)/python -m pytest -n auto --dist loadgroup
+	$(BIN)/python -m pytest -n auto $(BY_FILE)
 
 bench: $(STAMP)  ## how fast students train, as ratios measured side by side; writes benchmarks/results.json
 	$(BIN)/python benchmarks/bench.py --threads 2

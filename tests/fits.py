@@ -1,5 +1,7 @@
 """Quick fits of any method, and what every one of them must leave behind."""
 
+from contextlib import contextmanager
+
 import numpy as np
 import pytest
 
@@ -13,6 +15,15 @@ def method(name, task=None, **parameters):
     if name == "csl-published":
         parameters = {"learning_rate": 0.1, "epochs": 15} | parameters
     return make_method(name, random_state=0, **parameters)
+
+
+@contextmanager
+def few_steps():
+    """Trainings by gradient in a fraction of their steps: for what holds however long a training is."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("cosup.baselines._gradient.LEAST_STEPS", 30)
+        patch.setattr("cosup.student._mlp_training.LEAST_STEPS", 20)
+        yield
 
 
 def check_fit(model, labels, X):

@@ -8,7 +8,6 @@ from cosup.cosupervision.reject import REJECTORS
 from cosup.datasets import make_hierarchy
 from fits import check_fit, flat, method
 
-pytestmark = pytest.mark.xdist_group("planted")  # what the tests share is worked out once
 SEEDS = range(5)
 HIERARCHICAL = ("co-supervised", "csl", "csl-published")
 

@@ -26,7 +26,6 @@ from click.testing import CliRunner
 import cosup
 from cosup.cli import main
 
-pytestmark = pytest.mark.xdist_group("docs")  # what the tests share is worked out once
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted((ROOT / "docs").glob("*.md"))
 TEXTS = {path.name: path.read_text(encoding="utf-8") for path in [*PAGES, ROOT / "README.md", ROOT / "CONTRIBUTING.md"]}

@@ -16,6 +16,13 @@ from cosup import CosupError, CoSupervisedClassifier, TeacherLabels, list_method
 from cosup.cosupervision import PublishedCSL
 from cosup.datasets import make_hierarchy
 from cosup.student import LinearHead
+from fits import few_steps
+
+
+@pytest.fixture(scope="module", autouse=True)
+def short():
+    with few_steps():
+        yield
 
 
 # csl-published is left out: its short fixed schedule cannot learn what check_classifiers_train asks for.

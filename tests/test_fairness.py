@@ -14,11 +14,10 @@ from cosup.benchmark import Method, decode_correct, factorial_methods, run_bench
 from cosup.datasets import load_task, make_hierarchy, register_task
 from cosup.methods import list_methods, make_method
 from cosup.student import RidgeProbe
+from fits import few_steps
 
 pytest.importorskip("crowdkit")
 pytest.importorskip("cleanlab")
-
-pytestmark = pytest.mark.xdist_group("fairness")  # what all methods give is worked out once
 
 DOCS = Path(__file__).resolve().parents[1] / "docs" / "bench.md"
 TINY = {"n_samples": 150, "n_test": 200, "n_features": 10, "n_classes": 4, "soft": True}
@@ -55,8 +54,9 @@ METHODS = [
 def both(tmp_path_factory):
     """Every method on the same task with its truth and with a permuted one."""
     folder = tmp_path_factory.mktemp("fairness")
-    given = run_benchmark(["test-fairness"], METHODS, [0], folder, n_jobs=1)
-    permuted = run_benchmark([("test-fairness", {"permute": True})], METHODS, [0], folder, n_jobs=1)
+    with few_steps():
+        given = run_benchmark(["test-fairness"], METHODS, [0], folder, n_jobs=1)
+        permuted = run_benchmark([("test-fairness", {"permute": True})], METHODS, [0], folder, n_jobs=1)
     assert [r["error"] for r in given + permuted] == [None] * (2 * len(METHODS))
     return list(zip(given, permuted, strict=True))
 
@@ -106,7 +106,8 @@ def test_methods_choose_as_often_as_the_table_says(name, monkeypatch):
     task = tiny(seed=0)
     told = {"truth": task.truth.y_train} if name in TOLD else {}
     model = make_method(name, random_state=0, **told)
-    model.fit(task.X_train, task.labels)
+    with few_steps():
+        model.fit(task.X_train, task.labels)
     number, what = choices()[name]
     if number == 0:
         assert calls == []

@@ -24,7 +24,6 @@ pytest.importorskip("efficientnet_lite_pytorch")
 PIL = pytest.importorskip("PIL.Image")
 
 pytestmark = [
-    pytest.mark.xdist_group("ray"),  # one cluster for all
     # Ray's own, about itself.
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
     pytest.mark.filterwarnings("ignore::FutureWarning"),
@@ -109,7 +108,8 @@ def stopped(monkeypatch, root, backbone, out, **options):
     assert (out / "files.jsonl").read_bytes().count(b"\n") == 32
 
 
-@pytest.mark.parametrize("first", ["cluster", "here"])
+# That here goes on where a cluster stopped is part of the test of unreadable images, too.
+@pytest.mark.parametrize("first", [pytest.param("cluster", marks=pytest.mark.slow), "here"])
 def test_either_goes_on_where_the_other_stopped(connected, images, backbone, here, tmp_path, monkeypatch, first):
     begin, end = {"ray": connected}, {}
     if first == "here":
@@ -127,7 +127,9 @@ def test_unreadable_images_are_the_same_too(connected, images, backbone, tmp_pat
     monkeypatch.chdir(tmp_path)  # messages name images as the caller does: by a relative path
     for name, ray_address in (("here", None), ("there", connected)):
         with pytest.raises(CosupError, match="2 images of images cannot be read") as found:
-            embed(Path("images"), backbone, tmp_path / name, ray=ray_address)
+            # As many cores as the cluster has: one actor, which is quicker to start than two.
+            embed(Path("images"), backbone, tmp_path / name, ray=ray_address, workers=2)
+        assert (tmp_path / name / "files.jsonl").stat().st_size
         assert "25.png" in str(found.value)
     for name in ("here", "there"):
         store = embed(Path("images"), backbone, tmp_path / name, skip_unreadable=True)
@@ -258,9 +260,11 @@ def test_what_a_task_refuses_is_said_in_its_words(cluster):
         list(cluster_room.run_tasks(cluster, "dying:refuse", [7]))
 
 
-def test_a_pipeline_whose_process_dies_goes_on_behind_its_last_row(cluster, tmp_path):
+@pytest.mark.parametrize("actors", [1, pytest.param(2, marks=pytest.mark.slow)])
+def test_a_pipeline_whose_process_dies_goes_on_behind_its_last_row(cluster, tmp_path, actors):
     rows = [{"place": place} for place in range(12)]
-    found = [row["twice"] for row in cluster_room.stream(cluster, "dying:fragile", str(tmp_path), rows)]
+    stream = cluster_room.stream(cluster, "dying:fragile", str(tmp_path), rows, num_cpus=2 // actors)
+    found = [row["twice"] for row in stream]
     assert (tmp_path / "died").exists()
     assert found == list(range(0, 24, 2))
 
