@@ -84,10 +84,11 @@ def test_ingredients_are_crossed_and_reported(tmp_path, monkeypatch):
     assert all(set(record["factors"]) == {"assignment", "rejection", "head", "loss", "labels"} for record in records)
     assert "main effects" in said
     assert "assignment: oracle" in said
-    run("report", out)
+    run("report", out, "--figures", tmp_path / "paper")
     page = (out / "report.html").read_text()
     assert "Ingredients crossed" in page
     assert "pairwise interactions" in page
+    assert list((tmp_path / "paper").glob("factorial-*.svg"))
     assert "<svg" in page.split('id="factorial"')[1].split("</section>")[0]
 
 

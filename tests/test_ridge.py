@@ -176,3 +176,17 @@ def test_large_products_in_single_precision_say_the_same(n_classes, strength, le
         np.testing.assert_allclose(single.out_of_sample, double.out_of_sample, rtol=1e-4, atol=1e-6)
         np.testing.assert_allclose(single.in_sample, double.in_sample, rtol=1e-4, atol=1e-6)
         np.testing.assert_allclose(single.head.weight, double.head.weight, rtol=1e-6, atol=1e-9)
+
+
+def test_second_moments_of_a_part_by_way_of_the_other_one():
+    """Whichever was summed before: the part asked for, the other one, or a third."""
+    X = np.random.default_rng(0).normal(size=(30, 4))
+    Z = X - X.mean(axis=0)
+    parts = [np.arange(12), np.arange(12, 30), np.arange(0, 30, 3)]
+    features = _ridge_factor.Features(X)
+    for some in (0, 1, 0, 1, 1, 2, 1, 0):
+        members = parts[some]
+        left_out = np.setdiff1d(np.arange(30), members)
+        found = features.gram_less(members, left_out)
+        np.testing.assert_allclose(found, Z[members].T @ Z[members], atol=1e-9)
+        found[:] = 0.0  # an array of its own

@@ -10,8 +10,7 @@ import click
 import numpy as np
 
 from cosup._validation import CosupError
-from cosup._whole import make_writable
-from cosup.benchmark import write_whole
+from cosup._whole import make_writable, write_whole
 from cosup.cli import _model
 from cosup.cli._cluster import RAY, fit_on_cluster
 from cosup.cli._inputs import AGAIN, FEATURES, SOMEWHERE, covers, gather_features, levels, pairs, words

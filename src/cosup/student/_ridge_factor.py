@@ -50,7 +50,7 @@ class Features:
         self.X = X
         self.mean = column_means(X)
         self.kept = keep and 8 * X.size <= KEPT
-        self._latest: tuple[IntArray, FloatArray] | None = None
+        self._latest: tuple[IntArray, FloatArray] = np.empty(0, dtype=np.int64), np.empty(0)
 
     @cached_property
     def _whole(self) -> FloatArray:
@@ -98,13 +98,12 @@ class Features:
         The last such sum over samples is kept: of two local students that share all samples, the second one's follow
         from the first one's.
         """
-        if self._latest is not None and np.array_equal(self._latest[0], left_out):
-            return np.asarray(self.gram - self._latest[1])
-        if self._latest is not None and np.array_equal(self._latest[0], members):
-            return self._latest[1].copy()
-        fewer = min(members, left_out, key=len)
-        self._latest = (fewer, self.gram_of(fewer))
-        return np.asarray(self.gram - self._latest[1] if fewer is left_out else self._latest[1].copy())
+        summed, total = self._latest
+        if not any(np.array_equal(summed, rows) for rows in (members, left_out)):
+            summed = min(members, left_out, key=len)
+            total = self.gram_of(summed)
+            self._latest = summed, total
+        return total.copy() if np.array_equal(summed, members) else np.asarray(self.gram - total)
 
 
 class Sample:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -31,20 +32,24 @@ LATER, LATER_BYTES = 32, 1 << 26
 class SharedTrainer:
     """A trainer that remembers the last trainings it was asked for, and the last of those `like` one of these.
 
-    Attributes
+    Parameters
     ----------
-    spared : float
-        Seconds that trainings took which were asked for again: what methods would have taken each for itself.
+    trainer : Trainer
+    memory : _Memory
+        Of its trainings.
+    later : _Memory or None
+        Of the trainings `like` one of these; None remembers none.
+    after : bytes
+        What `trainer` follows on.
     """
 
-    def __init__(self, trainer: Trainer) -> None:
-        self._trainer = trainer
-        self._first, self._later = _Memory(REMEMBERED), _Memory(LATER)
+    def __init__(self, trainer: Trainer, memory: _Memory, later: _Memory | None = None, after: bytes = b"") -> None:
+        self._trainer, self._memory, self._later, self._after = trainer, memory, later, after
 
     @property
     def spared(self) -> float:
-        """See above."""
-        return self._first.spared + self._later.spared
+        """Seconds that trainings took which were asked for again: what methods would have taken each for itself."""
+        return self._memory.spared + (0.0 if self._later is None else self._later.spared)
 
     def train(
         self,
@@ -56,39 +61,29 @@ class SharedTrainer:
         n_classes: int | None = None,
     ) -> Fit:
         """See `cosup.student.Trainer`."""
-        return self._first.train(self._trainer, b"", targets, keep, random_state, strength, n_classes)
+        sums = hashlib.blake2b(repr((self._after, random_state, strength, n_classes)).encode())
+        for array in (targets, keep):
+            given = np.ascontiguousarray(array) if array is not None else np.empty(0)
+            sums.update(f"{given.dtype.str}{given.shape}".encode())
+            sums.update(given.data)
+        return self._memory.recall(
+            sums.digest(),
+            lambda: self._trainer.train(
+                targets, keep=keep, random_state=random_state, strength=strength, n_classes=n_classes
+            ),
+        )
 
     def like(self, fit: Fit) -> Trainer:
         """See `cosup.student.Trainer`."""
-        trainer, key = self._trainer.like(fit), self._first.key_of(fit)
-        return trainer if key is None or not _small(fit) else _Following(trainer, self._later, key)
-
-
-class _Following:
-    """The trainer like one of the first trainings."""
-
-    def __init__(self, trainer: Trainer, memory: _Memory, after: bytes) -> None:
-        self._trainer, self._memory, self._after = trainer, memory, after
-
-    def train(
-        self,
-        targets: FloatArray | IntArray,
-        *,
-        keep: BoolArray | None = None,
-        random_state: int = 0,
-        strength: float | None = None,
-        n_classes: int | None = None,
-    ) -> Fit:
-        """See `cosup.student.Trainer`."""
-        return self._memory.train(self._trainer, self._after, targets, keep, random_state, strength, n_classes)
-
-    def like(self, fit: Fit) -> Trainer:
-        """See `cosup.student.Trainer`."""
-        return self._trainer.like(fit)
+        trainer = self._trainer.like(fit)
+        key = self._memory.key_of(fit)
+        if self._later is None or key is None or not _small(fit):
+            return trainer
+        return SharedTrainer(trainer, self._later, after=key)
 
 
 class _Memory:
-    """The last trainings, by what was asked for."""
+    """The last trainings, by what was asked for, and the seconds that each took."""
 
     def __init__(self, most: int) -> None:
         self._most = most
@@ -99,30 +94,15 @@ class _Memory:
         """What was asked for when `fit` was trained, None if that is forgotten."""
         return next((key for key, (known, _) in self._fits.items() if known is fit), None)
 
-    def train(
-        self,
-        trainer: Trainer,
-        after: bytes,
-        targets: FloatArray | IntArray,
-        keep: BoolArray | None,
-        random_state: int,
-        strength: float | None,
-        n_classes: int | None,
-    ) -> Fit:
-        """By `trainer`, or remembered; `after` names what `trainer` follows on."""
-        sums = hashlib.blake2b(repr((after, random_state, strength, n_classes)).encode())
-        for array in (targets, keep):
-            given = np.ascontiguousarray(array) if array is not None else np.empty(0)
-            sums.update(f"{given.dtype.str}{given.shape}".encode())
-            sums.update(given.data)
-        key = sums.digest()
+    def recall(self, key: bytes, train: Callable[[], Fit]) -> Fit:
+        """What was trained for `key`, or now is."""
         if key in self._fits:
             self._fits.move_to_end(key)
             fit, seconds = self._fits[key]
             self.spared += seconds
             return fit
         started = time.perf_counter()
-        fit = trainer.train(targets, keep=keep, random_state=random_state, strength=strength, n_classes=n_classes)
+        fit = train()
         self._fits[key] = fit, time.perf_counter() - started
         while len(self._fits) > self._most:
             self._fits.popitem(last=False)
@@ -151,13 +131,12 @@ class SharedStudent:
         """Tie to `X`, or give back the trainer of the last call when the features are the same."""
         same = self._X is not None and (X is self._X or (X.shape == self._X.shape and np.array_equal(X, self._X)))
         if self._trainer is None or not same:
-            self._X, self._trainer = X, SharedTrainer(self._prepared(X))
+            self._X, self._trainer = X, SharedTrainer(self._prepared(X), _Memory(REMEMBERED), _Memory(LATER))
         return self._trainer
 
     def _prepared(self, X: FloatArray) -> Trainer:
-        if self.of is not None and isinstance(self.student, RidgeProbe) and isinstance(self.of.student, RidgeProbe):
-            known = self.of.prepare(X)._trainer
-            assert isinstance(known, RidgeTrainer)
+        known = None if self.of is None else self.of.prepare(X)._trainer
+        if isinstance(known, RidgeTrainer) and isinstance(self.student, RidgeProbe):
             return known.by(self.student)
         return self.student.prepare(X)
 
