@@ -64,7 +64,7 @@ def _adam_data(quick: bool) -> tuple[Any, Any, dict[str, int]]:
 def row_adam_one(quick: bool) -> dict[str, Any]:
     from loops import index_loop, products, user_loop
 
-    from cosup.student import train_heads
+    from cosup.students import train_heads
 
     X, y, size = _adam_data(quick)
     t = race(
@@ -89,7 +89,7 @@ def row_adam_one(quick: bool) -> dict[str, Any]:
 def row_adam_16(quick: bool) -> dict[str, Any]:
     from loops import products
 
-    from cosup.student import train_heads
+    from cosup.students import train_heads
 
     X, _, size = _adam_data(quick)
     heads = 3 if quick else 16
@@ -116,7 +116,7 @@ def row_ridge(quick: bool) -> dict[str, Any]:
     from scipy.linalg import eigh
     from sklearn.linear_model import RidgeClassifierCV
 
-    from cosup.student import ridge_path
+    from cosup.students import ridge_path
 
     n, d, c, teachers = (300, 32, 4, 3) if quick else (10_000, 1280, 10, 15)
     asked = 1 if quick else 2  # of scikit-learn, whose time is that of each target times their number
@@ -163,7 +163,7 @@ def row_logistic(quick: bool) -> dict[str, Any]:
     import torch
     from sklearn.linear_model import LogisticRegression
 
-    from cosup.student._softmax_solver import SoftmaxProblem, second_moment, solve_softmax
+    from cosup.students.logistic.lbfgs import SoftmaxProblem, second_moment, solve_softmax
 
     n, d, c = (400, 16, 4) if quick else (10_000, 384, 100)
     ratios, seconds, notes = {}, {}, []
@@ -204,7 +204,7 @@ def row_logistic(quick: bool) -> dict[str, Any]:
 def point(n: int, teachers: int) -> dict[str, float]:
     """Seconds of `co_supervise`, MB of data and training, for `teachers` specialists of 32 classes and a generalist."""
     from cosup.cosupervision import co_supervise
-    from cosup.datasets import make_hierarchy
+    from cosup.tasks import make_hierarchy
 
     before = peak_mb()
     task = make_hierarchy(
@@ -240,7 +240,7 @@ def row_gpu(quick: bool) -> dict[str, Any]:
 
     if not torch.cuda.is_available():
         return {"status": "not measured: no GPU"}
-    from cosup.student import train_heads
+    from cosup.students import train_heads
 
     n, d, c, epochs = (2000, 32, 10, 2) if quick else (50_000, 384, 1000, 20)
     rng = np.random.default_rng(0)

@@ -22,10 +22,10 @@ from development import KINDS, planted_tasks, random_tasks, real_tasks, unequal_
 from scipy import stats
 
 from cosup import CosupError, CoSupervisedClassifier, RidgeProbe, make_method
-from cosup.datasets import Task
 from cosup.methods import method_parameters
 from cosup.metrics import compare_with, mean_ranks
-from cosup.student import shared
+from cosup.students import shared
+from cosup.tasks import Task
 
 DEFAULT = "co-supervised"
 METHODS = (

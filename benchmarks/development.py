@@ -11,7 +11,7 @@ import numpy as np
 from hierarchies import draw
 
 from cosup import CosupError, TeacherLabels
-from cosup.datasets import Task, Truth, load_task, make_hierarchy
+from cosup.tasks import Task, Truth, load_task, make_hierarchy
 
 REGISTERED = ("digits-classes", "digits-domains", "fashion-classes")
 PLANTED: dict[str, dict[str, Any]] = {

@@ -21,9 +21,9 @@ from typing import Any
 import joblib
 import torch
 
-from cosup.datasets import make_backbone
-from cosup.datasets.embedding import embed_images
-from cosup.datasets.images import list_image_files, read_image
+from cosup.embedding import make_backbone
+from cosup.embedding.images_to_features import embed_images
+from cosup.embedding.read_images import list_image_files, read_image
 
 
 def main() -> None:

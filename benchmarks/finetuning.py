@@ -36,10 +36,10 @@ from safetensors import safe_open
 from scipy import stats
 
 from cosup import TeacherLabels, make_method
-from cosup.datasets import make_backbone
-from cosup.datasets.text import make_encoder
-from cosup.finetuning import FineTunedClassifier, believing
-from cosup.student import FineTuned
+from cosup.embedding import make_backbone
+from cosup.embedding.texts_to_features import make_encoder
+from cosup.finetuning import FineTuned
+from cosup.finetuning.classifier import FineTunedClassifier, believing
 
 SEGMENTS, TRAIN, TEST, SIDE = 3, 1500, 600, 16
 WORDS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *(f"w{i}" for i in range(200)))

@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 
 from cosup import CosupError, RidgeProbe, make_method
-from cosup.datasets import make_hierarchy
-from cosup.student import shared
+from cosup.students import shared
+from cosup.tasks import make_hierarchy
 
 RIVALS = ("co-supervised", "csl", "csl-published")
 

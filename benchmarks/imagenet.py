@@ -103,7 +103,7 @@ def annotate(y: Any, seed: Any) -> tuple[Any, Any]:
 def make_labels(y: Any) -> Any:
     """All annotations at once."""
     from cosup import TeacherLabels
-    from cosup.teachers import TopK
+    from cosup.labels import TopK
 
     levels, ranges = teachers()
     specialties = [None if len(own) == C else own for own in ranges]
@@ -129,7 +129,7 @@ def write_shards(X: Any, y: Any, folder: Path) -> None:
 def measure(n: int, method: str = "csl-published", *, shards: bool = False) -> dict[str, Any]:
     """Fit once; seconds and memory."""
     from cosup import make_method, read_labels
-    from cosup.features import check_shards, read_features
+    from cosup.io.features import check_shards, read_features
 
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

@@ -37,7 +37,7 @@ def write(path, n_samples, n_teachers, n_classes):
 
 
 def read(path):
-    from cosup.teachers import read_labels
+    from cosup.io.labels import read_labels
 
     start = time.perf_counter()
     labels = read_labels(path)

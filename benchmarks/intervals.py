@@ -23,7 +23,7 @@ from development import real_tasks
 from hierarchies import draw
 
 from cosup import CosupError
-from cosup.datasets import Task, make_hierarchy
+from cosup.tasks import Task, make_hierarchy
 
 
 def planted(seed: int, *, hard: bool) -> Task:

@@ -12,7 +12,9 @@ import time
 import numpy as np
 from scipy.linalg import cholesky, solve_triangular
 
-from cosup.student._ridge_factor import GRID, Direct, Factor, Features, Sample, Whole
+from cosup.students.ridge.gram import Features, Sample
+from cosup.students.ridge.grid import GRID
+from cosup.students.ridge.solvers import Direct, Factor, Whole
 
 
 def updated(factor, coordinates, kept, left_out, strengths):

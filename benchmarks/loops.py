@@ -39,7 +39,8 @@ def products(heads: int, size: dict[str, int], *, fastest: bool = True) -> None:
     """The matrix products of the training and nothing else: by the routine that training uses, or by torch.mm."""
     import torch
 
-    from cosup.student._adam_steps import linear_into, threads_for
+    from cosup.students.adam.steps import threads_for
+    from cosup.utils.matmul import linear_into
 
     wide = heads * size["c"]
     x, weight, bias = torch.ones(size["batch"], size["d"]), torch.ones(wide, size["d"]), torch.ones(wide)

@@ -23,13 +23,14 @@ import numpy as np
 from click.testing import CliRunner
 
 from cosup.benchmark import Method, run_benchmark
-from cosup.benchmark._memory import watch_memory
-from cosup.benchmark._unit import one_thread
+from cosup.benchmark.job import one_thread
+from cosup.benchmark.memory import watch_memory
 from cosup.cli import main as command
-from cosup.datasets import embed_images, list_image_files, make_backbone, make_hierarchy
+from cosup.embedding import embed_images, list_image_files, make_backbone
+from cosup.labels import TeacherLabels, TopK
 from cosup.methods import make_method
 from cosup.planning import Cluster, Job, Stage, measure_rates, plan, read_rates
-from cosup.teachers import TeacherLabels, TopK
+from cosup.tasks import make_hierarchy
 
 LITE = "lite:efficientnet-lite0"
 ONE_CORE = Cluster(memory_gb=1e4, name="one core")

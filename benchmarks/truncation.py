@@ -16,8 +16,8 @@ from scipy import stats
 from sklearn.linear_model import LogisticRegression
 
 from cosup import RidgeProbe, TeacherLabels, make_method
-from cosup.datasets import Task, Truth, load_task
-from cosup.student import shared
+from cosup.students import shared
+from cosup.tasks import Task, Truth, load_task
 
 METHODS: dict[str, dict[str, Any]] = {
     "vanilla": {"soft": True}, "csl": {"hard": False}, "csl-published": {"soft": True}, "co-supervised": {},

@@ -21,8 +21,8 @@ from typing import Any
 import numpy as np
 
 from cosup import CoSupervisedClassifier, RidgeProbe, TeacherLabels
-from cosup.datasets import Task, load_task, make_hierarchy
-from cosup.student import shared
+from cosup.students import shared
+from cosup.tasks import Task, load_task, make_hierarchy
 
 TASKS: dict[str, Callable[[int], Task]] = {
     "digits-classes": lambda seed: load_task("digits-classes", seed=seed),

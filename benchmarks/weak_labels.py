@@ -26,10 +26,11 @@ import numpy as np
 from scipy import stats
 
 from cosup import CoSupervisedClassifier, RidgeProbe, TeacherLabels, make_method
-from cosup.datasets import FeatureCache, load_task
-from cosup.datasets.text import embed_texts, make_encoder
-from cosup.student import shared
-from cosup.teachers import from_functions
+from cosup.embedding import FeatureCache
+from cosup.embedding.texts_to_features import embed_texts, make_encoder
+from cosup.io.labels import from_functions
+from cosup.students import shared
+from cosup.tasks import load_task
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "examples"))
 from text_rules import RULES, read_orange_text, read_posts, rule

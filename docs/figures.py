@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from cosup import CoSupervisedClassifier, TeacherLabels, make_method
-from cosup.datasets import make_hierarchy
+from cosup.tasks import make_hierarchy
 
 FOLDER = Path(__file__).parent
 PAGE = FOLDER / "how-it-works.md"

@@ -15,8 +15,8 @@ from pathlib import Path
 
 from cosup import CosupError
 from cosup.planning import Cluster, Job, Plan, measure_rates, plan, read_cluster, read_rates, render_plan
-from cosup.planning._plan import NETWORK_WAITS
-from cosup.planning._text import size, span
+from cosup.planning.plan import NETWORK_WAITS
+from cosup.planning.plan_text import size, span
 
 DOCS = Path(__file__).parent
 RATES = DOCS / "rates.json"

@@ -20,8 +20,8 @@ from pathlib import Path
 import numpy as np
 
 from cosup import CoSupervisedClassifier, make_method
-from cosup.datasets.text import embed_texts, make_encoder
-from cosup.teachers import from_functions
+from cosup.embedding.texts_to_features import embed_texts, make_encoder
+from cosup.io.labels import from_functions
 
 DESKS = {
     "rec.autos": "cars", "rec.sport.hockey": "hockey", "sci.crypt": "encryption", "sci.med": "medicine",

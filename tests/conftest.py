@@ -11,9 +11,21 @@ from hypothesis import settings  # noqa: E402
 settings.register_profile("cosup", deadline=None, max_examples=40)
 settings.load_profile("cosup")
 
-LONGEST = ("test_ray", "test_fairness", "test_estimator", "test_rivals", "test_benchmark", "test_cli_bench")
+LONGEST = (
+    "cluster/test_ray",
+    "baselines/test_fairness",
+    "estimators/test_base",
+    "baselines/test_rivals",
+    "benchmark/test_run",
+    "cli/test_bench",
+)
 
 
 def pytest_collection_modifyitems(items):
     """Longest files first: where a file is one worker's, none of them is left to run alone in the end."""
-    items.sort(key=lambda item: LONGEST.index(item.path.stem) if item.path.stem in LONGEST else len(LONGEST))
+
+    def place(item):
+        name = f"{item.path.parent.name}/{item.path.stem}"
+        return LONGEST.index(name) if name in LONGEST else len(LONGEST)
+
+    items.sort(key=place)

@@ -21,7 +21,7 @@ NAMES = [str(f.relative_to(SOURCE)) for f in FILES]
 
 
 def test_there_is_something_to_check():
-    assert {"cosup", "cosup.teachers", "cosup.cosupervision.engine", "cosup.student"} <= set(MODULES)
+    assert {"cosup", "cosup.labels", "cosup.cosupervision.algorithm", "cosup.students"} <= set(MODULES)
 
 
 def test_rooms_import_only_from_those_to_their_right():

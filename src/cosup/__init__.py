@@ -5,12 +5,13 @@
 >>> model = CoSupervisedClassifier(random_state=0).fit(X, labels)      # doctest: +SKIP
 """
 
-from cosup._validation import CosupError
 from cosup.cosupervision import CoSupervisedClassifier, Pieces, co_supervise
+from cosup.io.labels import read_labels
+from cosup.labels import ImportedLabels, TeacherLabels, TopK, combine_labels
 from cosup.methods import list_methods, load, make_method
 from cosup.metrics import performance_gap_recovered
-from cosup.student import AdamProbe, GradientProbe, LogisticProbe, MixtureProbe, MlpProbe, RidgeProbe, SklearnStudent
-from cosup.teachers import ImportedLabels, TeacherLabels, TopK, combine_labels, read_labels
+from cosup.students import AdamProbe, GradientProbe, LogisticProbe, MixtureProbe, MlpProbe, RidgeProbe, SklearnStudent
+from cosup.utils.validation import CosupError
 
 __version__ = "0.1.0"
 

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from cosup import baselines
-from cosup._validation import CosupError, suggest
 from cosup.cosupervision import CoSupervisedClassifier, PaperCSL, PublishedCSL
-from cosup.estimator import TeacherSupervised
-from cosup.saving import META, WEIGHTS, beside, read_saved
+from cosup.estimators.base import TeacherSupervised
+from cosup.estimators.saving import META, WEIGHTS, beside, read_saved
+from cosup.utils.validation import CosupError, suggest
 
 __all__ = ["list_methods", "load", "make_method", "method_parameters", "register_method"]
 

@@ -7,9 +7,9 @@ regularisation, see `_gradient` and `_strength`. `pooled` and `train_once` are w
 docs/extending.md.
 """
 
-from cosup.baselines._word import pooled, train_once
 from cosup.baselines.aggregation import DawidSkene, Glad, LogPool, Mace, MajorityVote, MeanVote
 from cosup.baselines.confidence import AdaptiveConfidence, ConfidenceLoss, ConvexMixture, ReverseCrossEntropy, ReverseKL
+from cosup.baselines.consensus import pooled, train_once
 from cosup.baselines.ensembles import EnsembleBoost, EvidentialClassifier, SimplexWeights
 from cosup.baselines.noisy import (
     ConfidentLearning,

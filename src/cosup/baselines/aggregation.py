@@ -7,12 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from cosup._extras import import_extra
-from cosup._validation import CosupError, FloatArray, IntArray, check_positive
-from cosup.baselines._crowd import on_arrays
-from cosup.baselines._word import FLOOR, check_fraction, every_teacher, floored, pooled, train_once
-from cosup.estimator import Supervision, TeacherSupervised
-from cosup.teachers import TeacherLabels
+from cosup.baselines.consensus import FLOOR, check_fraction, every_teacher, floored, pooled, train_once
+from cosup.baselines.crowd import on_arrays
+from cosup.estimators.base import TeacherSupervised
+from cosup.estimators.supervision import Supervision
+from cosup.labels import TeacherLabels
+from cosup.utils.optional_imports import import_extra
+from cosup.utils.validation import CosupError, FloatArray, IntArray, check_positive
 
 __all__ = ["DawidSkene", "Glad", "LogPool", "Mace", "MajorityVote", "MeanVote", "log_pool", "majority"]
 
@@ -169,7 +170,7 @@ class DawidSkene(_Aggregated):
 class Glad(_Aggregated):
     """The student on GLAD's posterior: an ability a teacher, a difficulty a sample (Whitehill et al. 2009; crowd-kit).
 
-    Needs the extra ``crowd``. Its steps are taken on arrays, see `cosup.baselines._crowd`.
+    Needs the extra ``crowd``. Its steps are taken on arrays, see `cosup.baselines.crowd`.
 
     Parameters
     ----------

@@ -6,10 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from cosup._validation import FloatArray, check_choice, check_positive
-from cosup.baselines._word import FLOOR, check_fraction, floored, generalists, gradient_supervision
-from cosup.estimator import Supervision, TeacherSupervised
-from cosup.teachers import TeacherLabels
+from cosup.baselines.consensus import FLOOR, check_fraction, floored, generalists, gradient_supervision
+from cosup.estimators.base import TeacherSupervised
+from cosup.estimators.supervision import Supervision
+from cosup.labels import TeacherLabels
+from cosup.utils.validation import FloatArray, check_choice, check_positive
 
 __all__ = ["AdaptiveConfidence", "ConfidenceLoss", "ConvexMixture", "ReverseCrossEntropy", "ReverseKL"]
 
@@ -55,7 +56,7 @@ class ConfidenceLoss(TeacherSupervised):
         self.random_state = random_state
 
     def _supervise(self, X: FloatArray, labels: TeacherLabels, seed: int) -> Supervision:
-        from cosup.baselines._objectives import Confidence
+        from cosup.baselines.objectives import Confidence
 
         check_choice(self.variant, ("logconf", "product"), "variant")
         check_fraction(self.alpha, "alpha")
@@ -91,7 +92,7 @@ class AdaptiveConfidence(TeacherSupervised):
         self.random_state = random_state
 
     def _supervise(self, X: FloatArray, labels: TeacherLabels, seed: int) -> Supervision:
-        from cosup.baselines import _objectives as objectives
+        from cosup.baselines import objectives
 
         check_positive(self.temperature, "temperature")
         word = generalists(labels)
@@ -121,7 +122,7 @@ class ReverseKL(TeacherSupervised):
         self.random_state = random_state
 
     def _supervise(self, X: FloatArray, labels: TeacherLabels, seed: int) -> Supervision:
-        from cosup.baselines import _objectives as objectives
+        from cosup.baselines import objectives
 
         check_fraction(self.floor, "floor", low=1e-6)
         word = generalists(labels)
@@ -148,7 +149,7 @@ class ReverseCrossEntropy(TeacherSupervised):
         self.random_state = random_state
 
     def _supervise(self, X: FloatArray, labels: TeacherLabels, seed: int) -> Supervision:
-        from cosup.baselines import _objectives as objectives
+        from cosup.baselines import objectives
 
         check_fraction(self.floor, "floor", low=1e-6)
         word = generalists(labels)
@@ -187,7 +188,7 @@ class ConvexMixture(TeacherSupervised):
         self.random_state = random_state
 
     def _supervise(self, X: FloatArray, labels: TeacherLabels, seed: int) -> Supervision:
-        from cosup.baselines import _objectives as objectives
+        from cosup.baselines import objectives
 
         check_positive(self.heads, "heads", integer=True)
         check_fraction(self.heads, "heads", low=2, high=np.inf)

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from cosup._validation import BoolArray, FloatArray, IntArray, check_positive
-from cosup.baselines._word import (
+from cosup.baselines.aggregation import majority
+from cosup.baselines.consensus import (
     check_fraction,
     every_teacher,
     generalists,
@@ -17,10 +17,11 @@ from cosup.baselines._word import (
     supervision,
     teachers_word,
 )
-from cosup.baselines.aggregation import majority
-from cosup.estimator import Supervision, TeacherSupervised, one_hot
-from cosup.student import as_student
-from cosup.teachers import TeacherLabels
+from cosup.estimators.base import TeacherSupervised
+from cosup.estimators.supervision import Supervision, one_hot
+from cosup.labels import TeacherLabels
+from cosup.students import as_student
+from cosup.utils.validation import BoolArray, FloatArray, IntArray, check_positive
 
 __all__ = ["EnsembleBoost", "EvidentialClassifier", "SimplexWeights", "easy_samples", "samme_weights"]
 
@@ -98,8 +99,8 @@ class SimplexWeights(TeacherSupervised):
         self.random_state = random_state
 
     def _supervise(self, X: FloatArray, labels: TeacherLabels, seed: int) -> Supervision:
-        from cosup.baselines import _objectives as objectives
-        from cosup.baselines._gradient import schedule
+        from cosup.baselines import objectives
+        from cosup.baselines.gradient import schedule
 
         if self.rate is not None:
             check_positive(self.rate, "rate")
@@ -156,7 +157,7 @@ class EvidentialClassifier(TeacherSupervised):
         self.random_state = random_state
 
     def _supervise(self, X: FloatArray, labels: TeacherLabels, seed: int) -> Supervision:
-        from cosup.baselines import _objectives as objectives
+        from cosup.baselines import objectives
 
         check_positive(self.coefficient, "coefficient", allow_zero=True)
         check_fraction(self.warmup, "warmup")

@@ -8,9 +8,7 @@ from typing import Any
 import numpy as np
 from sklearn.neighbors import NearestNeighbors
 
-from cosup._extras import import_extra
-from cosup._validation import BoolArray, CosupError, FloatArray, IntArray, check_choice, check_positive
-from cosup.baselines._word import (
+from cosup.baselines.consensus import (
     check_fraction,
     floored,
     generalists,
@@ -19,10 +17,13 @@ from cosup.baselines._word import (
     supervision,
     train_once,
 )
-from cosup.estimator import Supervision, TeacherSupervised
-from cosup.losses import cross_entropy
-from cosup.student import Fit, Trainer, as_student
-from cosup.teachers import TeacherLabels
+from cosup.estimators.base import TeacherSupervised
+from cosup.estimators.supervision import Supervision
+from cosup.labels import TeacherLabels
+from cosup.students import Fit, Trainer, as_student
+from cosup.utils.losses import cross_entropy
+from cosup.utils.optional_imports import import_extra
+from cosup.utils.validation import BoolArray, CosupError, FloatArray, IntArray, check_choice, check_positive
 
 __all__ = [
     "CoTeaching", "ConfidentLearning", "NeighbourSmoothing", "ReliabilityWeighting", "SelfDistillation", "SmallLoss",
@@ -218,7 +219,7 @@ class CoTeaching(TeacherSupervised):
         self.random_state = random_state
 
     def _supervise(self, X: FloatArray, labels: TeacherLabels, seed: int) -> Supervision:
-        from cosup.baselines import _objectives as objectives
+        from cosup.baselines import objectives
 
         if self.noise is not None:
             check_fraction(self.noise, "noise", high=0.99)
@@ -320,7 +321,7 @@ class ReliabilityWeighting(TeacherSupervised):
         self.random_state = random_state
 
     def _supervise(self, X: FloatArray, labels: TeacherLabels, seed: int) -> Supervision:
-        from cosup.baselines import _objectives as objectives
+        from cosup.baselines import objectives
 
         word = generalists(labels)
         _, fit = _first_fit(self.student, X, word.targets(soft=False), word.heard, seed)

@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from cosup._validation import CosupError, FloatArray, IntArray
-from cosup.baselines._word import Word, distinct, generalists, train_once
-from cosup.estimator import Supervision, TeacherSupervised, level_record, one_hot, provenance_rows
-from cosup.losses import TINY
-from cosup.student import as_student, peak_bytes
-from cosup.student._rows import row_blocks
-from cosup.teachers import TeacherLabels
+from cosup.baselines.consensus import Word, distinct, generalists, train_once
+from cosup.estimators.base import TeacherSupervised
+from cosup.estimators.supervision import Supervision, level_record, one_hot, provenance_rows
+from cosup.labels import TeacherLabels
+from cosup.students import as_student, peak_bytes
+from cosup.utils.losses import TINY
+from cosup.utils.row_blocks import row_blocks
+from cosup.utils.validation import CosupError, FloatArray, IntArray
 
 __all__ = ["OracleClassifier", "VanillaClassifier"]
 

@@ -6,11 +6,10 @@ Ground truth is used here to *measure*, and handed to the oracle, which is named
 sees it.
 """
 
-from cosup.benchmark._factorial import FACTORS, factorial_methods, with_right_specialists
-from cosup.benchmark._forecast import Forecast
-from cosup.benchmark._methods import Method, demo_methods
-from cosup.benchmark._plugins import load_plugins
-from cosup.benchmark._records import (
+from cosup.benchmark.factorial import FACTORS, factorial_methods, with_right_specialists
+from cosup.benchmark.forecast import Forecast
+from cosup.benchmark.plugins import load_plugins
+from cosup.benchmark.records import (
     RECORDS_NAME,
     SAMPLES_NAME,
     decode_correct,
@@ -19,7 +18,8 @@ from cosup.benchmark._records import (
     task_label,
     write_whole,
 )
-from cosup.benchmark._run import forecast_benchmark, run_benchmark
+from cosup.benchmark.run import forecast_benchmark, run_benchmark
+from cosup.benchmark.tuning import Method, demo_methods
 
 __all__ = [
     "FACTORS",

@@ -5,8 +5,8 @@ from __future__ import annotations
 import click
 
 import cosup
-from cosup.cli import _bench, _check, _embed, _explain, _finetune, _lists, _own, _plan
-from cosup.cli._shell import Commands
+from cosup.cli import bench, check, embed, explain, finetune, fit, lists, plan, predict
+from cosup.cli.shell import Commands
 
 __all__ = ["main"]
 
@@ -24,8 +24,8 @@ def main() -> None:
 
 
 for command in (
-    _bench.demo, _own.fit, _own.predict, _own.export, _finetune.finetune, _embed.embed, _embed.teach_command,
-    _bench.bench, _bench.report, _lists.methods, _lists.tasks, _lists.backbones,
-    _explain.explain, _explain.look, _check.check, _explain.explore, _explain.serve, _plan.plan_command,
+    bench.demo, fit.fit, predict.predict, predict.export, finetune.finetune, embed.embed, embed.teach_command,
+    bench.bench, bench.report, lists.methods, lists.tasks, lists.backbones,
+    explain.explain, explain.look, check.check, explain.explore, explain.serve, plan.plan_command,
 ):  # fmt: skip
     main.add_command(command)

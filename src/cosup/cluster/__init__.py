@@ -4,8 +4,8 @@ Between processes move paths, texts, numbers and Arrow tables only; functions go
 installed. Ray is imported when a cluster is asked for (extra ``ray``).
 """
 
-from cosup.cluster._connect import Cluster, check_address, connect
-from cosup.cluster._pipeline import stream
-from cosup.cluster._tasks import everywhere, run_tasks
+from cosup.cluster.connection import Cluster, check_address, connect
+from cosup.cluster.pipeline import stream
+from cosup.cluster.tasks import everywhere, run_tasks
 
 __all__ = ["Cluster", "check_address", "connect", "everywhere", "run_tasks", "stream"]

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from cosup._validation import FloatArray, check_choice
-from cosup.cosupervision._memory import expected_bytes
-from cosup.cosupervision._pieces import Pieces
-from cosup.cosupervision.engine import co_supervise
-from cosup.estimator import Supervision, TeacherSupervised
-from cosup.student import AdamProbe, Student, as_student, peak_bytes
-from cosup.teachers import TeacherLabels
+from cosup.cosupervision.algorithm import co_supervise
+from cosup.cosupervision.config import Pieces
+from cosup.cosupervision.memory import expected_bytes
+from cosup.estimators.base import TeacherSupervised
+from cosup.estimators.supervision import Supervision
+from cosup.labels import TeacherLabels
+from cosup.students import AdamProbe, Student, as_student, peak_bytes
+from cosup.utils.validation import FloatArray, check_choice
 
 __all__ = ["CoSupervisedClassifier", "PaperCSL", "PublishedCSL"]
 
@@ -48,12 +49,12 @@ class CoSupervisedClassifier(_CoSupervised):
     assign : {"student", "mass", "distance", "argmax", "likelihood", "learned", "random"}
         How responsibilities come about.
     reject : tuple of str
-        Checks of `cosup.cosupervision.reject` that annotations must pass; none by default, since the posterior already
-        overrules what is unlikely.
+        Checks of `cosup.cosupervision.rejection` that annotations must pass; none by default, since the posterior
+        already overrules what is unlikely.
     pool : bool
         Train on the pooled posterior rather than on the believed teachers' annotations.
     match_marginals : bool
-        Hold the posterior's class marginals at the class shares, see `cosup.cosupervision.shares`.
+        Hold the posterior's class marginals at the class shares, see `cosup.cosupervision.class_priors`.
     out_of_sample : bool
         Believe only predictions of students that were not trained on the sample.
     hard : bool, optional
@@ -65,7 +66,7 @@ class CoSupervisedClassifier(_CoSupervised):
     ensemble : {"mean", "last"}
         The final student: mean of all rounds' students, or the last.
     trust : bool
-        Leave out teachers whom the others do not bear out; see `cosup.cosupervision.trust`.
+        Leave out teachers whom the others do not bear out; see `cosup.cosupervision.teacher_screening`.
     random_state : int, RandomState or None
         Only cross-fitted students and random assignment draw from it; the default is deterministic.
 

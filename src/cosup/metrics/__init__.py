@@ -4,15 +4,9 @@ Everything here takes arrays of *measured* correctness, so it needs ground truth
 called by a ``fit`` function.
 """
 
-from cosup.metrics._contrasts import bootstrap_contrasts
-from cosup.metrics._pgr import (
-    Interval,
-    bootstrap_pgr,
-    paired_difference,
-    performance_gap_recovered,
-    selection_quality,
-)
-from cosup.metrics._ranks import Comparison, Ranks, compare_with, critical_difference, mean_ranks
+from cosup.metrics.contrasts import bootstrap_contrasts
+from cosup.metrics.pgr import Interval, bootstrap_pgr, paired_difference, performance_gap_recovered, selection_quality
+from cosup.metrics.ranks import Comparison, Ranks, compare_with, critical_difference, mean_ranks
 
 __all__ = [
     "Comparison",

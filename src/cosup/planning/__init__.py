@@ -4,11 +4,11 @@
 the formulas.
 """
 
-from cosup.planning._job import Cluster, Job, read_cluster, sizes_of
-from cosup.planning._measure import measure_rates
-from cosup.planning._plan import Plan, Stage, plan
-from cosup.planning._rates import Rates, read_rates
-from cosup.planning._text import render_plan
+from cosup.planning.job import Cluster, Job, read_cluster, sizes_of
+from cosup.planning.measure import measure_rates
+from cosup.planning.plan import Plan, Stage, plan
+from cosup.planning.plan_text import render_plan
+from cosup.planning.rates import Rates, read_rates
 
 __all__ = [
     "Cluster",

@@ -6,12 +6,12 @@ labels that come back `read_answers` makes arrays, `check_estimates` measures wh
 disk.
 """
 
-from cosup.provenance._account import Account
-from cosup.provenance._answers import Checked, check_estimates, read_answers
-from cosup.provenance._calibrate import Calibration, recalibrate
-from cosup.provenance._file import ACCOUNT, PARQUET, TABLE_CSV, account_files, read_account
-from cosup.provenance._looking import LOOK, after_looking, look_first, with_person
-from cosup.provenance._words import REASONS, explain, tell
+from cosup.provenance.account import Account
+from cosup.provenance.account_file import ACCOUNT, PARQUET, TABLE_CSV, account_files, read_account
+from cosup.provenance.answers import Checked, check_estimates, read_answers
+from cosup.provenance.calibration import Calibration, recalibrate
+from cosup.provenance.explanation import REASONS, explain, tell
+from cosup.provenance.looking import LOOK, after_looking, look_first, with_person
 
 __all__ = [
     "ACCOUNT",

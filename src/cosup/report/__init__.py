@@ -6,18 +6,18 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from cosup._validation import CosupError
 from cosup.benchmark import read_records, read_samples, write_whole
-from cosup.report import _sections
-from cosup.report._across import Board, boards, cost, leaderboard, rank_figure, strength_and_gap, sweeps
-from cosup.report._anchors import anchors
-from cosup.report._drawing import require as require_figures
-from cosup.report._export import export, slug
-from cosup.report._factorial import Design, designs, interactions, main_effects
-from cosup.report._markup import Child, Markup, Panel, join, page, tag
-from cosup.report._protocols import protocols
-from cosup.report._summary import Record, TaskSummary, failures, summarise
-from cosup.report._text import render_table
+from cosup.report import sections as html_sections
+from cosup.report.across import Board, boards, cost, leaderboard, rank_figure, strength_and_gap, sweeps
+from cosup.report.drawing import require as require_figures
+from cosup.report.export_tables import export, slug
+from cosup.report.factorial import Design, designs, interactions, main_effects
+from cosup.report.markup import Child, Markup, Panel, join, page, tag
+from cosup.report.protocol_table import protocols
+from cosup.report.published_anchors import anchors
+from cosup.report.summary import Record, TaskSummary, failures, summarise
+from cosup.report.text_table import render_table
+from cosup.utils.validation import CosupError
 
 __all__ = ["REPORT_NAME", "build_report", "render_table", "require_figures"]
 
@@ -75,23 +75,23 @@ def _contents(
     sections: Contents = [
         ("tasks", "The tasks", [_tasks(tasks)]),
         ("leaderboard", "Leaderboard", [part for board in several for part in _standing(board)]),
-        ("results", "Results", [_sections.results(task) for task in tasks]),
+        ("results", "Results", [html_sections.results(task) for task in tasks]),
         ("anchors", "What papers report", [anchors(tasks)]),
         ("protocols", "The published protocol beside the clean one", [protocols(tasks)]),
-        ("methods", "Gap recovered, by method", _each(tasks, "methods", _sections.by_method)),
-        ("levels", "Gap recovered, by level", _each(tasks, "levels", _sections.by_level)),
+        ("methods", "Gap recovered, by method", _each(tasks, "methods", html_sections.by_method)),
+        ("levels", "Gap recovered, by level", _each(tasks, "levels", html_sections.by_level)),
         ("sweeps", "Gap recovered, over families of tasks", _boards(several, "sweep", sweeps)),
         ("strength", "Gap recovered, by the teacher's strength", _boards(several, "strength", strength_and_gap)),
-        ("assignment", "Who was believed", _each(tasks, "assignment", _sections.assignment)),
-        ("rejection", "Precision and recall of rejection", _each(tasks, "rejection", _sections.selection)),
-        ("ablations", "What each piece is worth", [_sections.ablations(task) for task in tasks]),
+        ("assignment", "Who was believed", _each(tasks, "assignment", html_sections.assignment)),
+        ("rejection", "Precision and recall of rejection", _each(tasks, "rejection", html_sections.selection)),
+        ("ablations", "What each piece is worth", [html_sections.ablations(task) for task in tasks]),
         ("factorial", "Ingredients crossed", [part for design in crossed for part in _design(design)]),
         ("cost", "What it costs", _each(tasks, "cost", cost)),
         ("samples", "Samples kept and rejected", [_pictures(tasks, samples)]),
-        ("classes", "Accuracy by class", [_sections.classes(task) for task in tasks]),
-        ("teachers", "Accuracy by specialist", [_sections.teachers(task) for task in tasks]),
-        ("notes", "What the methods noted", [_sections.method_notes(tasks)]),
-        ("failures", "Failed runs", [_sections.failed(broken) if broken else None]),
+        ("classes", "Accuracy by class", [html_sections.classes(task) for task in tasks]),
+        ("teachers", "Accuracy by specialist", [html_sections.teachers(task) for task in tasks]),
+        ("notes", "What the methods noted", [html_sections.method_notes(tasks)]),
+        ("failures", "Failed runs", [html_sections.failed(broken) if broken else None]),
         ("reproduce", "How to reproduce this", [_reproduce(records)]),
     ]
     return [(key, title, [part for part in parts if part]) for key, title, parts in sections if any(parts)]
@@ -104,7 +104,7 @@ def _page(tasks: Sequence[TaskSummary], contents: Contents) -> str:
     return page(
         title,
         tag("h1", title),
-        tag("div", [tag("p", _sections.headline(task)) for task in tasks], class_="lead") if few else None,
+        tag("div", [tag("p", html_sections.headline(task)) for task in tasks], class_="lead") if few else None,
         tag("p", "No run succeeded; see the failed runs below.", class_="warn") if nothing else None,
         _warning(tasks),
         tag(
@@ -182,7 +182,7 @@ def _pictures(tasks: Sequence[TaskSummary], samples: Sequence[Mapping[str, Any]]
     for task in {task.title: task for task in tasks}.values():
         chosen = [sample for sample in samples if sample["task"] == task.title]
         if chosen:
-            parts += [tag("h3", task.title), _sections.pictures(chosen)]
+            parts += [tag("h3", task.title), html_sections.pictures(chosen)]
     if not parts:
         return None
     introduction = (

@@ -4,8 +4,8 @@ The same script draws both; a file carries all samples inside (`build_explorer`)
 time (`make_app`).
 """
 
-from cosup.report.explorer._page import LARGEST, build_explorer
-from cosup.report.explorer._serve import LOOPBACK, make_app
-from cosup.report.explorer._summary import Estimates
+from cosup.report.explorer.page import LARGEST, build_explorer
+from cosup.report.explorer.server import LOOPBACK, make_app
+from cosup.report.explorer.summary import Estimates
 
 __all__ = ["LARGEST", "LOOPBACK", "Estimates", "build_explorer", "make_app"]

@@ -1,0 +1,188 @@
+"""What the rival methods share: the generalists' word, one training of a student, the record that it leaves."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cosup.estimators.supervision import Supervision, level_record, one_hot, provenance_rows
+from cosup.labels import TeacherLabels
+from cosup.students import Fit, as_student
+from cosup.utils.losses import cross_entropy
+from cosup.utils.validation import BoolArray, CosupError, FloatArray, IntArray, check_choice, check_positive
+
+if TYPE_CHECKING:
+    from cosup.baselines.objectives import Objective
+
+__all__ = [
+    "FLOOR",
+    "Word",
+    "check_fraction",
+    "distinct",
+    "every_teacher",
+    "floored",
+    "generalists",
+    "gradient_supervision",
+    "pooled",
+    "supervision",
+    "teachers_word",
+    "train_once",
+]
+
+FLOOR = 0.01
+"""Share of the uniform distribution in a floored one."""
+
+
+@dataclass(frozen=True)
+class Word:
+    """What some teachers say together.
+
+    Attributes
+    ----------
+    columns : ndarray of int
+        The teachers.
+    vote : ndarray of shape (n_samples, n_classes), float64
+        Mean probabilities of those that speak, rows of zeros where none does.
+    heard : ndarray of shape (n_samples,), bool
+    named : ndarray of shape (n_samples,), int64
+        Most probable class of the vote, -1 where none speaks.
+    assigned : ndarray of shape (n_samples,), int64
+        The teacher's column where there is but one and it speaks, else -1.
+    """
+
+    columns: IntArray
+    vote: FloatArray
+    heard: BoolArray
+    named: IntArray
+    assigned: IntArray
+
+    def targets(self, *, soft: bool) -> FloatArray:
+        """The vote, or one-hot rows of its most probable class."""
+        return self.vote if soft else one_hot(self.named, self.vote.shape[1])
+
+
+def generalists(labels: TeacherLabels) -> Word:
+    """The word of the distinct teachers of level 0; `CosupError` where they are silent throughout."""
+    columns = distinct(labels, labels.at_level(0))
+    vote = labels.vote(columns)
+    if not (vote.sum(axis=1) > 0).any():
+        raise CosupError("no teacher of level 0 speaks in these samples")
+    return _word(columns, vote)
+
+
+def every_teacher(labels: TeacherLabels) -> Word:
+    """The word of all teachers of all levels; `CosupError` where they are silent throughout."""
+    columns = np.arange(labels.n_teachers)
+    vote = labels.vote(columns)
+    if not (vote.sum(axis=1) > 0).any():
+        raise CosupError("no teacher speaks in these samples")
+    return _word(columns, vote)
+
+
+def teachers_word(labels: TeacherLabels, teachers: str) -> Word:
+    """`every_teacher` for "all", `generalists` for "generalists"."""
+    check_choice(teachers, ("all", "generalists"), "teachers")
+    return every_teacher(labels) if teachers == "all" else generalists(labels)
+
+
+def pooled(columns: IntArray, pool: FloatArray) -> Word:
+    """A `Word` of probabilities that were pooled from several teachers, (n_samples, n_classes)."""
+    return _word(columns, pool, several=True)
+
+
+def _word(columns: IntArray, vote: FloatArray, *, several: bool = False) -> Word:
+    heard = vote.sum(axis=1) > 0
+    named = np.where(heard, vote.argmax(axis=1), -1)
+    single = len(columns) == 1 and not several
+    return Word(columns, vote, heard, named, np.where(heard & single, columns[0], -1))
+
+
+def distinct(labels: TeacherLabels, columns: IntArray) -> IntArray:
+    """Those of `columns` that do not repeat an earlier one."""
+    out: list[int] = []
+    for t in columns:
+        if not any(labels.repeats(int(t), u) for u in out):
+            out.append(int(t))
+    return np.array(out)
+
+
+def floored(probabilities: FloatArray, floor: float = FLOOR) -> FloatArray:
+    """Mix rows with the uniform distribution, of which they take the share `floor`; rows of zeros become uniform."""
+    rows = probabilities / np.maximum(probabilities.sum(axis=1, keepdims=True), 1e-300)
+    silent = probabilities.sum(axis=1, keepdims=True) == 0
+    uniform = 1.0 / probabilities.shape[1]
+    return np.asarray(np.where(silent, uniform, (1.0 - floor) * rows + floor * uniform))
+
+
+def supervision(
+    fit: Fit, labels: TeacherLabels, word: Word, *, targets: FloatArray, kept: BoolArray, reason: str, started: float,
+    rounds: int = 1, notes: list[str] | None = None,
+) -> Supervision:  # fmt: skip
+    """The result of a method of one level: its student, its record and its provenance.
+
+    `targets` (n_samples, n_classes) are what was trained on, `kept` (n_samples,) marks the samples that were; the
+    heard ones among the others get `reason`. The record's objective is the mean cross-entropy of the out-of-sample
+    predictions of kept samples.
+    """
+    predicted = fit.out_of_sample
+    has_target = targets.sum(axis=1) > 0
+    same = (predicted.argmax(axis=1) == targets.argmax(axis=1))[has_target]
+    record = level_record(
+        int(labels.levels[word.columns[0]]), word.columns, word.assigned, kept, strength=fit.strength,
+        agreement=float(same.mean()) if same.size else float("nan"),
+        objective=float(cross_entropy(targets[kept], predicted[kept]).mean()),
+        rounds=rounds, seconds=time.perf_counter() - started, notes=notes or [],
+    )  # fmt: skip
+    why = np.where(word.heard, reason, "abstained")
+    probability = predicted[np.arange(len(predicted)), word.named]
+    rows = provenance_rows(word.assigned, word.named, kept, why, probability)[:, None]
+    return Supervision(fit.head, (fit.head,), [record], rows)
+
+
+def train_once(
+    student: Any, X: FloatArray, labels: TeacherLabels, word: Word, seed: int, *, soft: bool = False,
+    notes: list[str] | None = None,
+) -> Supervision:  # fmt: skip
+    """Train a student on a word where it is heard."""
+    started = time.perf_counter()
+    targets = word.targets(soft=soft)
+    fit = as_student(student).prepare(X).train(targets, keep=word.heard, random_state=seed)
+    return supervision(
+        fit, labels, word, targets=targets, kept=word.heard, reason="abstained", started=started, notes=notes
+    )
+
+
+def gradient_supervision(
+    objective: Callable[[], Objective], X: FloatArray, labels: TeacherLabels, word: Word, seed: int, *,
+    targets: FloatArray, strength: float | None, describe: Callable[[FloatArray, float], str] | None = None,
+    notes: list[str] | None = None, **options: Any,
+) -> Supervision:  # fmt: skip
+    """Train linear heads on a loss of `cosup.baselines.objectives`; see `fit_gradient` there for the options.
+
+    `targets` (n_samples, ..., n_classes) are what the loss takes; the record compares with the word's vote.
+    `describe` makes a note of what the objective learned and of its setting.
+    """
+    from cosup.baselines.gradient import fit_gradient  # imports torch, which takes a second
+
+    if strength is not None:
+        check_positive(strength, "strength")
+    started = time.perf_counter()
+    generalist = generalists(labels).named
+    fit = fit_gradient(objective, X, targets, word.heard, generalist, seed=seed, strength=strength, **options)
+    said = list(notes or [])
+    if describe is not None and fit.learned is not None:
+        said.append(describe(fit.learned, fit.setting))
+    return supervision(
+        fit, labels, word, targets=word.vote, kept=word.heard, reason="abstained", started=started, notes=said
+    )
+
+
+def check_fraction(value: float, what: str, *, low: float = 0.0, high: float = 1.0) -> None:
+    """Raise `CosupError` unless `value` is a number from `low` to `high`."""
+    check_positive(value, what, allow_zero=True)
+    if not low <= value <= high:
+        raise CosupError(f"{what} must be from {low:g} to {high:g}, got {value!r}")

@@ -1,0 +1,308 @@
+"""Losses of the gradient-based rivals, on logits (B, H, K, C): samples, heads side by side, components, classes."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+
+from cosup.students.thresholds import hardened, matching_offsets
+from cosup.utils.validation import FloatArray
+
+__all__ = [
+    "AdaptiveConfidence", "CoTeaching", "Confidence", "ConvexMixture", "CrossEntropy", "Evidential", "Objective",
+    "ReverseCrossEntropy", "ReverseKL", "SimplexWeights", "Tensor", "dirichlet_kl", "expected",
+]  # fmt: skip
+
+Tensor = torch.Tensor
+
+TINY = 1e-12
+
+
+class Objective:
+    """A loss, and whatever it learns beside the heads. One object serves one run.
+
+    A subclass implements `loss`; the other hooks have defaults that do nothing.
+    """
+
+    looks_ahead = False
+    """Whether `look` is to be called now and then."""
+
+    knob: tuple[float, ...] = ()
+    """Candidates of a setting of its own that is chosen together with the strength, the preferred ones first."""
+
+    gives_evidence = False
+    """Whether exponentials of the logits are evidence, see `expected`; else their softmax is the answer."""
+
+    def begin(self, n_heads: int, width: int) -> list[Tensor]:
+        """Parameters of its own for Adam, each with an axis for heads."""
+        return []
+
+    def turn(self, values: FloatArray) -> None:
+        """Set the knob, one value a head."""
+
+    def look(self, logits: Tensor, targets: Tensor) -> None:
+        """See many samples at once."""
+
+    def loss(self, logits: Tensor, targets: Tensor, present: Tensor, progress: float) -> Tensor:
+        """Loss of every sample and head.
+
+        Parameters
+        ----------
+        logits : Tensor of shape (B, H, K, C)
+        targets : Tensor of shape (B, C) or (B, m, C)
+        present : Tensor of shape (B, H)
+            Weight of every sample; 0 where a head must not see it.
+        progress : float
+            Share of the training that is done.
+
+        Returns
+        -------
+        Tensor of shape (B, H)
+        """
+        raise NotImplementedError
+
+    def after_step(self) -> None:
+        """After every step of Adam."""
+
+    def mixture(self, width: int) -> FloatArray | None:
+        """Weights of the components, (H, width); None: equal."""
+        return None
+
+    def learned(self) -> FloatArray | None:
+        """What it learned, heads first."""
+        return None
+
+
+def _cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
+    """(B, H) of logits (B, H, 1, C) against (B, C) or (B, H, C)."""
+    if targets.ndim == 2:
+        targets = targets[:, None]
+    return -(targets * torch.log_softmax(logits[:, :, 0], dim=2)).sum(2)
+
+
+class CrossEntropy(Objective):
+    """Cross-entropy against the targets."""
+
+    def loss(self, logits: Tensor, targets: Tensor, present: Tensor, progress: float) -> Tensor:
+        """See `Objective.loss`."""
+        return _cross_entropy(logits, targets)
+
+
+class Confidence(Objective):
+    """The confidence loss; see `cosup.baselines.ConfidenceLoss`."""
+
+    def __init__(self, shares: FloatArray, *, variant: str, alpha: float, warmup: float) -> None:
+        self.looks_ahead = variant == "logconf"
+        self.product = variant == "product"
+        self.shares = torch.tensor(shares, dtype=torch.float32)
+        self.alpha = alpha
+        self.warmup = warmup
+        self._offsets: Tensor | None = None
+
+    def look(self, logits: Tensor, targets: Tensor) -> None:
+        """Set the thresholds. Class shares and logits here are of all samples, seen or not: marginals only."""
+        self._offsets = matching_offsets(torch.log_softmax(logits[:, :, 0], dim=2), self.shares)
+
+    def weight(self, progress: float) -> float:
+        """Alpha, which rises linearly over the first `warmup` of the training."""
+        return self.alpha * (min(1.0, progress / self.warmup) if self.warmup > 0 else 1.0)
+
+    def target(self, log_p: Tensor, targets: Tensor, progress: float) -> Tensor:
+        """What the student is trained on, (B, H, C)."""
+        if self.product:
+            both = log_p + torch.log(targets.clamp(min=TINY))[:, None]
+            return torch.softmax(both, dim=2)
+        assert self._offsets is not None
+        a = self.weight(progress)
+        return (1.0 - a) * targets[:, None] + a * hardened(log_p, self._offsets)
+
+    def loss(self, logits: Tensor, targets: Tensor, present: Tensor, progress: float) -> Tensor:
+        """See `Objective.loss`."""
+        log_p = torch.log_softmax(logits[:, :, 0], dim=2)
+        return -(self.target(log_p.detach(), targets, progress) * log_p).sum(2)
+
+
+class AdaptiveConfidence(Objective):
+    """The adaptive confidence loss; see `cosup.baselines.AdaptiveConfidence`."""
+
+    def __init__(self, temperature: float) -> None:
+        self.temperature = temperature
+
+    def share(self, log_p: Tensor, targets: Tensor) -> Tensor:
+        """Beta of every sample, (B, H)."""
+        own = -log_p.amax(2) / self.temperature
+        teacher = torch.gather(log_p, 2, targets.argmax(1)[:, None, None].expand(-1, log_p.shape[1], 1))
+        # exp(a) / (exp(a) + exp(b)) without overflow.
+        return torch.sigmoid(own + teacher[:, :, 0] / self.temperature)
+
+    def loss(self, logits: Tensor, targets: Tensor, present: Tensor, progress: float) -> Tensor:
+        """See `Objective.loss`."""
+        log_p = torch.log_softmax(logits[:, :, 0], dim=2)
+        beta = self.share(log_p.detach(), targets)
+        return (1.0 - beta) * _cross_entropy(logits, targets) - beta * log_p.amax(2)
+
+
+class ReverseKL(Objective):
+    """``sum_y p_y log(p_y / q_y)``; targets q without zeros."""
+
+    def loss(self, logits: Tensor, targets: Tensor, present: Tensor, progress: float) -> Tensor:
+        """See `Objective.loss`."""
+        log_p = torch.log_softmax(logits[:, :, 0], dim=2)
+        return (log_p.exp() * (log_p - torch.log(targets)[:, None])).sum(2)
+
+
+class ReverseCrossEntropy(Objective):
+    """``-sum_y p_y log q_y``; targets q without zeros."""
+
+    def loss(self, logits: Tensor, targets: Tensor, present: Tensor, progress: float) -> Tensor:
+        """See `Objective.loss`."""
+        return -(torch.softmax(logits[:, :, 0], dim=2) * torch.log(targets)[:, None]).sum(2)
+
+
+class ConvexMixture(Objective):
+    """Reverse or forward KL of a convex combination of components, whose weights are learned."""
+
+    def __init__(self, *, reverse: bool) -> None:
+        self.reverse = reverse
+        self._scores = torch.zeros(0)
+
+    def begin(self, n_heads: int, width: int) -> list[Tensor]:
+        """Scores of the components, under a softmax."""
+        self._scores = torch.zeros(n_heads, width, requires_grad=True)
+        return [self._scores]
+
+    def mixture(self, width: int) -> FloatArray | None:
+        """Weights of the components, (H, width)."""
+        return np.asarray(torch.softmax(self._scores.detach(), dim=1).double().numpy())
+
+    def learned(self) -> FloatArray | None:
+        """The same."""
+        return self.mixture(0)
+
+    def loss(self, logits: Tensor, targets: Tensor, present: Tensor, progress: float) -> Tensor:
+        """See `Objective.loss`."""
+        log_share = torch.log_softmax(self._scores, dim=1)[None, :, :, None]
+        log_p = torch.logsumexp(torch.log_softmax(logits, dim=3) + log_share, dim=2)
+        log_q = torch.log(targets)[:, None]
+        if self.reverse:
+            return (log_p.exp() * (log_p - log_q)).sum(2)
+        return (log_q.exp() * (log_q - log_p)).sum(2)
+
+
+class SimplexWeights(Objective):
+    """Cross-entropy against a weighted vote whose weights are learned; see `cosup.baselines.SimplexWeights`.
+
+    The last row of a sample's targets (m + 1, C) says in its first entry whether the sample is easy. Of several
+    `rates` the trainer chooses one, see `Objective.knob`.
+    """
+
+    def __init__(self, *rates: float, warmup: float) -> None:
+        self.knob = rates
+        self.warmup = warmup
+        self._rates = torch.tensor(rates[:1])
+        self._weights = torch.zeros(0)
+        self._moves = False
+
+    def turn(self, values: FloatArray) -> None:
+        """Step sizes of the weights."""
+        self._rates = torch.tensor(values, dtype=torch.float32)[:, None]
+
+    def _prepare(self, n_heads: int, n_teachers: int) -> Tensor:
+        if self._weights.numel() == 0:
+            self._weights = torch.full((n_heads, n_teachers), 1.0 / n_teachers, requires_grad=True)
+        return self._weights
+
+    def vote(self, said: Tensor, weights: Tensor) -> Tensor:
+        """Mean of those that speak, (B, H, C), for words (B, m, C) and weights (H, m)."""
+        total = torch.einsum("hm,bmc->bhc", weights, said)
+        return total / total.sum(2, keepdim=True).clamp(min=1e-9)
+
+    def loss(self, logits: Tensor, targets: Tensor, present: Tensor, progress: float) -> Tensor:
+        """See `Objective.loss`."""
+        said, easy = targets[:, :-1], targets[:, -1, 0]
+        weights = self._prepare(logits.shape[1], said.shape[1])
+        warm = progress < self.warmup
+        self._moves = not warm
+        vote = self.vote(said, weights.detach() if warm else weights)
+        loss = _cross_entropy(logits, vote)
+        return loss * easy[:, None] if warm else loss
+
+    def after_step(self) -> None:
+        """A gradient step on the weights, then back to the simplex by clamping and scaling, as the released code."""
+        gradient = self._weights.grad
+        if gradient is None:
+            return
+        with torch.no_grad():
+            if self._moves:
+                self._weights.sub_(self._rates * gradient).clamp_(min=1e-6)
+                self._weights.div_(self._weights.sum(1, keepdim=True))
+            gradient.zero_()
+
+    def learned(self) -> FloatArray | None:
+        """Weights of the teachers, (H, m)."""
+        return np.asarray(self._weights.detach().double().numpy())
+
+
+MOST_EVIDENCE = 10.0
+"""Logits are cut off here before they become evidence."""
+
+
+def expected(logits: FloatArray) -> FloatArray:
+    """Mean of the Dirichlet distribution with one plus the evidence, over the last axis."""
+    alpha = 1.0 + np.exp(np.minimum(logits, MOST_EVIDENCE))
+    return np.asarray(alpha / alpha.sum(axis=-1, keepdims=True))
+
+
+class Evidential(Objective):
+    """Evidence for a Dirichlet distribution; see `cosup.baselines.EvidentialClassifier`."""
+
+    gives_evidence = True
+
+    def __init__(self, *, coefficient: float, warmup: float) -> None:
+        self.coefficient = coefficient
+        self.warmup = warmup
+
+    def loss(self, logits: Tensor, targets: Tensor, present: Tensor, progress: float) -> Tensor:
+        """See `Objective.loss`."""
+        alpha = 1.0 + torch.exp(logits[:, :, 0].clamp(max=MOST_EVIDENCE))
+        q = targets[:, None]
+        fit = (q * (torch.log(alpha.sum(2, keepdim=True)) - torch.log(alpha))).sum(2)
+        ramp = min(1.0, progress / self.warmup) if self.warmup > 0 else 1.0
+        return fit + self.coefficient * ramp * dirichlet_kl(q + (1.0 - q) * alpha)
+
+
+def dirichlet_kl(alpha: Tensor) -> Tensor:
+    """KL divergence of Dirichlet(alpha) from the uniform one, over the last axis (Sensoy et al. 2018, eq. 5)."""
+    n_classes = alpha.shape[-1]
+    total = alpha.sum(-1, keepdim=True)
+    constant = torch.lgamma(total)[..., 0] - torch.lgamma(alpha).sum(-1) - math.lgamma(n_classes)
+    return constant + ((alpha - 1.0) * (torch.digamma(alpha) - torch.digamma(total))).sum(-1)
+
+
+class CoTeaching(Objective):
+    """Two components that exchange their small-loss samples; see `cosup.baselines.CoTeaching`."""
+
+    def __init__(self, *, noise: float, warmup: float) -> None:
+        self.noise = noise
+        self.warmup = warmup
+
+    def quota(self, progress: float) -> float:
+        """Share of a batch that is kept: falls from 1 to 1 - noise over the first `warmup` of the training."""
+        return 1.0 - self.noise * (min(1.0, progress / self.warmup) if self.warmup > 0 else 1.0)
+
+    def selected(self, losses: Tensor, present: Tensor, progress: float) -> Tensor:
+        """Mask of the samples with the smallest loss, shape of `losses` (B, H, 2), among those that are present."""
+        seen = (present > 0)[:, :, None]
+        ranks = losses.masked_fill(~seen, math.inf).argsort(dim=0).argsort(dim=0)
+        keep = torch.ceil(self.quota(progress) * seen.sum(0)).clamp(min=1)
+        return (ranks < keep) & seen
+
+    def loss(self, logits: Tensor, targets: Tensor, present: Tensor, progress: float) -> Tensor:
+        """See `Objective.loss`: the mean of both nets, each on what the other selected."""
+        each = -(targets[:, None, None] * torch.log_softmax(logits, dim=3)).sum(3)
+        mine = self.selected(each.detach(), present, progress).flip(2)
+        # The trainer divides by all that are present: the mean is over the selected.
+        size = present.sum(0)[:, None] / (mine * present[:, :, None]).sum(0).clamp(min=1e-9)
+        return (each * mine * size).mean(2)

@@ -1,0 +1,58 @@
+"""How every gradient-based rival is regularised: the same label-free choice for all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from cosup.utils.validation import BoolArray, FloatArray, IntArray
+
+__all__ = ["GRID", "choose_strength"]
+
+GRID = np.array([3.0, 1.0, 0.3, 0.1, 0.03, 0.01, 0.003])
+"""Candidate L2 strengths, strongest first, in units of the features' mean variance."""
+
+HELD_OUT = 0.2
+ENOUGH = 0.95
+"""The strongest strength whose agreement is at least this share of the best is taken."""
+
+
+def choose_strength(
+    predictions: Callable[[FloatArray, BoolArray], IntArray], generalist: IntArray, seed: int,
+    candidates: FloatArray = GRID,
+) -> Any:  # fmt: skip
+    """The first candidate (the strongest) whose held-out agreement with the generalist is at least 95 % of the best.
+
+    The best itself would reward imitating the generalist's predictable mistakes. Every gradient-based method is
+    judged by the same hold-out of 20 %, the same grid and the same labels, whatever it is trained on: so each gets
+    the same number of label-free choices, one.
+
+    Parameters
+    ----------
+    predictions : callable
+        From candidates (S, ...) and a mask (n_samples, 1) of the samples that may be trained on to the classes
+        (S, n_samples) that heads of these candidates predict.
+    generalist : ndarray of shape (n_samples,)
+        The generalists' class, -1 where they abstain.
+    seed : int
+        Of the hold-out.
+    candidates : ndarray of shape (S,) or (S, k)
+        Strengths, or strengths together with another setting; the middle one is taken where there is nobody to agree
+        with.
+
+    Returns
+    -------
+    float or ndarray of shape (k,)
+    """
+    n = len(generalist)
+    order = np.random.default_rng(seed).permutation(n)
+    sees = np.ones(n, dtype=bool)
+    sees[order[: max(1, round(HELD_OUT * n))]] = False
+    judged = ~sees & (generalist >= 0)
+    if not judged.any():
+        return candidates[len(candidates) // 2]
+    found = predictions(candidates, sees[:, None])
+    agreement = (found[:, judged] == generalist[judged]).mean(axis=1)
+    return candidates[int(np.flatnonzero(agreement >= ENOUGH * agreement.max())[0])]

@@ -1,0 +1,155 @@
+"""What a benchmark still has to do, and how long that takes: from recorded seconds, or from a probe."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from cosup.benchmark.job import Bench, Unit, one_thread
+from cosup.benchmark.plugins import load_plugins
+from cosup.benchmark.records import Record, canonical
+from cosup.benchmark.tuning import Method
+from cosup.tasks import Task, Truth, load_task
+
+__all__ = ["Forecast", "forecast"]
+
+PROBES = (0.1, 0.3)
+"""Shares of the training samples that a probe is fitted on: a line through the two times leads to the whole."""
+
+FEWEST = 200
+"""A probe on fewer samples would say little."""
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """How much is left.
+
+    Attributes
+    ----------
+    runs, done : int
+        All runs asked for, and those that are on record already.
+    recorded, probed : int
+        Of the runs that are left: how many times come from records of other seeds, and how many from a probe.
+    unknown : int
+        Of the runs that are left: those whose probe failed, as they themselves will, no doubt.
+    seconds : float
+        Of all the runs that are left, on one core: fitting, loading, ceilings.
+    jobs : int
+        Processes that share them.
+    """
+
+    runs: int
+    done: int
+    recorded: int
+    probed: int
+    unknown: int
+    seconds: float
+    jobs: int
+
+    @property
+    def left(self) -> int:
+        """Runs that are left."""
+        return self.runs - self.done
+
+
+def forecast(units: Sequence[Unit], missing: Sequence[Unit], records: Sequence[Record], jobs: int) -> Forecast:
+    """Say what is left of `units` and how long it takes.
+
+    Parameters
+    ----------
+    units : sequence of Unit
+        All that is asked for.
+    missing : sequence of Unit
+        What is left of them.
+    records : sequence of dict
+        What is on record. A run of the same method on the same task with another seed tells the time. Where there is
+        none, the method is fitted here on a tenth and on three tenths of the task's training samples, and nothing is
+        written down.
+    jobs : int
+
+    Returns
+    -------
+    Forecast
+    """
+    runs = sum(len(unit.methods) for unit in units)
+    known: dict[str, list[float]] = {}
+    for record in records:
+        if record["error"] is None and record["seconds"] is not None:
+            known.setdefault(_key(record), []).append(record["seconds"])
+    total, recorded, probed, unknown = 0.0, 0, 0, 0
+    probes: dict[str, float | None] = {}
+    openings: dict[str, float] = {}
+    for unit in missing:
+        where = canonical([unit.task, unit.options])
+        unseen = [method for method in unit.methods if _key_of(unit, method) not in known]
+        fresh = [method for method in unseen if _key_of(unit, method) not in probes]
+        if where not in openings or fresh:
+            openings[where] = _probe(unit, fresh, probes)
+        total += openings[where]
+        for method in unit.methods:
+            key = _key_of(unit, method)
+            if key in known:
+                recorded += 1
+                total += float(np.mean(known[key]))
+                continue
+            seconds = probes[key]
+            probed, unknown = probed + (seconds is not None), unknown + (seconds is None)
+            total += seconds or 0.0
+    left = sum(len(unit.methods) for unit in missing)
+    return Forecast(runs, runs - left, recorded, probed, unknown, total, min(jobs, max(len(missing), 1)))
+
+
+def _key(record: Mapping[str, Any]) -> str:
+    return canonical([record[f] for f in ("task", "task_options", "method", "parameters", "protocol")])
+
+
+def _key_of(unit: Unit, method: Method) -> str:
+    return canonical([unit.task, unit.options, method.name, dict(method.parameters), unit.protocol])
+
+
+def _probe(unit: Unit, methods: Sequence[Method], probes: dict[str, float | None]) -> float:
+    """Time the methods on parts of the task, into `probes`; seconds of loading and of the ceiling come back."""
+    started = time.perf_counter()
+    with one_thread():
+        try:
+            load_plugins(unit.plugins)
+            task = load_task(unit.task, seed=unit.seed, cache=unit.cache, **unit.options)
+            loading = time.perf_counter() - started
+            parts = [_part(task, share) for share in PROBES]
+            started = time.perf_counter()
+            benches = [Bench.open(part, unit.protocol, unit.seed) for part in parts]
+            opening = time.perf_counter() - started
+        # Whatever goes wrong is met again, and recorded, by the runs themselves.
+        except Exception:
+            probes.update((_key_of(unit, method), None) for method in methods)
+            return 0.0
+        sizes = [len(part.X_train) for part in parts]
+        for method in methods:
+            try:
+                times = [bench.fit(method)[2]["seconds"] or 0.0 for bench in benches]
+            except Exception:
+                probes[_key_of(unit, method)] = None
+            else:
+                probes[_key_of(unit, method)] = _line(sizes, times, len(task.X_train))
+    return loading + opening
+
+
+def _line(sizes: Sequence[int], times: Sequence[float], n: int) -> float:
+    """Time on n samples; a time that falls with the samples is noise, and stays as it is."""
+    few, many = sizes
+    slope = (times[1] - times[0]) / (many - few) if many > few else 0.0
+    return max(times) + max(slope, 0.0) * (n - many)
+
+
+def _part(task: Task, share: float) -> Task:
+    n = len(task.X_train)
+    rows = np.arange(min(n, max(round(FEWEST * share / PROBES[0]), round(share * n))))
+    truth = Truth(task.truth.y_train[rows], task.truth.y_test, task.truth.expert[rows])
+    return dataclasses.replace(
+        task, X_train=task.X_train[rows], labels=task.labels[rows], truth=truth, images_train=None
+    )

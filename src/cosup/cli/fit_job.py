@@ -1,0 +1,104 @@
+"""The job of ``cosup fit``, wherever it runs: read the inputs, train, write what is left in the folder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+
+from cosup.cli.fit_manifest import Recipe, read_recipe
+from cosup.cli.fit_outputs import leave
+from cosup.io.tables import Place
+from cosup.methods import make_method
+from cosup.report import REPORT_NAME
+from cosup.utils.atomic_files import make_writable
+from cosup.utils.validation import CosupError
+
+__all__ = ["FitOptions", "run_fit"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FitOptions:
+    """The options of ``cosup fit``, by their names in the command's help."""
+
+    features: Place | None
+    images: Path | None
+    backbone: str | None
+    skip_unreadable: bool
+    texts: Path | None
+    encoder: str | None
+    files: tuple[Place, ...]
+    top_k: int | None
+    probabilities: dict[str, Place]
+    out: Path
+    classes: list[str] | None
+    abstain: list[str] | None
+    partial: bool
+    level: list[int] | dict[str, int] | None
+    specialties: dict[str, list[str]]
+    method: str | None
+    seed: int | None
+    update: Path | None
+    again: tuple[str, ...]
+
+
+def run_fit(options: FitOptions) -> None:
+    """Read the inputs, train the student, write the folder, and say what came of it.
+
+    Raises
+    ------
+    CosupError
+        For inputs that are wrong, before anything is trained.
+    """
+    before = None if options.update is None else read_recipe(options.update)
+    recipe = Recipe.of(vars(options), before)
+    if recipe.method == "oracle":
+        raise CosupError("the oracle needs the truth; it is for 'cosup bench' only")
+    model = make_method(recipe.method, random_state=recipe.seed)
+    given, said, notes = recipe.gather()
+    click.echo(said.summary())
+    make_writable(options.out)
+    model.fit(given.X, said)
+    facts = {
+        "Method": f"{recipe.method}, seed {recipe.seed}",
+        "Features": f"{given.source}, {given.X.shape[1]} a sample"
+        + "".join(f", {kind} {name}" for kind, name in given.inputs.items()),
+        "Labels": said.source,
+    }
+    leave(
+        options.out, model, said, given.X, given=given, recipe=recipe, facts=facts,
+        save=lambda: model.save(options.out, inputs=given.inputs),
+    )  # fmt: skip
+    click.echo(repr(said))
+    for note in notes:
+        click.echo(f"Note: {note}", err=True)
+    for line in _accuracies(model, said.names):
+        click.echo(line)
+    for entry in model.history_:
+        click.echo(
+            f"level {entry['level']}: {len(entry['teachers'])} teachers, kept {100 * entry['keep_rate']:.1f} %, "
+            f"agreement {100 * entry['agreement']:.1f} %"
+        )
+        for remark in entry["notes"]:
+            click.echo(f"  {remark}")
+    click.echo(f"Model, provenance and report are in {options.out.resolve()}")
+    click.echo(
+        f"Next: open {options.out / REPORT_NAME}; what happened to a sample: cosup explain {options.out} ID; "
+        f"new samples: cosup predict --model {options.out} --{recipe.kind} ... --out FILE"
+    )
+
+
+def _accuracies(model: Any, names: Sequence[str]) -> Iterator[str]:
+    """Lines on what the method believes to know about accuracies, without a label."""
+    known = model.estimates_
+    if known is None:
+        return
+    yield "Estimated accuracy, without a label (90 % interval):"
+    width = max(map(len, [*names, "the student"]))
+    for name, (middle, low, high) in zip([*names, "the student"], [*known.teachers, known.student], strict=True):
+        value = "not known" if np.isnan(middle) else f"{middle:5.1%} ({low:.1%} to {high:.1%})"
+        yield f"  {name.ljust(width)}  {value}"

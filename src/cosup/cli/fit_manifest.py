@@ -1,0 +1,279 @@
+"""What a fit was made of, kept beside the model: so that more can be added, or labels that came back be used."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cosup.cli.fit_inputs import gather_features, gather_labels, join
+from cosup.finetuning.classifier import ImageFiles
+from cosup.io.features import Features, read_texts
+from cosup.io.tables import place_of, unsigned
+from cosup.labels import ImportedLabels, extend_labels
+from cosup.utils.validation import CosupError, some
+
+__all__ = ["RECIPE", "Recipe", "read_recipe"]
+
+RECIPE = "fit.json"
+SCHEMA = 1
+
+METHOD = "co-supervised"
+"""What is fitted where nothing is said."""
+
+KINDS = {"images": "images", "text": "texts", "features": "features"}
+"""Option that features are given by -> its name in Python."""
+
+SOURCES = tuple(KINDS.values())
+OPTIONS = (
+    *SOURCES, "backbone", "encoder", "skip_unreadable", "files", "probabilities", "classes", "abstain", "top_k",
+    "level", "specialties",
+)  # fmt: skip
+"""Of ``cosup fit``: those that say what goes in."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What a fit was made of.
+
+    Attributes
+    ----------
+    inputs : tuple of dict
+        The options of ``cosup fit`` that say what went in, a dict each time that something was added; and ``store``,
+        where features were kept.
+    partial : bool
+    method : str
+    seed : int
+    answers : tuple of str
+        Files of a person's labels that ``cosup check`` trained with.
+    digests : dict of str to str
+        File of labels -> its SHA-256.
+    tuned : dict
+        Of ``cosup finetune``: the network, and how it was trained.
+    left_out : tuple of str
+        URLs whose query strings or credentials are not known any more: they are never written.
+    """
+
+    inputs: tuple[dict[str, Any], ...]
+    partial: bool
+    method: str
+    seed: int
+    answers: tuple[str, ...] = ()
+    digests: dict[str, str] | None = None
+    tuned: dict[str, Any] | None = None
+    left_out: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, options: Mapping[str, Any], before: Recipe | None = None) -> Recipe:
+        """Of the options of a call of ``cosup fit`` or ``finetune``, and what it adds to."""
+        if before is not None and before.tuned is not None:
+            raise CosupError(
+                f"the network of that model was fine-tuned ({before.tuned['tune']}), and --update trains none; name "
+                "everything, old and new, to cosup finetune"
+            )
+        again = options.get("again") or ()
+        if before is not None:
+            before = before.signed(again)
+        elif again:
+            raise CosupError("--again is for URLs of an earlier fit, with --update; leave it out")
+        own = {name: _each(options.get(name), _absolute) for name in OPTIONS}
+        own["store"] = _absolute(options["out"] / "features")
+        inputs = (*(before.inputs if before else ()), own)
+        partial = bool(options["partial"]) or (before is not None and before.partial)
+        if before is not None and before.answers:
+            raise CosupError(
+                "that model was trained with a person's labels; update the one it came from, then give these to cosup "
+                f"check again: {', '.join(before.answers)}"
+            )
+        method = options["method"] or (before.method if before else METHOD)
+        seed = options["seed"] if options["seed"] is not None else before.seed if before else 0
+        return cls(
+            inputs, partial, method, seed, digests=before.digests if before else None, tuned=options.get("tuned"),
+            left_out=before.left_out if before else (),
+        )  # fmt: skip
+
+    @property
+    def kind(self) -> str:
+        """The option that features were given by first."""
+        own = self.inputs[0]
+        return next(name for name, option in KINDS.items() if own[option] is not None)
+
+    def shown(self) -> dict[str, Any]:
+        """The folder of all images and the file of all texts, for the explorer; None where there is none or more."""
+        out: dict[str, Any] = {}
+        for name in ("images", "texts"):
+            found = {own[name] for own in self.inputs if own[name] is not None}
+            out[name] = Path(found.pop()) if len(found) == 1 else None
+        return out
+
+    def signed(self, urls: Sequence[str]) -> Recipe:
+        """The same with URLs as they were given once, for those that `RECIPE` holds in part."""
+        whole = {unsigned(url): url for url in urls}
+        for name in whole:
+            if name not in self.left_out:
+                raise CosupError(
+                    f"--again names {name}, of which nothing is missing"
+                    + (f"; what is: {', '.join(self.left_out)}" if self.left_out else "; leave it out")
+                )
+        inputs = _each(self.inputs, lambda text: whole.get(text, text) if isinstance(text, str) else text)
+        return replace(self, inputs=tuple(inputs), left_out=tuple(url for url in self.left_out if url not in whole))
+
+    def samples(self, given: Features) -> Any:
+        """What a network is fine-tuned on, in the order of the features' rows: images or texts."""
+        own = self.inputs[0]
+        assert given.ids is not None
+        if own["images"] is not None:
+            return ImageFiles(own["images"], given.ids)
+        known = read_texts(own["texts"])
+        return [known[name] for name in given.ids]
+
+    def to_json(self) -> str:
+        """As it is written to `RECIPE`."""
+        files = [file for own in self.inputs for file in (*own["files"], *own["probabilities"].values())]
+        digests = {file: _digest(Path(file)) for file in files if Path(file).is_file()}
+        given = [*files, *(own["features"] for own in self.inputs if own["features"] is not None)]
+        left = {*self.left_out, *(unsigned(url) for url in given if unsigned(url) != url)}
+        plain = replace(
+            self, inputs=tuple(_each(self.inputs, _unsigned)), digests=digests, left_out=tuple(sorted(left))
+        )
+        return json.dumps({"schema": SCHEMA, **asdict(plain)}, indent=1) + "\n"
+
+    def gather(self) -> tuple[Features, ImportedLabels, list[str]]:
+        """Read all inputs again.
+
+        Returns
+        -------
+        features : Features
+        labels : ImportedLabels
+            In the order of the features' rows.
+        notes : list of str
+
+        Raises
+        ------
+        CosupError
+            As `gather_labels` and `gather_features`; for parts that can't be told apart since they have no ids; and for
+            URLs of which a part is not known.
+        """
+        if self.left_out:
+            raise CosupError(
+                f"query strings and credentials of URLs are not kept in {RECIPE}; give these again, whole: "
+                + ", ".join(f"--again {url}" for url in self.left_out)
+            )
+        notes = [
+            f"{file} has changed since the fit"
+            for file, digest in (self.digests or {}).items()
+            if Path(file).is_file() and _digest(Path(file)) != digest
+        ]
+        features: Features | None = None
+        labels: ImportedLabels | None = None
+        for own in self.inputs:
+            if any(own[source] is not None for source in SOURCES) or features is None:
+                features = _stack(features, _features(own, features))
+            if own["files"] or own["probabilities"] or labels is None:
+                more = _labels(own, labels)
+                labels = more if labels is None else extend_labels(labels, more)
+            labels = labels.arrange(own["level"], own["specialties"])
+        assert features is not None
+        assert labels is not None
+        said, note = join(features, labels, partial=self.partial)
+        return features, said, [*notes, note] if note else notes
+
+
+def read_recipe(folder: Path) -> Recipe:
+    """Read what ``cosup fit`` wrote.
+
+    Raises
+    ------
+    CosupError
+        If there is none, or it is broken or of a later version.
+    """
+    path = folder / RECIPE
+    if not path.is_file():
+        raise CosupError(
+            f"{folder} holds no {RECIPE}, which says what the model was fitted on; fit it again with this version"
+        )
+    try:
+        content = json.loads(path.read_bytes())
+        if content.pop("schema") != SCHEMA:
+            raise CosupError(f"{path} is of a later version of cosup; upgrade, or fit the model again")
+        recipe = Recipe(**{**content, "inputs": tuple(content["inputs"]), "answers": tuple(content["answers"])})
+        recipe = replace(recipe, left_out=tuple(recipe.left_out))
+        if any({*OPTIONS, "store"} - set(own) for own in recipe.inputs) or not recipe.inputs:
+            raise CosupError(f"{path} lacks inputs; fit the model again")
+    except (KeyError, TypeError, ValueError) as error:
+        if isinstance(error, CosupError):
+            raise
+        raise CosupError(f"{path} is broken ({error}); fit the model again") from error
+    return recipe
+
+
+def _each(value: Any, change: Callable[[Any], Any]) -> Any:
+    """The same with everything in lists and mappings changed; tuples become lists, as in JSON."""
+    if isinstance(value, Mapping):
+        return {key: _each(item, change) for key, item in value.items()}
+    return [_each(item, change) for item in value] if isinstance(value, list | tuple) else change(value)
+
+
+def _absolute(value: Any) -> Any:
+    """Paths as absolute texts; URLs, names and numbers as they are."""
+    return str(value.resolve()) if isinstance(value, Path) else value
+
+
+def _unsigned(value: Any) -> Any:
+    return unsigned(value) if isinstance(value, str) else value
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _labels(own: Mapping[str, Any], before: ImportedLabels | None) -> ImportedLabels:
+    # What is added may name a part of the classes, or misspell one; a new one is named by --classes.
+    classes = own["classes"] or (None if before is None else before.class_names)
+    return gather_labels(
+        [place_of(file) for file in own["files"]],
+        {name: place_of(file) for name, file in own["probabilities"].items()},
+        classes=classes, abstain=own["abstain"], top_k=own["top_k"],
+    )  # fmt: skip
+
+
+def _features(own: Mapping[str, Any], before: Features | None) -> Features:
+    return gather_features(
+        features=None if own["features"] is None else place_of(own["features"]),
+        images=None if own["images"] is None else Path(own["images"]),
+        texts=None if own["texts"] is None else Path(own["texts"]),
+        backbone=own["backbone"], encoder=own["encoder"], store=Path(own["store"]),
+        skip_unreadable=own["skip_unreadable"], made_of=None if before is None else before.inputs,
+    )  # fmt: skip
+
+
+def _stack(before: Features | None, more: Features) -> Features:
+    """Features of more samples below those that there were; a sample of both must be the same."""
+    if before is None:
+        return more
+    if before.ids is None or more.ids is None:
+        which = before if before.ids is None else more
+        raise CosupError(f"{which.source} has no ids, so more samples can't be told from these; give it a column 'id'")
+    if before.X.shape[1] != more.X.shape[1]:
+        raise CosupError(
+            f"{more.source} has {more.X.shape[1]} features a sample, but {before.source} has {before.X.shape[1]}; "
+            "compute both with the same backbone or encoder"
+        )
+    place = {name: row for row, name in enumerate(before.ids)}
+    known = [row for row, name in enumerate(more.ids) if name in place]
+    same = (before.X[[place[more.ids[row]] for row in known]] == more.X[known]).all(axis=1)
+    other = [more.ids[row] for row, equal in zip(known, same, strict=True) if not equal]
+    if other:
+        raise CosupError(
+            f"{some(other)} of {more.source} are in {before.source}, too, with other features; if these are other "
+            "samples, name them otherwise; if they are the same, fit everything anew"
+        )
+    new = [row for row, name in enumerate(more.ids) if name not in place]
+    ids = (*before.ids, *(more.ids[row] for row in new))
+    return Features(f"{before.source}, {more.source}", np.concatenate([before.X, more.X[new]]), ids, before.inputs)

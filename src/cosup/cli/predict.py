@@ -1,0 +1,79 @@
+"""Commands that use a fitted model: predict, export."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from cosup.cli import prediction_files
+from cosup.cli.fit_inputs import FEATURES, gather_features
+from cosup.io.tables import Place, extension
+from cosup.methods import load
+from cosup.utils.atomic_files import make_writable, write_whole
+from cosup.utils.validation import CosupError
+
+__all__ = ["export", "predict"]
+
+
+@click.command()
+@click.option("--model", "folder", required=True, help="Folder that cosup fit wrote.",
+              type=click.Path(exists=True, file_okay=False, path_type=Path))  # fmt: skip
+@FEATURES
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), required=True,
+              help="csv (names), npz (ids and probabilities) or npy (ids).")  # fmt: skip
+def predict(
+    folder: Path,
+    features: Place | None,
+    images: Path | None,
+    backbone: str | None,
+    skip_unreadable: bool,
+    texts: Path | None,
+    encoder: str | None,
+    out: Path,
+) -> None:
+    """Predict classes with a model that cosup fit made.
+
+    Images and texts go through the backbone or encoder that the model was fitted with; their features are kept beside
+    the predictions.
+
+    \b
+    Example: cosup predict --model model --images photos --out predictions.csv
+             cosup predict --model model --features new.npy --out predictions.csv
+    """  # noqa: D301
+    extension(out, (".csv", ".npz", ".npy"))
+    model = load(folder)
+    make_writable(out.absolute().parent)
+    given = gather_features(
+        features=features, images=images, texts=texts, backbone=backbone, encoder=encoder,
+        store=out.with_name(f"{out.stem}-features"), made_of=model.inputs_,
+        skip_unreadable=skip_unreadable,
+    )  # fmt: skip
+    if given.X.shape[1] != model.n_features_in_:
+        raise CosupError(
+            f"{given.source} has {given.X.shape[1]} features a sample, but the model in {folder} was fitted on "
+            f"{model.n_features_in_}; use the same backbone and columns as for fitting"
+        )
+    write_whole(out, prediction_files.predictions(out, model, given.X, given.ids))
+    click.echo(f"{len(given.X)} predictions in {out.resolve()}")
+
+
+@click.command()
+@click.option("--model", "folder", required=True, help="Folder that cosup fit wrote.",
+              type=click.Path(exists=True, file_okay=False, path_type=Path))  # fmt: skip
+@click.option("--precision", type=click.Choice(["float32", "float64"]), default="float32", show_default=True,
+              help="float64: exact for features of any scale, but known to few runtimes.")  # fmt: skip
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), required=True, help="The .onnx file.")
+def export(folder: Path, precision: str, out: Path) -> None:
+    """Write a fitted model as ONNX, for serving without Python.
+
+    Its input is 'features', float32 (n, n_features); its outputs are 'probabilities' and 'prediction', columns of the
+    former, whose names are in the file's metadata as 'class_names'.
+
+    \b
+    Example: cosup export --model model --out model.onnx
+    """  # noqa: D301
+    extension(out, (".onnx",))
+    model = load(folder)
+    model.to_onnx(out, precision=precision)
+    click.echo(f"{len(model.class_names_)} classes, {model.n_features_in_} features: {out.resolve()}")

@@ -1,0 +1,110 @@
+"""The option --ray, and a fit that runs on a node of the cluster."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+from threadpoolctl import threadpool_limits
+
+from cosup.cli.fit_job import FitOptions, run_fit
+from cosup.cli.fit_manifest import Recipe, read_recipe
+from cosup.cluster import Cluster, check_address, connect, run_tasks
+from cosup.embedding.workers import check_nodes
+from cosup.io.features import features_of_images
+from cosup.methods import make_method
+from cosup.utils.validation import CosupError
+
+__all__ = ["RAY", "fit_on_cluster"]
+
+_LIBRARIES = 1_000_000_000
+"""Bytes of a process that has imported torch and done nothing yet, and some more."""
+
+
+def _address(ctx: click.Context, parameter: click.Parameter, text: str | None) -> str | None:
+    return None if text is None else check_address(text)
+
+
+RAY = click.option(
+    "--ray", callback=_address, metavar="ADDRESS",
+    help="Work on a Ray cluster: HOST:PORT, ray://HOST:PORT, auto, or local (starts one here).",
+)  # fmt: skip
+
+
+def fit_on_cluster(address: str, options: FitOptions) -> None:
+    """Run ``cosup fit`` as one task of a cluster; a node that dies makes another one begin again.
+
+    Images are embedded by the whole cluster first.
+
+    Parameters
+    ----------
+    address : str
+    options : FitOptions
+
+    Raises
+    ------
+    CosupError
+        If no node has the memory, one does not see the command's folder, or as the command.
+    """
+    out: Path = options.out
+    before = None if options.update is None else read_recipe(options.update)
+    with connect(address) as cluster:
+        _check_folder(cluster, out)
+        if options.images is not None:
+            made_of = [own["backbone"] for own in before.inputs if own["backbone"]] if before else []
+            features_of_images(
+                options.images, out / "features", backbone=options.backbone or next(iter(made_of), None),
+                skip_unreadable=options.skip_unreadable, ray=address,
+            )  # fmt: skip
+        recipe = Recipe.of(vars(options), before)
+        given, said, _ = recipe.gather()
+        needed = _LIBRARIES + given.X.nbytes + said.annotations.nbytes
+        needed += make_method(recipe.method, random_state=recipe.seed)._peak_bytes(given.X, said)
+        largest = cluster.largest("memory")
+        if needed > largest:
+            raise CosupError(
+                f"the fit needs about {needed / 1e9:.1f} GB of memory (see docs/speed.md), but the largest node of the "
+                f"cluster at {address} offers {largest / 1e9:.1f} GB; add one, or start it with 'ray start --memory'"
+            )
+        # As many threads as it would use here: sums come out the same.
+        import torch
+
+        threads = max(1, min(torch.get_num_threads(), int(cluster.largest("CPU"))))
+        task = {"options": dict(vars(options)), "threads": threads}
+        output, errors = next(run_tasks(cluster, f"{__name__}:fit_here", [task], num_cpus=threads, memory=needed))
+    click.echo(output, nl=False)
+    click.echo(errors, nl=False, err=True)
+
+
+def _check_folder(cluster: Cluster, out: Path) -> None:
+    """Look whether all nodes see what this process writes."""
+    out.mkdir(parents=True, exist_ok=True)
+    token = out / f".cosup-{uuid.uuid4().hex}.tmp"
+    token.write_text("seen")
+    try:
+        check_nodes(cluster, [token])
+    finally:
+        token.unlink()
+
+
+def fit_here(task: Mapping[str, Any]) -> tuple[str, str]:
+    """Fit in this process, of a node, and return what the command prints."""
+    import torch
+
+    torch.set_num_threads(task["threads"])
+    output, errors = io.StringIO(), io.StringIO()
+    try:
+        with (
+            threadpool_limits(limits=task["threads"]),
+            contextlib.redirect_stdout(output),
+            contextlib.redirect_stderr(errors),
+        ):
+            run_fit(FitOptions(**task["options"]))
+    except OSError as error:
+        raise CosupError(f"{error.filename or 'the fit'}: {error.strerror or error}") from error
+    return output.getvalue(), errors.getvalue()

@@ -1,0 +1,185 @@
+"""Assignment: how far each teacher of a level is to be believed on each sample (the gate g and responsibility r).
+
+Every function maps a `Level` and the student's beliefs to responsibilities (n_samples, n_teachers): zero where a
+teacher abstains, rows summing to at most one. What a row lacks is the share of nobody: the student sees a class
+that no speaking teacher of the level covers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from cosup.cosupervision.hierarchy import Level
+from cosup.cosupervision.teacher_predictions import FLOOR
+from cosup.students import Trainer
+from cosup.utils.losses import softmax
+from cosup.utils.row_store import Rows
+from cosup.utils.validation import FloatArray, IntArray
+
+__all__ = [
+    "ASSIGNERS", "Beliefs", "by_argmax", "by_distance", "by_learned_weights", "by_likelihood", "by_mass", "by_student",
+    "choose", "uncovered",
+]  # fmt: skip
+
+DISTANCE_WEIGHT = 2.0
+"""How strongly the distance between teacher and student counts in a responsibility (METHOD's softmax of 2 x)."""
+
+GATE_ROUNDS = 3
+"""Rounds of training the gating network on its own responsibilities."""
+
+WEIGHT_ROUNDS = 20
+"""Rounds of expectation-maximisation of weights that are the same on every sample."""
+
+
+@dataclass(frozen=True)
+class Beliefs:
+    """What assignment goes by.
+
+    Attributes
+    ----------
+    probabilities : Rows of shape (n_samples, n_classes)
+        The latest student's.
+    trainer : Trainer
+        The student tied to the features, for gates that are trained.
+    seed : int
+    """
+
+    probabilities: Rows
+    trainer: Trainer
+    seed: int
+
+
+def by_mass(level: Level, beliefs: Beliefs) -> FloatArray:
+    """Student's probability mass on every teacher's classes; where specialties overlap, they share the mass."""
+    return _mass(level, beliefs.probabilities.blocks())
+
+
+def by_distance(level: Level, beliefs: Beliefs) -> FloatArray:
+    """Mass weighted by exp(-distance), the student's cross-entropy against the teacher (paper: responsibilities)."""
+    return _reweight(by_mass(level, beliefs), _log_likelihood(level, beliefs))
+
+
+def by_student(level: Level, beliefs: Beliefs) -> FloatArray:
+    """The method's gate: mass where specialties are known, a trained gating network where they are not.
+
+    The gating network of a hierarchical mixture of experts (Jordan & Jacobs 1994): the student's own architecture,
+    trained on the responsibilities and read out of sample, so that samples that look alike share a teacher.
+    """
+    if level.known or len(level.columns) == 1:
+        return by_mass(level, beliefs)
+    mass = by_mass(level, beliefs)
+    likelihood = _log_likelihood(level, beliefs)
+    responsibilities = _reweight(mass, likelihood)
+    gate = mass
+    for _ in range(GATE_ROUNDS):
+        total = responsibilities.sum(axis=1, keepdims=True)
+        learnt = responsibilities / np.where(total > 0, total, 1.0)
+        fit = beliefs.trainer.train(learnt, keep=total[:, 0] > 0, random_state=beliefs.seed)
+        gate = np.maximum(fit.out_of_sample, FLOOR, dtype=np.float64) * level.speaks
+        gate *= mass.sum(axis=1, keepdims=True) / np.maximum(gate.sum(axis=1, keepdims=True), 1e-12)
+        responsibilities = _reweight(gate, likelihood)
+    return np.asarray(gate)
+
+
+def by_argmax(level: Level, beliefs: Beliefs) -> FloatArray:
+    """All on the teachers whose classes hold the student's most probable one (the released code's rule).
+
+    Where specialties are unknown that rule says nothing; the nearest teacher is believed instead, see `by_distance`.
+    """
+    if not level.known:
+        return by_distance(level, beliefs)
+    n_classes = beliefs.probabilities.shape[1]
+    return _mass(level, ((rows, np.eye(n_classes)[p.argmax(axis=1)]) for rows, p in beliefs.probabilities.blocks()))
+
+
+def by_likelihood(level: Level, beliefs: Beliefs) -> FloatArray:
+    """By exp(-distance) alone, whatever the specialties: what the mass adds to it is `by_distance`."""
+    return _reweight(_equal(level), _log_likelihood(level, beliefs))
+
+
+def by_learned_weights(level: Level, beliefs: Beliefs) -> FloatArray:
+    """One weight a teacher, the same on every sample, learned from the likelihoods: a mixture without a gate.
+
+    Expectation-maximisation of the mixing weights, the student's output standing in for the truth.
+    """
+    likelihood = _log_likelihood(level, beliefs)
+    heard = level.speaks.sum(axis=0)
+    weights = np.ones(len(heard))
+    for _ in range(WEIGHT_ROUNDS):
+        weights = _reweight(_equal(level, weights), likelihood).sum(axis=0) / np.maximum(heard, 1)
+    return _equal(level, weights)
+
+
+def at_random(level: Level, beliefs: Beliefs) -> FloatArray:
+    """One of the teachers that speak, at random: what assignment has to beat."""
+    draw = np.random.default_rng(beliefs.seed).random(level.speaks.shape) * level.speaks
+    out = np.zeros(draw.shape)
+    out[np.arange(len(out)), draw.argmax(axis=1)] = 1.0
+    return out * level.speaks
+
+
+Assigner = Callable[[Level, Beliefs], FloatArray]
+
+ASSIGNERS: dict[str, Assigner] = {
+    "student": by_student,
+    "mass": by_mass,
+    "distance": by_distance,
+    "argmax": by_argmax,
+    "likelihood": by_likelihood,
+    "learned": by_learned_weights,
+    "random": at_random,
+}
+
+
+def uncovered(level: Level, prior: FloatArray, rows: slice = slice(None)) -> FloatArray:
+    """What nobody's share says, (n_rows, n_classes): the prior over the classes that no speaking teacher covers."""
+    covering = level.speaks[rows].astype(np.float64) @ level.covers
+    rest = np.where(covering == 0, prior, 0.0)
+    total = rest.sum(axis=1, keepdims=True)
+    return np.asarray(np.where(total > 0, rest / np.where(total > 0, total, 1.0), prior))
+
+
+def choose(responsibilities: FloatArray) -> IntArray:
+    """Hard assignment z: position of the teacher with the largest responsibility, -1 where nobody's share is larger."""
+    z = responsibilities.argmax(axis=1)
+    largest = responsibilities[np.arange(len(z)), z]
+    nobody = 1.0 - responsibilities.sum(axis=1)
+    return np.where((largest <= 0) | (nobody > largest + 1e-9), -1, z)
+
+
+def _mass(level: Level, blocks: Iterable[tuple[slice, FloatArray]]) -> FloatArray:
+    out = np.empty(level.speaks.shape)
+    covers = level.covers.astype(np.float64)
+    for rows, p in blocks:
+        covers = covers.astype(p.dtype, copy=False)
+        heard = level.speaks[rows].astype(p.dtype)
+        share = p / np.maximum(heard @ covers, 1.0)
+        out[rows] = (share @ covers.T) * heard
+    return out
+
+
+def _equal(level: Level, weights: FloatArray | None = None) -> FloatArray:
+    """The speaking teachers' share of one, equal or by `weights`."""
+    out = level.speaks * (np.ones(level.speaks.shape[1]) if weights is None else weights)
+    return np.asarray(out / np.maximum(out.sum(axis=1, keepdims=True), 1e-300))
+
+
+def _log_likelihood(level: Level, beliefs: Beliefs) -> FloatArray:
+    out = np.empty(level.speaks.shape)
+    for rows, p in beliefs.probabilities.blocks():
+        for m in range(len(level.columns)):
+            out[rows, m] = level.said(m, rows).expected_log(p)
+    return out
+
+
+def _reweight(gate: FloatArray, log_likelihood: FloatArray) -> FloatArray:
+    """Responsibilities of a gate and a likelihood; every row keeps its total."""
+    with np.errstate(divide="ignore"):
+        weighted = np.log(gate) + DISTANCE_WEIGHT * log_likelihood
+    some = gate.sum(axis=1) > 0
+    out = np.zeros_like(gate)
+    out[some] = softmax(weighted[some]) * gate[some].sum(axis=1, keepdims=True)
+    return out

@@ -1,0 +1,70 @@
+"""Which piece does each step of the method."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from cosup.cosupervision.assignment import ASSIGNERS
+from cosup.cosupervision.rejection import REJECTORS
+from cosup.utils.validation import CosupError, check_choice, check_positive
+
+__all__ = ["Pieces"]
+
+
+@dataclass(frozen=True)
+class Pieces:
+    """Which piece does each step; every one can be replaced by name or switched off.
+
+    Attributes
+    ----------
+    assign : {"student", "mass", "distance", "argmax", "likelihood", "learned", "random"}
+        See `cosup.cosupervision.assignment`.
+    reject : tuple of {"teacher-student", "local-global", "margin", "class-balanced", "top1", "top2", "top3"}
+        Checks that an annotation must pass, see `cosup.cosupervision.rejection`. Empty keeps all.
+    pool : bool
+        Train on the pooled posterior of student and all levels' experts (see `cosup.cosupervision.pooling`), instead
+        of on the assigned teachers' annotations.
+    match_marginals : bool
+        Hold the marginals of beliefs and posterior at the class shares: the generalists', and with a pool those that
+        `cosup.cosupervision.class_priors` makes of them.
+    out_of_sample : bool
+        Assign and reject by predictions of students that were not trained on the sample.
+    hard : bool, optional
+        Train on the most probable class of the targets instead of on the targets. None leaves it to the student
+        (`cosup.students.Fit.takes_soft`).
+    rounds : int
+        Rounds a level.
+    ensemble : {"mean", "last"}
+        The final student: the mean of all rounds' students, or the last one.
+    trust : bool
+        Leave out teachers whom the others do not bear out, see `cosup.cosupervision.teacher_screening`.
+    fall_back : float
+        Where the last student, out of sample, names its posterior's class less often than this, the answer is
+        the student of the generalists alone (vanilla): what can't be learnt is not worth teaching. 0 never does.
+    all_classes : bool
+        Give the student an output for classes that nobody names, too: it learns nothing there, but an iterative
+        student's path depends on them, and the released code has them.
+    """
+
+    assign: str = "student"
+    reject: tuple[str, ...] = ()
+    pool: bool = True
+    match_marginals: bool = True
+    out_of_sample: bool = True
+    hard: bool | None = None
+    rounds: int = 5
+    ensemble: str = "mean"
+    trust: bool = True
+    fall_back: float = 0.4
+    all_classes: bool = False
+
+    def __post_init__(self) -> None:
+        check_choice(self.assign, ASSIGNERS, "assignment")
+        if isinstance(self.reject, str):
+            raise CosupError(
+                f"reject must be a tuple of names, got the string {self.reject!r}: write ({self.reject!r},)"
+            )
+        for name in self.reject:
+            check_choice(name, REJECTORS, "rejection")
+        check_choice(self.ensemble, ("mean", "last"), "ensemble")
+        check_positive(self.rounds, "rounds", integer=True)

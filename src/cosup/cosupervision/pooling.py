@@ -1,0 +1,211 @@
+"""Pooling: a posterior over classes from the student and the mixtures of all levels, with the marginals held.
+
+The expectation step of the hierarchical mixture. With P the student's out-of-sample probabilities,
+
+    q(y | x)  proportional to  P(y | x) * prod_j mix_j(y | x),   subject to  mean_x q(y | x) = prior(y)
+
+The constraint on the posterior's marginals (posterior regularisation, Ganchev et al. 2010) removes the direction
+in which expectation-maximisation collapses: a weak teacher's mistakes pile up in some classes, the student copies
+the imbalance and the gate amplifies it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from cosup.cosupervision.assignment import uncovered
+from cosup.cosupervision.hierarchy import Level
+from cosup.cosupervision.teacher_predictions import FLOOR, Said, add_meanings, add_mixture
+from cosup.utils.losses import TINY
+from cosup.utils.row_store import Rows, RowStore, joined
+from cosup.utils.validation import FloatArray
+
+__all__ = ["Opinion", "hold_marginals", "match_marginals", "pool"]
+
+SINKHORN_ROUNDS = 30
+
+PER_CLASS = 4
+"""Samples a class whose annotations are counted together at the least: tables of classes by classes are added up."""
+
+ROUNDING = 1e-12
+"""A share that is left to nobody by rounding only."""
+
+
+def match_marginals(q: FloatArray, prior: FloatArray, rounds: int = SINKHORN_ROUNDS) -> FloatArray:
+    """Scale columns to `prior` and rows to one, alternately (Sinkhorn & Knopp 1967).
+
+    Parameters
+    ----------
+    q : ndarray of shape (n_samples, n_classes)
+        Not negative; not changed.
+    prior : ndarray of shape (n_classes,)
+        Sums to one.
+    rounds : int
+
+    Returns
+    -------
+    ndarray of shape (n_samples, n_classes)
+        Rows sum to one; column means are near `prior`.
+    """
+    store = RowStore.holding(q)
+    hold_marginals(store, prior, rounds)
+    return store.whole()
+
+
+def hold_marginals(store: RowStore, prior: FloatArray, rounds: int = SINKHORN_ROUNDS) -> None:
+    """`match_marginals` of what is in a store, in place."""
+    # Scaling vectors instead of the matrix: two products a round and no pass that writes.
+    column = np.ones(store.shape[1])
+    for turn in range(rounds):
+        total = np.zeros(store.shape[1])
+        for rows, q in store.blocks():
+            if turn == 0 and q.min() < TINY:
+                # Written back, so that no later pass has to look.
+                q = np.maximum(q, TINY)
+                store.put(rows, q)
+            total += (1.0 / (q @ column.astype(q.dtype, copy=False))) @ q
+        column = prior * store.shape[0] / total
+    for rows, q in store.blocks():
+        out = q * column
+        out /= out.sum(axis=1, keepdims=True)
+        store.put(rows, out)
+
+
+class Opinion:
+    """A level's opinion of every sample: its mixture of experts, as they speak or corrected for their confusions.
+
+    ``mix = sum_m g_m pi_m`` takes teachers at their word. The other reading replaces pi_m by what its annotations
+    turned out to mean to the student: the posterior under the confusion matrix that teacher and (out-of-sample)
+    student show together on the samples given to it. Hard or overconfident annotations need that, calibrated ones
+    lose by it, and the student's expected log-likelihood tells which is which without a label.
+
+    Parameters
+    ----------
+    level : Level
+    gate : ndarray of shape (n_samples, n_teachers)
+    beliefs : Rows of shape (n_samples, n_classes)
+        The student's out-of-sample probabilities.
+    prior : ndarray of shape (n_classes,)
+
+    Attributes
+    ----------
+    corrected : bool
+        Which reading it is.
+    """
+
+    def __init__(self, level: Level, gate: FloatArray, beliefs: Rows, prior: FloatArray) -> None:
+        # Beliefs that are too many for memory come in single precision, and so all is that is as large.
+        self._dtype = next(iter(beliefs.blocks()))[1].dtype
+        self._level, self._gate, self._prior = level, gate, prior.astype(self._dtype, copy=False)
+        self._meaning = self._confusions(beliefs)
+        specialties = [level.labels.covers(int(t))[level.active] for t in level.columns]
+        self._open = np.stack([c[covers].sum(axis=0) for c, covers in zip(self._meaning, specialties, strict=True)])
+        # What a row of a product will sum to, from the sums of the rows it is made of.
+        self._sums = self._meaning.sum(axis=2), self._open.sum(axis=1)
+        as_said = as_meant = 0.0
+        for rows, p in beliefs.blocks():
+            heard = level.speaks[rows].any(axis=1)
+            some = slice(None) if heard.all() else heard
+            words = self._words(rows)
+            said, meant = self._said(rows, words), self._meant(rows, words)
+            as_said += float(np.einsum("ij,ij->i", p[some], np.log(said[some])).sum(dtype=np.float64))
+            as_meant += float(np.einsum("ij,ij->i", p[some], np.log(meant[some])).sum(dtype=np.float64))
+        self.corrected = as_meant > as_said
+        # Where all samples are one block, the answer has just been calculated.
+        self._only = (meant if self.corrected else said) if len(said) == beliefs.shape[0] else None
+
+    def of(self, rows: slice) -> FloatArray:
+        """The mixture of some samples, (n_rows, n_classes): positive, rows sum to one; uniform where nobody speaks."""
+        if self._only is not None:
+            return self._only
+        return (self._meant if self.corrected else self._said)(rows, self._words(rows))
+
+    def _words(self, rows: slice) -> list[Said]:
+        return [self._level.said(m, rows).astype(self._dtype) for m in range(len(self._level.columns))]
+
+    def _shares(self, m: int, rows: slice) -> FloatArray:
+        return self._gate[rows, m, None].astype(self._dtype, copy=False)
+
+    def _confusions(self, beliefs: Rows) -> FloatArray:
+        """How likely each class (last axis) makes every teacher (first axis) say what it says, times its prior."""
+        level, gate = self._level, self._gate
+        n_teachers, n_classes = len(level.columns), beliefs.shape[1]
+        # What is said (the first axis, as products read it) and what is believed, together; and what is said.
+        together = np.zeros((n_teachers, n_classes, n_classes))
+        usage = np.zeros((n_teachers, n_classes))
+        for rows, p in joined(beliefs.blocks(), PER_CLASS * n_classes):
+            for m in range(n_teachers):
+                table, said = level.said(m, rows).astype(self._dtype).together(self._shares(m, rows), p)
+                together[m] += table
+                usage[m] += said
+        usage /= np.maximum(gate.sum(axis=0), TINY)[:, None]
+        confusion = np.ascontiguousarray(together.transpose(0, 2, 1)) + usage[:, None, :]
+        confusion /= np.maximum(confusion.sum(axis=2, keepdims=True), TINY)
+        out = np.empty(confusion.shape, dtype=self._dtype)
+        for m, (c, u) in enumerate(zip(confusion, usage, strict=True)):
+            # In the order in which the products read them: a transposed view would be copied for every block.
+            out[m] = (c / np.maximum(u, TINY)).T
+            out[m] *= self._prior
+        return out
+
+    def _said(self, rows: slice, words: Sequence[Said]) -> FloatArray:
+        mixture = self._nobody(rows)
+        add_mixture(mixture, words, self._gate[rows].astype(self._dtype, copy=False))
+        return self._floored(mixture, rows)
+
+    def _meant(self, rows: slice, words: Sequence[Said]) -> FloatArray:
+        mixture = self._nobody(rows)
+        sums, open_sums = self._sums
+        totals = np.stack([w.totals(sums[m], open_sums[m]) for m, w in enumerate(words)], axis=1)
+        weights = (self._gate[rows] / np.maximum(totals, TINY)).astype(self._dtype, copy=False)
+        add_meanings(mixture, words, weights, self._meaning, self._open)
+        return self._floored(mixture, rows)
+
+    def _nobody(self, rows: slice) -> FloatArray:
+        share = np.maximum(1.0 - self._gate[rows].sum(axis=1), 0.0)
+        out = np.zeros((len(share), len(self._prior)), dtype=self._dtype)
+        left = share > max(ROUNDING, 10 * float(np.finfo(self._dtype).eps))
+        if left.any():
+            out[left] = (share[:, None] * uncovered(self._level, self._prior, rows))[left]
+        return out
+
+    def _floored(self, mixture: FloatArray, rows: slice) -> FloatArray:
+        heard = np.any(self._level.speaks[rows], axis=1)
+        uniform = 1.0 / mixture.shape[1]
+        mixture *= 1 - FLOOR
+        mixture += FLOOR * uniform
+        mixture[~heard] = uniform
+        return mixture
+
+
+def pool(beliefs: Rows, experts: Sequence[Opinion], prior: FloatArray | None) -> tuple[RowStore, float]:
+    """Log-linear pool of the student and the experts of all levels.
+
+    Parameters
+    ----------
+    beliefs : Rows of shape (n_samples, n_classes)
+    experts : sequence of Opinion
+    prior : ndarray of shape (n_classes,), or None
+        The marginals to hold; None holds none.
+
+    Returns
+    -------
+    posterior : RowStore of shape (n_samples, n_classes)
+    free_energy : float
+        ``-mean log sum_y P(y|x) prod_j mix_j(y|x)`` in nats: how badly student and experts agree.
+    """
+    posterior = RowStore(*beliefs.shape)
+    energy = 0.0
+    for rows, p in beliefs.blocks():
+        product = np.maximum(p, TINY, dtype=np.float64)
+        for expert in experts:
+            product *= expert.of(rows)
+        evidence = product.sum(axis=1, keepdims=True)
+        product /= evidence
+        posterior.put(rows, product)
+        energy -= float(np.log(evidence).sum())
+    if prior is not None:
+        hold_marginals(posterior, prior)
+    return posterior, energy / beliefs.shape[0]

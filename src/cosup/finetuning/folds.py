@@ -1,0 +1,116 @@
+"""Probes on the features of several networks: every sample's by one that was not trained on it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+
+from cosup.students.heads import Head
+from cosup.students.protocol import BlockFit, Fit, Trainer
+from cosup.students.targets import Targets
+from cosup.utils.row_blocks import blocks_of
+from cosup.utils.validation import BoolArray, FloatArray, IntArray
+
+__all__ = ["FoldedTrainer"]
+
+FEWEST = 10
+"""Samples of a fold that a probe is trained on at the least."""
+
+
+@dataclass(frozen=True, eq=False)
+class FoldedTrainer:
+    """A probe a fold, trained and cross-fitted on the fold's own samples.
+
+    Features of two networks can't be compared, and those that a network makes of its own training samples tell what it
+    was trained to say of them. So each fold's probe sees the features of one network, of samples new to it.
+
+    Attributes
+    ----------
+    rows : tuple of ndarray of int
+        Positions of each fold's samples.
+    trainers : tuple of Trainer
+        The probes', tied to the folds' features.
+    frozen : Trainer
+        In their place where a fold has too few samples to train on.
+    """
+
+    rows: tuple[IntArray, ...]
+    trainers: tuple[Trainer, ...]
+    frozen: Trainer
+
+    def like_first(self, targets: Targets, seed: int) -> FoldedTrainer:
+        """The same, each probe as sharp as one trained on these targets."""
+        first = self._fits(targets, seed, None)
+        return replace(self, trainers=tuple(t.like(fit) for t, fit in zip(self.trainers, first, strict=True)))
+
+    def like(self, fit: Fit) -> FoldedTrainer:
+        """The same: its probes are like the first student's already."""
+        return self
+
+    def _fits(self, targets: Targets, seed: int, strength: float | None) -> list[Fit]:
+        given = targets.soft if targets.ids is None else targets.ids
+        assert given is not None
+        keep = np.isin(np.arange(len(targets)), targets.members)
+        return [
+            trainer.train(
+                given[rows], keep=keep[rows], random_state=seed, strength=strength, n_classes=targets.n_classes
+            )
+            for rows, trainer in zip(self.rows, self.trainers, strict=True)
+        ]
+
+    def train(
+        self,
+        targets: FloatArray | IntArray,
+        *,
+        keep: BoolArray | None = None,
+        random_state: int = 0,
+        strength: float | None = None,
+        n_classes: int | None = None,
+    ) -> Fit:
+        """Train a probe a fold; see `cosup.students.Trainer`."""
+        n = sum(map(len, self.rows))
+        checked = Targets.of(targets, keep, n_classes, n)
+        if min(np.isin(rows, checked.members).sum() for rows in self.rows) < FEWEST:
+            return self.frozen.train(
+                targets, keep=keep, random_state=random_state, strength=strength, n_classes=n_classes
+            )
+        return FoldedFit(self.rows, tuple(self._fits(checked, random_state, strength)), checked.n_classes)
+
+
+@dataclass(frozen=True, eq=False)
+class FoldedFit(BlockFit):
+    """What `FoldedTrainer.train` gives; it has no head of its own, and predicts out of sample only."""
+
+    rows: tuple[IntArray, ...]
+    fits: tuple[Fit, ...]
+    n_classes: int
+
+    @property
+    def head(self) -> Head:
+        """None: features of new samples would be of several networks."""
+        raise NotImplementedError("probes of several networks' features have no head")
+
+    @property
+    def strength(self) -> float | None:
+        """The first fold's."""
+        return self.fits[0].strength
+
+    @property
+    def takes_soft(self) -> bool:
+        """As the probes say."""
+        return all(fit.takes_soft for fit in self.fits)
+
+    @cached_property
+    def _whole(self) -> FloatArray:
+        whole = np.empty((sum(map(len, self.rows)), self.n_classes))
+        for rows, fit in zip(self.rows, self.fits, strict=True):
+            for block, p in fit.blocks(True):
+                whole[rows[block]] = p
+        return whole
+
+    def blocks(self, out_of_sample: bool, rows_per_block: int | None = None) -> Iterator[tuple[slice, FloatArray]]:
+        """Each sample by a probe, and a network, that were not trained on it; see `cosup.students.Fit.blocks`."""
+        return blocks_of(self._whole, rows_per_block)

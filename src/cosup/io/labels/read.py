@@ -1,0 +1,199 @@
+"""`read_labels`: a file of labels, whatever its format."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cosup.io.labels.json_lines import read_json_lines
+from cosup.io.labels.shards import TABLES, read_arrays, read_tables, sharded_kind
+from cosup.io.labels.tables import labels_of_table
+from cosup.io.tables import Place, extension, fetched, files_in, pick, place_of, read_npy, read_npz, read_table
+from cosup.labels.imported_labels import ImportedLabels
+from cosup.labels.top_k import TopK
+from cosup.utils.validation import CosupError, suggest
+
+__all__ = ["read_labels"]
+
+FORMATS = (".csv", ".tsv", ".parquet", ".jsonl", ".npy", ".npz")
+NPZ_KEYS = (
+    "annotations", "classes", "probabilities", "levels", "specialties", "names", "n_classes", "class_names", "ids",
+)  # fmt: skip
+
+
+def read_labels(
+    path: str | Path,
+    *,
+    class_names: Sequence[str] | None = None,
+    abstain: Sequence[str] = (),
+    id: str | None = None,
+    task: str | None = None,
+    worker: str | None = None,
+    label: str | None = None,
+    workers: Sequence[str] | None = None,
+    teacher: str | None = None,
+    top_k: int | None = None,
+) -> ImportedLabels:
+    """Read a file of labels, or a folder of them.
+
+    Parameters
+    ----------
+    path : path or URL
+        Of a file system that fsspec knows, or a folder of shards, all csv, tsv, parquet, npy or npz, in the order of
+        their names; see `cosup.io.features.check_shards`. What there is of a file:
+        ``.csv``, ``.tsv`` or ``.parquet``: wide, with one column a teacher, class names inside, blank where it
+        abstains, and perhaps a column ``id`` (or path, file, filename); or long, with columns task, worker and label.
+        ``.jsonl``: one answer a line, ``{"id": ..., "label": ...}`` or ``{"id": ..., "probabilities": {...}}``, or a
+        batch file of OpenAI's. ``.npy``: int (n, m), -1 abstains, or float (n, m, C), NaN abstains. ``.npz``: the same
+        under ``annotations``, with ``levels`` (m,), ``specialties`` (m, C) bool (a row that is all true: everything or
+        unknown), ``names`` (m,), ``class_names`` (C,) and ``ids`` (n,) where there are any; or the k most probable
+        classes, ``classes`` and ``probabilities`` (n, m, k), in place of ``annotations``.
+    class_names : sequence of str, optional
+        Class id -> name; other names are errors then, and whole numbers are ids. Default: all that occur, sorted.
+    abstain : sequence of str
+        Texts that mean an abstention, as a blank cell does.
+    id, task, worker, label : str, optional
+        Columns' names, where they are other ones.
+    workers : sequence of str, optional
+        All workers that a long table may name.
+    teacher : str, optional
+        The name of the one teacher of a file of JSON lines. Default: the file's.
+    top_k : int, optional
+        Keep the so many most probable classes of soft annotations (see `TopK`): of shards, no two are in memory
+        dense at a time. Default: all.
+
+    Returns
+    -------
+    ImportedLabels
+
+    Raises
+    ------
+    CosupError
+        For whatever is wrong with the file: what, in which row and column, what to do.
+
+    Examples
+    --------
+    >>> labels = read_labels("labels.csv")  # doctest: +SKIP
+    >>> print(labels.summary())  # doctest: +SKIP
+    """
+    options: dict[str, Any] = {"id": id, "task": task, "worker": worker, "label": label, "workers": workers}
+    place = place_of(path)
+    files = files_in(place) if isinstance(place, str) or place.is_dir() else None
+    if files is not None:
+        labels = _of_shards(place, files, class_names, abstain, top_k, options)
+    elif isinstance(place, str):
+        with fetched(place) as copy:
+            labels = read_labels(
+                copy, class_names=class_names, abstain=abstain, teacher=teacher, top_k=top_k, **options
+            )
+            labels.source = place
+    else:
+        labels = _of_file(place, class_names, abstain, teacher, options)
+    if top_k is None or not labels.is_soft or labels.is_sparse:
+        return labels
+    return labels.top_k(top_k)
+
+
+def _of_file(
+    path: Path, class_names: Sequence[str] | None, abstain: Sequence[str], teacher: str | None, options: dict[str, Any]
+) -> ImportedLabels:
+    kind = extension(path, FORMATS)
+    if kind == ".jsonl":
+        return read_json_lines(path, class_names=class_names, teacher=teacher)
+    if kind in (".npy", ".npz"):
+        return _from_arrays(path, {"annotations": read_npy(path)} if kind == ".npy" else read_npz(path), class_names)
+    return labels_of_table(read_table(path), class_names=class_names, abstain=abstain, **options)
+
+
+def _of_shards(
+    place: Place, files: Sequence[Place], class_names: Sequence[str] | None, abstain: Sequence[str],
+    top_k: int | None, options: dict[str, Any],
+) -> ImportedLabels:  # fmt: skip
+    kind = sharded_kind(place, files)
+    if kind in TABLES:
+        table, shards = read_tables(place, files)
+        labels = labels_of_table(table, class_names=class_names, abstain=abstain, **options)
+    else:
+        arrays, shards = read_arrays(files, kind, top_k)
+        labels = _from_arrays(place, arrays, class_names)
+    # A long table has rows of answers, not of samples.
+    labels.shards = shards if len(labels) == sum(shard.rows for shard in shards) else ()
+    return labels
+
+
+def _from_arrays(path: Place, arrays: dict[str, Any], class_names: Sequence[str] | None) -> ImportedLabels:
+    unknown = sorted(set(arrays) - set(NPZ_KEYS)) if len(arrays) > 1 else []
+    if unknown:
+        raise CosupError(f"{path} holds an array {unknown[0]!r}.{suggest(unknown[0], NPZ_KEYS)}")
+    if class_names is not None:
+        arrays = {**arrays, "class_names": np.array(list(class_names))}
+    if "classes" in arrays and "probabilities" in arrays:
+        return _from_top_k(path, arrays)
+    annotations = pick(path, arrays, "annotations")
+    if isinstance(annotations, TopK):
+        return _with_options(path, annotations, arrays)
+    if annotations.ndim == 1 and annotations.dtype.kind in "iu":
+        annotations = annotations[:, None]  # a vector is one teacher's
+    if annotations.ndim not in (2, 3) or annotations.dtype.kind not in "iuf" or 0 in annotations.shape:
+        raise CosupError(
+            f"{path}: annotations have shape {annotations.shape} and type {annotations.dtype}; they must be int "
+            "(samples, teachers) with -1 for an abstention, or float (samples, teachers, classes) with rows that sum "
+            "to 1"
+        )
+    return _with_options(path, annotations, arrays)
+
+
+def _from_top_k(path: Place, arrays: dict[str, Any]) -> ImportedLabels:
+    if "class_names" not in arrays and "n_classes" not in arrays:
+        raise CosupError(f"{path}: the k most probable classes need class_names or n_classes beside them")
+    n_classes = int(arrays["n_classes"]) if "n_classes" in arrays else len(np.atleast_1d(arrays["class_names"]))
+    try:
+        top = TopK(arrays["classes"], arrays["probabilities"], n_classes)
+    except CosupError as error:
+        raise CosupError(f"{path}: {error}") from error
+    return _with_options(path, top, arrays)
+
+
+def _with_options(path: Place, annotations: Any, arrays: dict[str, Any]) -> ImportedLabels:
+    n_samples, n_teachers = annotations.shape[:2]
+    names = [f"teacher {place}" for place in range(n_teachers)]
+    if "names" in arrays:
+        names = _texts(path, "names", arrays["names"], n_teachers)
+    n_classes = annotations.n_classes if isinstance(annotations, TopK) else 0
+    n_classes = n_classes or (
+        annotations.shape[2] if annotations.ndim == 3 else int(np.nan_to_num(annotations).max()) + 1
+    )
+    if "n_classes" in arrays:
+        n_classes = int(arrays["n_classes"])
+    elif "class_names" in arrays:
+        n_classes = len(np.atleast_1d(arrays["class_names"]))
+    class_names = [str(c) for c in range(n_classes)]
+    if "class_names" in arrays:
+        class_names = _texts(path, "class_names", arrays["class_names"], n_classes)
+    specialties = None
+    if "specialties" in arrays:
+        specialties = _masks(path, arrays["specialties"], (n_teachers, n_classes))
+    return ImportedLabels(
+        annotations, class_names, levels=arrays.get("levels"), specialties=specialties, names=names,
+        ids=_texts(path, "ids", arrays["ids"], n_samples) if "ids" in arrays else None, source=str(path),
+    )  # fmt: skip
+
+
+def _texts(path: Place, key: str, values: Any, length: int) -> list[str]:
+    if values.shape != (length,) or values.dtype.kind != "U":
+        raise CosupError(
+            f"{path}: {key} must be {length} texts; its shape is {values.shape} and its type {values.dtype}"
+        )
+    return [str(value) for value in values]
+
+
+def _masks(path: Place, values: Any, shape: tuple[int, int]) -> list[list[int] | None]:
+    if values.shape != shape or values.dtype.kind != "b":
+        raise CosupError(
+            f"{path}: specialties must be a boolean array of shape {shape} (teachers, classes), true where a teacher "
+            f"covers a class; its shape is {values.shape} and its type {values.dtype}"
+        )
+    return [None if row.all() else np.flatnonzero(row).tolist() for row in values]

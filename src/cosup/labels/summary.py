@@ -1,0 +1,211 @@
+"""What an importer understood, a teacher a line: coverage, overlaps, conflicts, agreement, as Snorkel's LFAnalysis."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from cosup.labels.agreement_accuracy import estimate_accuracies
+from cosup.labels.teacher_labels import TeacherLabels
+from cosup.utils.validation import FloatArray, IntArray
+
+__all__ = ["Summary", "summarise"]
+
+BLOCK = 1 << 22
+"""Entries of samples by classes that are counted together."""
+
+SPECIALIST_COVERAGE, SPECIALIST_EXCESS = 0.5, 1.25
+"""A teacher who names some classes only is suggested as a specialist if it speaks on so many samples, and on so many
+times the share that the others' votes give these classes: it then speaks beyond what it can be right about."""
+
+RARE = 0.001
+"""A class named on so small a share of the samples may be another class's name, misspelt."""
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What teachers said, counted.
+
+    Attributes
+    ----------
+    teachers : list of dict
+        A teacher each: ``teacher``; ``level``; ``votes``, samples that it speaks on; ``coverage``, their share;
+        ``overlaps``, share of all samples on which it and another speak; ``conflicts``, on which another contradicts
+        it; ``agreement``, share of the samples on which the others have a majority where it names that majority's
+        class (NaN where they never have); ``accuracy``, an estimate for teachers who err independently of one another
+        (NaN for fewer than three, and for specialists, who are wrong together wherever they speak beyond their classes:
+        what a fit knows of these is in its ``estimates_``); ``polarity``, the names of the classes that it ever names;
+        ``specialty``, names of classes, or None.
+    n_samples, unlabelled, several, conflicts : int
+        Samples; those that nobody, several, or several that contradict one another speak on.
+    class_names : tuple of str
+    class_shares : ndarray of shape (n_classes,)
+        Share of all votes that names each class.
+    suggestions : dict of str to tuple of str
+        Teachers of unknown specialty who speak often and name some classes only -> those; nothing is assumed.
+    notes : tuple of str
+        What else was noticed.
+    """
+
+    teachers: list[dict[str, Any]]
+    n_samples: int
+    unlabelled: int
+    several: int
+    conflicts: int
+    class_names: tuple[str, ...]
+    class_shares: FloatArray
+    suggestions: dict[str, tuple[str, ...]]
+    notes: tuple[str, ...]
+
+    def __str__(self) -> str:
+        """A table, a line of totals, suggestions and notes."""
+        head = ("teacher", "level", "coverage", "overlaps", "conflicts", "agreement", "est. accuracy", "votes", "names")
+        rows = [head] + [
+            (
+                row["teacher"], str(row["level"]), _percent(row["coverage"]), _percent(row["overlaps"]),
+                _percent(row["conflicts"]), _percent(row["agreement"]), _percent(row["accuracy"]), f"{row['votes']:,}",
+                _named(row["polarity"], len(self.class_names)),
+            )
+            for row in self.teachers
+        ]  # fmt: skip
+        widths = [max(len(row[place]) for row in rows) for place in range(len(head))]
+        lines = [
+            "  ".join(
+                cell.ljust(width) if place in (0, len(head) - 1) else cell.rjust(width)
+                for place, (cell, width) in enumerate(zip(row, widths, strict=True))
+            ).rstrip()
+            for row in rows
+        ]
+        shown = ", ".join(self.class_names[:6]) + (", ..." if len(self.class_names) > 6 else "")
+        lines.append(
+            f"{self.n_samples:,} samples, {len(self.class_names)} classes ({shown}); {self.unlabelled:,} without a "
+            f"label, {self.several:,} with several, {self.conflicts:,} with a conflict"
+        )
+        for teacher, classes in self.suggestions.items():
+            option = f"{teacher}={','.join(classes)}"
+            lines.append(
+                f"Suggestion: {teacher!r} only ever names {', '.join(classes)}; if these are its specialty, say so: "
+                f"--specialty {_quoted(option)}"
+            )
+        return "\n".join([*lines, *(f"Note: {note}" for note in self.notes)])
+
+
+def summarise(labels: TeacherLabels, class_names: tuple[str, ...], notes: Sequence[str] = ()) -> Summary:
+    """Count what teachers said; soft annotations by their most probable class.
+
+    Parameters
+    ----------
+    labels : TeacherLabels
+    class_names : tuple of str
+    notes : sequence of str
+    """
+    n_samples, n_teachers, n_classes = labels.n_samples, labels.n_teachers, labels.n_classes
+    totals = np.zeros((n_teachers, 5), dtype=np.int64)  # votes, overlaps, conflicts, agreements, of how many
+    named = np.zeros((n_teachers, n_classes), dtype=np.int64)
+    samples = np.zeros(3, dtype=np.int64)  # unlabelled, several, in conflict
+    step = max(1, BLOCK // n_classes)
+    hard = labels.hard()
+    for start in range(0, n_samples, step):
+        _count(hard[start : start + step], totals, named, samples)
+    votes = totals[:, 0]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        agreement = totals[:, 3] / totals[:, 4]
+    by_class = named.sum(axis=0)
+    teachers = []
+    suggestions = {}
+    for t, name in enumerate(labels.names):
+        polarity = tuple(class_names[c] for c in np.flatnonzero(named[t]))
+        specialty = labels.specialties[t]
+        teachers.append(
+            {
+                "teacher": name,
+                "level": int(labels.levels[t]),
+                "votes": int(votes[t]),
+                "coverage": float(votes[t] / n_samples),
+                "overlaps": float(totals[t, 1] / n_samples),
+                "conflicts": float(totals[t, 2] / n_samples),
+                "agreement": float(agreement[t]),
+                "accuracy": float("nan"),
+                "polarity": polarity,
+                "specialty": None if specialty is None else tuple(class_names[c] for c in specialty),
+            }
+        )
+        others = by_class - named[t]
+        share = others[named[t] > 0].sum() / max(int(others.sum()), 1)
+        enough = votes[t] >= n_samples * max(SPECIALIST_COVERAGE, SPECIALIST_EXCESS * share)
+        if specialty is None and len(polarity) < n_classes and others.any() and enough:
+            suggestions[name] = polarity
+    general = [t for t, row in enumerate(teachers) if row["specialty"] is None and row["teacher"] not in suggestions]
+    for t, estimate in zip(general, estimate_accuracies(hard[:, general], n_classes), strict=True):
+        teachers[t]["accuracy"] = float(estimate)
+    return Summary(
+        teachers, n_samples, int(samples[0]), int(samples[1]), int(samples[2]), class_names,
+        by_class / max(int(by_class.sum()), 1), suggestions, (*notes, *_doubts(class_names, by_class, n_samples)),
+    )  # fmt: skip
+
+
+def _count(said: IntArray, totals: IntArray, named: IntArray, samples: IntArray) -> None:
+    """Add one block of samples to the sums."""
+    n_classes = named.shape[1]
+    rows = np.arange(len(said))
+    speaks = said >= 0
+    counts = np.zeros((len(said), n_classes), dtype=np.int16)
+    for t in range(said.shape[1]):
+        own = np.flatnonzero(speaks[:, t])
+        counts[own, said[own, t]] += 1
+    heard = speaks.sum(axis=1)
+    if n_classes == 1:
+        first, second = counts[:, 0], np.zeros(len(said), dtype=np.int16)
+    else:
+        top = np.partition(counts, n_classes - 2, axis=1)
+        first, second = top[:, -1], top[:, -2]
+    samples += [int((heard == 0).sum()), int((heard > 1).sum()), int((second > 0).sum())]
+    for t in range(said.shape[1]):
+        own = rows[speaks[:, t]]
+        ids = said[own, t]
+        mine = counts[own, ids]
+        # The others' votes for my class, and their most for any other.
+        others, rival = mine - 1, np.where(mine == first[own], second[own], first[own])
+        totals[t] += [
+            len(own), int((heard[own] > 1).sum()), int((mine < heard[own]).sum()), int((others > rival).sum()),
+            int((others != rival).sum()),
+        ]  # fmt: skip
+        named[t] += np.bincount(ids, minlength=n_classes)
+
+
+def _doubts(class_names: Sequence[str], by_class: IntArray, n_samples: int) -> list[str]:
+    """Classes that look like another's name, misspelt; and classes that nobody names."""
+    out = []
+    for c in np.flatnonzero((by_class > 0) & (by_class <= max(1, RARE * n_samples))).tolist():
+        often = [name for name, count in zip(class_names, by_class, strict=True) if count > 20 * by_class[c]]
+        near = [
+            name for name in difflib.get_close_matches(class_names[c], often, n=1, cutoff=0.8) if not name.isdigit()
+        ]
+        if near:
+            out.append(
+                f"the class {class_names[c]!r} is named {int(by_class[c])} times only, and is much like {near[0]!r}; "
+                "if it is a slip, mend it (class names that are given make it an error)"
+            )
+    silent = [name for name, count in zip(class_names, by_class, strict=True) if not count]
+    if silent:
+        shown = ", ".join(map(repr, silent[:5])) + (", ..." if len(silent) > 5 else "")
+        out.append(f"nobody ever names {shown}; no student can learn it")
+    return out
+
+
+def _percent(share: float) -> str:
+    return "-" if share != share else f"{100 * share:.1f} %"
+
+
+def _named(polarity: Sequence[str], n_classes: int) -> str:
+    if len(polarity) == n_classes:
+        return f"all {n_classes}"
+    return ", ".join(polarity[:4]) + (f", ... ({len(polarity)})" if len(polarity) > 4 else "")
+
+
+def _quoted(text: str) -> str:
+    return f'"{text}"' if " " in text else text

@@ -1,0 +1,216 @@
+"""Rates of the engine's parts: who is believed, what is pooled, what is rejected; measured on a planted hierarchy.
+
+Operations are counted in n samples, c classes and m teachers (of a level, or of all).
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from cosup.cosupervision import CoSupervisedClassifier
+from cosup.cosupervision.accuracy_estimates import estimate_accuracies
+from cosup.cosupervision.assignment import Beliefs, by_likelihood, by_mass, choose
+from cosup.cosupervision.class_priors import MOST_SCORES, class_shares
+from cosup.cosupervision.hierarchy import Level, Problem
+from cosup.cosupervision.pooling import Opinion, match_marginals, pool
+from cosup.cosupervision.rejection import Evidence
+from cosup.cosupervision.teacher_predictions import said_by
+from cosup.cosupervision.teacher_screening import trusted
+from cosup.estimators.supervision import one_hot, provenance_rows
+from cosup.labels import TeacherLabels, TopK
+from cosup.planning.rates import Point
+from cosup.planning.stopwatch import core_seconds
+from cosup.planning.student_rates import Measured
+from cosup.utils.losses import softmax
+from cosup.utils.row_store import RowStore, row_slices
+from cosup.utils.validation import FloatArray
+
+__all__ = ["LISTED", "measure_engine"]
+
+LISTED = 5
+"""Classes with probabilities an annotation, that all which reads annotations is measured with, beside class ids."""
+
+SHARES = (0.5, 0.2, 0.1, 0.05, 0.05)
+
+CLASSES, TEACHERS = (4, 32, 256), (2, 16, 64)
+
+CELLS, FEWEST = 1 << 19, 8192
+"""Samples times classes, of 32 classes or more: a few of the blocks that work goes by; and the fewest samples, since
+what does not grow with them must not count."""
+
+SHARES_SAMPLES, SHARES_CLASSES = 5000, (4, 32, 64)
+
+TRUST_SAMPLES, FEW, MANY = 1 << 15, 2, 32
+
+
+def measure_engine() -> Measured:
+    """Measure all of them."""
+    for c in CLASSES:
+        n = max(CELLS // max(c, 32), FEWEST)
+        for m in TEACHERS:
+            yield from _of_level(n, c, m)
+            if c > 4 * LISTED:
+                yield from _of_annotations(n, c, m, listed=True)
+        yield from _of_samples(n, c)
+    n = TRUST_SAMPLES
+    few, many = (core_seconds(trusted, t, repeats=2) for t in (_labels(n, 16, m - 1) for m in (FEW, MANY)))
+    pairs = MANY * (MANY - 1) / 2 - FEW * (FEW - 1) / 2
+    # n: finding teachers who repeat another. n m (m - 1) / 2: which two bear each other out.
+    yield "repeats", Point(1, 1, few / n)
+    yield "pairs", Point(1, 1, max(many - few, 0.1 * many) / n / pairs)
+    yield from _shares()
+    n = 20_000
+    ids, kept = np.zeros(n, dtype=np.int64), np.ones(n, dtype=bool)
+    reasons = np.array(["", "abstained"])[ids]
+    # n: a level's provenance.
+    seconds = core_seconds(lambda: provenance_rows(ids, ids, kept, reasons, np.zeros(n)))
+    yield "provenance", Point(1, 1, seconds / n)
+    tiny, few_labels = np.random.default_rng(0).normal(size=(64, 4)), _labels(64, 4, 2)
+    whole = core_seconds(lambda: CoSupervisedClassifier(random_state=0).fit(tiny, few_labels))
+    # Trainings: what does not depend on sizes.
+    yield "round", Point(1, 1, whole / (1 + CoSupervisedClassifier().rounds))
+
+
+def _shares() -> Measured:
+    """Class shares from the scores of a student that is right where it can be."""
+    n = SHARES_SAMPLES
+    rng = np.random.default_rng(2)
+    for c in SHARES_CLASSES:
+        logits = 3 * np.eye(c)[rng.integers(0, c, n)] + rng.normal(size=(n, c))
+        held, prior = RowStore.holding(softmax(logits)), np.full(c, 1 / c)
+        # n c (d + 20), d directions of the scores: at most twice 30 rounds of a mixture, on part of many samples.
+        seconds = core_seconds(partial(class_shares, held, held, prior, prior, calibrated=False), repeats=1)
+        yield "shares", Point(1, c, seconds / (n * c * (min(c - 1, MOST_SCORES) + 20)))
+
+
+def _labels(n: int, c: int, m: int, *, listed: bool = False) -> TeacherLabels:
+    """A generalist, and `m` specialists that divide the classes: class ids, or `LISTED` classes with probabilities."""
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, c, n)
+    # At least two classes each: who knows only one repeats whoever knows the same.
+    groups = [(np.arange(max(2, c // m)) + i * c // m) % c for i in range(m)]
+    columns = [np.where(rng.random(n) < 0.6, y, rng.integers(0, c, n))]
+    columns += [np.where(np.isin(y, g) & (rng.random(n) < 0.7), y, rng.choice(g, n)) for g in groups]
+    said: Any = np.stack(columns, axis=1)
+    if listed:
+        classes = np.full((*said.shape, LISTED), -1)
+        shares = np.zeros(classes.shape, dtype=np.float16)
+        for t, own in enumerate([np.arange(c), *groups]):
+            k = min(LISTED, len(own))
+            place = np.searchsorted(np.sort(own), said[:, t])
+            classes[:, t, :k] = np.sort(own)[(place[:, None] + np.arange(k) * (len(own) // k)) % len(own)]
+            shares[:, t, :k] = np.array(SHARES[:k]) / (sum(SHARES[:k]) if k == len(own) else 1)
+        said = TopK(classes, shares, c)
+    return TeacherLabels(said, levels=[0] + [1] * m, specialties=[None, *groups], n_classes=c)
+
+
+def _beliefs(n: int, c: int) -> RowStore:
+    rng = np.random.default_rng(1)
+    p = rng.random((n, c)) ** 4 + 1e-3
+    return RowStore.holding(p / p.sum(axis=1, keepdims=True))
+
+
+def _of_level(n: int, c: int, m: int) -> Measured:
+    level = Problem.of(_labels(n, c, m)).levels[1]
+    assert level is not None
+    beliefs: Any = Beliefs(_beliefs(n, c), None, 0)  # type: ignore[arg-type]
+    # n c m: the student's mass on every teacher's classes, and the choice of one.
+    yield "mass", Point(m, c, core_seconds(lambda: choose(by_mass(level, beliefs)), repeats=1) / (n * c * m))
+    # m c^2: what every teacher's words turned out to mean.
+    yield "tables", Point(m, c, core_seconds(_meaning, m, c) / (m * c * c))
+    yield from _of_annotations(n, c, m, listed=False)
+
+
+def _of_annotations(n: int, c: int, m: int, *, listed: bool) -> Measured:
+    """What depends on whether annotations are class ids, or classes with probabilities."""
+    labels, kind = _labels(n, c, m, listed=listed), " listed" * listed
+    # n c m: the levels are laid out, and every teacher's words counted by class.
+    yield f"problem{kind}", Point(m, c, core_seconds(Problem.of, labels, repeats=1) / (n * c * (m + 1)))
+    problem = Problem.of(labels)
+    level = problem.levels[1]
+    assert level is not None
+    # n m: annotations brought into the form that is calculated with.
+    yield f"words{kind}", Point(m, c, core_seconds(_hear, level, repeats=1) / (n * m))
+    held = _beliefs(n, c)
+    beliefs: Any = Beliefs(held, None, 0)  # type: ignore[arg-type]
+    # n m: how likely what they say is.
+    yield f"likelihood{kind}", Point(m, c, core_seconds(lambda: by_likelihood(level, beliefs), repeats=1) / (n * m))
+    gate = by_mass(level, beliefs)
+    prior = np.full(c, 1 / c)
+
+    def opinion() -> Opinion:
+        return Opinion(level, gate, held, prior)
+
+    made = opinion()
+    made._only = None  # one block is held, as no large fit has it
+    whole, table = core_seconds(opinion, repeats=2), core_seconds(_meaning, m, c)
+    # n c m: a level's mixture in both readings.
+    yield f"opinion{kind}", Point(m, c, max(whole - table, 0.2 * whole) / (n * c * m))
+    for name, corrected in (("said", False), ("meant", True)):
+        made.corrected = corrected
+        # n c m: the mixture of the reading that is believed.
+        yield f"mixture {name}{kind}", Point(m, c, core_seconds(lambda: _read(made, held), repeats=1) / (n * c * m))
+
+    def estimates() -> object:
+        return estimate_accuracies(problem, held, held)
+
+    # n m (c + 20): accuracies of all teachers.
+    yield f"estimates{kind}", Point(m, c, core_seconds(estimates, repeats=1) / (n * m * (c + 20)))
+
+
+def _meaning(m: int, c: int) -> list[Any]:
+    """What `Opinion` does to the tables of a level, whatever the number of samples."""
+    together, usage = np.zeros((m, c, c)), np.ones((m, c))
+    confusion = np.ascontiguousarray(together.transpose(0, 2, 1)) + usage[:, None, :]
+    confusion /= np.maximum(confusion.sum(axis=2, keepdims=True), 1e-12)
+    return [np.ascontiguousarray((a / np.maximum(u, 1e-12)).T) for a, u in zip(confusion, usage, strict=True)]
+
+
+def _hear(level: Level) -> None:
+    for t in level.columns.tolist():
+        for rows in row_slices(len(level.speaks), len(level.active)):
+            said_by(level.labels, t, rows, level.active)
+
+
+def _read(opinion: Opinion, held: RowStore) -> None:
+    for rows, _ in held.blocks():
+        opinion.of(rows)
+
+
+def _logs(p: FloatArray) -> FloatArray:
+    logs = np.log(np.maximum(p, 1e-30))
+    logs -= logs.mean(axis=1, keepdims=True)
+    logs -= logs.mean(axis=0)
+    return logs
+
+
+def _of_samples(n: int, c: int) -> Measured:
+    held = _beliefs(n, c)
+    whole = held.whole()
+    prior = np.full(c, 1 / c)
+    cells = n * c
+    # n c: marginals held, a copy made.
+    yield "marginals", Point(1, c, core_seconds(lambda: match_marginals(whole, prior), repeats=1) / cells)
+    # n c: a product normalised.
+    yield "pool", Point(1, c, core_seconds(lambda: pool(held, [], None), repeats=1) / cells)
+    # n c: logarithms about their means.
+    yield "logs", Point(1, c, core_seconds(_logs, whole, repeats=1) / cells)
+    said = whole.argmax(axis=1)
+    # n c: the most probable class.
+    yield "named", Point(1, c, core_seconds(lambda: whole.argmax(axis=1)) / cells)
+
+    def word() -> object:
+        named = one_hot(said, c).argmax(axis=1)
+        return np.log(whole[np.arange(n), named]), whole.argmax(axis=1) == named
+
+    # n c: what the generalists name, and what a student gives to it.
+    yield "word", Point(1, c, core_seconds(word, repeats=1) / cells)
+
+    def evidence() -> object:
+        return Evidence.of(said, held.blocks())
+
+    # n c: annotations compared with the student.
+    yield "evidence", Point(1, c, core_seconds(evidence, repeats=1) / cells)

@@ -1,0 +1,245 @@
+"""An account of a fit: what every sample was said to be, who was believed, what was rejected, what was answered."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from cosup.estimators.supervision import PROVENANCE
+from cosup.labels import TeacherLabels
+from cosup.utils.validation import BoolArray, CosupError, FloatArray, IntArray, check_features
+
+__all__ = ["Account"]
+
+ROWS = 1 << 16
+"""Samples whose probabilities over all classes are held together."""
+
+NEAR = 20_000
+"""Ids among which near matches of an unknown one are sought."""
+
+
+# eq=False: comparing arrays field by field has no single truth value.
+@dataclass(frozen=True, eq=False)
+class Account:
+    """What happened to every sample in a fit; n samples, m teachers, K levels.
+
+    Attributes
+    ----------
+    ids : tuple of str
+        A sample's name each.
+    class_names, teachers : tuple of str
+    teacher_levels : tuple of int
+        Level of each teacher.
+    specialties : tuple of (None or tuple of int)
+        Class ids that each teacher covers, where known.
+    levels : tuple of int
+        Number of the level that each of the K columns below is about.
+    said : ndarray of shape (n, m), int32
+        Class id, -1 where the teacher abstains.
+    support : ndarray of shape (n, m), float32
+        Probability that the final student gives to what the teacher said; NaN where it abstains.
+    believed : ndarray of shape (n, K), int32
+        Teacher that was believed at the level, -1: nobody, or several as one.
+    annotation : ndarray of shape (n, K), int32
+        Class id that was believed, -1: none.
+    kept : ndarray of shape (n, K), bool
+        Whether the level trained on that annotation.
+    reason : ndarray of shape (n, K), uint8
+        Why not: a position in `reasons`.
+    reasons : tuple of str
+        The first is empty: kept.
+    probability : ndarray of shape (n, K), float32
+        That the level's student, which had not trained on the sample, gives to the annotation; NaN where none.
+    level_answer : ndarray of shape (n, K), int32
+        What the student after the level answers; -1 where that isn't known.
+    answer, second : ndarray of shape (n,), int32
+        The final student's most probable classes; -1 where that isn't known.
+    confidence, second_confidence : ndarray of shape (n,), float32
+        Its probabilities of these.
+    rank : ndarray of shape (n,), int32
+        Place in the order in which to look (see `cosup.provenance.look_first`), from 0; -1 where that isn't known.
+    doubt, dispute, influence : ndarray of shape (n,), float32
+        What that order is made of.
+    """
+
+    ids: tuple[str, ...]
+    class_names: tuple[str, ...]
+    teachers: tuple[str, ...]
+    teacher_levels: tuple[int, ...]
+    specialties: tuple[tuple[int, ...] | None, ...]
+    levels: tuple[int, ...]
+    said: IntArray
+    support: FloatArray
+    believed: IntArray
+    annotation: IntArray
+    kept: BoolArray
+    reason: IntArray
+    reasons: tuple[str, ...]
+    probability: FloatArray
+    level_answer: IntArray
+    answer: IntArray
+    second: IntArray
+    confidence: FloatArray
+    second_confidence: FloatArray
+    rank: IntArray
+    doubt: FloatArray
+    dispute: FloatArray
+    influence: FloatArray
+
+    @classmethod
+    def of(
+        cls,
+        model: Any,
+        labels: TeacherLabels,
+        X: ArrayLike | None = None,
+        *,
+        class_names: Sequence[str] | None = None,
+        ids: Sequence[str] | None = None,
+        looking: tuple[IntArray, Any] | None = None,
+    ) -> Account:
+        """Gather what a fitted model left behind.
+
+        Parameters
+        ----------
+        model : fitted estimator of cosup
+            With ``provenance_`` and ``history_``, so as it was fitted, not as it was read from disk.
+        labels : TeacherLabels
+            Those that it was fitted on.
+        X : array-like of shape (n_samples, n_features), optional
+            The features that it was fitted on; without them, nothing is known of the student's answers.
+        class_names : sequence of str, optional
+            Default: the class ids.
+        ids : sequence of str, optional
+            Default: the samples' positions.
+        looking : (order, parts), optional
+            What `cosup.provenance.look_first` gave.
+
+        Raises
+        ------
+        CosupError
+            If the model has no provenance, or lengths do not fit together.
+        """
+        provenance = getattr(model, "provenance_", None)
+        if provenance is None or provenance.ndim != 2 or not provenance.size:
+            raise CosupError(
+                "this model has no provenance: it was not fitted, or was read from disk; "
+                "what 'cosup fit' left in its folder is read by cosup.provenance.read_account"
+            )
+        n, K = provenance.shape
+        for what, given in (("labels", labels), ("X", X), ("ids", ids)):
+            if given is not None and len(given) != n:  # type: ignore[arg-type]
+                raise CosupError(f"{what} has {len(given)} samples, but the model was fitted on {n}")  # type: ignore[arg-type]
+        names = tuple(str(c) for c in (model.classes_ if class_names is None else class_names))
+        if len(names) != labels.n_classes:
+            raise CosupError(f"there are {len(names)} class names for {labels.n_classes} classes")
+        reasons = ("", *sorted(set(np.unique(provenance["reason"]).tolist()) - {""}))
+        reason = np.zeros((n, K), dtype=np.uint8)
+        for place, text in enumerate(reasons[1:], start=1):
+            reason[provenance["reason"] == text] = place
+        account = cls(
+            ids=tuple(str(i) for i in (range(n) if ids is None else ids)),
+            class_names=names,
+            teachers=tuple(labels.names),
+            teacher_levels=tuple(int(k) for k in labels.levels),
+            specialties=tuple(None if s is None else tuple(int(c) for c in s) for s in labels.specialties),
+            levels=tuple(int(entry["level"]) for entry in model.history_),
+            said=labels.hard(),
+            support=np.full((n, labels.n_teachers), np.nan, np.float32),
+            believed=provenance["teacher"].astype(np.int32),
+            annotation=provenance["annotation"].astype(np.int32),
+            kept=provenance["kept"].astype(bool),
+            reason=reason,
+            reasons=reasons,
+            probability=provenance["probability"].astype(np.float32),
+            level_answer=np.full((n, K), -1, np.int32),
+            answer=np.full(n, -1, np.int32),
+            second=np.full(n, -1, np.int32),
+            confidence=np.full(n, np.nan, np.float32),
+            second_confidence=np.full(n, np.nan, np.float32),
+            rank=np.full(n, -1, np.int32),
+            doubt=np.full(n, np.nan, np.float32),
+            dispute=np.full(n, np.nan, np.float32),
+            influence=np.full(n, np.nan, np.float32),
+        )
+        if X is not None:
+            account._answer(model, check_features(np.asarray(X), n_samples=n))
+        if looking is not None:
+            order, parts = looking
+            account.rank[order] = np.arange(n)
+            for name in ("doubt", "dispute", "influence"):
+                getattr(account, name)[:] = parts[name]
+        return account
+
+    def _answer(self, model: Any, X: FloatArray) -> None:
+        """Fill in what the students answer, a block of samples at a time."""
+        for start in range(0, len(self), ROWS):
+            rows = slice(start, start + ROWS)
+            P = np.asarray(model.head_.predict_proba(X[rows]))
+            place = np.arange(len(P))
+            # A model that was read from disk has its last student only.
+            first = len(self.levels) - len(model.level_heads_)
+            for k, head in enumerate(model.level_heads_, start=first):
+                level = P if head is model.head_ else head.predict_proba(X[rows])
+                self.level_answer[rows, k] = level.argmax(axis=1)
+            said = self.said[rows]
+            support = P[place[:, None], np.maximum(said, 0)]
+            self.support[rows] = np.where(said >= 0, support, np.nan)
+            best = P.argmax(axis=1)
+            self.answer[rows], self.confidence[rows] = best, P[place, best]
+            P = P.copy()
+            P[place, best] = -1.0
+            best = P.argmax(axis=1)
+            self.second[rows], self.second_confidence[rows] = best, P[place, best]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def provenance(self) -> Any:
+        """What `of` gathered it from: ``provenance_`` of the model, (n, K) of dtype `PROVENANCE`."""
+        out = np.zeros(self.believed.shape, dtype=PROVENANCE)
+        out["teacher"], out["annotation"], out["kept"] = self.believed, self.annotation, self.kept
+        out["reason"], out["probability"] = np.array(self.reasons)[self.reason], self.probability
+        return out
+
+    def field(self, teacher: int) -> BoolArray:
+        """The classes that a teacher can be asked about, (n_classes,) bool: those of its specialty that it ever names.
+
+        Who never names a class does not contradict an answer of that class by naming another.
+        """
+        said = self.said[:, teacher]
+        named = np.bincount(said[said >= 0], minlength=len(self.class_names)) > 0
+        specialty = self.specialties[teacher]
+        return named if specialty is None else named & np.isin(np.arange(len(named)), specialty)
+
+    def covers(self, teacher: int) -> BoolArray:
+        """Where the final answer is in the teacher's field, (n,) bool."""
+        return (self.answer >= 0) & self.field(teacher)[np.maximum(self.answer, 0)]
+
+    def place(self, name: str) -> int:
+        """Position of the sample of this id.
+
+        Raises
+        ------
+        CosupError
+            If there is none, with near matches.
+        """
+        if name in self.ids:
+            return self.ids.index(name)
+        near = difflib.get_close_matches(name, self.ids[:NEAR], n=3)
+        hint = f"; did you mean {' or '.join(near)}?" if near else f"; the first is {self.ids[0]!r}"
+        raise CosupError(f"there is no sample {name!r} among {len(self):,}{hint}")
+
+    def take(self, rows: IntArray | slice) -> Account:
+        """The account of some samples."""
+        several = (
+            "said", "support", "believed", "annotation", "kept", "reason", "probability", "level_answer", "answer",
+            "second", "confidence", "second_confidence", "rank", "doubt", "dispute", "influence",
+        )  # fmt: skip
+        places = np.arange(len(self))[rows]
+        cut: dict[str, Any] = {name: getattr(self, name)[places] for name in several}
+        return replace(self, ids=tuple(self.ids[i] for i in places), **cut)

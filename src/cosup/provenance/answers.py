@@ -1,0 +1,270 @@
+"""Labels that a person gave after a look: how they are read, and what they say of what was estimated without them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.stats import beta
+
+from cosup.cosupervision.accuracy_estimates import Estimates
+from cosup.io.tables import ID_COLUMNS, read_table
+from cosup.provenance.account import NEAR, Account
+from cosup.utils.validation import BoolArray, CosupError, FloatArray, IntArray, suggest
+
+__all__ = ["Checked", "check_estimates", "known_labels", "read_answers"]
+
+PERSON = ("person", "label", "class", "answer")
+"""Names of the column that holds the answers, in this order of preference."""
+
+LEVEL = 0.9
+"""Of the intervals, as of those that are estimated without labels."""
+
+
+def read_answers(path: str | Path, ids: Sequence[str], class_names: Sequence[str]) -> IntArray:
+    """Read the labels that a person gave.
+
+    Parameters
+    ----------
+    path : path
+        CSV, TSV or parquet: a column ``id`` and a column ``person`` (or label, class, answer; or the only other one)
+        with names of classes, blank where there is no answer. ``cosup look --out`` writes it.
+    ids : sequence of str
+        All samples', in order.
+    class_names : sequence of str
+
+    Returns
+    -------
+    ndarray of shape (n_samples,), int64
+        Class ids, -1 where there is no answer.
+
+    Raises
+    ------
+    CosupError
+        For an id or a class that is unknown, a sample with two different answers, a file without an answer or column.
+    """
+    table = read_table(Path(path))
+    place = table.find(*ID_COLUMNS)
+    if place is None:
+        raise CosupError(f"{path} has no column 'id'; write the file with 'cosup look DIR --out FILE' and fill it in")
+    others = [column for column in range(len(table.columns)) if column != place]
+    column = table.find(*PERSON)
+    if column is None and len(others) == 1:
+        column = others[0]
+    if column is None:
+        raise CosupError(f"{path} has no column {PERSON[0]!r} with the answers; its columns: {', '.join(table.names)}")
+    rows_of = {name: row for row, name in enumerate(ids)}
+    class_of = {name: c for c, name in enumerate(class_names)}
+    known = np.full(len(ids), -1, dtype=np.int64)
+    said, names = table.columns[column], table.columns[place].texts()
+    first: dict[int, int] = {}
+    for row in np.flatnonzero(said.codes >= 0).tolist():
+        name, answer = names[row], said.values[said.codes[row]]
+        if name not in rows_of:
+            raise CosupError(f"{table.where(row, place)}: {_no_sample(name, ids)}")
+        if answer not in class_of:
+            raise CosupError(
+                f"{table.where(row, column)} names the class {answer!r}.{suggest(answer, class_names)} A class that no "
+                "teacher names is known to a fit that is told of it: cosup fit --classes"
+            )
+        sample = rows_of[name]
+        if known[sample] not in (-1, class_of[answer]):
+            raise CosupError(
+                f"{table.where(row, column)}: {name!r} is {answer!r} here, and {class_names[known[sample]]!r} in row "
+                f"{table.number(first[sample])}; keep one answer a sample"
+            )
+        known[sample] = class_of[answer]
+        first.setdefault(sample, row)
+    if not first:
+        raise CosupError(f"{path} holds no answer: the column {table.names[column]!r} is blank in all rows; fill it in")
+    return known
+
+
+def _no_sample(name: str, ids: Sequence[str]) -> str:
+    if not name:
+        return "the id is blank"
+    known = suggest(name, ids[:NEAR]).partition(" Known:")[0]
+    return f"there is no sample {name!r} among the {len(ids):,} that the model was fitted on.{known}"
+
+
+def known_labels(known: ArrayLike, n_samples: int, n_classes: int, what: str = "known") -> IntArray:
+    """Check labels that a person gave: class ids, -1 for unknown.
+
+    Raises
+    ------
+    CosupError
+        If they have another length or type, hold a class that is none, or no label at all.
+    """
+    known = np.asarray(known)
+    if known.shape != (n_samples,) or known.dtype.kind not in "iu":
+        raise CosupError(
+            f"{what} has shape {known.shape} and type {known.dtype}; it must be {n_samples} class ids, -1 for unknown"
+        )
+    if known.min() < -1 or known.max() >= n_classes:
+        raise CosupError(f"{what} holds a class outside 0..{n_classes - 1}, or a number below -1")
+    if not (known >= 0).any():
+        raise CosupError(f"{what} holds no label at all: all are -1")
+    return known
+
+
+@dataclass(frozen=True, eq=False)
+class Checked:
+    """What a person's labels say of the teachers and, last, of the student; m teachers.
+
+    Attributes
+    ----------
+    names : tuple of str
+    looked, right : ndarray of shape (m + 1,), int
+        Samples with a label that each speaks of, and those where it agrees with the label.
+    expected : ndarray of shape (m + 1,)
+        How many of these the student's probabilities say that it gets right.
+    uniform : ndarray of shape (m + 1,), int
+        Of those with a label, the ones that the measurement of the rest goes by: drawn uniformly.
+    measured : ndarray of shape (m + 1, 3)
+        Accuracy on all samples that it speaks of with its 90 % interval; NaN where nothing was drawn uniformly.
+    estimated : ndarray of shape (m + 1, 3)
+        The same without labels; NaN where it isn't known.
+    """
+
+    names: tuple[str, ...]
+    looked: IntArray
+    right: IntArray
+    expected: FloatArray
+    uniform: IntArray
+    measured: FloatArray
+    estimated: FloatArray
+
+    @property
+    def verdicts(self) -> tuple[str, ...]:
+        """Whether the two intervals contradict: "agrees", "too high" or "too low" (the estimate), or "not measured"."""
+        out = []
+        for (_, low, high), (_, bottom, top) in zip(self.measured, self.estimated, strict=True):
+            if np.isnan(low) or np.isnan(bottom):
+                out.append("not measured" if np.isnan(low) else "no estimate")
+            else:
+                out.append("too high" if bottom > high else "too low" if top < low else "agrees")
+        return tuple(out)
+
+    def __str__(self) -> str:
+        """A table, and what it comes to."""
+        head = ("", "labels", "right", "measured (90 % interval)", "estimated without a label", "the estimate")
+        rows = [head] + [
+            (name, str(self.looked[i]), str(self.right[i]), _said(self.measured[i]), _said(self.estimated[i]), verdict)
+            for i, (name, verdict) in enumerate(zip(self.names, self.verdicts, strict=True))
+        ]
+        widths = [max(len(row[place]) for row in rows) for place in range(len(head))]
+        lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+        wrong = [name for name, verdict in zip(self.names, self.verdicts, strict=True) if verdict.startswith("too")]
+        if np.isnan(self.measured[-1, 0]):
+            lines.append(
+                "None of these labels was drawn uniformly, so they measure no accuracy: those chosen by doubt are "
+                "harder than the rest. Draw some with cosup look --uniform."
+            )
+        elif wrong:
+            lines.append(f"The labels contradict what was estimated of {', '.join(wrong)}: go by what was measured.")
+        else:
+            lines.append("The labels don't contradict what was estimated.")
+        lines.append(
+            f"Of the {self.looked[-1]} samples with a label the student has {self.right[-1]} right; by its own "
+            f"probabilities it would be {self.expected[-1]:.0f}."
+        )
+        return "\n".join(lines)
+
+
+def check_estimates(
+    account: Account,
+    *,
+    looked: ArrayLike | None = None,
+    uniform: ArrayLike | None = None,
+    estimates: Estimates | None = None,
+) -> Checked:
+    """Measure teachers and student by a person's labels, next to what was estimated without them.
+
+    Samples that were chosen because they are doubtful are harder than the others, so they speak for themselves only;
+    those drawn uniformly speak for all the others (a stratum that is looked at completely, and a uniform draw from the
+    other one: Cochran 1977, *Sampling Techniques*, chapter 5). With a of N samples looked at, r of them right, and s of
+    the u others that were drawn uniformly right, accuracy is ``(r + (N - a) s / u) / N``, and its interval that of s of
+    u by Clopper & Pearson (1934): exact, so at least 90 %.
+
+    Parameters
+    ----------
+    account : Account
+        With the student's answers. Accuracy is that of these answers: of samples that the student was fitted on, though
+        on no true label.
+    looked, uniform : array-like of shape (n_samples,), int, optional
+        Class ids that a person gave, -1 elsewhere: on samples chosen in whatever way, and on samples drawn uniformly
+        from all; at least one of the two.
+    estimates : Estimates, optional
+        ``model.estimates_``.
+
+    Returns
+    -------
+    Checked
+
+    Raises
+    ------
+    CosupError
+        If no label is given, labels have another length or unknown classes, a sample has two different ones, or the
+        account lacks the student's answers.
+    """
+    n, n_classes = len(account), len(account.class_names)
+    if (account.answer < 0).any():
+        raise CosupError("the account lacks the student's answers; make it with the features: Account.of(..., X)")
+    if looked is None and uniform is None:
+        raise CosupError("no labels are given: looked=, uniform=, or both")
+    nothing = np.full(n, -1)
+    chosen = nothing if looked is None else known_labels(looked, n, n_classes, "looked")
+    drawn = nothing if uniform is None else known_labels(uniform, n, n_classes, "uniform")
+    both = np.flatnonzero((chosen >= 0) & (drawn >= 0) & (chosen != drawn))
+    if both.size:
+        raise CosupError(
+            f"sample {account.ids[both[0]]!r} was given two answers: {account.class_names[chosen[both[0]]]!r} among "
+            f"those looked at, {account.class_names[drawn[both[0]]]!r} among those drawn uniformly; keep one"
+        )
+    truth = np.where(chosen >= 0, chosen, drawn)
+    said = np.column_stack([account.said, account.answer])
+    sure = np.column_stack([account.support, account.confidence])
+    m = said.shape[1]
+    estimated = np.full((m, 3), np.nan)
+    if estimates is not None:
+        estimated = np.vstack([estimates.teachers, estimates.student])
+        if estimated.shape != (m, 3):
+            raise CosupError(f"estimates are of {len(estimated) - 1} teachers, but the account has {m - 1}")
+    speaks = said >= 0
+    right = speaks & (said == truth[:, None])
+    seen = speaks & (truth >= 0)[:, None]
+    stratum = (chosen >= 0)[:, None] & speaks
+    rest = ((chosen < 0) & (drawn >= 0))[:, None] & speaks
+    return Checked(
+        names=(*account.teachers, "the student"),
+        looked=seen.sum(axis=0),
+        right=right.sum(axis=0),
+        expected=np.where(seen, sure, 0.0).sum(axis=0),
+        uniform=rest.sum(axis=0),
+        measured=_stratified(speaks, right, stratum, rest),
+        estimated=estimated,
+    )
+
+
+def _stratified(speaks: BoolArray, right: BoolArray, stratum: BoolArray, rest: BoolArray) -> FloatArray:
+    """Accuracy and its interval, (m, 3), of one stratum that is known and a draw from the other; masks (n, m)."""
+    total, inside = speaks.sum(axis=0), stratum.sum(axis=0)
+    known, u = (right & stratum).sum(axis=0), rest.sum(axis=0)
+    s = (right & rest).sum(axis=0)
+    tail = (1 - LEVEL) / 2
+    with np.errstate(invalid="ignore", divide="ignore"):
+        low = np.where(s > 0, beta.ppf(tail, s, u - s + 1), 0.0)
+        high = np.where(s < u, beta.ppf(1 - tail, s + 1, u - s), 1.0)
+        shares = np.stack([s / u, low, high], axis=1)
+        whole = u == total - inside  # all of the other samples were drawn as well
+        shares[whole] = np.where(u[whole] > 0, s[whole] / np.maximum(u[whole], 1), 0.0)[:, None]
+        shares[(u == 0) & ~whole] = np.nan
+        return np.asarray((known[:, None] + (total - inside)[:, None] * shares) / total[:, None])
+
+
+def _said(values: FloatArray) -> str:
+    middle, low, high = values
+    return "-" if np.isnan(middle) else f"{middle:.1%} ({low:.1%} to {high:.1%})"

@@ -1,0 +1,204 @@
+"""Which samples match what was asked, in which order: what explorer.js does for a page on its own, for a server."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+
+from cosup.provenance import Account
+from cosup.utils.validation import CosupError, IntArray, check_choice
+
+__all__ = ["Query", "describe_rows", "find_samples"]
+
+RELATIONS = ("", "spoke", "abstained", "agrees", "differs", "believed")
+SORTS = ("look", "low", "high", "file")
+
+
+@dataclass(frozen=True)
+class Query:
+    """What is asked for; -1 and empty texts ask for nothing.
+
+    Attributes
+    ----------
+    q : str
+        Part of the id or text, whatever its case.
+    answer : int
+        Class that the student answers.
+    teacher : int
+        Whom `relation`, `says` and `against` are about; any of them.
+    relation : {"", "spoke", "abstained", "agrees", "differs", "believed"}
+        ``agrees`` and ``differs``: with the student's answer, where the teacher knows it (`Account.covers`).
+        ``believed``: at the teacher's level.
+    says : int
+        Class that the teacher says.
+    against : int
+        Another teacher that says something else, where both know the student's answer.
+    instead : int
+        The teacher believed one level before, where that said something else: `teacher` was believed in its place.
+    kept : {"", "kept", "rejected"}
+    reason : int
+        Check that the annotation failed, a position in the account's reasons.
+    level : int
+        Position of the level that `kept` and `reason` are about; the last.
+    low, high : int
+        Range of the confidence, in per cent.
+    sort : {"look", "low", "high", "file"}
+        By the order in which to look, least or most confident first, or as in the file.
+    """
+
+    q: str = ""
+    answer: int = -1
+    teacher: int = -1
+    relation: str = ""
+    says: int = -1
+    against: int = -1
+    instead: int = -1
+    kept: str = ""
+    reason: int = -1
+    level: int = -1
+    low: int = 0
+    high: int = 100
+    sort: str = "look"
+
+    @classmethod
+    def read(cls, given: Mapping[str, str], account: Account) -> Query:
+        """Read a query string.
+
+        Raises
+        ------
+        CosupError
+            For a value that can't be.
+        """
+        classes, teachers = len(account.class_names), len(account.teachers)
+        bounds = {
+            "answer": classes, "says": classes, "teacher": teachers, "against": teachers, "instead": teachers,
+            "level": len(account.levels), "reason": len(account.reasons), "low": 101, "high": 101,
+        }  # fmt: skip
+        values: dict[str, Any] = {}
+        for field in fields(cls):
+            if field.name not in given:
+                continue
+            text = given[field.name]
+            if field.name not in bounds:
+                values[field.name] = text
+                continue
+            if not text.removeprefix("-").isdecimal() or not -1 <= int(text) < bounds[field.name]:
+                raise CosupError(f"{field.name}={text!r}: a whole number below {bounds[field.name]} is expected")
+            values[field.name] = int(text)
+        query = cls(**values)
+        check_choice(query.relation, RELATIONS, "relation")
+        check_choice(query.kept, ("", "kept", "rejected"), "kept")
+        check_choice(query.sort, SORTS, "sort")
+        return query
+
+
+def find_samples(account: Account, query: Query, texts: Sequence[str] | None = None) -> IntArray:
+    """Positions of the samples that match, in the order asked for, (n_found,) int64.
+
+    Parameters
+    ----------
+    account : Account
+    query : Query
+    texts : sequence of str, optional
+        The samples' texts, searched beside their ids.
+    """
+    n = len(account)
+    match = np.ones(n, dtype=bool)
+    if query.answer >= 0:
+        match &= account.answer == query.answer
+    if query.low > 0 or query.high < 100:
+        percent = np.round(account.confidence.astype(np.float64), 4) * 100
+        match &= (percent >= query.low) & (percent <= query.high)
+    if query.kept or query.reason >= 0:
+        kept = account.kept[:, query.level]
+        match &= kept if query.kept == "kept" else ~kept
+        if query.reason >= 0:
+            match &= account.reason[:, query.level] == query.reason
+    if query.relation or max(query.says, query.against, query.instead) >= 0:
+        match &= _by_teacher(account, query)
+    found = np.flatnonzero(match)
+    if query.q:
+        part = query.q.lower()
+        hit = [
+            part in account.ids[i].lower() or (texts is not None and part in texts[i].lower()) for i in found.tolist()
+        ]
+        found = found[np.array(hit, dtype=bool)]
+    keys = {"look": account.rank, "low": account.confidence, "high": -account.confidence}
+    if query.sort in keys:
+        found = found[np.argsort(keys[query.sort][found], kind="stable")]
+    return found
+
+
+def _by_teacher(account: Account, query: Query) -> Any:
+    """Where the teacher, or any of them, stands as asked for."""
+    columns = [query.teacher] if query.teacher >= 0 else range(len(account.teachers))
+    any_of = np.zeros(len(account), dtype=bool)
+    for t in columns:
+        said, level = account.said[:, t], account.teacher_levels[t]
+        k = account.levels.index(level) if level in account.levels else None
+        its = np.ones(len(account), dtype=bool)
+        if query.relation == "abstained":
+            its &= said < 0
+        elif query.relation == "believed":
+            its &= False if k is None else account.believed[:, k] == t
+        elif query.relation:
+            its &= said >= 0
+            if query.relation != "spoke":
+                its &= account.covers(t) & ((said == account.answer) == (query.relation == "agrees"))
+        if query.says >= 0:
+            its &= said == query.says
+        if query.against >= 0:
+            other = account.said[:, query.against]
+            its &= (said >= 0) & (other >= 0) & (said != other) & account.covers(t) & account.covers(query.against)
+        if query.instead >= 0:
+            its &= False if not k else _in_place_of(account, t, query.instead, k)
+        any_of |= its
+    return any_of
+
+
+def _in_place_of(account: Account, teacher: int, other: int, k: int) -> Any:
+    before, now = account.annotation[:, k - 1], account.annotation[:, k]
+    believed = (account.believed[:, k] == teacher) & (account.believed[:, k - 1] == other)
+    return believed & (before >= 0) & (now >= 0) & (before != now)
+
+
+def describe_rows(account: Account, places: IntArray, texts: Sequence[str] | None = None) -> list[dict[str, Any]]:
+    """Some samples as explorer.js shows them: plain values for JSON, probabilities None where unknown."""
+    out = []
+    for i in places.tolist():
+        row = {
+            "i": i,
+            "id": account.ids[i],
+            "answer": int(account.answer[i]),
+            "confidence": _number(account.confidence[i]),
+            "second": int(account.second[i]),
+            "secondConfidence": _number(account.second_confidence[i]),
+            "rank": int(account.rank[i]),
+            "doubt": _number(account.doubt[i]),
+            "dispute": _number(account.dispute[i]),
+            "influence": _number(account.influence[i]),
+            "said": account.said[i].tolist(),
+            "support": [_number(value) for value in account.support[i]],
+            "levels": [
+                {
+                    "believed": int(account.believed[i, k]),
+                    "annotation": int(account.annotation[i, k]),
+                    "kept": bool(account.kept[i, k]),
+                    "reason": int(account.reason[i, k]),
+                    "probability": _number(account.probability[i, k]),
+                    "answer": int(account.level_answer[i, k]),
+                }
+                for k in range(len(account.levels))
+            ],
+        }
+        if texts is not None:
+            row["text"] = texts[i]
+        out.append(row)
+    return out
+
+
+def _number(value: Any) -> float | None:
+    return None if np.isnan(value) else round(float(value), 4)

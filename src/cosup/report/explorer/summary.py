@@ -1,0 +1,221 @@
+"""The numbers of an account that the explorer's pages show; the browser only draws them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from cosup.provenance import REASONS, Account
+from cosup.utils.validation import CosupError, FloatArray, IntArray
+
+__all__ = ["Estimates", "summarise_account"]
+
+BINS = 20
+"""Bars of the histogram of confidences."""
+
+USUAL = 4
+"""Changes of class that are named for a teacher that corrects another."""
+
+
+@dataclass(frozen=True, eq=False)
+class Estimates:
+    """Estimated accuracies, each with an interval, of the teachers in order and of the student as the last.
+
+    Attributes
+    ----------
+    overall : ndarray of shape (n_teachers + 1, 3)
+        Value, lower and upper end; NaN where it isn't known.
+    by_class : ndarray of shape (n_teachers + 1, n_classes, 3), optional
+    note : str
+        How they came about, and what they rest on.
+    """
+
+    overall: FloatArray
+    by_class: FloatArray | None = None
+    note: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values; NaN becomes None."""
+        by_class = None if self.by_class is None else _plain(self.by_class)
+        return {"overall": _plain(self.overall), "byClass": by_class, "note": self.note}
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Estimates:
+        """What `to_json` gave.
+
+        Raises
+        ------
+        CosupError
+            If it is something else.
+        """
+        try:
+            overall = np.array(content["overall"], dtype=np.float64)
+            by_class = None if content["byClass"] is None else np.array(content["byClass"], dtype=np.float64)
+            return cls(overall, by_class, str(content["note"]))
+        except (KeyError, TypeError, ValueError) as error:
+            raise CosupError(f"these are no estimates ({error})") from error
+
+    def check(self, account: Account) -> None:
+        """Raise CosupError if the shapes aren't those of the account's teachers and classes."""
+        rows, classes = len(account.teachers) + 1, len(account.class_names)
+        if self.overall.shape != (rows, 3):
+            raise CosupError(f"Estimates.overall has shape {self.overall.shape}, expected {(rows, 3)}")
+        if self.by_class is not None and self.by_class.shape != (rows, classes, 3):
+            raise CosupError(f"Estimates.by_class has shape {self.by_class.shape}, expected {(rows, classes, 3)}")
+
+
+def summarise_account(
+    account: Account,
+    history: Sequence[Mapping[str, Any]] = (),
+    *,
+    title: str,
+    facts: Mapping[str, str] | None = None,
+    estimates: Estimates | None = None,
+) -> dict[str, Any]:
+    """Count what the pages show.
+
+    Parameters
+    ----------
+    account : Account
+    history : sequence of dict
+        ``history_`` of the fitted estimator, or what ``cosup fit`` wrote of it; may be empty.
+    title : str
+    facts : mapping of str to str, optional
+    estimates : Estimates, optional
+
+    Returns
+    -------
+    dict
+        Of plain values, for JSON; shares are between 0 and 1, unknown ones None.
+    """
+    if estimates is not None:
+        estimates.check(account)
+    n, C = len(account), len(account.class_names)
+    said, answer = account.said, account.answer
+    speaks = said >= 0
+    covers = np.stack([account.covers(t) for t in range(len(account.teachers))], axis=1)
+    differs = speaks & covers & (said != answer[:, None])
+    known = answer >= 0
+    return {
+        "title": title,
+        "n": n,
+        "classes": list(account.class_names),
+        "facts": [[key, value] for key, value in (facts or {}).items()],
+        "reasons": [REASONS.get(reason, reason) for reason in account.reasons],
+        "teachers": [_teacher(account, t, speaks[:, t], covers[:, t]) for t in range(len(account.teachers))],
+        "levels": _levels(account, history),
+        "answers": np.bincount(answer[known], minlength=C).tolist(),
+        "histogram": np.histogram(account.confidence[known], bins=BINS, range=(0.0, 1.0))[0].tolist(),
+        "confidence": _mean(account.confidence[known]),
+        "disputed": float(differs.any(axis=1).mean()),
+        "corrections": _corrections(account),
+        "disagreement": _disagreement(said, speaks & covers),
+        "estimates": None if estimates is None else estimates.to_json(),
+        "ranked": bool((account.rank >= 0).all()),
+    }
+
+
+def _teacher(account: Account, t: int, speaks: Any, covers: Any) -> dict[str, Any]:
+    level, C = account.teacher_levels[t], len(account.class_names)
+    k = account.levels.index(level) if level in account.levels else None
+    its = account.answer[speaks & covers]
+    heard = np.bincount(its, minlength=C)
+    agreed = np.bincount(its[account.said[speaks & covers, t] == its], minlength=C)
+    believed = None if k is None else account.believed[:, k] == t
+    return {
+        "name": account.teachers[t],
+        "level": level,
+        "specialty": account.specialties[t],
+        "field": np.flatnonzero(account.field(t)).tolist(),
+        "coverage": float(speaks.mean()),
+        "believed": None if believed is None else float(believed.mean()),
+        "agreement": float(agreed.sum() / heard.sum()) if heard.sum() else None,
+        "heard": heard.tolist(),
+        "agreed": agreed.tolist(),
+    }
+
+
+def _levels(account: Account, history: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    told = {int(entry["level"]): entry for entry in history}
+    out = []
+    for k, level in enumerate(account.levels):
+        entry = told.get(level, {})
+        believed = account.believed[:, k]
+        counts = np.bincount(believed[believed >= 0], minlength=len(account.teachers))
+        lost = np.bincount(account.reason[~account.kept[:, k], k], minlength=len(account.reasons))
+        now, before = account.level_answer[:, k], account.level_answer[:, k - 1] if k else None
+        out.append(
+            {
+                "level": level,
+                "teachers": [t for t, at in enumerate(account.teacher_levels) if at == level],
+                "believed": [[t, int(counts[t])] for t in np.argsort(-counts, kind="stable").tolist() if counts[t]],
+                "voted": int(((believed < 0) & (account.annotation[:, k] >= 0)).sum()),
+                "nobody": int((account.annotation[:, k] < 0).sum()),
+                "kept": float(account.kept[:, k].mean()),
+                "lost": [[r, int(lost[r])] for r in np.argsort(-lost, kind="stable").tolist() if lost[r]],
+                "changed": None if before is None or (now < 0).any() else float((now != before).mean()),
+                "agreement": _finite(entry.get("agreement")),
+                "rounds": entry.get("rounds"),
+                "strength": _finite(entry.get("strength")),
+                "seconds": _finite(entry.get("seconds")),
+                "notes": [str(note) for note in entry.get("notes", ())],
+            }
+        )
+    return out
+
+
+def _corrections(account: Account) -> list[dict[str, Any]]:
+    """Who was believed in whose place, where the two said different classes: the most frequent first."""
+    C = len(account.class_names)
+    out = []
+    for k in range(1, len(account.levels)):
+        before, now = account.annotation[:, k - 1], account.annotation[:, k]
+        changed = np.flatnonzero((before >= 0) & (now >= 0) & (before != now))
+        pairs = account.believed[changed][:, [k - 1, k]]
+        for one, other in np.unique(pairs, axis=0).tolist():
+            its = changed[(pairs == (one, other)).all(axis=1)]
+            kinds, counts = np.unique(before[its].astype(np.int64) * C + now[its], return_counts=True)
+            usual = np.argsort(-counts, kind="stable")[:USUAL]
+            upheld = account.answer[its] == now[its]
+            out.append(
+                {
+                    "level": k,
+                    "from": one,
+                    "to": other,
+                    "count": len(its),
+                    "upheld": float(upheld.mean()) if (account.answer[its] >= 0).any() else None,
+                    "usual": [[int(kinds[u] // C), int(kinds[u] % C), int(counts[u])] for u in usual],
+                }
+            )
+    return sorted(out, key=lambda row: -row["count"])
+
+
+def _disagreement(said: IntArray, competent: Any) -> list[list[list[int]]]:
+    """For every two teachers, on how many samples both speak of what they cover, and on how many they then differ."""
+    m = said.shape[1]
+    out = [[[0, 0] for _ in range(m)] for _ in range(m)]
+    for a in range(m):
+        for b in range(a):
+            both = competent[:, a] & competent[:, b]
+            found = [int(both.sum()), int((both & (said[:, a] != said[:, b])).sum())]
+            out[a][b] = out[b][a] = found
+    return out
+
+
+def _finite(value: Any) -> float | None:
+    return None if value is None or not math.isfinite(value) else float(value)
+
+
+def _mean(values: FloatArray) -> float | None:
+    return float(values.mean()) if len(values) else None
+
+
+def _plain(values: FloatArray) -> Any:
+    """Nested lists, None for NaN."""
+    plain = np.round(values, 4).astype(object)
+    plain[~np.isfinite(values)] = None
+    return plain.tolist()

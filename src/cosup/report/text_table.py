@@ -1,0 +1,88 @@
+"""The results as a plain-text table for the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from cosup.report.factorial import Design, designs
+from cosup.report.summary import Record, TaskSummary, duration, failures, percent, signed, span, summarise
+
+HEADER = ("", "accuracy", "PGR", "90 %", "vs vanilla (PGR points)", "kept", "right", "seconds")
+
+
+def render_table(records: Iterable[Record]) -> str:
+    """Render the results of a benchmark as text: weak teacher, methods and ceiling of each task.
+
+    Parameters
+    ----------
+    records : iterable of dict
+        What `cosup.benchmark.run_benchmark` returned or `read_records` read.
+
+    Returns
+    -------
+    str
+        Lines without control characters other than the line ends. ``kept`` and ``right`` are the keep
+        rate of the last level and the share of what it kept that is right; all but the seconds is in
+        percent.
+
+    Raises
+    ------
+    CosupError
+        When there is no record.
+    """
+    records = list(records)
+    blocks = [_task(task) for task in summarise(records)] + [_effects(design) for design in designs(records)]
+    broken = failures(records)
+    if broken:
+        lines = [f"{len(broken)} runs failed:"]
+        lines += [f"  {r['task']}, {r['label']}, seed {r['seed']}: {r['error']}" for r in broken]
+        blocks.append("\n".join(_plain(line) for line in lines))
+    return "\n\n".join(blocks)
+
+
+def _task(task: TaskSummary) -> str:
+    rows: list[Sequence[str]] = [HEADER]
+    rows.append(("weak teacher", percent(task.weak), "0.0", "", "", "", "", ""))
+    for method in task.methods:
+        last = method.last
+        rows.append(
+            (
+                method.label,
+                percent(method.accuracy),
+                "undefined" if method.pgr is None else percent(method.pgr.estimate),
+                "" if method.pgr is None else span(method.pgr),
+                "" if method.versus is None else signed(method.versus),
+                "" if last is None else percent(last.keep_rate),
+                "" if last is None else percent(last.precision),
+                duration(method.seconds),
+            )
+        )
+    rows.append(("ceiling", percent(task.ceiling), "100.0", "", "", "", "", ""))
+    cells = [[_plain(cell) for cell in row] for row in rows]
+    widths = [max(len(row[column]) for row in cells) for column in range(len(HEADER))]
+    lines = [
+        "  ".join(
+            cell.ljust(width) if place == 0 else cell.rjust(width)
+            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in cells
+    ]
+    rule = "-" * max(len(line) for line in lines)
+    title = _plain(f"{task.title}  (protocol {task.protocol}, {len(task.seeds)} seeds, {task.n_test:,} test samples)")
+    return "\n".join([title, rule, lines[0], rule, *lines[1:], rule])
+
+
+def _effects(design: Design) -> str:
+    names = [_plain(f"{factor}: {level}") for factor, level, _ in design.main]
+    width = max(map(len, names), default=0)
+    title = _plain(
+        f"{design.title}  (protocol {design.protocol}, {design.seeds} seeds, {design.runs} crossed settings, mean PGR "
+        f"{percent(design.mean)}; main effects in points of PGR, 90 %)"
+    )
+    rows = [f"{name.ljust(width)}  {signed(effect)}" for name, (_, _, effect) in zip(names, design.main, strict=True)]
+    return "\n".join([title, "-" * len(title), *rows])
+
+
+def _plain(text: str) -> str:
+    """Keep a record from steering the terminal: control characters become spaces."""
+    return "".join(c if c.isprintable() else " " for c in text)

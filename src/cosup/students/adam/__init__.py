@@ -1,0 +1,1 @@
+"""Linear heads trained by mini-batch Adam, many at a time: the published recipe."""

@@ -1,0 +1,200 @@
+"""Sharing one factorisation between methods that train on the same features."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from cosup.students.adam.probe import AdamProbe
+from cosup.students.logistic.probe import LogisticProbe
+from cosup.students.mlp.probe import GradientProbe, MixtureProbe, MlpProbe
+from cosup.students.protocol import Fit, Student, Trainer
+from cosup.students.ridge.probe import RidgeFit, RidgeProbe, RidgeTrainer
+from cosup.students.sklearn_student import SklearnStudent
+from cosup.utils.validation import BoolArray, CosupError, FloatArray, IntArray
+
+__all__ = ["SharedStudent", "as_student", "shared"]
+
+
+REMEMBERED = 4
+"""Trainings that are remembered: a study's methods nearly all start with the student of the generalists."""
+
+LATER, LATER_BYTES = 32, 1 << 26
+"""The same of the trainings that follow on one (`Trainer.like`), where so many are small: ablations share the first."""
+
+
+class SharedTrainer:
+    """A trainer that remembers the last trainings it was asked for, and the last of those `like` one of these.
+
+    Parameters
+    ----------
+    trainer : Trainer
+    memory : _Memory
+        Of its trainings.
+    later : _Memory or None
+        Of the trainings `like` one of these; None remembers none.
+    after : bytes
+        What `trainer` follows on.
+    """
+
+    def __init__(self, trainer: Trainer, memory: _Memory, later: _Memory | None = None, after: bytes = b"") -> None:
+        self._trainer, self._memory, self._later, self._after = trainer, memory, later, after
+
+    @property
+    def spared(self) -> float:
+        """Seconds that trainings took which were asked for again: what methods would have taken each for itself."""
+        return self._memory.spared + (0.0 if self._later is None else self._later.spared)
+
+    def train(
+        self,
+        targets: FloatArray | IntArray,
+        *,
+        keep: BoolArray | None = None,
+        random_state: int = 0,
+        strength: float | None = None,
+        n_classes: int | None = None,
+    ) -> Fit:
+        """See `cosup.students.Trainer`."""
+        sums = hashlib.blake2b(repr((self._after, random_state, strength, n_classes)).encode())
+        for array in (targets, keep):
+            given = np.ascontiguousarray(array) if array is not None else np.empty(0)
+            sums.update(f"{given.dtype.str}{given.shape}".encode())
+            sums.update(given.data)
+        return self._memory.recall(
+            sums.digest(),
+            lambda: self._trainer.train(
+                targets, keep=keep, random_state=random_state, strength=strength, n_classes=n_classes
+            ),
+        )
+
+    def like(self, fit: Fit) -> Trainer:
+        """See `cosup.students.Trainer`."""
+        trainer = self._trainer.like(fit)
+        key = self._memory.key_of(fit)
+        if self._later is None or key is None or not _small(fit):
+            return trainer
+        return SharedTrainer(trainer, self._later, after=key)
+
+
+class _Memory:
+    """The last trainings, by what was asked for, and the seconds that each took."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._fits: OrderedDict[bytes, tuple[Fit, float]] = OrderedDict()
+        self.spared = 0.0
+
+    def key_of(self, fit: Fit) -> bytes | None:
+        """What was asked for when `fit` was trained, None if that is forgotten."""
+        return next((key for key, (known, _) in self._fits.items() if known is fit), None)
+
+    def recall(self, key: bytes, train: Callable[[], Fit]) -> Fit:
+        """What was trained for `key`, or now is."""
+        if key in self._fits:
+            self._fits.move_to_end(key)
+            fit, seconds = self._fits[key]
+            self.spared += seconds
+            return fit
+        started = time.perf_counter()
+        fit = train()
+        self._fits[key] = fit, time.perf_counter() - started
+        while len(self._fits) > self._most:
+            self._fits.popitem(last=False)
+        return fit
+
+
+def _small(fit: Fit) -> bool:
+    """Whether many like it may be remembered: a few vectors a sample and class, and the weights."""
+    if not isinstance(fit, RidgeFit):
+        return False
+    n = len(fit._readout.scores.sample.features.X)
+    return LATER * 8 * (n * (3 * len(fit.head.bias) + 4) + 2 * fit.head.weight.size) <= LATER_BYTES
+
+
+@dataclass
+class SharedStudent:
+    """A student that remembers its last preparation; see `shared`."""
+
+    student: Student
+    of: SharedStudent | None = None
+    """Another one, on whose preparation of the features this one may build."""
+    _X: FloatArray | None = field(default=None, repr=False)
+    _trainer: SharedTrainer | None = field(default=None, repr=False)
+
+    def prepare(self, X: FloatArray) -> SharedTrainer:
+        """Tie to `X`, or give back the trainer of the last call when the features are the same."""
+        same = self._X is not None and (X is self._X or (X.shape == self._X.shape and np.array_equal(X, self._X)))
+        if self._trainer is None or not same:
+            self._X, self._trainer = X, SharedTrainer(self._prepared(X), _Memory(REMEMBERED), _Memory(LATER))
+        return self._trainer
+
+    def _prepared(self, X: FloatArray) -> Trainer:
+        known = None if self.of is None else self.of.prepare(X)._trainer
+        if isinstance(known, RidgeTrainer) and isinstance(self.student, RidgeProbe):
+            return known.by(self.student)
+        return self.student.prepare(X)
+
+    @property
+    def spared(self) -> float:
+        """Seconds of trainings on these features that were asked for again; see `SharedTrainer`."""
+        return 0.0 if self._trainer is None else self._trainer.spared
+
+
+def shared(student: Student) -> SharedStudent:
+    """Let several methods that are fitted on the same features share what `student` computes once for them.
+
+    Parameters
+    ----------
+    student : Student
+
+    Returns
+    -------
+    SharedStudent
+        It holds on to the features, their factorisation and the last trainings until it meets other features or is
+        dropped.
+    """
+    return SharedStudent(student)
+
+
+NAMED = {
+    "ridge": RidgeProbe,
+    "logistic": LogisticProbe,
+    "adam": AdamProbe,
+    "gradient": GradientProbe,
+    "mixture": MixtureProbe,
+    "mlp": MlpProbe,
+}
+
+
+def as_student(student: Any) -> Student:
+    """Make a student of a name, a `Student`, or a scikit-learn classifier.
+
+    Parameters
+    ----------
+    student : {"ridge", "logistic", "adam", "gradient", "mixture", "mlp"}, Student or scikit-learn classifier
+
+    Returns
+    -------
+    Student
+
+    Raises
+    ------
+    CosupError
+        For anything else.
+    """
+    if isinstance(student, str) and student in NAMED:
+        made: Student = NAMED[student]()
+        return made
+    if isinstance(student, type):
+        raise CosupError(f"student must be an instance: {student.__name__}() instead of {student.__name__}")
+    if isinstance(student, Student):
+        return student
+    if hasattr(student, "fit") and hasattr(student, "predict"):
+        return SklearnStudent(student)
+    raise CosupError(f"student must be one of {sorted(NAMED)}, a Student or a scikit-learn classifier, got {student!r}")

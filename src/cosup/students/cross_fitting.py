@@ -1,0 +1,105 @@
+"""Out-of-sample predictions for students that have no closed form: each fold by a student that never saw it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from sklearn.model_selection import KFold
+
+from cosup.students.heads import Head
+from cosup.utils.row_blocks import row_blocks
+from cosup.utils.validation import CosupError, FloatArray, IntArray
+
+__all__ = ["CrossFit", "cross_fit", "fold_of", "folds_of"]
+
+
+@dataclass(frozen=True)
+class CrossFit:
+    """The folds' students, and which sample each of them was not trained on.
+
+    Attributes
+    ----------
+    heads : tuple of Head
+    fold : ndarray of shape (n_samples,), int16
+        The head that predicts each sample; -1 where none was trained on it: the mean of all does.
+    n_classes : int
+    """
+
+    heads: tuple[Head, ...]
+    fold: IntArray
+    n_classes: int
+
+    def blocks(self, X: FloatArray, rows_per_block: int | None = None) -> Iterator[tuple[slice, FloatArray]]:
+        """Out-of-sample probabilities of consecutive rows; see `cosup.students.Fit.blocks`."""
+        for rows in row_blocks(len(X), max(self.n_classes, X.shape[1]), rows_per_block):
+            part, fold = X[rows], self.fold[rows]
+            out: FloatArray | None = None
+            for f, head in enumerate(self.heads):
+                for positions, share in (np.flatnonzero(fold == f), 1.0), (np.flatnonzero(fold < 0), len(self.heads)):
+                    if not positions.size:
+                        continue
+                    found = head.predict_proba(part[positions])
+                    if out is None:
+                        out = np.zeros((len(fold), self.n_classes), dtype=found.dtype)
+                    out[positions] += found if share == 1.0 else found / share
+            assert out is not None
+            yield rows, out
+
+
+def folds_of(members: IntArray, folds: int, random_state: int) -> Iterator[tuple[IntArray, IntArray]]:
+    """Positions that each fold's student is trained on, and those that it predicts.
+
+    Raises
+    ------
+    CosupError
+        With fewer members than folds.
+    """
+    if len(members) < folds:
+        raise CosupError(f"{folds}-fold cross-fitting needs at least {folds} samples, got {len(members)}")
+    for kept, held in KFold(folds, shuffle=True, random_state=random_state).split(members):
+        yield members[kept], members[held]
+
+
+def fold_of(held: list[IntArray], n_samples: int) -> IntArray:
+    """`CrossFit.fold` of the positions that each fold's student predicts."""
+    fold = np.full(n_samples, -1, dtype=np.int16)
+    for f, positions in enumerate(held):
+        fold[positions] = f
+    return fold
+
+
+def cross_fit(
+    train: Callable[[IntArray], Head],
+    n_samples: int,
+    members: IntArray,
+    n_classes: int,
+    folds: int,
+    random_state: int,
+) -> CrossFit:
+    """Train a student a fold.
+
+    Parameters
+    ----------
+    train : callable
+        From sample positions (int64) to a head trained on them.
+    n_samples : int
+    members : ndarray of int64
+        Positions that are trained on. The rest is predicted by the mean of the folds' students.
+    n_classes, folds, random_state : int
+
+    Returns
+    -------
+    CrossFit
+
+    Raises
+    ------
+    CosupError
+        With fewer members than folds.
+    """
+    heads, held = [], []
+    for kept, left_out in folds_of(members, folds, random_state):
+        heads.append(train(kept))
+        held.append(left_out)
+    return CrossFit(tuple(heads), fold_of(held, n_samples), n_classes)

@@ -1,0 +1,150 @@
+"""The heads that trainings end in: linear ones, means of several, and those whose training waits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+
+from cosup.utils.losses import softmax
+from cosup.utils.row_blocks import is_half, widen
+from cosup.utils.validation import CosupError, FloatArray, IntArray
+
+__all__ = [
+    "DeferredHead",
+    "Head",
+    "LinearHead",
+    "MeanHead",
+    "average_heads",
+    "settled",
+    "softmax_of_own",
+    "spread_head",
+]
+
+UNSEEN = -1e4
+"""Logit of a class that a head was not trained on."""
+
+
+@runtime_checkable
+class Head(Protocol):
+    """A trained student that answers for new features."""
+
+    def predict_proba(self, X: FloatArray) -> FloatArray:
+        """Class probabilities, (n_samples, n_classes), for features (n_samples, n_features)."""
+        ...
+
+
+@runtime_checkable
+class DeferredHead(Head, Protocol):
+    """A head whose training waits for `settled`: methods make many heads and keep few."""
+
+    def merged(self, heads: Sequence[Head]) -> Head:
+        """One head for several, this one among them; see `average_heads`."""
+        ...
+
+    def spread(self, classes: IntArray, n_classes: int) -> Head:
+        """The same over more classes; see `spread_head`."""
+        ...
+
+    def settle(self) -> object:
+        """Train, unless that is done."""
+        ...
+
+
+def softmax_of_own(logits: FloatArray) -> FloatArray:
+    """Softmax over the classes in logits' own precision, in their place."""
+    logits -= logits.max(axis=1, keepdims=True)
+    np.exp(logits, out=logits)
+    logits /= logits.sum(axis=1, keepdims=True)
+    return logits
+
+
+@dataclass(frozen=True)
+class LinearHead:
+    """A linear layer under a softmax.
+
+    Attributes
+    ----------
+    weight : ndarray of shape (n_features, n_classes), float64
+    bias : ndarray of shape (n_classes,), float64
+    """
+
+    weight: FloatArray
+    bias: FloatArray
+
+    def logits(self, X: FloatArray) -> FloatArray:
+        """``X @ weight + bias``, (n_samples, n_classes)."""
+        if not is_half(X):
+            return np.asarray(X @ self.weight + self.bias)
+        # Features of three digits do not ask for products in float64.
+        out = widen(X) @ self.weight.astype(np.float32)
+        out += self.bias.astype(np.float32)
+        return np.asarray(out)
+
+    def predict_proba(self, X: FloatArray) -> FloatArray:
+        """Class probabilities, (n_samples, n_classes); float32 where the features are float16 or bfloat16."""
+        logits = self.logits(X)
+        return softmax_of_own(logits) if logits.dtype == np.float32 else softmax(logits)
+
+
+@dataclass(frozen=True)
+class MeanHead:
+    """The mean of several heads' probabilities."""
+
+    heads: tuple[Head, ...]
+
+    def predict_proba(self, X: FloatArray) -> FloatArray:
+        """Class probabilities, (n_samples, n_classes)."""
+        total: Any = sum(h.predict_proba(X) for h in self.heads)
+        return np.asarray(total / len(self.heads))
+
+
+def average_heads(heads: Sequence[Head]) -> Head:
+    """One head for several: linear ones are averaged in their weights (so in logits), others in probabilities.
+
+    Deferred ones are merged: trained once, on the mean of their targets.
+    """
+    if not heads:
+        raise CosupError("there is no head to average")
+    linear = [h for h in heads if isinstance(h, LinearHead)]
+    if len(heads) == 1:
+        return heads[0]
+    if isinstance(heads[0], DeferredHead):
+        return heads[0].merged(heads)
+    if len(linear) == len(heads):
+        return LinearHead(np.mean([h.weight for h in linear], axis=0), np.mean([h.bias for h in linear], axis=0))
+    return MeanHead(tuple(heads))
+
+
+@dataclass(frozen=True)
+class _SpreadHead:
+    head: Head
+    classes: IntArray
+    n_classes: int
+
+    def predict_proba(self, X: FloatArray) -> FloatArray:
+        out = np.zeros((len(X), self.n_classes))
+        out[:, self.classes] = self.head.predict_proba(X)
+        return out
+
+
+def spread_head(head: Head, classes: IntArray, n_classes: int) -> Head:
+    """A head over some `classes`, seen over all `n_classes`; the others get probability zero."""
+    if len(classes) == n_classes:
+        return head
+    if isinstance(head, LinearHead):
+        weight, bias = np.zeros((len(head.weight), n_classes)), np.full(n_classes, UNSEEN)
+        weight[:, classes], bias[classes] = head.weight, head.bias
+        return LinearHead(weight, bias)
+    if isinstance(head, DeferredHead):
+        return head.spread(classes, n_classes)
+    return _SpreadHead(head, classes, n_classes)
+
+
+def settled(head: Head) -> Head:
+    """The head, trained if its training was put off; see `DeferredHead`."""
+    if isinstance(head, DeferredHead):
+        head.settle()
+    return head

@@ -1,0 +1,1 @@
+"""A logistic probe, trained to convergence by L-BFGS and cross-fitted."""

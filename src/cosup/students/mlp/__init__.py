@@ -1,0 +1,1 @@
+"""Small networks and linear heads under a loss that can be chosen."""

@@ -1,0 +1,319 @@
+"""How a ridge's scores become probabilities: chosen by what it says of samples without their own targets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from copy import copy
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from cosup.students.ridge.gram import Moment, Sample
+from cosup.students.ridge.grid import remainder
+from cosup.students.ridge.solvers import Direct, Factor
+from cosup.utils.row_blocks import cache_blocks, product, row_blocks
+from cosup.utils.validation import FloatArray, IntArray
+
+__all__ = ["Readout", "Scores", "choose_readout"]
+
+SHARPNESS = 8.0 * 2 ** np.arange(0, 5.5, 0.5)
+"""Candidate factors that turn a ridge's scores, which estimate one-hot targets, into logits. The least, 8, is right or
+nearly so for ten classes; many classes or noisy targets make scores small, and with 8 every class about as likely."""
+
+IMITATION = 0.95
+"""A richer read-out must agree this much better with the teacher before it is believed; see `RidgeProbe`."""
+
+HELD = 1 << 28
+"""Bytes of what leave-one-out logits follow from up to which it is held, not computed anew for every pass."""
+
+TEMPERATURES = np.array([0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.2])
+"""Candidate factors of a discriminant's logits: fitted scores lie closer to their class than new ones will."""
+
+SHRINKAGE = 1e-3
+"""Share of its mean diagonal that is added to the within-class covariance of the scores."""
+
+GUESS = 2048
+"""Samples, evenly spaced, whose likeliest factor is where the search among the factors starts."""
+
+
+@dataclass(frozen=True)
+class Scores:
+    """A ridge's scores, fitted and leave-one-out, of any rows.
+
+    Attributes
+    ----------
+    sample : Sample
+    moment : Moment
+    weight : ndarray of shape (n_features, n_classes)
+    offset : ndarray of shape (n_classes,)
+        Score of the mean of all rows.
+    leverage : ndarray of shape (n_members,)
+    penalty : float
+        What was added to the features' second moments.
+    """
+
+    sample: Sample
+    moment: Moment
+    weight: FloatArray
+    offset: FloatArray
+    leverage: FloatArray
+    penalty: float
+
+    @classmethod
+    def of(cls, solver: Factor | Direct, moment: Moment, strength: float) -> Scores:
+        """The ridge of one strength."""
+        weight = solver.weight(moment, strength)
+        offset = moment.mean - solver.sample.shift @ weight
+        return cls(solver.sample, moment, weight, offset, solver.leverage(strength), solver.penalty(strength))
+
+    @cached_property
+    def fitted(self) -> FloatArray | None:
+        """Of all rows, trained on or not, where these are held and scores are no wider: one pass instead of many."""
+        features = self.sample.features
+        if not features.kept or len(self.offset) > self.sample.d:
+            return None
+        single = self.moment.large and features.X.dtype != np.float64
+        weight = self.weight.astype(np.float32) if single else self.weight
+        out = np.empty((len(features.X), len(self.offset)), dtype=weight.dtype)
+        for rows in cache_blocks(len(out), self.sample.d):
+            out[rows] = product((features.read_single if single else features.read)(rows), weight, self.moment.large)
+        out += self.offset.astype(out.dtype)
+        return out
+
+
+@dataclass(frozen=True)
+class Readout:
+    """A linear map from scores to logits: ``scores @ left @ right * factor + b``.
+
+    Attributes
+    ----------
+    scores : Scores
+    left : ndarray of shape (n_classes, k), or None for the identity
+    right : ndarray of shape (k, n_classes), or None for the identity
+    b : ndarray of shape (n_classes,)
+    factor : float
+        Of everything, b included.
+    """
+
+    scores: Scores
+    left: FloatArray | None
+    right: FloatArray | None
+    b: FloatArray
+    factor: float = 1.0
+
+    @cached_property
+    def _turned(self) -> tuple[FloatArray, FloatArray]:
+        weight, offset = self.scores.weight, self.scores.offset
+        return (weight, offset) if self.left is None else (weight @ self.left, offset @ self.left)
+
+    @property
+    def weight(self) -> FloatArray:
+        """From features about the mean of all rows to logits, (n_features, n_classes)."""
+        weight = self._turned[0]
+        return np.asarray(self.factor * (weight if self.right is None else weight @ self.right))
+
+    @property
+    def bias(self) -> FloatArray:
+        """Logits of the mean of all rows, (n_classes,)."""
+        offset = self._turned[1]
+        return np.asarray(self.factor * ((offset if self.right is None else offset @ self.right) + self.b))
+
+    def times(self, factor: float) -> Readout:
+        """The same, its logits times a factor."""
+        other = copy(self)
+        object.__setattr__(other, "factor", factor)
+        return other
+
+    def held_out(self, positions: slice | IntArray) -> FloatArray:
+        """Leave-one-out logits of some of the samples that were trained on, float32."""
+        if self._held is not None:
+            return self._logits(self._held[positions])
+        return self._logits(self._without_own(positions, np.float32))
+
+    def own_blocks(self, rows_per_block: int | None) -> Iterator[tuple[slice, FloatArray]] | None:
+        """Logits of all rows by the trained student itself, float64, where its scores are held."""
+        held = self.scores.fitted
+        if held is None:
+            return None
+        whole = row_blocks(len(held), max(self.scores.sample.d, len(self.b)), rows_per_block)
+        return ((rows, self._logits(self._fitted(rows, np.float64))) for rows in whole)
+
+    def blocks(self, rows_per_block: int | None) -> Iterator[tuple[slice, FloatArray]]:
+        """Leave-one-out logits of all rows; those that were not trained on have but the one.
+
+        In float64, but in float32 where features are no finer and the products large.
+        """
+        sample = self.scores.sample
+        single = self.scores.moment.large and sample.features.X.dtype != np.float64
+        place = np.full(len(sample.features.X), -1)
+        place[sample.members] = np.arange(sample.n)
+        for rows in row_blocks(len(place), max(sample.d, len(self.b)), rows_per_block):
+            if sample.whole:
+                yield rows, self.held_out(rows) if single else self._logits(self._without_own(rows, np.float64))
+                continue
+            found = self._fitted(rows, np.float32 if single else np.float64)
+            inside = np.flatnonzero(place[rows] >= 0)
+            found[inside] = self._less_own(found[inside], place[rows][inside])
+            yield rows, self._logits(found)
+
+    @cached_property
+    def _held(self) -> FloatArray | None:
+        """Leave-one-out scores times `left` where these are small beside the logits, (n_members, k) float32."""
+        sample = self.scores.sample
+        if self.right is None or 4 * sample.n * len(self.right) > HELD:
+            return None
+        out = np.empty((sample.n, len(self.right)), dtype=np.float32)
+        for positions in _parts(self.scores):
+            out[positions] = self._without_own(positions, np.float32)
+        return out
+
+    def _without_own(self, positions: slice | IntArray, dtype: Any) -> FloatArray:
+        """Leave-one-out scores times `left` of some of the samples that were trained on."""
+        sample = self.scores.sample
+        rows = positions if sample.whole else sample.members[positions]
+        return self._less_own(self._fitted(rows, dtype), positions)
+
+    def _fitted(self, rows: slice | IntArray, dtype: Any) -> FloatArray:
+        """Fitted scores times `left` of some rows, a new array."""
+        held, features = self.scores.fitted, self.scores.sample.features
+        weight, offset, left, _ = self._cast(dtype)
+        if held is not None:
+            part = held[rows].astype(dtype)
+            return part if left is None else np.asarray(part @ left)
+        Z = features.read_single(rows) if dtype == np.float32 else features.read(rows)
+        found = product(Z, weight, self.scores.moment.large)
+        found += offset
+        return found
+
+    def _less_own(self, found: FloatArray, positions: slice | IntArray) -> FloatArray:
+        """What fitted scores times `left` become without the sample itself (Allen 1974), in place."""
+        scores, targets = self.scores, self.scores.moment.targets
+        members, leverage = scores.sample.members[positions], scores.leverage[positions]
+        left, h = self._cast(found.dtype)[2], leverage.astype(found.dtype)
+        if targets.ids is None:
+            T = targets.dense(positions if scores.sample.whole else members, found.dtype)
+            found -= h[:, None] * (T if left is None else product(T, left, scores.moment.large))
+        elif left is None:
+            found[np.arange(len(found)), targets.ids[members]] -= h
+        else:
+            found -= h[:, None] * left[targets.ids[members]]
+        found /= remainder(leverage).astype(found.dtype)[:, None]
+        return found
+
+    def _logits(self, found: FloatArray) -> FloatArray:
+        """Of scores times `left`; these may be overwritten where there is no `right`."""
+        if self.right is not None:
+            found = product(found, self._cast(found.dtype)[3], self.scores.moment.large)
+        if self.left is not None:
+            found += self.b.astype(found.dtype)
+        if self.factor != 1.0:
+            found *= found.dtype.type(self.factor)
+        return found
+
+    def _cast(self, dtype: Any) -> tuple[FloatArray, FloatArray, Any, Any]:
+        """Weights, offset, left and right in `dtype`."""
+        return self._single if dtype == np.float32 else (*self._turned, self.left, self.right)
+
+    @cached_property
+    def _single(self) -> tuple[FloatArray, FloatArray, Any, Any]:
+        weight, offset = (a.astype(np.float32) for a in self._turned)
+        left, right = (None if a is None else a.astype(np.float32) for a in (self.left, self.right))
+        return weight, offset, left, right
+
+
+def choose_readout(kind: str, scores: Scores, sharpness: float | None) -> tuple[Readout, float | None]:
+    """The read-out, and the factor of plain scores (None behind the discriminant); see `RidgeProbe`."""
+    plain = Readout(scores, None, None, np.zeros(scores.moment.targets.n_classes))
+    richer = _discriminant(scores) if kind != "scores" else plain
+    if kind == "auto":
+        as_scores = as_discriminant = 0
+        for positions in _parts(scores):
+            named = scores.moment.targets.named(scores.sample.members[positions])
+            as_scores += int((plain.held_out(positions).argmax(axis=1) == named).sum())
+            as_discriminant += int((richer.held_out(positions).argmax(axis=1) == named).sum())
+        kind = "scores" if as_scores >= IMITATION * as_discriminant else "discriminant"
+    if kind == "discriminant":
+        return richer.times(_likeliest(TEMPERATURES, richer)), None
+    factor = _likeliest(SHARPNESS, plain) if sharpness is None else sharpness
+    return plain.times(factor), factor
+
+
+def _parts(scores: Scores) -> Iterator[slice]:
+    yield from cache_blocks(scores.sample.n, max(scores.sample.d, scores.moment.targets.n_classes))
+
+
+def _likeliest(factors: FloatArray, readout: Readout) -> float:
+    """The factor of (leave-one-out) logits under which the targets are likeliest.
+
+    The logarithm of the likelihood is concave in the factor, so what is likelier than both neighbours is likeliest.
+    """
+    scores = readout.scores
+    step = max(1, scores.sample.n // GUESS)
+    some = slice(None) if step == 1 else np.arange(0, scores.sample.n, step)
+    found = dict(enumerate(_likelihoods(factors, readout, [some])))
+    best = max(found, key=found.__getitem__)
+    if step == 1:
+        return float(factors[best])
+    found = {}
+    while True:
+        around = [f for f in (best - 1, best, best + 1) if 0 <= f < len(factors)]
+        asked = [f for f in around if f not in found]
+        found |= dict(zip(asked, _likelihoods(factors[asked], readout, _parts(scores)), strict=True))
+        best, before = max(around, key=found.__getitem__), best
+        if best == before:
+            return float(factors[best])
+
+
+def _likelihoods(factors: FloatArray, readout: Readout, parts: Iterable[slice | IntArray]) -> FloatArray:
+    """Logarithms of the targets' likelihood at every factor, (n_factors,)."""
+    targets, members = readout.scores.moment.targets, readout.scores.sample.members
+    total = np.zeros(len(factors))
+    for positions in parts:
+        below = readout.held_out(positions)
+        below -= below.max(axis=1, keepdims=True)
+        mass: Any = 1.0
+        if targets.ids is not None:
+            named = below[np.arange(len(below)), targets.ids[members[positions]]].sum(dtype=np.float64)
+        else:
+            T = targets.dense(members[positions], np.float32)
+            named, mass = np.einsum("ij,ij->i", T, below).sum(dtype=np.float64), T.sum(axis=1)
+        scaled = np.empty_like(below)
+        for f, factor in enumerate(factors):
+            np.exp(np.multiply(below, np.float32(factor), out=scaled), out=scaled)
+            total[f] += factor * named - float((mass * np.log(scaled.sum(axis=1))).sum(dtype=np.float64))
+    return total
+
+
+def _discriminant(scores: Scores) -> Readout:
+    """Penalised discriminant analysis, from the fitted scores.
+
+    Not from the leave-one-out ones: each of those was predicted without its own target and so betrays it, which a
+    discriminant fitted to them finds where features are few beside classes.
+
+    What it needs of the fitted scores ``F = Z W + m`` follows from ``(Z'Z + penalty) W = Z'T`` without going over
+    samples: with ``B = [W; m']``, of no more rows than there are features and one, ``T'F = [Z'T; n m']' B`` and
+    ``F'F = B'[Z'T - penalty W; n m']``. So the classes' means are a product ``R' B``, and what is solved for as well.
+    """
+    n, mean, product, W = scores.sample.n, scores.moment.mean, scores.moment.product, scores.weight
+    counts = n * mean
+    B = np.vstack([W, mean])
+    R = np.vstack([product, counts]) / np.maximum(counts, 1e-9)
+    within = np.vstack([product - scores.penalty * W, counts])
+    means = R.T @ B
+    narrow = len(B) < len(mean)
+    # The order of these products that is less work.
+    within -= ((R * counts) @ R.T) @ B if narrow else (R * counts) @ means
+    within = B.T @ within / n
+    within[np.diag_indices(len(within))] += SHRINKAGE * np.trace(within) / len(within) + 1e-12
+    prior = np.log(np.maximum(counts / counts.sum(), 1e-6))
+    left = np.linalg.solve(within, B.T if narrow else means.T)
+    b = prior - 0.5 * (np.einsum("ij,ji->i", means @ left, R) if narrow else np.einsum("ij,ji->i", means, left))
+    # What all classes' logits share says nothing, but it is large, and takes digits.
+    b -= mean @ b / mean.sum()
+    if not narrow:
+        return Readout(scores, left - (left @ mean / mean.sum())[:, None], None, b)
+    Q, T = np.linalg.qr(left)
+    right = T @ R
+    return Readout(scores, Q, right - (right @ mean / mean.sum())[:, None], b)

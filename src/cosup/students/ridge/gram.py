@@ -1,0 +1,190 @@
+"""The linear algebra of ridges: features as blocks of rows, and factors of their second moments.
+
+Nothing of the features' size is kept beside a centred copy where that is small (`KEPT`): every product goes over
+blocks of rows. Positions are about the mean of *all* rows; a subset's own mean enters as a `shift`. So the second
+moments of a subset are those of all rows less those of the few left out, whichever is less work.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from scipy.sparse import csr_array
+
+from cosup.students.targets import Targets
+from cosup.utils.row_blocks import LARGE, cache_blocks, column_means, take, widen
+from cosup.utils.validation import CosupError, FloatArray, IntArray
+
+__all__ = ["Features", "Moment", "Sample"]
+
+MANY = 64
+"""Classes from which adding up the rows of each is less work than a product with one-hot targets."""
+
+KEPT = 1 << 28
+"""Bytes up to which centred features are kept; beyond, they are read and centred anew for every product."""
+
+
+class Features:
+    """All rows, about their mean.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n_samples, n_features)
+        Any floating dtype, possibly memory-mapped.
+    keep : bool
+        Keep a centred copy where that is small.
+    """
+
+    def __init__(self, X: FloatArray, *, keep: bool = True) -> None:
+        self.X = X
+        self.mean = column_means(X)
+        self.kept = keep and 8 * X.size <= KEPT
+        self._latest: tuple[IntArray, FloatArray] = np.empty(0, dtype=np.int64), np.empty(0)
+
+    @cached_property
+    def _whole(self) -> FloatArray:
+        return self._filled(np.float64)
+
+    @cached_property
+    def _whole_single(self) -> FloatArray:
+        return self._filled(np.float32)
+
+    def _filled(self, dtype: Any) -> FloatArray:
+        out = np.empty(self.X.shape, dtype=dtype)
+        for rows in cache_blocks(*self.X.shape):
+            out[rows] = self._centred(rows, dtype)
+        return out
+
+    def _centred(self, rows: slice | IntArray, dtype: Any) -> FloatArray:
+        part = widen(take(self.X, rows))
+        return np.asarray(np.subtract(part, self.mean.astype(dtype), dtype=dtype, casting="same_kind"))
+
+    def read(self, rows: slice | IntArray) -> FloatArray:
+        """Some rows, (n_rows, n_features) float64."""
+        return self._whole[rows] if self.kept else self._centred(rows, np.float64)
+
+    def read_single(self, rows: slice | IntArray) -> FloatArray:
+        """The same in float32."""
+        return self._whole_single[rows] if self.kept else self._centred(rows, np.float32)
+
+    @cached_property
+    def gram(self) -> FloatArray:
+        """``Z'Z`` of all rows, (n_features, n_features) float64."""
+        return self.gram_of(np.arange(len(self.X)))
+
+    def gram_of(self, members: IntArray) -> FloatArray:
+        """``Z'Z`` of some rows, about the mean of all."""
+        n, d = self.X.shape
+        total = np.zeros((d, d))
+        for rows in cache_blocks(len(members), d):
+            Z = self.read(rows if len(members) == n else members[rows])
+            total += Z.T @ Z
+        return total
+
+    def gram_less(self, members: IntArray, left_out: IntArray) -> FloatArray:
+        """``Z'Z`` of `members`, all but those `left_out`, a new array; by way of the latter where that is less work.
+
+        The last such sum over samples is kept: of two local students that share all samples, the second one's follow
+        from the first one's.
+        """
+        summed, total = self._latest
+        if not any(np.array_equal(summed, rows) for rows in (members, left_out)):
+            summed = min(members, left_out, key=len)
+            total = self.gram_of(summed)
+            self._latest = summed, total
+        return total.copy() if np.array_equal(summed, members) else np.asarray(self.gram - total)
+
+
+class Sample:
+    """The rows that a ridge is trained on."""
+
+    def __init__(self, features: Features, members: IntArray) -> None:
+        if len(members) < 2:
+            raise CosupError(f"a ridge probe needs at least 2 samples, got {len(members)}")
+        self.features, self.members = features, members
+        self.n, self.d = len(members), features.X.shape[1]
+        self.whole = self.n == len(features.X)
+        # An error of about 1e-6 in leverages, which features of single precision and these products are worth.
+        self.single = features.X.dtype != np.float64 and self.n * self.d**2 >= LARGE
+
+    def blocks(self, width: int = 0, *, single: bool = False) -> Iterator[tuple[slice, FloatArray]]:
+        """Slices of the members, and their rows about the mean of all, perhaps in float32; see `cache_blocks`."""
+        read = self.features.read_single if single else self.features.read
+        for rows in cache_blocks(self.n, max(self.d, width)):
+            yield rows, read(rows if self.whole else self.members[rows])
+
+    @cached_property
+    def _outside(self) -> IntArray:
+        return np.setdiff1d(np.arange(len(self.features.X)), self.members, assume_unique=True)
+
+    @cached_property
+    def shift(self) -> FloatArray:
+        """Their mean about that of all, (n_features,)."""
+        if self.whole:
+            return np.zeros(self.d)
+        return np.asarray(sum(Z.sum(axis=0) for _, Z in self.blocks()) / self.n)
+
+    @property
+    def mean(self) -> FloatArray:
+        """Their mean, (n_features,)."""
+        return np.asarray(self.features.mean + self.shift)
+
+    def gram(self) -> FloatArray:
+        """``Z'Z`` about their own mean, a new array."""
+        features = self.features
+        total = features.gram.copy() if self.whole else features.gram_less(self.members, self._outside)
+        total -= self.n * np.outer(self.shift, self.shift)
+        return total
+
+    def rows(self) -> FloatArray:
+        """All of them about their own mean, (n, n_features): for when they are fewer than features."""
+        return np.concatenate([Z for _, Z in self.blocks()]) - self.shift
+
+    def moment(self, targets: Targets) -> Moment:
+        """What a ridge takes from targets."""
+        n_classes = targets.n_classes
+        by_class = targets.ids is not None and n_classes >= MANY
+        mean, total = np.zeros(n_classes), np.zeros((self.d, n_classes))
+        turned = np.zeros((n_classes, self.d)) if by_class else total.T  # in the order in which it is added to
+        single = targets.single and self.features.X.dtype != np.float64
+        for rows, Z in self.blocks(n_classes, single=single):
+            if targets.ids is not None and by_class:
+                ids = targets.ids[self.members[rows]]
+                mean += np.bincount(ids, minlength=n_classes)
+                one_hot = csr_array((np.ones(len(ids)), ids, np.arange(len(ids) + 1)), shape=(len(ids), n_classes))
+                turned += one_hot.T @ Z
+                continue
+            T = targets.dense(self.members[rows], Z.dtype)
+            mean += T.sum(axis=0, dtype=np.float64)
+            total += Z.T @ T
+        mean /= self.n
+        total = np.ascontiguousarray(turned.T) if by_class else total
+        total -= self.n * np.outer(self.shift, mean)
+        return Moment(targets, mean, total)
+
+
+@dataclass(frozen=True)
+class Moment:
+    """What a ridge takes from targets.
+
+    Attributes
+    ----------
+    targets : Targets
+    mean : ndarray of shape (n_classes,)
+        Over the samples that are trained on.
+    product : ndarray of shape (n_features, n_classes)
+        ``Z'T`` of these, about both means.
+    """
+
+    targets: Targets
+    mean: FloatArray
+    product: FloatArray
+
+    @property
+    def large(self) -> bool:
+        """Whether products over samples, features and classes are in float32 where that is fine; see `LARGE`."""
+        return len(self.targets.members) * self.product.size >= LARGE

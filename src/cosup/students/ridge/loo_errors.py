@@ -1,0 +1,189 @@
+"""Leave-one-out squared errors of a ridge for all strengths of the grid, whatever the number of classes.
+
+With ``u`` a sample's coordinates along the eigenvectors, ``M`` those of the targets' moment (n_directions, n_classes),
+``S`` the shrinkage (a diagonal, one a strength), ``t`` a target about the targets' mean and ``w = (1 - leverage)^-2``,
+the error of a strength is
+
+    sum_i w_i |M'S u_i - t_i|^2  =  sum_i w_i u_i'S MM' S u_i  -  2 sum_i w_i u_i'S (M t_i)  +  sum_i w_i |t_i|^2
+
+The second and third sum take a product for all strengths together. The first is ``trace(S MM' S A)`` with
+``A = sum_i w_i u_i u_i'``, which does not depend on the targets: it is computed once for all trainings on these
+samples. Over the strengths a sample's w is a smooth curve, so a few curves make up all of them (`TOLERANCE`), and A is
+needed for these only. With few classes predicting every sample at every strength is less work, and is done instead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cached_property
+
+import numpy as np
+
+from cosup.students.ridge.gram import Moment, Sample
+from cosup.students.ridge.grid import GRID, VAST, remainder
+from cosup.utils.row_blocks import BLOCK_BYTES, cache_blocks, product, row_blocks
+from cosup.utils.validation import FloatArray, IntArray
+
+__all__ = ["GridErrors"]
+
+
+TOLERANCE = 1e-5
+"""Largest relative error of a sample's weight w at any strength: so also of the errors that are compared."""
+
+CURVES = 16
+"""Curves that the samples' weights are made of, at the most; where these are not enough, all samples are predicted."""
+
+OUTLIER = 0.1
+"""A sample that leaves less than this to the others is predicted: the sums above would cancel."""
+
+WORTHWHILE = 4
+"""Classes times strengths over directions, from which the sums are less work than predicting."""
+
+ROWS = 4096
+"""Samples whose products are summed in float32; their sums are added in float64."""
+
+
+class GridErrors:
+    """What all trainings on the samples of one factor share.
+
+    Parameters
+    ----------
+    sample : Sample
+    coordinates : ndarray of shape (n_samples, n_directions) or None
+        Of all samples along the vectors, where they are held.
+    leverages : ndarray of shape (n_samples, n_strengths)
+    vectors : ndarray of shape (n_features, n_directions)
+    shrinkage : ndarray of shape (n_strengths, n_directions)
+        Vectors and shrinkage are in units in which neither depends on the features' scale.
+    """
+
+    def __init__(
+        self,
+        sample: Sample,
+        coordinates: FloatArray | None,
+        leverages: FloatArray,
+        vectors: FloatArray,
+        shrinkage: FloatArray,
+    ) -> None:
+        self._sample, self._held, self._leverages = sample, coordinates, leverages
+        self._vectors, self._shrinkage = vectors, shrinkage
+        self._turn = self._vectors.astype(np.float32)
+        self._shift = (sample.shift @ self._vectors).astype(np.float32)
+
+    def of(self, moment: Moment) -> FloatArray:
+        """Errors summed over samples and classes, (n_strengths,).
+
+        Products are in float32: their error, about 1e-6 of the errors compared, is far under what tells neighbours
+        on the grid apart.
+        """
+        if moment.targets.n_classes * len(GRID) < WORTHWHILE * len(self._vectors.T) or self._curves is None:
+            return self._predicted(moment, np.arange(self._sample.n))
+        return self._summed(moment) + self._predicted(moment, self._outliers)
+
+    def _predicted(self, moment: Moment, positions: IntArray) -> FloatArray:
+        """Of some samples, all of which are predicted at every strength."""
+        errors = np.zeros(len(GRID))
+        if not positions.size:
+            return errors
+        n_classes, s, sample, held = moment.targets.n_classes, len(GRID), self._sample, self._held
+        along = (self._vectors.T @ moment.product)[:, None, :] * self._shrinkage.T[:, :, None]
+        weight, offset = along.reshape(-1, s * n_classes).astype(np.float32), np.tile(moment.mean, s)
+        if held is None:
+            weight = self._turn @ weight
+            offset = offset - sample.shift @ weight
+        offset = offset.astype(np.float32)
+        vast = len(positions) * weight.size >= VAST
+        for rows in cache_blocks(len(positions), max(sample.d, s * n_classes)):
+            some = positions[rows]
+            every = len(positions) == sample.n
+            members = rows if sample.whole and every else sample.members[some]
+            known = sample.features.read_single(members) if held is None else held[rows if every else some]
+            miss = product(known, weight, vast)
+            miss += offset
+            cube = miss.reshape(len(miss), s, n_classes)
+            # A leave-one-out residual is a residual over what the sample leaves to the others.
+            cube -= moment.targets.dense(members)[:, None, :]
+            square = np.einsum("isc,isc->is", cube, cube)
+            errors += (square / remainder(self._leverages[some]) ** 2).sum(axis=0)
+        return errors
+
+    def _weights(self, rows: slice) -> FloatArray:
+        """``(1 - leverage)^-2``, (n_rows, n_strengths); zero for outliers."""
+        left = remainder(self._leverages[rows])
+        return np.where(self._leverages[rows].max(axis=1, keepdims=True) > 1.0 - OUTLIER, 0.0, left**-2)
+
+    @cached_property
+    def _outliers(self) -> IntArray:
+        return np.flatnonzero(self._leverages.max(axis=1) > 1.0 - OUTLIER)
+
+    @cached_property
+    def _curves(self) -> FloatArray | None:
+        """Orthonormal curves over strengths that make up every sample's weights, (n_strengths, n_curves), or None."""
+        n, s = self._leverages.shape
+        if 2 * len(self._outliers) > n:
+            return None
+        square, worst = np.zeros((s, s)), np.zeros(CURVES)
+        for rows in cache_blocks(n, s):
+            w = self._weights(rows)
+            square += w.T @ w
+        curves = np.linalg.eigh(square)[1][:, : -CURVES - 1 : -1]
+        for rows in cache_blocks(n, s):
+            w = self._weights(rows)
+            shares, rest, scale = w @ curves, w.copy(), np.where(w > 0, w, 1.0)
+            for r in range(CURVES):
+                rest -= shares[:, r, None] * curves[:, r]
+                worst[r] = max(worst[r], float(np.abs(rest / scale).max()))
+        good = np.flatnonzero(worst <= TOLERANCE)
+        return np.asarray(curves[:, : good[0] + 1]) if good.size else None
+
+    @cached_property
+    def _moments(self) -> FloatArray:
+        """``sum_i b_i u_i u_i'`` for the shares b of every curve, (n_curves, n_directions, n_directions) float32."""
+        assert self._curves is not None
+        k, r = len(self._vectors.T), self._curves.shape[1]
+        total = np.zeros((r, k, k))
+        for rows, U in self._coordinates(False):
+            shares = (self._weights(rows) @ self._curves).T.astype(np.float32)
+            for of_curve, share in zip(total, shares, strict=True):
+                # A product with its own transpose is half the work; so positive and negative shares go apart.
+                for sign in (1.0, -1.0):
+                    some = np.flatnonzero(sign * share > 0)
+                    if some.size:
+                        part = U[some] * np.sqrt(np.abs(share[some]))[:, None]
+                        of_curve += sign * (part.T @ part)
+        return total.astype(np.float32)
+
+    def _coordinates(self, large: bool) -> Iterator[tuple[slice, FloatArray]]:
+        sample, held = self._sample, self._held
+        for rows in row_blocks(sample.n, sample.d, min(ROWS, max(1, BLOCK_BYTES // (8 * sample.d)))):
+            if held is not None:
+                yield rows, held[rows]
+                continue
+            members = rows if sample.whole else sample.members[rows]
+            U = product(sample.features.read_single(members), self._turn, large)
+            U -= self._shift
+            yield rows, U
+
+    def _summed(self, moment: Moment) -> FloatArray:
+        """Of all but the outliers, by the sums."""
+        assert self._curves is not None
+        targets, mean, S = moment.targets, moment.mean, self._shrinkage
+        M = self._vectors.T @ moment.product
+        G = M @ M.T
+        by_curve = [((S @ (G * A)) * S).sum(axis=1) for A in self._moments]
+        errors = np.asarray((self._curves * np.stack(by_curve, axis=1)).sum(axis=1))
+        of_class, of_mean = M.T.astype(np.float32), (M @ mean).astype(np.float32)
+        norm, shrinkage = float(mean @ mean), S.T.astype(np.float32)
+        for rows, U in self._coordinates(moment.large):
+            members = rows if self._sample.whole else self._sample.members[rows]
+            if targets.ids is not None:
+                ids = targets.ids[members]
+                moved, own = of_class[ids], 1.0 - 2.0 * mean[ids] + norm
+            else:
+                T = targets.dense(members)
+                moved = product(T.astype(np.float32), of_class, moment.large)
+                own = np.einsum("ij,ij->i", T, T) - 2.0 * (T @ mean) + norm
+            moved -= of_mean
+            moved *= U
+            errors += (self._weights(rows) * (own[:, None] - 2.0 * (moved @ shrinkage))).sum(axis=0)
+        return errors

@@ -1,0 +1,222 @@
+"""The tasks on images from disk: PACS, DomainNet, ImageNet, and any folder of images."""
+
+from __future__ import annotations
+
+import inspect
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cosup.embedding.backbones import Backbone, EfficientNetLite0, make_backbone
+from cosup.embedding.early_layers import EarlyStages
+from cosup.embedding.feature_cache import FeatureCache
+from cosup.tasks.build_image_task import Experiment, Parts, build_task
+from cosup.tasks.layouts import ImageList, read_image_list, split_images
+from cosup.tasks.registry import register_member, register_task
+from cosup.tasks.task import Task
+from cosup.tasks.weak_heads import HeadRecipe
+from cosup.utils.validation import CosupError, check_choice, check_positive, suggest
+
+PUBLISHED_STUDENT = "hf:facebook/dinov2-with-registers-small"
+PUBLISHED_TEACHER = "torchvision:alexnet/avgpool"
+EARLY = "early"
+"""The teachers' view that needs no further weights, see :class:`cosup.embedding.early_layers.EarlyStages`."""
+
+SHARES = {"teachers": 0.3, "train": 0.5, "test": 0.2}
+SPLITS = ("clean", "published")
+
+
+def _backbone(spec: str, image_size: int | None, options: dict[str, Any] | None) -> Backbone:
+    options = {"image_size": image_size, **(options or {})}
+    known = inspect.signature(make_backbone).parameters
+    for name in options:
+        if name == "spec" or name not in known or (spec == EARLY and name != "image_size"):
+            raise CosupError(f"the backbone {spec!r} has no option {name!r}.{suggest(name, known)}")
+    return EarlyStages(options["image_size"]) if spec == EARLY else make_backbone(spec, **options)
+
+
+def _root(root: str | None, name: str) -> Path:
+    if root is None:
+        raise CosupError(f"the task '{name}' needs the folder of its images: root=DIR, or --root DIR")
+    return Path(root)
+
+
+def _three_parts(images: ImageList, seed: int) -> Parts:
+    """Cut every class of every domain into three: for the teachers, the student and the test."""
+    parts = split_images(images, "stratified", seed=seed, shares=SHARES)
+    return Parts(**parts, pool=np.arange(len(images)))
+
+
+def _from_official(images: ImageList, seed: int) -> Parts:
+    """The official test images for the test; of the official train, half of every class for the teachers."""
+    official = split_images(images, "official")
+    train = official["train"]
+    halves = split_images(images[train], "stratified", seed=seed, shares={"teachers": 0.5, "train": 0.5})
+    return Parts(train[halves["teachers"]], train[halves["train"]], official["test"], pool=np.arange(len(images)))
+
+
+def _few_of_train(images: ImageList, each: int) -> ImageList:
+    """Without all but `each` images a class of the official train: the same for every seed."""
+    assert images.splits is not None
+    rng = np.random.default_rng(0)
+    chosen = images.splits == "val"
+    for label in range(len(images.class_names)):
+        members = np.flatnonzero((images.splits == "train") & (images.labels == label))
+        chosen[rng.permutation(members)[:each]] = True
+    return images[chosen]
+
+
+def _imagenet_parts(images: ImageList, split: str, n_train: int | None, seed: int) -> Parts:
+    """Teachers from train; student and test from val, as published."""
+    assert images.splits is not None
+    val = np.flatnonzero(images.splits == "val")
+    if split == "clean":
+        return _three_parts(images, seed)
+    if not (images.splits == "train").any():
+        raise CosupError(
+            f"the published split trains the teachers on ImageNet's train, and {images.root} has only val: use "
+            "split='clean', which cuts val in three"
+        )
+    n_train = min(40_000, len(val) * 4 // 5) if n_train is None else n_train
+    halves = split_images(images, "published", seed=seed, n_train=n_train)
+    return Parts(np.flatnonzero(images.splits == "train"), halves["train"], halves["test"], pool=val)
+
+
+@register_task("pacs", "PACS photos from root=DIR/DOMAIN/CLASS; one specialist a domain (extras: demo, images)")
+def _pacs(
+    *,
+    seed: int,
+    cache: FeatureCache | None,
+    root: str | None = None,
+    labels: str = "soft",
+    levels: str = "domains",
+    student: str = EfficientNetLite0.name,
+    image_size: int | None = 224,
+    student_options: dict[str, Any] | None = None,
+    teacher: str = EARLY,
+    teacher_options: dict[str, Any] | None = None,
+    iterations: int = 1000,
+    store: str | None = None,
+    skip_unreadable: bool = False,
+) -> Task:
+    images = read_image_list(_root(root, "pacs"), "domains")
+    experiment = Experiment(
+        "pacs", images, _backbone(student, image_size, student_options), _backbone(teacher, None, teacher_options),
+        HeadRecipe("logistic", iterations), levels, labels, skip_unreadable=skip_unreadable,
+    )  # fmt: skip
+    return build_task(experiment, _three_parts(images, seed), seed=seed, cache=cache or FeatureCache(), store=store)
+
+
+@register_task("images", "any images with classes from root=DIR (folders, or a table); see docs/vision.md")
+def _images(
+    *,
+    seed: int,
+    cache: FeatureCache | None,
+    root: str | None = None,
+    layout: str = "auto",
+    labels: str = "soft",
+    levels: str | None = None,
+    student: str = EfficientNetLite0.name,
+    image_size: int | None = None,
+    student_options: dict[str, Any] | None = None,
+    teacher: str = EARLY,
+    teacher_options: dict[str, Any] | None = None,
+    recipe: str = "logistic",
+    iterations: int = 1000,
+    learning_rate: float = 1e-4,
+    outputs: str = "all",
+    top_k: int = 5,
+    columns: dict[str, str] | None = None,
+    store: str | None = None,
+    skip_unreadable: bool = False,
+) -> Task:
+    options = {} if columns is None else {"columns": columns}
+    images = read_image_list(_root(root, "images"), layout, **options)
+    if levels is None:
+        levels = "1,2" if images.domains is None else "domains"
+    experiment = Experiment(
+        "images", images, _backbone(student, image_size, student_options), _backbone(teacher, None, teacher_options),
+        HeadRecipe(recipe, iterations, learning_rate, outputs=outputs), levels, labels, top_k, skip_unreadable,
+    )  # fmt: skip
+    return build_task(experiment, _three_parts(images, seed), seed=seed, cache=cache or FeatureCache(), store=store)
+
+
+@register_task("domainnet", "DomainNet from root=DIR with its official lists; one specialist a domain")
+def _domainnet(
+    *,
+    seed: int,
+    cache: FeatureCache | None,
+    root: str | None = None,
+    labels: str = "soft",
+    levels: str = "domains",
+    student: str = PUBLISHED_STUDENT,
+    image_size: int | None = None,
+    student_options: dict[str, Any] | None = None,
+    teacher: str = PUBLISHED_TEACHER,
+    teacher_options: dict[str, Any] | None = None,
+    recipe: str = "adam",
+    iterations: int = 1000,
+    learning_rate: float = 1e-4,
+    top_k: int = 5,
+    store: str | None = None,
+    skip_unreadable: bool = False,
+) -> Task:
+    images = read_image_list(_root(root, "domainnet"), "domainnet")
+    experiment = Experiment(
+        "domainnet", images, _backbone(student, image_size, student_options), _backbone(teacher, None, teacher_options),
+        HeadRecipe(recipe, iterations, learning_rate), levels, labels, top_k, skip_unreadable,
+    )  # fmt: skip
+    parts = _from_official(images, seed)
+    return build_task(experiment, parts, seed=seed, cache=cache or FeatureCache(), store=store)
+
+
+@register_task("imagenet", "ImageNet from root=DIR (train and val); class-range specialists on AlexNet, as published")
+def _imagenet(
+    *,
+    seed: int,
+    cache: FeatureCache | None,
+    root: str | None = None,
+    split: str = "published",
+    labels: str = "soft",
+    levels: str = "1,2,4,8",
+    student: str = PUBLISHED_STUDENT,
+    image_size: int | None = None,
+    student_options: dict[str, Any] | None = None,
+    teacher: str = PUBLISHED_TEACHER,
+    teacher_options: dict[str, Any] | None = None,
+    recipe: str = "adam",
+    iterations: int = 1000,
+    learning_rate: float = 1e-4,
+    outputs: str = "all",
+    train_images: int = 256,
+    n_train: int | None = None,
+    top_k: int = 5,
+    store: str | None = None,
+    skip_unreadable: bool = False,
+) -> Task:
+    check_choice(split, SPLITS, "split")
+    check_positive(train_images, "train_images", integer=True)
+    part = "val" if split == "clean" else "all"
+    images = _few_of_train(read_image_list(_root(root, "imagenet"), "imagenet", part=part), train_images)
+    parts = _imagenet_parts(images, split, n_train, seed)
+    experiment = Experiment(
+        "imagenet", images, _backbone(student, image_size, student_options), _backbone(teacher, None, teacher_options),
+        HeadRecipe(recipe, iterations, learning_rate, outputs=outputs), levels, labels, top_k, skip_unreadable,
+    )  # fmt: skip
+    return build_task(experiment, parts, seed=seed, cache=cache or FeatureCache(), store=store)
+
+
+# The paper's figures: PGR against the number of specialists, and against the teachers' strength. The number in a
+# member's name is what the report draws them against.
+for _labels in ("hard", "soft"):
+    for _place, _n in enumerate((1, 2, 4, 8)):
+        register_member(
+            "imagenet", f"{_labels}-specialists-{_n}", f"imagenet, {_labels} labels of up to {_n} specialists",
+            labels=_labels, levels=",".join(("1", "2", "4", "8")[: _place + 1]),
+        )  # fmt: skip
+for _family in ("imagenet", "domainnet"):
+    for _n in (10, 30, 100, 300, 1000, 3000):
+        register_member(
+            _family, f"iterations-{_n}", f"{_family}, teachers of {_n:,} iterations: weak to strong", iterations=_n
+        )

@@ -1,0 +1,1 @@
+"""Ground floor: validation, files that are written whole, memory, blocks of rows and their products."""

@@ -1,0 +1,95 @@
+"""Products of tall matrices in float32, where their error is far under that of what they are for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+import torch
+
+from cosup.utils.validation import FloatArray
+
+__all__ = ["linear_into", "moments", "onednn_linear", "product", "turned"]
+
+PANEL = 256
+"""Columns of a panel: only panels on and above the diagonal are computed."""
+
+ONEDNN_FROM = 1_000_000
+"""Multiplications of one product from which oneDNN is faster than BLAS, which takes less time to start."""
+
+Tensor = torch.Tensor
+
+
+def onednn_linear() -> Callable[..., Tensor] | None:
+    """``x @ weight.T + bias`` by oneDNN, where this build of torch has it and it is the faster one."""
+    if torch.backends.cpu.get_cpu_capability() != "AVX512" or not hasattr(torch.ops.mkldnn, "_linear_pointwise"):
+        return None
+    operator: Callable[..., Tensor] = torch.ops.mkldnn._linear_pointwise.default
+    return operator
+
+
+def linear_into(device: str, work: int = ONEDNN_FROM) -> Callable[[Tensor, Tensor, Tensor | None, Tensor], Tensor]:
+    """``f(x, weight, bias, out) -> x @ weight.T + bias``, in `out` or in a tensor of its own.
+
+    `work` is the number of multiplications. The choice depends on it, on the build of torch and on the processor's
+    instructions, never on a timing: equal seeds give equal weights.
+    """
+    dnn = onednn_linear() if device == "cpu" and work >= ONEDNN_FROM else None
+    if dnn is not None:
+
+        def by_onednn(x: Tensor, weight: Tensor, bias: Tensor | None, out: Tensor) -> Tensor:
+            return dnn(x, weight, bias, "none", [], "")
+
+        return by_onednn
+
+    def by_blas(x: Tensor, weight: Tensor, bias: Tensor | None, out: Tensor) -> Tensor:
+        if bias is None:
+            return torch.mm(x, weight.T, out=out)
+        return torch.addmm(bias, x, weight.T, out=out)
+
+    return by_blas
+
+
+def moments(blocks: Iterable[tuple[FloatArray, FloatArray]], d: int, c: int) -> tuple[FloatArray, FloatArray]:
+    """``Z.T @ Z`` (d, d) and ``Z.T @ T`` (d, c) of blocks of rows.
+
+    Parameters
+    ----------
+    blocks : iterable of (Z, T)
+        Shapes (rows, d) and (rows, c), float32, a thousand or two rows each: their products are summed in float32, the
+        blocks' sums in float64, which leaves an error of about 3e-7 of the mean diagonal.
+    d, c : int
+    """
+    square, cross = np.zeros((d, d)), np.zeros((d, c))
+    if onednn_linear() is None:
+        for Z, T in blocks:
+            square += Z.T @ Z  # NumPy sees that half of it will do
+            cross += Z.T @ T
+        return square, cross
+    linear = linear_into("cpu")
+    panels = range(0, d, PANEL)
+    with torch.no_grad():
+        for Z, T in blocks:
+            # Contiguous copies: oneDNN falls back to plain loops for a slice's strides.
+            turned = torch.from_numpy(Z).T.contiguous()
+            for start in panels:
+                end = min(start + PANEL, d)
+                found = linear(turned[start:end], turned[start:], None, torch.empty(end - start, d - start))
+                square[start:end, start:] += found.numpy()
+            cross += linear(turned, torch.from_numpy(T).T.contiguous(), None, torch.empty(d, c)).numpy()
+    for start in panels:
+        end = min(start + PANEL, d)
+        square[end:, start:end] = square[start:end, end:].T
+    return square, cross
+
+
+def product(A: FloatArray, turned: Any) -> Any:
+    """``A @ turned.T`` in float32, a tensor; A (n, k) float32 in C order, `turned` a tensor (c, k)."""
+    with torch.no_grad():
+        return linear_into("cpu")(torch.from_numpy(A), turned, None, torch.empty(len(A), len(turned)))
+
+
+def turned(B: FloatArray) -> Any:
+    """What `product` takes for B (k, c)."""
+    return torch.from_numpy(B).T

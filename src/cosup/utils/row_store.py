@@ -1,0 +1,159 @@
+"""A matrix of samples by classes that is written and read a block of rows at a time."""
+
+from __future__ import annotations
+
+import tempfile
+import weakref
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from cosup.utils.validation import CosupError, FloatArray
+
+__all__ = ["Again", "RowStore", "Rows", "joined", "row_slices"]
+
+IN_MEMORY = 1 << 29
+"""Bytes up to which a matrix stays in memory. Larger ones lie in a temporary file, in single precision."""
+
+BLOCK = 1 << 18
+"""Entries of a block of rows: 2 MB in double precision, which a processor's cache holds."""
+
+
+def row_slices(n_rows: int, n_columns: int) -> list[slice]:
+    """The blocks that all work on samples by classes goes by."""
+    step = max(1, BLOCK // max(n_columns, 1))
+    return [slice(start, min(start + step, n_rows)) for start in range(0, n_rows, step)]
+
+
+def joined(blocks: Iterable[tuple[slice, FloatArray]], least: int) -> Iterator[tuple[slice, FloatArray]]:
+    """Blocks put together, where they are shorter, until they have `least` rows."""
+    parts: list[FloatArray] = []
+    start = 0
+    for rows, block in blocks:
+        if not parts and len(block) >= least:
+            yield rows, block
+            start = rows.stop
+            continue
+        parts.append(block.copy())
+        if rows.stop - start >= least:
+            yield slice(start, rows.stop), np.concatenate(parts)
+            parts, start = [], rows.stop
+    if parts:
+        yield slice(start, start + sum(map(len, parts))), np.concatenate(parts)
+
+
+class Rows(Protocol):
+    """A matrix (n_rows, n_columns) that is read a block of rows at a time."""
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Of the matrix."""
+        ...
+
+    @property
+    def blocks(self) -> Callable[[], Iterator[tuple[slice, FloatArray]]]:
+        """All blocks in order, those of `row_slices`; not to be written to, and gone when the next is asked for."""
+        ...
+
+
+@dataclass(frozen=True)
+class Again:
+    """Rows that are calculated whenever they are asked for: for what is looked at once or twice."""
+
+    shape: tuple[int, int]
+    blocks: Callable[[], Iterator[tuple[slice, FloatArray]]]
+
+
+class RowStore:
+    """Rows that sum to something, kept in memory or, where they are many, in a file that vanishes with the store.
+
+    Parameters
+    ----------
+    n_rows, n_columns : int
+
+    Raises
+    ------
+    CosupError
+        If the folder for temporary files has no room.
+    """
+
+    def __init__(self, n_rows: int, n_columns: int) -> None:
+        self.shape = (n_rows, n_columns)
+        self.slices = row_slices(n_rows, n_columns)
+        self._file: Any = None
+        if 8 * n_rows * n_columns <= IN_MEMORY:
+            self._array = np.empty(self.shape)
+            return
+        self._file = tempfile.TemporaryFile(prefix="cosup-")  # noqa: SIM115 (it lives as long as the store)
+        weakref.finalize(self, self._file.close)
+        self._guard(self._file.truncate, 4 * n_rows * n_columns)
+
+    @classmethod
+    def of(cls, blocks: Iterable[tuple[slice, FloatArray]], n_rows: int, n_columns: int) -> RowStore:
+        """Fill a store from blocks that are those of `row_slices`."""
+        store = cls(n_rows, n_columns)
+        for rows, block in blocks:
+            store.put(rows, block)
+        return store
+
+    @classmethod
+    def holding(cls, whole: FloatArray) -> RowStore:
+        """A store of a copy of `whole`."""
+        return cls.of(((rows, whole[rows]) for rows in row_slices(*whole.shape)), *whole.shape)
+
+    def put(self, rows: slice, block: FloatArray) -> None:
+        """Write one block."""
+        if self._file is None:
+            self._array[rows] = block
+            return
+        self._file.seek(4 * rows.start * self.shape[1])
+        self._guard(self._file.write, np.ascontiguousarray(block, dtype=np.float32))
+
+    def get(self, rows: slice) -> FloatArray:
+        """Read one block, float64; not to be written to."""
+        if self._file is None:
+            return self._array[rows]
+        self._file.flush()
+        self._file.seek(4 * rows.start * self.shape[1])
+        count = (rows.stop - rows.start) * self.shape[1]
+        block = np.frombuffer(self._file.read(4 * count), dtype=np.float32)
+        return block.reshape(-1, self.shape[1]).astype(np.float64)
+
+    @property
+    def in_memory(self) -> bool:
+        """Whether blocks are views of what is held, in double precision, and not read from a file."""
+        return self._file is None
+
+    def blocks(self) -> Iterator[tuple[slice, FloatArray]]:
+        """All blocks in order: views in memory; of a file in single precision, each in the place of the one before."""
+        if self._file is None:
+            for rows in self.slices:
+                yield rows, self._array[rows]
+            return
+        buffer = np.empty((self.slices[0].stop, self.shape[1]), dtype=np.float32)
+        for rows in self.slices:
+            block = buffer[: rows.stop - rows.start]
+            self._file.flush()
+            self._file.seek(4 * rows.start * self.shape[1])
+            self._file.readinto(block)
+            yield rows, block
+
+    def whole(self) -> FloatArray:
+        """All rows, float64 in memory or float32 mapped from the file; not to be written to."""
+        if self._file is None:
+            return self._array
+        self._guard(self._file.flush)
+        # Copy on write: torch does not take what can't be written to.
+        return np.memmap(self._file, dtype=np.float32, mode="c", shape=self.shape)
+
+    def _guard(self, write: Any, *arguments: Any) -> None:
+        try:
+            write(*arguments)
+        except OSError as error:
+            size = 4 * self.shape[0] * self.shape[1] / 1e9
+            raise CosupError(
+                f"{size:.1f} GB for the samples' class probabilities could not be written to {tempfile.gettempdir()} "
+                f"({error.strerror}); set TMPDIR to a folder with more room"
+            ) from error

@@ -1,0 +1,159 @@
+"""Checks that run before any work starts, and the one error type they raise."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+FloatArray = NDArray[np.floating[Any]]
+IntArray = NDArray[np.integer[Any]]
+UInt8Array = NDArray[np.uint8]
+BoolArray = NDArray[np.bool_]
+
+__all__ = [
+    "BoolArray",
+    "CosupError",
+    "FloatArray",
+    "IntArray",
+    "UInt8Array",
+    "check_choice",
+    "check_features",
+    "check_positive",
+    "first_bad",
+    "is_bfloat16",
+    "not_finite",
+    "some",
+    "suggest",
+]
+
+BLOCK = 1 << 22
+"""Features that are looked at together: what is memory-mapped is never in memory as a whole."""
+
+
+class CosupError(ValueError):
+    """The input is wrong; the message says what, where, and what to do."""
+
+
+def suggest(name: str, known: Iterable[str]) -> str:
+    """Name the near matches of an unknown name, and all that is known.
+
+    Parameters
+    ----------
+    name : str
+        What was asked for.
+    known : iterable of str
+        What there is.
+
+    Returns
+    -------
+    str
+        A sentence to append to an error message.
+    """
+    known = list(known)
+    near = difflib.get_close_matches(str(name), known, n=3, cutoff=0.5)
+    hint = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
+    return f"{hint} Known: {', '.join(sorted(known))}."
+
+
+def check_choice(value: str, known: Iterable[str], what: str) -> str:
+    """Return `value` if it is one of `known`, else raise `CosupError` with near matches."""
+    known = list(known)
+    if value not in known:
+        raise CosupError(f"unknown {what} {value!r}.{suggest(str(value), known)}")
+    return value
+
+
+def check_positive(value: float, what: str, *, integer: bool = False, allow_zero: bool = False) -> None:
+    """Raise `CosupError` unless `value` is a finite positive number (an integer if asked)."""
+    kinds = (int, np.integer) if integer else (int, float, np.integer, np.floating)
+    good = isinstance(value, kinds) and not isinstance(value, bool) and bool(np.isfinite(value))
+    if not good or value < 0 or (value == 0 and not allow_zero):
+        kind = "integer" if integer else "number"
+        low = "of at least 0" if allow_zero else "above 0"
+        raise CosupError(f"{what} must be a finite {kind} {low}, got {value!r}")
+
+
+def first_bad(mask: BoolArray) -> str:
+    """Say where the first True of `mask` is: 'row 3, column 7 (12 in all)'."""
+    where = np.argwhere(mask)
+    axes = ("row", "column", "class")
+    place = ", ".join(f"{a} {int(i)}" for a, i in zip(axes, where[0], strict=False))
+    return f"{place} ({len(where)} in all)"
+
+
+def check_features(X: ArrayLike, *, n_samples: int | None = None, name: str = "X") -> FloatArray:
+    """Validate a feature matrix.
+
+    Parameters
+    ----------
+    X : array-like of shape (n_samples, n_features)
+        Any real dtype. Floating arrays pass through unchanged (no copy), memory-mapped ones, too; the rest becomes
+        float64. bfloat16 is what has a dtype of that name, or one whose only field has it.
+    n_samples : int, optional
+        The number of rows that is required.
+    name : str
+        How messages call it.
+
+    Returns
+    -------
+    ndarray of shape (n_samples, n_features), floating
+
+    Raises
+    ------
+    CosupError
+        If it is not a non-empty matrix of finite numbers, or has another number of rows.
+    """
+    X = np.asanyarray(X)
+    if X.dtype.kind not in "fiub" and not is_bfloat16(X):
+        raise CosupError(f"{name} must hold numbers, got dtype {X.dtype}")
+    if X.ndim != 2:
+        raise CosupError(f"{name} must have shape (n_samples, n_features), got {X.shape}")
+    if X.shape[0] == 0 or X.shape[1] == 0:
+        raise CosupError(f"{name} is empty: shape {X.shape}")
+    if n_samples is not None and X.shape[0] != n_samples:
+        raise CosupError(
+            f"{name} has {X.shape[0]} rows but the labels have {n_samples} samples; they must describe the same samples"
+        )
+    if X.dtype.kind in "iub":
+        X = X.astype(np.float64)
+    step = max(1, BLOCK // X.shape[1])
+    starts = range(0, len(X), step)
+    for start in starts:
+        bad = not_finite(X[start : start + step])
+        if bad is not None:
+            row, column = (int(i) for i in np.argwhere(bad)[0])
+            rest = (not_finite(X[later : later + step]) for later in starts if later > start)
+            count = int(bad.sum() + sum(part.sum() for part in rest if part is not None))
+            raise CosupError(
+                f"{name} has NaN or infinite values, first at row {start + row}, column {column} ({count} in all); "
+                "impute or drop these samples before fitting"
+            )
+    return X
+
+
+def is_bfloat16(X: np.ndarray[Any, Any]) -> bool:
+    """Whether an array says of its 16-bit words that they are bfloat16, for which numpy has no dtype."""
+    return bool(X.dtype.name == "bfloat16" or X.dtype.names == ("bfloat16",))
+
+
+def not_finite(block: np.ndarray[Any, Any]) -> BoolArray | None:
+    """Where there are NaN or infinite values; None where there are none."""
+    if is_bfloat16(block):
+        # Infinity and NaN are the numbers whose exponent is all ones.
+        bad = (np.ascontiguousarray(block).view(np.uint16) & 0x7F80) == 0x7F80
+    elif block.dtype != np.float16 and np.isfinite(np.abs(block).sum(dtype=np.float64)):
+        return None  # the sum is finite unless something in it is not (or overflows, which is sorted out below)
+    else:
+        bad = ~np.isfinite(block)
+    return bad if bad.any() else None
+
+
+def some(names: Iterable[str], what: str = "ids") -> str:
+    """Count names and show the first: '7 ids (a, b, c, d, e, ...)'."""
+    listed = list(names)
+    shown = ", ".join(listed[:5])
+    return f"{len(listed)} {what} ({shown}{', ...' if len(listed) > 5 else ''})"

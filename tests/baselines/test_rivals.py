@@ -1,0 +1,248 @@
+"""Every rival wears the same face: it runs on hard, soft and abstaining labels, says why, and is deterministic."""
+
+import importlib
+import importlib.util
+import inspect
+
+import numpy as np
+import pytest
+
+from cosup import CosupError, TeacherLabels, list_methods, make_method
+from cosup.baselines import gradient
+from cosup.baselines.regularisation import GRID, choose_strength
+from cosup.methods import METHODS
+from cosup.tasks import make_hierarchy
+from cosup.utils.optional_imports import import_extra
+from fits import few_steps
+
+OURS = ("co-supervised", "csl", "csl-published")
+RIVALS = [name for name in list_methods() if name not in (*OURS, "oracle")]
+EXTRAS = {"dawid-skene": "crowdkit", "glad": "crowdkit", "mace": "crowdkit", "confident-learning": "cleanlab"}
+SMALL = {"convex-mixture": {"heads": 6}, "glad": {"n_iter": 1}, "mace": {"n_iter": 5}}
+"""Parameters that keep a test short."""
+
+KINDS = {"hard": {}, "soft": {"soft": True}, "abstaining": {"abstain": 0.3}}
+
+
+def rival(name, **parameters):
+    needs = EXTRAS.get(name)
+    if needs is not None and importlib.util.find_spec(needs) is None:
+        pytest.skip(f"{needs} is not installed")
+    return make_method(name, random_state=0, **{**SMALL.get(name, {}), **parameters})
+
+
+@pytest.fixture(scope="module")
+def tasks():
+    return {
+        kind: make_hierarchy(
+            240, 300, n_features=10, n_classes=4, teachers_per_level=(1, 2), accuracy=(0.6, 0.8), **options
+        )
+        for kind, options in KINDS.items()
+    }
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", RIVALS)
+def test_a_rival_learns_and_keeps_the_books(name, kind, tasks):
+    task = tasks[kind]
+    model = rival(name).fit(task.X_train, task.labels)
+    assert model.score(task.X_test, task.truth.y_test) > 0.35  # chance is 0.25
+    proba = model.predict_proba(task.X_test)
+    assert proba.shape == (300, 4)
+    np.testing.assert_allclose(proba.sum(axis=1), 1, atol=1e-6)
+    (record,) = model.history_
+    assert record["assigned"].shape == record["kept"].shape == (240,)
+    assert record["keep_rate"] == pytest.approx(record["kept"].mean())
+    assert 0 < record["agreement"] <= 1
+    assert np.isfinite(record["objective"])
+    rows = model.provenance_[:, 0]
+    assert rows.shape == (240,)
+    np.testing.assert_array_equal(rows["kept"], record["kept"])
+    assert (rows["reason"][~rows["kept"]] != "").all()
+    assert ((rows["annotation"] >= 0) | ~rows["kept"]).all()
+    named = rows["annotation"] >= 0
+    assert ((rows["probability"] >= 0) & (rows["probability"] <= 1))[named].all()
+    assert model.level_predict(task.X_test).shape == (1, 300)
+
+
+@pytest.mark.parametrize("name", RIVALS)
+def test_a_rival_repeats_itself(name, tasks):
+    task = tasks["hard"]
+    with few_steps():
+        first, second = (rival(name).fit(task.X_train, task.labels) for _ in range(2))
+    np.testing.assert_array_equal(first.predict_proba(task.X_test), second.predict_proba(task.X_test))
+    np.testing.assert_array_equal(first.provenance_, second.provenance_)
+
+
+@pytest.mark.parametrize("name", [*OURS, *RIVALS])
+def test_the_truth_is_never_asked_for(name):
+    made, line = METHODS[name]
+    assert list(inspect.signature(made.fit).parameters) == ["self", "X", "y"]
+    assert not {"truth", "expert", "y_true"} & set(inspect.signature(made).parameters)
+    assert "\n" not in line
+
+
+@pytest.mark.parametrize("name", RIVALS)
+def test_a_plain_vector_is_one_generalist(name, tasks):
+    task = tasks["hard"]
+    named = task.labels.hard()[:, 0]
+    with few_steps():
+        model = rival(name).fit(task.X_train, np.array(list("abcd"))[named])
+    assert set(model.predict(task.X_test)) <= set("abcd")
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong", "message"),
+    [
+        ("confidence-loss", {"variant": "logcon"}, "Did you mean 'logconf'"),
+        ("confidence-loss", {"alpha": 1.5}, "alpha must be from 0 to 1"),
+        ("confidence-loss", {"warmup": -0.1}, "warmup must be"),
+        ("confidence-loss", {"strength": 0}, "strength must be"),
+        ("adaptive-confidence", {"temperature": 0.0}, "temperature must be"),
+        ("reverse-kl", {"floor": 0.0}, "floor must be"),
+        ("reverse-ce", {"floor": 2.0}, "floor must be"),
+        ("convex-mixture", {"heads": 1}, "heads must be"),
+        ("convex-mixture", {"divergence": "both"}, "unknown divergence"),
+        ("simplex-weights", {"teachers": "some"}, "unknown teachers"),
+        ("simplex-weights", {"rate": 0}, "rate must be"),
+        ("simplex-weights", {"warmup": 1.0}, "warmup must be"),
+        ("evidential", {"coefficient": -1.0}, "coefficient must be"),
+        ("ensemble-boost", {"rounds": 0}, "rounds must be"),
+        ("log-pool", {"floor": 0}, "floor must be"),
+        ("dawid-skene", {"n_iter": 0}, "n_iter must be"),
+        ("glad", {"n_iter": 0.5}, "n_iter must be"),
+        ("mace", {"n_iter": 0}, "n_iter must be"),
+        ("knn-smooth", {"k": 0}, "k must be"),
+        ("small-loss", {"keep_rate": 0.0}, "keep_rate must be"),
+        ("co-teaching", {"noise": 1.0}, "noise must be"),
+        ("co-teaching", {"warmup": 2.0}, "warmup must be"),
+        ("confident-learning", {"filter_by": "hope"}, "unknown filter_by"),
+        ("self-distillation", {"rounds": 0}, "rounds must be"),
+        ("majority", {"student": "rigde"}, "student must be one of"),
+    ],
+)
+def test_a_parameter_out_of_range_is_named(name, wrong, message, tasks):
+    task = tasks["hard"]
+    with pytest.raises(CosupError, match=message):
+        make_method(name, **wrong).fit(task.X_train, task.labels)
+
+
+@pytest.mark.parametrize(
+    ("name", "module", "extra"),
+    [
+        ("dawid-skene", "crowdkit.aggregation.classification", "crowd"),
+        ("confident-learning", "cleanlab.filter", "noisy"),
+    ],
+)
+def test_a_missing_extra_is_named(name, module, extra, tasks, monkeypatch):
+    def missing(wanted):
+        raise ModuleNotFoundError(f"No module named {wanted!r}", name=module.split(".")[0])
+
+    monkeypatch.setattr(importlib, "import_module", missing)
+    task = tasks["hard"]
+    with pytest.raises(CosupError, match=rf"pip install 'cosup\[{extra}\]'"):
+        make_method(name).fit(task.X_train, task.labels)
+
+
+def test_a_broken_extra_is_not_taken_for_a_missing_one(monkeypatch):
+    def broken(wanted):
+        raise ModuleNotFoundError("No module named 'attr'", name="attr")
+
+    monkeypatch.setattr(importlib, "import_module", broken)
+    with pytest.raises(ModuleNotFoundError, match="attr"):
+        import_extra("crowdkit.aggregation", extra="crowd", purpose="it")
+
+
+@pytest.mark.parametrize("name", ["reverse-kl", "vanilla", "small-loss"])
+def test_silent_generalists_are_an_error(name):
+    said = np.array([[-1, 0], [-1, 1], [0, 1], [1, 0]] * 5)
+    labels = TeacherLabels(said, levels=[0, 1])[said[:, 0] < 0]
+    with pytest.raises(CosupError, match="no teacher of level 0 speaks"):
+        make_method(name).fit(np.eye(10), labels)
+
+
+def test_too_few_samples_to_cross_fit_are_an_error():
+    with pytest.raises(CosupError, match="cross-fits in 5 folds"):
+        make_method("reverse-kl").fit(np.eye(4), TeacherLabels([[0], [1], [0], [1]]))
+
+
+# -- the regularisation that all gradient-based rivals share -----------------------------------------------
+
+
+def test_the_strongest_strength_that_nearly_agrees_best_is_chosen():
+    generalist = np.zeros(500, dtype=int)
+    asked = []
+
+    def predictions(strengths, sees):
+        asked.append((strengths, sees))
+        held = np.flatnonzero(~sees[:, 0])
+        out = np.ones((len(strengths), 500), dtype=int)
+        for row, right in zip(out, [40, 94, 95, 96, 100, 99, 98], strict=True):
+            row[held[:right]] = 0
+        return out
+
+    assert choose_strength(predictions, generalist, seed=3) == GRID[2]
+    ((strengths, sees),) = asked  # one run on one hold-out, whatever the method
+    np.testing.assert_array_equal(strengths, GRID)
+    assert (~sees).sum() == 100
+
+
+def test_the_choice_ignores_where_the_generalist_abstains():
+    generalist = np.where(np.arange(100) % 2, -1, 0)
+
+    def predictions(strengths, sees):
+        return np.zeros((len(strengths), 100), dtype=int)
+
+    assert choose_strength(predictions, generalist, seed=0) == GRID[0]
+    assert choose_strength(predictions, np.full(100, -1), seed=0) == GRID[3]
+
+
+def test_out_of_sample_probabilities_come_from_heads_that_did_not_see_the_sample(tasks):
+    # A label that nothing predicts is believed by a weakly regularised head that trained on it, not by the others.
+    rng = np.random.default_rng(0)
+    X, y = rng.standard_normal((60, 100)), rng.integers(0, 2, 60)
+    model = make_method("reverse-kl", strength=1e-3, random_state=0).fit(X, y)
+    assert model.score(X, y) > 0.95
+    assert model.history_[0]["agreement"] < 0.75
+
+
+def test_the_trainer_ends_at_the_regularised_optimum(tasks):
+    import torch
+
+    from cosup.baselines.objectives import CrossEntropy
+    from cosup.students import LogisticProbe
+
+    task = tasks["hard"]
+    targets = np.eye(4)[task.labels.hard()[:, 0]]
+    features = gradient.Features(task.X_train)
+    weight, bias = gradient.run(
+        CrossEntropy(), features.Z, torch.tensor(targets, dtype=torch.float32), torch.ones(240, 2),
+        np.array([1.0, 0.03]), seed=0,
+    )  # fmt: skip
+    for h, strength in enumerate([1.0, 0.03]):
+        exact = LogisticProbe(strength=strength).prepare(task.X_train).train(targets).head
+        ours = features.head(weight[h, 0], bias[h, 0])
+        np.testing.assert_allclose(ours.predict_proba(task.X_test), exact.predict_proba(task.X_test), atol=0.03)
+
+
+def test_a_sample_of_weight_zero_is_not_seen():
+    import torch
+
+    from cosup.baselines.objectives import CrossEntropy
+
+    X = torch.tensor([[1.0], [-1.0], [1.0]])
+    targets = torch.eye(2)[[0, 1, 1]]
+    args = {"seed": 0, "strengths": np.array([0.1])}
+    with_it = gradient.run(CrossEntropy(), X, targets, torch.tensor([[1.0], [1.0], [0.0]]), **args)
+    without = gradient.run(CrossEntropy(), X[:2], targets[:2], torch.ones(2, 1), **args)
+    for a, b in zip(with_it, without, strict=True):
+        torch.testing.assert_close(a, b, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["confidence-loss", "co-teaching", "simplex-weights"])
+def test_a_linear_rival_can_be_saved(name, tasks):
+    task = tasks["hard"]
+    model = rival(name).fit(task.X_train, task.labels)
+    arrays, meta = model.to_arrays()
+    again = type(model).from_arrays(arrays, meta)
+    np.testing.assert_allclose(again.predict_proba(task.X_test), model.predict_proba(task.X_test))
