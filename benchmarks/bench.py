@@ -121,17 +121,17 @@ def row_ridge(quick: bool) -> dict[str, Any]:
     n, d, c, teachers = (300, 32, 4, 3) if quick else (10_000, 1280, 10, 15)
     asked = 1 if quick else 2  # of scikit-learn, whose time is that of each target times their number
     rng = np.random.default_rng(0)
-    strengths = np.logspace(-4, 3, 8)
+    alphas = np.logspace(-4, 3, 8)
     X = (rng.standard_normal((n, d)) * np.arange(1, d + 1) ** -0.5).astype(np.float32)
     ids = rng.integers(0, c, (teachers, n))
     targets = np.eye(c, dtype=np.float32)[ids]
     Z = X.astype(np.float64) - X.mean(axis=0)
     square = Z.T @ Z
-    alphas = strengths * np.trace(square) / d
+    alphas = alphas * np.trace(square) / d
 
     t = race(
         {
-            "ours": lambda: ridge_path(X, targets, strengths),
+            "ours": lambda: ridge_path(X, targets, alphas),
             "eigh": lambda: eigh(square, driver="evd", check_finite=False),
             "features": lambda: eigh(Z.T @ Z, driver="evd", check_finite=False),
             "scikit-learn": lambda: [RidgeClassifierCV(alphas=alphas).fit(X, y) for y in ids[:asked]],
@@ -143,7 +143,7 @@ def row_ridge(quick: bool) -> dict[str, Any]:
         "ours / eigendecomposition of X'X, formed": ratio(t["ours"], t["features"], "under 2"),
         "RidgeClassifierCV per target / ours": ratio(t["scikit-learn"], t["ours"], "over 10", teachers / asked),
     }
-    size = {"n": n, "d": d, "c": c, "targets": teachers, "strengths": 8, "targets asked of scikit-learn": asked}
+    size = {"n": n, "d": d, "c": c, "targets": teachers, "alphas": 8, "targets asked of scikit-learn": asked}
     return {"size": size, "seconds": _medians(t), "ratios": ratios}
 
 

@@ -292,7 +292,7 @@ def part_cost(tasks: dict[str, Any]) -> dict[str, float]:
         task = make(0)
         seconds: dict[str, list[float]] = {"default": [], "one pass": []}
         for _ in range(3):
-            for which, own in (("default", {}), ("one pass", {"rounds": 1, "trust": False})):
+            for which, own in (("default", {}), ("one pass", {"rounds": 1, "teacher_screening": False})):
                 clock = time.perf_counter()
                 CoSupervisedClassifier(random_state=0, **own).fit(task.X_train, task.labels)
                 seconds[which].append(time.perf_counter() - clock)

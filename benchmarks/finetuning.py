@@ -145,7 +145,7 @@ def train_once(kind: str, folder: Path) -> dict[str, float]:
             net, epochs=4, learning_rate=1e-3, progress=False, device="cpu", checkpoint=folder, checkpoint_every=5
         )
         head: Any = student.prepare((texts if kind == "text" else images)(y, rng)).train(y).head
-        head.settle()
+        head.materialise()
         total = sum(float(p.detach().double().abs().sum()) for p in head.network.module().parameters())
     return {"loss": head.epochs[-1]["loss"], "weights": total}
 

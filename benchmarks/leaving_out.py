@@ -17,11 +17,11 @@ from cosup.students.ridge.grid import GRID
 from cosup.students.ridge.solvers import Direct, Factor, Whole
 
 
-def updated(factor, coordinates, kept, left_out, strengths):
-    """Leverages about the mean of all samples, (n_kept, n_strengths), from the factor of all."""
+def updated(factor, coordinates, kept, left_out, alphas):
+    """Leverages about the mean of all samples, (n_kept, n_alphas), from the factor of all."""
     P, R = coordinates[kept], coordinates[left_out]
-    out = np.empty((len(P), len(strengths)))
-    for s, shrinkage in enumerate(factor.shrinkage(strengths).T):
+    out = np.empty((len(P), len(alphas)))
+    for s, shrinkage in enumerate(factor.shrinkage(alphas).T):
         shrunk = R * shrinkage
         triangle = cholesky(np.eye(len(R)) - shrunk @ R.T, lower=True, check_finite=False)
         half = solve_triangular(triangle, shrunk @ P.T, lower=True, check_finite=False)
@@ -41,28 +41,28 @@ def main():
     everyone = Whole(features).factor
     coordinates = features.read(slice(None)) @ everyone.vectors
     one = np.array([GRID[10]])
-    print(f"{'left out':>8} {'strengths':>9} {'anew':>8} {'updated':>8} {'ratio':>6}")
+    print(f"{'left out':>8} {'alphas':>9} {'anew':>8} {'updated':>8} {'ratio':>6}")
     for m in (n // 100, n // 30, n // 10, n // 5, n // 2):
         left_out = np.sort(rng.choice(n, m, replace=False))
         kept = np.setdiff1d(np.arange(n), left_out)
 
-        def anew(strengths, kept=kept):
+        def anew(alphas, kept=kept):
             sample = Sample(features, kept)
-            if len(strengths) == 1:
-                return Direct(sample, float(strengths[0])).leverage(float(strengths[0]))[:, None]
-            return Factor(sample).leverages(strengths)
+            if len(alphas) == 1:
+                return Direct(sample, float(alphas[0])).leverage(float(alphas[0]))[:, None]
+            return Factor(sample).leverages(alphas)
 
-        for strengths in (one, GRID):
+        for alphas in (one, GRID):
             spent = {"anew": [], "updated": []}
             for _ in range(given.rounds):
                 start = time.process_time()
-                anew(strengths)
+                anew(alphas)
                 middle = time.process_time()
-                updated(everyone, coordinates, kept, left_out, strengths)
+                updated(everyone, coordinates, kept, left_out, alphas)
                 spent["anew"].append(middle - start)
                 spent["updated"].append(time.process_time() - middle)
             a, u = np.median(spent["anew"]), np.median(spent["updated"])
-            print(f"{m:8d} {len(strengths):9d} {a:8.3f} {u:8.3f} {a / u:6.2f}", flush=True)
+            print(f"{m:8d} {len(alphas):9d} {a:8.3f} {u:8.3f} {a / u:6.2f}", flush=True)
 
 
 if __name__ == "__main__":

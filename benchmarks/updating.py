@@ -8,7 +8,7 @@ thread, medians over seeds, and points of test accuracy against a fresh fit on e
 - *fresh*: what ``cosup fit --update`` does;
 - *factors*: a fresh fit that finds its features factorised already, the most that an updated factorisation could save
   (new rows turn all eigenvectors, so that all rows have to be rotated again): the same result;
-- *strength*: the ridge's strength is that of the earlier fit and not chosen again.
+- *regularisation*: the ridge's regularisation is that of the earlier fit and not chosen again.
 """
 
 from __future__ import annotations
@@ -43,10 +43,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=5)
     arguments = parser.parse_args()
-    print("| task | fresh, s | factors, s | strength, s | strength: accuracy, mean and largest difference |")
+    print(
+        "| task | fresh, s | factors, s | regularisation, s | regularisation: accuracy, mean and largest difference |"
+    )
     print("| --- | --- | --- | --- | --- |")
     for name, make in TASKS.items():
-        seconds: dict[str, list[float]] = {"fresh": [], "factors": [], "strength": []}
+        seconds: dict[str, list[float]] = {"fresh": [], "factors": [], "alpha": []}
         lost = []
         for seed in range(arguments.seeds):
             task = make(seed)
@@ -64,8 +66,8 @@ def main() -> None:
             again, same = fitted(X, labels, reused)
             seconds["factors"].append(again)
             assert np.array_equal(same.head_.weight, warm.head_.weight)
-            kept, other = fitted(X, labels, RidgeProbe(before.history_[-1]["strength"]))
-            seconds["strength"].append(kept)
+            kept, other = fitted(X, labels, RidgeProbe(before.history_[-1]["alpha"]))
+            seconds["alpha"].append(kept)
             y = task.truth.y_test
             lost.append(100 * (other.score(task.X_test, y) - fresh.score(task.X_test, y)))
         cells = [f"{np.median(values):.2f}" for values in seconds.values()]

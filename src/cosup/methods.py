@@ -11,14 +11,23 @@ from cosup import baselines
 from cosup.cosupervision import CoSupervisedClassifier, PaperCSL, PublishedCSL
 from cosup.estimators.base import TeacherSupervised
 from cosup.estimators.saving import META, WEIGHTS, beside, read_saved
+from cosup.utils.registry import Registry
 from cosup.utils.validation import CosupError, suggest
 
 __all__ = ["list_methods", "load", "make_method", "method_parameters", "register_method"]
 
 Kind = TypeVar("Kind", bound=type[TeacherSupervised])
 
-METHODS: dict[str, tuple[type[TeacherSupervised], str]] = {
-    "co-supervised": (
+DEFAULT = "co-supervised"
+"""The method that is fitted where none is named."""
+
+Entry = tuple[type[TeacherSupervised], str]
+
+METHODS: Registry[Entry] = Registry("method")
+"""Methods by name: the estimator, and a line on what it is."""
+
+_SHIPPED: dict[str, Entry] = {
+    DEFAULT: (
         CoSupervisedClassifier,
         "the default: pooled posterior of student and teachers, marginals held",
     ),
@@ -68,6 +77,8 @@ METHODS: dict[str, tuple[type[TeacherSupervised], str]] = {
         "perfect assignment, for measuring: the last level's right specialist is known (needs truth=)",
     ),
 }
+for _name, _entry in _SHIPPED.items():
+    METHODS.add(_name, _entry)
 
 
 def register_method(name: str, summary: str) -> Callable[[Kind], Kind]:
@@ -102,13 +113,11 @@ def register_method(name: str, summary: str) -> Callable[[Kind], Kind]:
     """
 
     def register(kind: Kind) -> Kind:
-        if name in METHODS:
-            raise CosupError(f"a method named {name!r} is registered already; choose another name")
         if not (isinstance(kind, type) and issubclass(kind, TeacherSupervised)):
             raise CosupError(f"the method {name!r} must be a subclass of TeacherSupervised, got {kind!r}")
         if "random_state" not in inspect.signature(kind).parameters:
             raise CosupError(f"the method {name!r} must take random_state in its __init__")
-        METHODS[name] = (kind, summary)
+        METHODS.add(name, (kind, summary))
         return kind
 
     return register
@@ -148,9 +157,7 @@ def make_method(name: str, **parameters: Any) -> TeacherSupervised:
 
 def method_parameters(name: str) -> tuple[str, ...]:
     """Names of the parameters that `make_method` takes for a method; unknown names raise as there."""
-    if name not in METHODS:
-        raise CosupError(f"there is no method {name!r}.{suggest(name, METHODS)}")
-    return tuple(inspect.signature(METHODS[name][0]).parameters)
+    return tuple(inspect.signature(METHODS.find(name)[0]).parameters)
 
 
 def load(folder: str | Path) -> TeacherSupervised:

@@ -88,21 +88,21 @@ def test_the_table_of_choices_holds_every_method_and_nobody_gets_more_than_one()
     found = choices()
     assert set(found) == {name for name in list_methods() if not name.startswith("own-")}
     assert {number for number, _ in found.values()} <= {0, 1}
-    # A recipe is what its authors published; the oracle and the rest choose the student's strength.
+    # A recipe is what its authors published; the oracle and the rest choose the student's regularisation.
     assert [name for name, (number, _) in found.items() if number == 0] == ["csl-published"]
 
 
 @pytest.mark.parametrize("name", [n for n in list_methods() if not n.startswith("own-")])
 def test_methods_choose_as_often_as_the_table_says(name, monkeypatch):
-    """A gradient method chooses its strength once by the shared rule; the others leave it to the shared student."""
+    """A gradient method chooses its regularisation once; the others leave it to the shared student."""
     calls = []
-    choose = gradient.choose_strength
+    choose = gradient.choose_alpha
 
     def counted(predictions, generalist, seed, candidates):
         calls.append(len(candidates))
         return choose(predictions, generalist, seed, candidates)
 
-    monkeypatch.setattr(gradient, "choose_strength", counted)
+    monkeypatch.setattr(gradient, "choose_alpha", counted)
     task = tiny(seed=0)
     told = {"truth": task.truth.y_train} if name in TOLD else {}
     model = make_method(name, random_state=0, **told)
@@ -117,7 +117,7 @@ def test_methods_choose_as_often_as_the_table_says(name, monkeypatch):
     else:
         assert calls == []
         assert model.get_params()["student"] == "ridge"
-        assert RidgeProbe().strength is None
+        assert RidgeProbe().alpha is None
 
 
 @pytest.mark.slow

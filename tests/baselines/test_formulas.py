@@ -50,12 +50,12 @@ def test_the_threshold_reaches_both_ends(share):
     np.testing.assert_allclose(shares_at(log_p, offsets)[0], [share, 1 - share])
 
 
-@pytest.mark.parametrize("sharpness", [1.0, 10.0])  # a confident student's scores lie far apart
+@pytest.mark.parametrize("inverse_temperature", [1.0, 10.0])  # a confident student's scores lie far apart
 @pytest.mark.parametrize("n_classes", [3, 10, 60])
-def test_thresholds_give_every_class_its_share(n_classes, sharpness):
+def test_thresholds_give_every_class_its_share(n_classes, inverse_temperature):
     generator = torch.Generator().manual_seed(0)
     scores = torch.randn(1000, 2, n_classes, generator=generator) + torch.linspace(0, 1, n_classes)
-    log_p = torch.log_softmax(sharpness * scores, dim=2)
+    log_p = torch.log_softmax(inverse_temperature * scores, dim=2)
     wanted = torch.softmax(torch.linspace(-1, 0, n_classes), dim=0)
     before = np.abs(shares_at(log_p, torch.zeros(2, n_classes)) - wanted.numpy()).max()
     after = np.abs(shares_at(log_p, thresholds.matching_offsets(log_p, wanted)) - wanted.numpy()).max()
@@ -64,7 +64,7 @@ def test_thresholds_give_every_class_its_share(n_classes, sharpness):
 
 
 def test_the_confidence_loss_by_hand():
-    objective = objectives.Confidence(np.array([0.5, 0.5]), variant="logconf", alpha=0.75, warmup=0.2)
+    objective = objectives.Confidence(np.array([0.5, 0.5]), variant="logconf", weight=0.75, warmup=0.2)
     p = [[0.9, 0.1], [0.6, 0.4]]
     objective.look(logits(p).float(), torch.zeros(2, 2))
     weak = [[0.0, 1.0], [1.0, 0.0]]
@@ -77,7 +77,7 @@ def test_the_confidence_loss_by_hand():
 
 
 def test_the_product_loss_by_hand():
-    objective = objectives.Confidence(np.ones(2) / 2, variant="product", alpha=0.75, warmup=0.2)
+    objective = objectives.Confidence(np.ones(2) / 2, variant="product", weight=0.75, warmup=0.2)
     # The product of (0.2, 0.8) and (0.5, 0.5) is (0.2, 0.8) again; of (0.2, 0.8) and (0.8, 0.2) it is even.
     found = loss(objective, [[0.2, 0.8], [0.2, 0.8]], [[0.5, 0.5], [0.8, 0.2]])
     entropy = -0.2 * math.log(0.2) - 0.8 * math.log(0.8)
@@ -85,7 +85,7 @@ def test_the_product_loss_by_hand():
 
 
 def test_no_gradient_flows_through_the_product():
-    objective = objectives.Confidence(np.ones(2) / 2, variant="product", alpha=0.75, warmup=0.2)
+    objective = objectives.Confidence(np.ones(2) / 2, variant="product", weight=0.75, warmup=0.2)
     z = logits([[0.2, 0.8]]).requires_grad_()
     objective.loss(z, rows([[0.8, 0.2]]), torch.ones(1, 1), 1.0).sum().backward()
     np.testing.assert_allclose(z.grad.flatten(), [0.2 - 0.5, 0.8 - 0.5])  # softmax minus target
@@ -293,10 +293,10 @@ def test_self_distillation_is_the_student_on_its_own_answers():
     rng = np.random.default_rng(0)
     X = rng.standard_normal((80, 5))
     noisy = np.where(rng.random(80) < 0.2, rng.integers(0, 2, 80), X[:, 0] > 0).astype(int)
-    trainer = RidgeProbe(readout="scores").prepare(X)
+    trainer = RidgeProbe(calibration="scores").prepare(X)
     first = trainer.train(np.eye(2)[noisy])
     second = trainer.train(np.eye(2)[first.out_of_sample.argmax(axis=1)])
-    model = make_method("self-distillation", student=RidgeProbe(readout="scores"), rounds=1)
+    model = make_method("self-distillation", student=RidgeProbe(calibration="scores"), rounds=1)
     model.fit(X, TeacherLabels(noisy[:, None]))
     np.testing.assert_allclose(model.predict_proba(X), second.head.predict_proba(X))
 
@@ -315,8 +315,8 @@ def test_weights_of_samples_reach_the_training():
     X = rng.standard_normal((80, 3)) + 2 * np.eye(2, 3)[y]
     generalist = np.where(np.arange(80) % 3 == 0, 1 - y, y)
     labels = TeacherLabels(np.stack([generalist, y, y, y], axis=1), levels=[0, 1, 1, 1])
-    weighted = make_method("reliability-weighting", strength=0.01, random_state=0).fit(X, labels)
+    weighted = make_method("reliability-weighting", alpha=0.01, random_state=0).fit(X, labels)
     confidence = weighted.predict_proba(X)[np.arange(80), y].mean()
     alone = TeacherLabels(generalist[:, None])
-    unweighted = make_method("reliability-weighting", strength=0.01, random_state=0).fit(X, alone)
+    unweighted = make_method("reliability-weighting", alpha=0.01, random_state=0).fit(X, alone)
     assert confidence > unweighted.predict_proba(X)[np.arange(80), y].mean() + 0.05

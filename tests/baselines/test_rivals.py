@@ -9,7 +9,7 @@ import pytest
 
 from cosup import CosupError, TeacherLabels, list_methods, make_method
 from cosup.baselines import gradient
-from cosup.baselines.regularisation import GRID, choose_strength
+from cosup.baselines.regularisation import GRID, choose_alpha
 from cosup.methods import METHODS
 from cosup.tasks import make_hierarchy
 from cosup.utils.optional_imports import import_extra
@@ -95,9 +95,9 @@ def test_a_plain_vector_is_one_generalist(name, tasks):
     ("name", "wrong", "message"),
     [
         ("confidence-loss", {"variant": "logcon"}, "Did you mean 'logconf'"),
-        ("confidence-loss", {"alpha": 1.5}, "alpha must be from 0 to 1"),
+        ("confidence-loss", {"weight": 1.5}, "weight must be from 0 to 1"),
         ("confidence-loss", {"warmup": -0.1}, "warmup must be"),
-        ("confidence-loss", {"strength": 0}, "strength must be"),
+        ("confidence-loss", {"alpha": 0}, "alpha must be"),
         ("adaptive-confidence", {"temperature": 0.0}, "temperature must be"),
         ("reverse-kl", {"floor": 0.0}, "floor must be"),
         ("reverse-ce", {"floor": 2.0}, "floor must be"),
@@ -118,7 +118,7 @@ def test_a_plain_vector_is_one_generalist(name, tasks):
         ("co-teaching", {"warmup": 2.0}, "warmup must be"),
         ("confident-learning", {"filter_by": "hope"}, "unknown filter_by"),
         ("self-distillation", {"rounds": 0}, "rounds must be"),
-        ("majority", {"student": "rigde"}, "student must be one of"),
+        ("majority", {"student": "rigde"}, "there is no student"),
     ],
 )
 def test_a_parameter_out_of_range_is_named(name, wrong, message, tasks):
@@ -169,39 +169,39 @@ def test_too_few_samples_to_cross_fit_are_an_error():
 # -- the regularisation that all gradient-based rivals share -----------------------------------------------
 
 
-def test_the_strongest_strength_that_nearly_agrees_best_is_chosen():
+def test_the_strongest_regularisation_that_nearly_agrees_best_is_chosen():
     generalist = np.zeros(500, dtype=int)
     asked = []
 
-    def predictions(strengths, sees):
-        asked.append((strengths, sees))
+    def predictions(alphas, sees):
+        asked.append((alphas, sees))
         held = np.flatnonzero(~sees[:, 0])
-        out = np.ones((len(strengths), 500), dtype=int)
+        out = np.ones((len(alphas), 500), dtype=int)
         for row, right in zip(out, [40, 94, 95, 96, 100, 99, 98], strict=True):
             row[held[:right]] = 0
         return out
 
-    assert choose_strength(predictions, generalist, seed=3) == GRID[2]
-    ((strengths, sees),) = asked  # one run on one hold-out, whatever the method
-    np.testing.assert_array_equal(strengths, GRID)
+    assert choose_alpha(predictions, generalist, seed=3) == GRID[2]
+    ((alphas, sees),) = asked  # one run on one hold-out, whatever the method
+    np.testing.assert_array_equal(alphas, GRID)
     assert (~sees).sum() == 100
 
 
 def test_the_choice_ignores_where_the_generalist_abstains():
     generalist = np.where(np.arange(100) % 2, -1, 0)
 
-    def predictions(strengths, sees):
-        return np.zeros((len(strengths), 100), dtype=int)
+    def predictions(alphas, sees):
+        return np.zeros((len(alphas), 100), dtype=int)
 
-    assert choose_strength(predictions, generalist, seed=0) == GRID[0]
-    assert choose_strength(predictions, np.full(100, -1), seed=0) == GRID[3]
+    assert choose_alpha(predictions, generalist, seed=0) == GRID[0]
+    assert choose_alpha(predictions, np.full(100, -1), seed=0) == GRID[3]
 
 
 def test_out_of_sample_probabilities_come_from_heads_that_did_not_see_the_sample(tasks):
     # A label that nothing predicts is believed by a weakly regularised head that trained on it, not by the others.
     rng = np.random.default_rng(0)
     X, y = rng.standard_normal((60, 100)), rng.integers(0, 2, 60)
-    model = make_method("reverse-kl", strength=1e-3, random_state=0).fit(X, y)
+    model = make_method("reverse-kl", alpha=1e-3, random_state=0).fit(X, y)
     assert model.score(X, y) > 0.95
     assert model.history_[0]["agreement"] < 0.75
 
@@ -219,8 +219,8 @@ def test_the_trainer_ends_at_the_regularised_optimum(tasks):
         CrossEntropy(), features.Z, torch.tensor(targets, dtype=torch.float32), torch.ones(240, 2),
         np.array([1.0, 0.03]), seed=0,
     )  # fmt: skip
-    for h, strength in enumerate([1.0, 0.03]):
-        exact = LogisticProbe(strength=strength).prepare(task.X_train).train(targets).head
+    for h, alpha in enumerate([1.0, 0.03]):
+        exact = LogisticProbe(alpha=alpha).prepare(task.X_train).train(targets).head
         ours = features.head(weight[h, 0], bias[h, 0])
         np.testing.assert_allclose(ours.predict_proba(task.X_test), exact.predict_proba(task.X_test), atol=0.03)
 
@@ -232,7 +232,7 @@ def test_a_sample_of_weight_zero_is_not_seen():
 
     X = torch.tensor([[1.0], [-1.0], [1.0]])
     targets = torch.eye(2)[[0, 1, 1]]
-    args = {"seed": 0, "strengths": np.array([0.1])}
+    args = {"seed": 0, "alphas": np.array([0.1])}
     with_it = gradient.run(CrossEntropy(), X, targets, torch.tensor([[1.0], [1.0], [0.0]]), **args)
     without = gradient.run(CrossEntropy(), X[:2], targets[:2], torch.ones(2, 1), **args)
     for a, b in zip(with_it, without, strict=True):

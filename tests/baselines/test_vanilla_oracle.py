@@ -92,4 +92,4 @@ def test_no_fit_has_an_argument_for_the_truth(name):
 
 
 def test_co_supervise_has_no_argument_for_the_truth():
-    assert list(inspect.signature(co_supervise).parameters) == ["X", "labels", "student", "pieces", "random_state"]
+    assert list(inspect.signature(co_supervise).parameters) == ["X", "labels", "student", "config", "random_state"]

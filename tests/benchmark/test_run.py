@@ -181,8 +181,8 @@ def test_a_folder_that_cannot_be_written_is_said(tmp_path):
     [
         (("", "vanilla"), "label"),
         (("a", "csl", {"student": "rigde"}), "Did you mean 'ridge'"),
-        (("a", "csl", {"student": {"name": "ridge", "strenght": 1}}), "Did you mean 'strength'"),
-        (("a", "csl", {"strength": -1}), "strength"),
+        (("a", "csl", {"student": {"name": "ridge", "alhpa": 1}}), "Did you mean 'alpha'"),
+        (("a", "csl", {"alpha": -1}), "alpha"),
         (("a", "csl", {"reject": {1, 2}}), "JSON"),
         (("a", "csl", {"x": float("nan")}), "JSON"),
     ],
@@ -193,10 +193,10 @@ def test_wrong_methods_are_refused(arguments, message):
 
 
 def test_parameters_name_students():
-    assert Method("a", "vanilla", {"strength": 0.5}).student().strength == 0.5
+    assert Method("a", "vanilla", {"alpha": 0.5}).student().alpha == 0.5
     assert Method("a", "vanilla", {"student": {"name": "adam", "epochs": 3}}).student().epochs == 3
     assert Method("a", "vanilla").student() is None
-    assert Method("a", "csl", {"reject": ["local-global"], "strength": 1.0}).keywords() == {"reject": ("local-global",)}
+    assert Method("a", "csl", {"reject": ["local-global"], "alpha": 1.0}).keywords() == {"reject": ("local-global",)}
 
 
 def test_the_published_protocol_changes_the_student_and_the_run(tmp_path):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from cosup import CosupError, TeacherLabels, list_methods
-from cosup.cosupervision.rejection import REJECTORS
+from cosup.cosupervision.rejection import REJECTIONS, Rejection
 from cosup.tasks import make_hierarchy
 from fits import check_fit, flat, method
 
@@ -194,12 +194,12 @@ def test_a_teacher_never_assigned_is_noted(name):
 
 
 def nothing(evidence):
-    return np.zeros(len(evidence.said), dtype=bool)
+    return np.zeros(len(evidence.annotation), dtype=bool)
 
 
 @pytest.mark.parametrize("name", ["csl", "co-supervised"])
 def test_everything_rejected_falls_back_to_the_level_above(monkeypatch, name):
-    monkeypatch.setitem(REJECTORS, "nothing", nothing)
+    monkeypatch.setitem(REJECTIONS._entries, "nothing", Rejection(nothing, "it never passes"))
     task = make_hierarchy(300, 80, n_classes=6, n_features=12)
     model = method(name, reject=("nothing",)).fit(task.X_train, task.labels)
     check_fit(model, task.labels, task.X_test)
@@ -217,7 +217,7 @@ def test_everything_rejected_falls_back_to_the_level_above(monkeypatch, name):
 
 @pytest.mark.parametrize("name", ["csl", "co-supervised"])
 def test_everything_rejected_among_several_generalists(monkeypatch, name):
-    monkeypatch.setitem(REJECTORS, "nothing", nothing)
+    monkeypatch.setitem(REJECTIONS._entries, "nothing", Rejection(nothing, "it never passes"))
     X, y, said = flat()
     model = method(name, reject=("nothing",)).fit(X, TeacherLabels(said))
     assert any("every annotation was rejected" in n for n in model.history_[0]["notes"])

@@ -6,8 +6,8 @@ import pytest
 from cosup import CoSupervisedClassifier, TeacherLabels, make_method
 from cosup.tasks import make_hierarchy
 
-SHARES = "classes are held at shares"
-LEARNT_ON_OTHERS = "the generalists learnt on other shares"
+SHARES = "class prior"
+LEARNT_ON_OTHERS = "class prior counted from the initial student"
 
 
 def notes(model):

@@ -4,15 +4,23 @@ import numpy as np
 import pytest
 from sklearn.naive_bayes import GaussianNB
 
-from cosup import CosupError, CoSupervisedClassifier, Pieces, SklearnStudent, TeacherLabels, co_supervise, make_method
+from cosup import (
+    CosupError,
+    CoSupervisedClassifier,
+    CSLConfig,
+    SklearnStudent,
+    TeacherLabels,
+    co_supervise,
+    make_method,
+)
 from cosup.cosupervision.assignment import ASSIGNERS
-from cosup.cosupervision.rejection import REJECTORS
+from cosup.cosupervision.rejection import REJECTIONS
 from cosup.tasks import make_hierarchy
 from fits import check_fit, flat, method
 
 PIECES = [
     *[{"assign": a} for a in sorted(ASSIGNERS)],
-    *[{"reject": (r,)} for r in sorted(REJECTORS)],
+    *[{"reject": (r,)} for r in sorted(REJECTIONS)],
     {"reject": ("teacher-student", "local-global", "top2")},
     {"reject": ("local-global",), "pool": False},
     {"pool": False},
@@ -39,7 +47,7 @@ def test_every_piece_runs(chosen, known):
         labels = TeacherLabels(labels.annotations, levels=labels.levels, n_classes=4)
     chosen = dict(chosen)
     if "all_classes" in chosen:
-        out = co_supervise(task.X_train, labels, pieces=Pieces(**chosen))
+        out = co_supervise(task.X_train, labels, config=CSLConfig(**chosen))
         assert len(out.history) == len(out.level_heads) == 3
         predicted = out.head.predict_proba(task.X_test).argmax(axis=1)
         assert (predicted == task.truth.y_test).mean() > 0.4
@@ -74,7 +82,7 @@ def test_every_criterion_of_the_published_recipe_runs(criterion):
 def test_pieces_that_are_not_are_refused(wrong, message):
     X, _, said = flat()
     with pytest.raises(CosupError, match=message):
-        Pieces(**wrong)
+        CSLConfig(**wrong)
     with pytest.raises(CosupError, match=message):
         CoSupervisedClassifier(**wrong).fit(X, TeacherLabels(said))
 

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from cosup import RidgeProbe, TeacherLabels
-from cosup.cosupervision.assignment import ASSIGNERS, Beliefs, choose, uncovered
-from cosup.cosupervision.hierarchy import Problem
+from cosup.cosupervision.assignment import ASSIGNERS, AssignmentContext, choose, uncovered
+from cosup.cosupervision.hierarchy import Hierarchy
 from cosup.cosupervision.local_students import LocalStudents, train_local
-from cosup.cosupervision.pooling import Opinion, match_marginals, pool
-from cosup.cosupervision.rejection import REJECTORS, Evidence
+from cosup.cosupervision.pooling import LevelExpert, match_marginals, pool
+from cosup.cosupervision.rejection import REJECTIONS, Evidence
 from cosup.utils.row_store import RowStore
 
 # -- assignment by hand ---------------------------------------------------------------------------------
@@ -24,7 +24,7 @@ def level_of(said, specialties, n_classes=3, generalist=None):
         specialties=[None, *specialties],
         n_classes=n_classes,
     )
-    level = Problem.of(labels, all_classes=True).levels[1]
+    level = Hierarchy.of(labels, all_classes=True).levels[1]
     assert level is not None
     # The level's own order, turned back into the caller's.
     return level, np.argsort(level.columns)
@@ -32,7 +32,7 @@ def level_of(said, specialties, n_classes=3, generalist=None):
 
 def gate(name, level, order, beliefs):
     trainer = RidgeProbe().prepare(np.random.default_rng(0).normal(size=(len(beliefs), 3)))
-    return ASSIGNERS[name](level, Beliefs(RowStore.holding(np.asarray(beliefs)), trainer, 0))[:, order]
+    return ASSIGNERS[name](level, AssignmentContext(RowStore.holding(np.asarray(beliefs)), trainer, 0))[:, order]
 
 
 def test_overlapping_specialties_share_the_mass():
@@ -79,9 +79,11 @@ def test_the_trained_gate_finds_unknown_domains():
     said = np.column_stack([np.where(domain == m, y, anything) for m in (0, 1)])
     level, order = level_of(said, [None, None], generalist=np.where(rng.random(n) < 0.6, y, anything))
     beliefs = 0.6 * np.eye(3)[y] + 0.4 / 3
-    g = ASSIGNERS["student"](level, Beliefs(RowStore.holding(beliefs), RidgeProbe().prepare(X), 0))[:, order]
+    g = ASSIGNERS["student"](level, AssignmentContext(RowStore.holding(beliefs), RidgeProbe().prepare(X), 0))[:, order]
     assert (g.argmax(axis=1) == domain).mean() > 0.95
-    by_distance = ASSIGNERS["distance"](level, Beliefs(RowStore.holding(beliefs), RidgeProbe().prepare(X), 0))[:, order]
+    by_distance = ASSIGNERS["distance"](
+        level, AssignmentContext(RowStore.holding(beliefs), RidgeProbe().prepare(X), 0)
+    )[:, order]
     assert (by_distance.argmax(axis=1) == domain).mean() < 0.9  # one sample alone tells less
 
 
@@ -112,12 +114,12 @@ def evidence(said, student, local=None, trained=None, n_classes=3):
 
 def test_teacher_student_drops_what_the_local_student_contradicts():
     e = evidence([0, 1, 2, 2], [1, 1, 1, 1], local=[0, 2, 2, 0], trained=[1, 1, 1, 0])
-    assert REJECTORS["teacher-student"](e).tolist() == [True, False, True, True]
+    assert REJECTIONS["teacher-student"].keep(e).tolist() == [True, False, True, True]
 
 
 def test_local_global_drops_where_local_and_global_student_differ():
     e = evidence([0, 1, 2, 2], [0, 1, 1, 1], local=[0, 2, 2, 0], trained=[1, 1, 1, 0])
-    assert REJECTORS["local-global"](e).tolist() == [True, False, False, True]
+    assert REJECTIONS["local-global"].keep(e).tolist() == [True, False, False, True]
 
 
 @pytest.mark.parametrize(
@@ -132,13 +134,13 @@ def test_local_global_drops_where_local_and_global_student_differ():
 def test_small_loss_keeps_as_many_as_are_in_the_top_and_those_of_smallest_loss(top, kept):
     student = [[0.5, 0.3, 0.2], [0.1, 0.3, 0.6], [0.2, 0.7, 0.1], [0.5, 0.4, 0.1], [1.0, 0.0, 0.0]]
     e = evidence([0, 0, 0, 1, -1], student)
-    assert REJECTORS[top](e).tolist() == kept
+    assert REJECTIONS[top].keep(e).tolist() == kept
 
 
 def test_small_loss_keeps_the_smallest_losses_even_if_others_made_the_quota():
     # Annotated classes rank 0 and 1; the second has the larger probability: one is kept, and it is the second.
     student = [[0.36, 0.32, 0.32], [0.55, 0.45, 0.0]]
-    assert REJECTORS["top1"](evidence([0, 1], student)).tolist() == [False, True]
+    assert REJECTIONS["top1"].keep(evidence([0, 1], student)).tolist() == [False, True]
 
 
 def test_local_students_are_trained_on_their_own_share_out_of_sample():
@@ -152,17 +154,17 @@ def test_local_students_are_trained_on_their_own_share_out_of_sample():
     flipped[0] = 1 - y[0]
     annotations = np.eye(2)[flipped]
     local = train_local(
-        RidgeProbe().prepare(X), assigned, annotations, n_classes=2, strength=1e-4, out_of_sample=True, seed=0
+        RidgeProbe().prepare(X), assigned, annotations, n_classes=2, alpha=1e-4, out_of_sample=True, seed=0
     )
     assert local.trained.tolist() == (assigned >= 0).tolist()
-    named = local.named
+    named = local.predicted
     assert (named[:60] == y[:60]).mean() > 0.95
     assert (named[60:110] == 1 - y[60:110]).mean() > 0.95
     assert named[0] == y[0]  # its own wrong annotation had no say
     inside = train_local(
-        RidgeProbe().prepare(X), assigned, annotations, n_classes=2, strength=1e-4, out_of_sample=False, seed=0
+        RidgeProbe().prepare(X), assigned, annotations, n_classes=2, alpha=1e-4, out_of_sample=False, seed=0
     )
-    assert inside.named[0] == 1 - y[0]
+    assert inside.predicted[0] == 1 - y[0]
 
 
 def test_a_teacher_with_few_samples_gets_no_local_student():
@@ -173,7 +175,7 @@ def test_a_teacher_with_few_samples_gets_no_local_student():
         assigned,
         np.eye(2)[np.arange(40) % 2],
         n_classes=2,
-        strength=None,
+        alpha=None,
         out_of_sample=True,
         seed=0,
     )
@@ -241,7 +243,7 @@ def one_teacher(probabilities):
     labels = TeacherLabels(
         np.stack([np.full((n, c), 1 / c), probabilities], axis=1), levels=[0, 1], specialties=[None, range(c)]
     )
-    level = Problem.of(labels, all_classes=True).levels[1]
+    level = Hierarchy.of(labels, all_classes=True).levels[1]
     assert level is not None
     return level
 
@@ -252,7 +254,7 @@ def test_overconfident_teachers_are_read_through_their_confusions():
     wrong = (y + 1) % 3  # mistakes have a direction, which the confusions show
     said = np.where(rng.random(3000) < 0.45, y, wrong)
     beliefs = RowStore.holding(0.85 * np.eye(3)[y] + 0.05)
-    opinion = Opinion(one_teacher(np.eye(3)[said]), np.ones((3000, 1)), beliefs, np.ones(3) / 3)
+    opinion = LevelExpert(one_teacher(np.eye(3)[said]), np.ones((3000, 1)), beliefs, np.ones(3) / 3)
     assert opinion.corrected
     mixture = opinion.of(slice(0, 3000))
     np.testing.assert_allclose(mixture.sum(axis=1), 1)
@@ -265,7 +267,7 @@ def test_calibrated_teachers_are_taken_at_their_word():
     p = rng.dirichlet(0.6 * np.ones(3), size=3000)
     y = (rng.random((3000, 1)) > p.cumsum(axis=1)).sum(axis=1)
     beliefs = RowStore.holding(0.97 * np.eye(3)[y] + 0.01)
-    opinion = Opinion(one_teacher(p), np.ones((3000, 1)), beliefs, np.ones(3) / 3)
+    opinion = LevelExpert(one_teacher(p), np.ones((3000, 1)), beliefs, np.ones(3) / 3)
     assert not opinion.corrected
     mixture = opinion.of(slice(0, 3000))
     np.testing.assert_allclose(mixture, p, atol=0.01)
@@ -276,7 +278,7 @@ def test_nobodys_opinion_is_uniform():
     p[3:] = np.nan
     gates = np.array([[1.0], [1], [1], [0], [0]])
     beliefs = RowStore.holding(np.full((5, 3), 1 / 3))
-    mixture = Opinion(one_teacher(p), gates, beliefs, np.array([0.5, 0.3, 0.2])).of(slice(0, 5))
+    mixture = LevelExpert(one_teacher(p), gates, beliefs, np.array([0.5, 0.3, 0.2])).of(slice(0, 5))
     np.testing.assert_allclose(mixture[3:], 1 / 3)
     np.testing.assert_allclose(mixture.sum(axis=1), 1)
 

@@ -1,12 +1,12 @@
-"""Pieces that the crossed ingredients need, on cases whose answer is known by hand."""
+"""CSLConfig that the crossed ingredients need, on cases whose answer is known by hand."""
 
 import numpy as np
 import pytest
 
 from cosup import CoSupervisedClassifier, RidgeProbe, TeacherLabels
-from cosup.cosupervision.assignment import ASSIGNERS, Beliefs, choose
-from cosup.cosupervision.hierarchy import Problem
-from cosup.cosupervision.rejection import REJECTORS, Evidence
+from cosup.cosupervision.assignment import ASSIGNERS, AssignmentContext, choose
+from cosup.cosupervision.hierarchy import Hierarchy
+from cosup.cosupervision.rejection import REJECTIONS, Evidence
 from cosup.tasks import make_hierarchy
 from cosup.utils.row_store import RowStore
 
@@ -17,9 +17,9 @@ def gate(name, said, beliefs):
     labels = TeacherLabels(
         np.column_stack([np.arange(len(said)) % 3, said]), levels=[0] + [1] * said.shape[1], n_classes=3
     )
-    level = Problem.of(labels, all_classes=True).levels[1]
+    level = Hierarchy.of(labels, all_classes=True).levels[1]
     trainer = RidgeProbe().prepare(np.random.default_rng(0).normal(size=(len(said), 3)))
-    found = ASSIGNERS[name](level, Beliefs(RowStore.holding(np.asarray(beliefs, dtype=float)), trainer, 0))
+    found = ASSIGNERS[name](level, AssignmentContext(RowStore.holding(np.asarray(beliefs, dtype=float)), trainer, 0))
     return found[:, np.argsort(level.columns)]
 
 
@@ -57,7 +57,7 @@ def test_margin_keeps_a_share_of_all_and_class_balanced_of_every_class():
     easy = np.column_stack([np.linspace(0.8, 0.9, 10), 1 - np.linspace(0.8, 0.9, 10)])
     hard = np.column_stack([np.linspace(0.6, 0.4, 10), np.linspace(0.4, 0.6, 10)])
     found = evidence([0] * 10 + [1] * 10 + [-1], np.vstack([easy, hard, [[0.5, 0.5]]]))
-    by_margin, balanced = REJECTORS["margin"](found), REJECTORS["class-balanced"](found)
+    by_margin, balanced = REJECTIONS["margin"].keep(found), REJECTIONS["class-balanced"].keep(found)
     assert (by_margin[:10].sum(), by_margin[10:].sum()) == (10, 4)
     assert (balanced[:10].sum(), balanced[10:].sum()) == (7, 7)
     assert balanced[3:10].all()

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from cosup import TeacherLabels, TopK, make_method
-from cosup.cosupervision.teacher_screening import trusted
+from cosup.cosupervision.teacher_screening import screen_teachers
 from cosup.tasks import make_hierarchy
 
 CLASSES = 8
@@ -62,7 +62,7 @@ def test_bad_teachers_at_every_level_change_nothing_and_are_named(task, score, k
 
 def test_without_trust_they_are_heard(task, score):
     labels = joined(task.labels, [bad("constant", task, i // 3) for i in range(12)], [0, 1, 2] * 4)
-    model = make_method("co-supervised", random_state=0, trust=False).fit(task.X_train, labels)
+    model = make_method("co-supervised", random_state=0, teacher_screening=False).fit(task.X_train, labels)
     assert not left_out(model)
     assert model.score(task.X_test, task.truth.y_test) < score - 0.1
 
@@ -74,7 +74,7 @@ def test_without_trust_they_are_heard(task, score):
 )
 def test_where_all_are_honest_nobody_is_left_out(options):
     for seed in range(3):
-        keep, _ = trusted(make_hierarchy(1000, 10, n_classes=CLASSES, random_state=seed, **options).labels)
+        keep, _ = screen_teachers(make_hierarchy(1000, 10, n_classes=CLASSES, random_state=seed, **options).labels)
         assert keep.all(), (options, seed)
 
 
@@ -86,14 +86,14 @@ def test_a_specialist_of_a_domain_stays_though_it_is_mostly_wrong_elsewhere(monk
     said = np.where(rng.random((n, 5)) < 0.6, y[:, None], rng.integers(7, size=(n, 5)))
     said[:, 4] = np.where(own, said[:, 4], np.array([0, 1, 2, 6, 3, 4, 5])[y])
     labels = TeacherLabels(said, levels=[0, 1, 1, 1, 1], n_classes=7)
-    assert trusted(labels)[0].all()
+    assert screen_teachers(labels)[0].all()
     monkeypatch.setattr("cosup.cosupervision.teacher_screening.BEYOND_DOUBT", np.inf)
-    assert trusted(labels)[0].tolist() == [True] * 4 + [False]
+    assert screen_teachers(labels)[0].tolist() == [True] * 4 + [False]
 
 
 def test_a_bad_specialist_with_a_specialty_is_left_out(task):
     said = np.random.default_rng(0).integers(4, size=len(task.labels))
-    keep, support = trusted(joined(task.labels, [said], [1], [range(4)]))
+    keep, support = screen_teachers(joined(task.labels, [said], [1], [range(4)]))
     assert keep.tolist() == [True] * 7 + [False]
     assert support[7] < support[:7].min()
 
@@ -101,12 +101,12 @@ def test_a_bad_specialist_with_a_specialty_is_left_out(task):
 def test_who_repeats_another_has_no_vote(task):
     """Six copies of one who permutes classes are still one."""
     said = bad("permuted", task, 0)
-    keep, _ = trusted(joined(task.labels, [said] * 6, [0, 0, 1, 1, 2, 2]))
+    keep, _ = screen_teachers(joined(task.labels, [said] * 6, [0, 0, 1, 1, 2, 2]))
     assert keep.tolist() == [True] * 7 + [False] * 6
 
 
 def test_a_repeated_honest_teacher_is_kept(task):
-    keep, _ = trusted(joined(task.labels, [task.labels.hard()[:, 0]], [0]))
+    keep, _ = screen_teachers(joined(task.labels, [task.labels.hard()[:, 0]], [0]))
     assert keep.all()
 
 
@@ -117,7 +117,7 @@ def with_one_bad(task):
 def test_order_of_samples_does_not_matter(task):
     labels = with_one_bad(task)
     order = np.random.default_rng(0).permutation(len(labels))
-    for one, other in zip(trusted(labels), trusted(labels[order]), strict=True):
+    for one, other in zip(screen_teachers(labels), screen_teachers(labels[order]), strict=True):
         np.testing.assert_allclose(one, other)
 
 
@@ -128,8 +128,8 @@ def test_order_of_teachers_does_not_matter(task):
         labels.annotations[:, order], levels=labels.levels[order], specialties=[labels.specialties[t] for t in order],
         n_classes=CLASSES,
     )  # fmt: skip
-    keep, support = trusted(labels)
-    keep_other, support_other = trusted(other)
+    keep, support = screen_teachers(labels)
+    keep_other, support_other = screen_teachers(other)
     np.testing.assert_array_equal(keep[order], keep_other)
     np.testing.assert_allclose(support[order], support_other)
 
@@ -139,11 +139,11 @@ def test_soft_hard_and_sparse_annotations_give_the_same(task):
     hard = labels.hard()
     soft = 0.6 * np.eye(CLASSES)[hard] + 0.4 / CLASSES
     kinds = (soft, TopK(hard[:, :, None], np.full((*hard.shape, 1), 0.6), n_classes=CLASSES))
-    keep, support = trusted(labels)
+    keep, support = screen_teachers(labels)
     for annotations in kinds:
         other = TeacherLabels(annotations, levels=labels.levels, specialties=labels.specialties, n_classes=CLASSES)
-        np.testing.assert_array_equal(trusted(other)[0], keep)
-        np.testing.assert_allclose(trusted(other)[1], support)
+        np.testing.assert_array_equal(screen_teachers(other)[0], keep)
+        np.testing.assert_allclose(screen_teachers(other)[1], support)
 
 
 @pytest.mark.parametrize("kind", ["constant", "random", "permuted"])
@@ -154,14 +154,14 @@ def test_the_lone_generalist_is_always_kept(task, kind):
         np.column_stack([said, task.labels.hard()[:, 1:]]), levels=task.labels.levels,
         specialties=task.labels.specialties, n_classes=CLASSES,
     )  # fmt: skip
-    assert trusted(labels)[0][0]
+    assert screen_teachers(labels)[0][0]
 
 
 def test_where_nobody_can_be_compared_everybody_is_kept():
     rng = np.random.default_rng(0)
     said = np.column_stack([rng.integers(2, size=100) + 2 * t for t in range(4)])
     labels = TeacherLabels(said, specialties=[(2 * t, 2 * t + 1) for t in range(4)], n_classes=8)
-    keep, support = trusted(labels)
+    keep, support = screen_teachers(labels)
     assert keep.all()
     assert np.isnan(support).all()
 
@@ -172,10 +172,10 @@ def test_specialists_of_a_single_class_cannot_be_compared_and_are_kept(abstain):
         labels = make_hierarchy(
             800, 10, n_classes=4, teachers_per_level=(1, 4), accuracy=(0.6, 0.8), abstain=abstain, random_state=seed
         ).labels
-        assert trusted(labels)[0].all()
+        assert screen_teachers(labels)[0].all()
 
 
 def test_one_teacher_alone_is_believed():
-    keep, support = trusted(TeacherLabels(np.arange(50)[:, None] % 3))
+    keep, support = screen_teachers(TeacherLabels(np.arange(50)[:, None] % 3))
     assert keep.all()
     assert np.isnan(support).all()

@@ -198,7 +198,7 @@ def test_the_function_below_checks_its_labels():
 @pytest.mark.parametrize("name", ["vanilla", "csl", "co-supervised", "oracle"])
 def test_a_student_that_is_none(name):
     parameters = {"truth": said()[:, 0]} if name == "oracle" else {}
-    with pytest.raises(CosupError, match="student must be one of"):
+    with pytest.raises(CosupError, match="there is no student"):
         make_method(name, student="forest", **parameters).fit(features(), TeacherLabels(said()))
 
 

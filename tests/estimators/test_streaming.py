@@ -8,7 +8,7 @@ import pytest
 from cosup import CosupError, TeacherLabels, make_method
 from cosup.baselines import vanilla
 from cosup.baselines.consensus import generalists, train_once
-from cosup.cosupervision.teacher_predictions import add_meanings, add_mixture, said_by
+from cosup.cosupervision.teacher_predictions import add_meanings, add_mixture, teacher_proba
 from cosup.tasks import make_hierarchy
 from cosup.utils import row_store
 from cosup.utils.row_store import RowStore
@@ -175,12 +175,12 @@ def test_vanilla_in_blocks_is_one_training_on_the_mean_votes_most_probable_class
 @pytest.mark.parametrize("top", [None, 3, "hard", "mixed"])
 def test_what_teachers_say_is_added_up_as_if_it_were_dense(dtype, top):
     labels, active, rows = several_generalists(), np.arange(8), slice(10, 90)
-    words = [said_by(labels, t, rows, active) for t in range(3)]
+    words = [teacher_proba(labels, t, rows, active) for t in range(3)]
     if top == "hard":
         hard = TeacherLabels(labels.hard(), levels=[0, 0, 1], n_classes=8)
-        words = [said_by(hard, t, rows, active) for t in range(3)]
+        words = [teacher_proba(hard, t, rows, active) for t in range(3)]
     elif top is not None:
-        sparse = [said_by(labels.top_k(3), t, rows, active) for t in range(3)]
+        sparse = [teacher_proba(labels.top_k(3), t, rows, active) for t in range(3)]
         words = [sparse[0], words[1], sparse[2]] if top == "mixed" else sparse
     words = [said.astype(dtype) for said in words]
     dense = np.stack([said.dense() for said in words])

@@ -72,19 +72,21 @@ def test_with_one_fold_probes_on_the_frozen_features_decide():
     fit = FineTuned(net, folds=1, **FAST).prepare(X).train(y)
     probe = RidgeProbe().prepare(ModuleNetwork(net).embed(X)).train(y)
     np.testing.assert_array_equal(fit.out_of_sample, probe.out_of_sample)
-    assert fit.strength == probe.strength
+    assert fit.alpha == probe.alpha
 
 
 def test_hard_targets_are_one_hot_ones_and_others_are_left_out():
     X, y, _ = planted()
-    keep = np.arange(len(X)) % 3 > 0
+    train_mask = np.arange(len(X)) % 3 > 0
     rows = np.eye(4)[y]
-    same(weights(trained(y, keep=keep)), weights(trained(rows, keep=keep)))
-    spoilt = np.where(keep, y, 0)
-    same(weights(trained(y, keep=keep)), weights(trained(spoilt, keep=keep)))
-    same(weights(trained(np.where(keep, y, -1))), weights(trained(y, keep=keep)))
-    soft = trained(0.7 * rows + 0.075, keep=keep)
-    assert np.median(soft.predict_proba(X).max(axis=1)) < np.median(trained(y, keep=keep).predict_proba(X).max(axis=1))
+    same(weights(trained(y, train_mask=train_mask)), weights(trained(rows, train_mask=train_mask)))
+    spoilt = np.where(train_mask, y, 0)
+    same(weights(trained(y, train_mask=train_mask)), weights(trained(spoilt, train_mask=train_mask)))
+    same(weights(trained(np.where(train_mask, y, -1))), weights(trained(y, train_mask=train_mask)))
+    soft = trained(0.7 * rows + 0.075, train_mask=train_mask)
+    assert np.median(soft.predict_proba(X).max(axis=1)) < np.median(
+        trained(y, train_mask=train_mask).predict_proba(X).max(axis=1)
+    )
 
 
 def test_merged_heads_are_trained_on_the_mean_of_their_targets():

@@ -45,16 +45,16 @@ def job(**changes):
 
 def test_vanilla_is_what_one_counts_by_hand():
     found = plan(job(methods=("vanilla",)), flat())["fit"]
-    n, d, c, strengths = 1000, 100, 3, 22
+    n, d, c, alphas = 1000, 100, 3, 22
     counted = {
         "checking features": n * d,
         # Kept centred in double (read twice: once for their mean) and in single precision.
         "reading features": 3 * n * d,
         "second moments": n * d**2,
         "eigenvectors": d**3,
-        "leverages": n * d * (d + strengths),
+        "leverages": n * d * (d + alphas),
         "moments of targets": n * d * c,
-        "choosing strengths": n * d * c * strengths,
+        "choosing alpha": n * d * c * alphas,
         "multiplying by weights": n * d * c,
         "choosing the read-out": n * d * c + (n + 4096) * d * c + 4 * d * c**2 + 2 * c**3,
         "predicting samples": n * d * c,

@@ -52,10 +52,10 @@ def test_adam_probe_starts_as_torch_does():
 
 def test_adam_probe_takes_as_many_steps_however_few_samples_survive():
     X, _, T = blobs(130, 6, 4)
-    keep = np.arange(130) % 3 > 0  # 86 of 130
+    train_mask = np.arange(130) % 3 > 0  # 86 of 130
     recipe = {"batch_size": 50, "learning_rate": 1e-2}
-    head = AdamProbe(epochs=6, **recipe).prepare(X).train(T, keep=keep, random_state=1).head
-    weight, _ = plain_loop(X[keep], T[keep], epochs=int(6 * 130 / keep.sum()), seed=1, **recipe)
+    head = AdamProbe(epochs=6, **recipe).prepare(X).train(T, train_mask=train_mask, random_state=1).head
+    weight, _ = plain_loop(X[train_mask], T[train_mask], epochs=int(6 * 130 / train_mask.sum()), seed=1, **recipe)
     np.testing.assert_allclose(head.weight, weight, atol=1e-5)
 
 

@@ -12,6 +12,7 @@ import torch
 from cosup import CosupError
 from cosup.students import AdamProbe, LogisticProbe, RidgeProbe, ridge_path, train_heads
 from cosup.students.adam import steps
+from cosup.utils import matmul
 
 N, D, C = 230, 16, 5
 
@@ -67,7 +68,7 @@ def data():
 def products(request, monkeypatch):
     """Processors without AVX-512 take another way through the products."""
     monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: request.param)
-    monkeypatch.setattr(steps, "LARGE", 0)
+    monkeypatch.setattr(matmul, "ONEDNN_FROM", 0)
 
 
 @pytest.mark.parametrize("kind", ["hard", "soft"])
@@ -112,12 +113,16 @@ def test_subsets_weights_and_epochs_of_their_own(data, kind):
     X, ids, soft = data
     targets = ids if kind == "hard" else soft
     rng = np.random.default_rng(1)
-    keep = rng.random((3, N)) < 0.6
-    keep[1] = keep[0]
+    train_mask = rng.random((3, N)) < 0.6
+    train_mask[1] = train_mask[0]
     weights = rng.random((3, N))
-    heads = train_heads(X, targets, keep=keep, weights=weights, epochs=[3, 3, 5], batch_size=32, learning_rates=1e-2)
+    heads = train_heads(
+        X, targets, train_mask=train_mask, weights=weights, epochs=[3, 3, 5], batch_size=32, learning_rates=1e-2
+    )
     for h, epochs in enumerate([3, 3, 5]):
-        wanted = reference(X, targets[h], members=np.flatnonzero(keep[h]), weights=weights[h], epochs=epochs, rate=1e-2)
+        wanted = reference(
+            X, targets[h], members=np.flatnonzero(train_mask[h]), weights=weights[h], epochs=epochs, rate=1e-2
+        )
         assert_equal_weights(heads, h, wanted)
 
 
@@ -132,7 +137,7 @@ def test_samples_left_out_need_no_class(data):
     X, ids, _ = data
     partly = ids[0].copy()
     partly[::2] = -1
-    heads = train_heads(X, partly, keep=partly >= 0, epochs=2, batch_size=32, n_classes=C)
+    heads = train_heads(X, partly, train_mask=partly >= 0, epochs=2, batch_size=32, n_classes=C)
     members = np.flatnonzero(partly >= 0)
     assert_equal_weights(heads, 0, reference(X, ids[0], members=members, epochs=2))
 
@@ -171,26 +176,32 @@ def test_adam_probe_is_one_head_of_it(data):
 
 def test_adam_probe_takes_one_hot_rows_for_what_they_are(data):
     X, ids, _ = data
-    keep = np.arange(N) % 3 > 0
-    targets = np.eye(C)[ids[0]] * keep[:, None]
-    fit = AdamProbe(learning_rate=1e-2, epochs=2, batch_size=32).prepare(X.astype(np.float64)).train(targets, keep=keep)
-    weight, _ = reference(X, ids[0], members=np.flatnonzero(keep), rate=1e-2, epochs=int(2 * N / keep.sum()))
+    train_mask = np.arange(N) % 3 > 0
+    targets = np.eye(C)[ids[0]] * train_mask[:, None]
+    fit = (
+        AdamProbe(learning_rate=1e-2, epochs=2, batch_size=32)
+        .prepare(X.astype(np.float64))
+        .train(targets, train_mask=train_mask)
+    )
+    weight, _ = reference(
+        X, ids[0], members=np.flatnonzero(train_mask), rate=1e-2, epochs=int(2 * N / train_mask.sum())
+    )
     np.testing.assert_allclose(fit.head.weight, weight, rtol=0, atol=1e-4 * np.abs(weight).max())
 
 
 def test_a_kept_half_gets_twice_the_epochs(data):
     X, _, soft = data
-    keep = np.arange(N) % 2 == 0
-    fit = AdamProbe(learning_rate=1e-2, epochs=3, batch_size=32).prepare(X).train(soft[0], keep=keep)
-    weight, _ = reference(X, soft[0], members=np.flatnonzero(keep), rate=1e-2, epochs=6)
+    train_mask = np.arange(N) % 2 == 0
+    fit = AdamProbe(learning_rate=1e-2, epochs=3, batch_size=32).prepare(X).train(soft[0], train_mask=train_mask)
+    weight, _ = reference(X, soft[0], members=np.flatnonzero(train_mask), rate=1e-2, epochs=6)
     np.testing.assert_allclose(fit.head.weight, weight, rtol=0, atol=1e-4 * np.abs(weight).max())
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"keep": np.zeros(N, dtype=bool)}, "without a sample"),
-        ({"keep": np.ones(N)}, "boolean"),
+        ({"train_mask": np.zeros(N, dtype=bool)}, "without a sample"),
+        ({"train_mask": np.ones(N)}, "boolean"),
         ({"weights": np.full(N, -1.0)}, "weights"),
         ({"seeds": [0, 1]}, "how many heads"),
         ({"learning_rates": 0.0}, "learning_rates"),
@@ -274,42 +285,42 @@ def test_the_graph_on_a_gpu_trains_the_same(data):
 def test_a_ridge_path_is_what_ridges_one_by_one_give(data):
     X, ids, soft = data
     targets = np.concatenate([np.eye(C)[ids], soft])
-    strengths = np.array([1e-3, 1e-1, 10.0])
-    path = ridge_path(X, targets, strengths)
+    alphas = np.array([1e-3, 1e-1, 10.0])
+    path = ridge_path(X, targets, alphas)
     for t, target in enumerate(targets):
-        for s, strength in enumerate(strengths):
-            scores = path.scores(t, strength)
+        for s, alpha in enumerate(alphas):
+            scores = path.scores(t, alpha)
             error = ((scores - target) ** 2).sum(axis=1).mean()
             assert path.errors[t, s] == pytest.approx(error, rel=1e-4)
             # By hand, for a few samples: leave it out, solve, predict.
             rest = np.arange(N) != 7
             mean, centre = X.mean(axis=0), target.mean(axis=0)
-            penalty = strength * ((X - mean) ** 2).sum() / D
+            penalty = alpha * ((X - mean) ** 2).sum() / D
             Z = (X - mean)[rest].astype(np.float64)
             W = np.linalg.solve(Z.T @ Z + penalty * np.eye(D), Z.T @ (target[rest] - centre))
             np.testing.assert_allclose((X[7] - mean) @ W + centre, scores[7], atol=2e-2)
-        assert path.best[t] == strengths[path.errors[t].argmin()]
+        assert path.best[t] == alphas[path.errors[t].argmin()]
 
 
 def test_a_ridge_path_with_fewer_samples_than_features(data):
     X, ids, _ = data
     few = ridge_path(X[:10], np.eye(C)[ids[:, :10]], [0.1, 1.0])
-    scores = RidgeProbe(strength=1.0).prepare(X[:10])
+    scores = RidgeProbe(alpha=1.0).prepare(X[:10])
     assert few.errors.shape == (3, 2)
     assert np.isfinite(scores.train(np.eye(C)[ids[0, :10]]).out_of_sample).all()
 
 
 @pytest.mark.parametrize("kind", ["hard", "soft"])
-@pytest.mark.parametrize("strength", [1e-3, 1.0])
-def test_the_logistic_probe_ends_where_the_gradient_is_small(data, kind, strength):
+@pytest.mark.parametrize("alpha", [1e-3, 1.0])
+def test_the_logistic_probe_ends_where_the_gradient_is_small(data, kind, alpha):
     X, ids, soft = data
     target = np.eye(C)[ids[0]] if kind == "hard" else soft[0].astype(np.float64)
-    fit = LogisticProbe(strength=strength).prepare(X).train(target)
+    fit = LogisticProbe(alpha=alpha).prepare(X).train(target)
     unit = (X - X.mean(axis=0)).std()
     Z = (X - X.mean(axis=0)) / unit
     weight = fit.head.weight * unit
     residual = (fit.head.predict_proba(X) - target) / N
-    gradient = Z.T @ residual + strength * weight
+    gradient = Z.T @ residual + alpha * weight
     assert np.abs(gradient).max() < 1.2e-4
     assert np.abs(residual.sum(axis=0)).max() < 1.2e-4
     assert fit.gradient_norm <= 1e-4

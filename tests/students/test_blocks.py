@@ -10,15 +10,15 @@ from sklearn.naive_bayes import GaussianNB
 from blobs import blobs
 from cosup import AdamProbe, CosupError, LogisticProbe, RidgeProbe, SklearnStudent
 from cosup.students import LinearHead, train_heads
-from cosup.students.ridge import calibration as readout
+from cosup.students.ridge import calibration as calibration
 from cosup.students.ridge import gram as factor
 from cosup.utils import row_blocks as rows_module
 from cosup.utils.row_blocks import BFLOAT16
 
 STUDENTS = {
     "ridge": RidgeProbe(),
-    "ridge, one strength": RidgeProbe(strength=0.1),
-    "logistic": LogisticProbe(strength=0.1),
+    "ridge, one strength": RidgeProbe(alpha=0.1),
+    "logistic": LogisticProbe(alpha=0.1),
     "adam": AdamProbe(epochs=2, learning_rate=1e-2),
     "sklearn": SklearnStudent(GaussianNB()),
 }
@@ -32,7 +32,7 @@ def small_blocks(monkeypatch):
     monkeypatch.setattr(rows_module, "BLOCK_BYTES", 8 * 40 * 7)
     monkeypatch.setattr(rows_module, "CACHE_BYTES", 8 * 30 * 7)
     monkeypatch.setattr(factor, "KEPT", 0)
-    monkeypatch.setattr(readout, "HELD", 0)
+    monkeypatch.setattr(calibration, "HELD", 0)
 
 
 def on_disk(X, folder):
@@ -45,15 +45,15 @@ def on_disk(X, folder):
 def test_class_ids_are_as_good_as_one_hot_rows(student, masked):
     X, _, T = blobs(90, 6, 4)
     ids = T.argmax(axis=1)
-    keep = np.random.default_rng(1).random(90) < 0.8
-    partly = np.where(keep, ids, -1)
-    a = student.prepare(X).train(T, keep=keep if masked else None, random_state=1)
+    train_mask = np.random.default_rng(1).random(90) < 0.8
+    partly = np.where(train_mask, ids, -1)
+    a = student.prepare(X).train(T, train_mask=train_mask if masked else None, random_state=1)
     trainer = student.prepare(X)
     found = [trainer.train(partly if masked else ids, random_state=1, n_classes=4)]
     if masked:
-        found.append(trainer.train(ids, keep=keep, random_state=1, n_classes=4))
+        found.append(trainer.train(ids, train_mask=train_mask, random_state=1, n_classes=4))
     for b in found:
-        assert a.strength == b.strength
+        assert a.alpha == b.alpha
         np.testing.assert_array_equal(a.in_sample, b.in_sample)
         np.testing.assert_array_equal(a.out_of_sample, b.out_of_sample)
 
@@ -70,8 +70,8 @@ def test_class_ids_may_leave_out_the_last_classes(student):
 @pytest.mark.parametrize("masked", [False, True])
 def test_blocks_make_up_the_whole(student, masked):
     X, _, T = blobs(90, 6, 4)
-    keep = np.random.default_rng(1).random(90) < 0.7 if masked else None
-    fit = student.prepare(X).train(T, keep=keep)
+    train_mask = np.random.default_rng(1).random(90) < 0.7 if masked else None
+    fit = student.prepare(X).train(T, train_mask=train_mask)
     for out_of_sample, whole in ((False, fit.in_sample), (True, fit.out_of_sample)):
         end = 0
         for rows, block in fit.blocks(out_of_sample, rows_per_block=25):
@@ -86,12 +86,12 @@ def test_blocks_make_up_the_whole(student, masked):
 def test_many_small_blocks_train_the_same(student, masked, request, tmp_path):
     X, _, T = blobs(90, 6, 4)
     X = X.astype(np.float32)
-    keep = np.random.default_rng(1).random(90) < 0.7 if masked else None
-    a = student.prepare(X).train(T, keep=keep, random_state=2)
+    train_mask = np.random.default_rng(1).random(90) < 0.7 if masked else None
+    a = student.prepare(X).train(T, train_mask=train_mask, random_state=2)
     expected = a.in_sample, a.out_of_sample
     request.getfixturevalue("small_blocks")
-    b = student.prepare(on_disk(X, tmp_path)).train(T, keep=keep, random_state=2)
-    assert a.strength == b.strength
+    b = student.prepare(on_disk(X, tmp_path)).train(T, train_mask=train_mask, random_state=2)
+    assert a.alpha == b.alpha
     np.testing.assert_allclose(b.in_sample, expected[0], atol=1e-5)
     np.testing.assert_allclose(b.out_of_sample, expected[1], atol=1e-5)
 
@@ -179,7 +179,7 @@ def watch():
 
 thread = threading.Thread(target=watch)
 thread.start()
-fit = student.prepare(X).train(y, keep=y > 3, n_classes=200)
+fit = student.prepare(X).train(y, train_mask=y > 3, n_classes=200)
 for rows, block in fit.blocks(student.__class__ is RidgeProbe):
     pass
 done = True

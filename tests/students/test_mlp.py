@@ -12,10 +12,10 @@ from cosup.students.mlp.training import Shape, _Loss, _Nets
 from cosup.tasks import make_hierarchy
 
 PROBES = {
-    "gradient": GradientProbe(strength=0.1, epochs=2),
-    "mixture": MixtureProbe(strength=0.1, epochs=2, heads=3),
-    "convex": MixtureProbe(strength=0.1, epochs=2, heads=2, gated=False),
-    "mlp": MlpProbe(strength=0.1, epochs=2, hidden=5),
+    "gradient": GradientProbe(alpha=0.1, epochs=2),
+    "mixture": MixtureProbe(alpha=0.1, epochs=2, heads=3),
+    "convex": MixtureProbe(alpha=0.1, epochs=2, heads=2, gated=False),
+    "mlp": MlpProbe(alpha=0.1, epochs=2, hidden=5),
 }
 every_probe = pytest.mark.parametrize("probe", PROBES.values(), ids=PROBES.keys())
 
@@ -42,7 +42,7 @@ def test_nets_by_name(name, made):
         (lambda: MlpProbe(loss="hinge"), "unknown loss"),
         (lambda: MixtureProbe(heads=1), "heads of MixtureProbe must be at least 2"),
         (lambda: GradientProbe(folds=1), "folds of GradientProbe must be at least 2"),
-        (lambda: GradientProbe(strength=0), "strength of GradientProbe"),
+        (lambda: GradientProbe(alpha=0), "regularisation of GradientProbe"),
         (lambda: MlpProbe(epochs=1.5), "epochs of MlpProbe"),
     ],
 )
@@ -56,7 +56,7 @@ def test_impossible_nets_are_refused_when_made(make, message):
 
 def test_hidden_units_and_gates_learn_what_a_linear_layer_cannot():
     X, y = xor()
-    recipe = {"strength": 1e-4, "epochs": 150, "learning_rate": 0.1, "folds": 2}
+    recipe = {"alpha": 1e-4, "epochs": 150, "learning_rate": 0.1, "folds": 2}
     assert accuracy(GradientProbe(**recipe), X, y) < 0.65
     assert accuracy(MixtureProbe(**recipe, gated=True), X, y) > 0.9
     assert accuracy(MlpProbe(**recipe), X, y) > 0.9
@@ -71,12 +71,12 @@ def test_every_loss_learns_blobs(loss):
 
 def test_the_linear_layer_ends_where_the_gradient_is_nothing():
     X, _, T = blobs(200, 5, 3)
-    strength = 0.1
-    head = GradientProbe(strength=strength, epochs=200).prepare(X).train(T).head
+    alpha = 0.1
+    head = GradientProbe(alpha=alpha, epochs=200).prepare(X).train(T).head
     assert isinstance(head, LinearHead)
     Z = X - X.mean(axis=0)
     residual = (head.predict_proba(X) - T) / len(X)
-    of_weight = Z.T @ residual + strength * np.mean(Z**2) * head.weight
+    of_weight = Z.T @ residual + alpha * np.mean(Z**2) * head.weight
     assert np.abs(of_weight).max() < 3e-3
     assert np.abs(head.weight).max() > 0.05
 
@@ -84,7 +84,7 @@ def test_the_linear_layer_ends_where_the_gradient_is_nothing():
 def test_a_strong_penalty_shrinks_every_layer():
     X, _, T = blobs(200, 5, 3)
     for probe in (MlpProbe, MixtureProbe):
-        uniform = probe(strength=30.0, epochs=50).prepare(X).train(T).in_sample
+        uniform = probe(alpha=30.0, epochs=50).prepare(X).train(T).in_sample
         np.testing.assert_allclose(uniform, 1 / 3, atol=0.05)
 
 
@@ -139,19 +139,19 @@ def test_losses_by_hand():
 # -- what all students promise ---------------------------------------------------------------------------------
 
 
-def test_the_strength_is_the_strongest_within_95_percent_of_the_best_agreement():
+def test_the_regularisation_is_the_strongest_within_95_percent_of_the_best_agreement():
     X, _, T = blobs(200, 10, 5, distance=1.5, seed=4)
     named = T.argmax(axis=1)
     fit = GradientProbe().prepare(X).train(T, random_state=4)
     held = np.random.default_rng(4).permutation(200)[:40]
     seen = np.setdiff1d(np.arange(200), held)
     agreement = []
-    for strength in GRID:
-        (head,) = fit._trainer.run(fit._targets, seen, np.full(160, -1), np.array([strength]), 4)
+    for alpha in GRID:
+        (head,) = fit._trainer.run(fit._targets, seen, np.full(160, -1), np.array([alpha]), 4)
         agreement.append((head.predict_proba(X[held]).argmax(axis=1) == named[held]).mean())
-    assert fit.strength == GRID[np.flatnonzero(np.array(agreement) >= 0.95 * max(agreement))[0]]
-    assert fit.strength != GRID[np.argmax(agreement)]
-    assert GradientProbe().prepare(X).train(T, strength=0.5).strength == 0.5
+    assert fit.alpha == GRID[np.flatnonzero(np.array(agreement) >= 0.95 * max(agreement))[0]]
+    assert fit.alpha != GRID[np.argmax(agreement)]
+    assert GradientProbe().prepare(X).train(T, alpha=0.5).alpha == 0.5
 
 
 @every_probe
@@ -168,11 +168,11 @@ def test_samples_are_predicted_by_nets_that_did_not_see_them(probe):
 @every_probe
 def test_targets_of_samples_left_out_are_not_looked_at(probe):
     X, _, T = blobs(90, 6, 4)
-    keep = np.arange(90) % 3 > 0
+    train_mask = np.arange(90) % 3 > 0
     changed = T.copy()
-    changed[~keep] = np.nan
-    ids = np.where(keep, T.argmax(axis=1), -1)
-    fits = [probe.prepare(X).train(T, keep=keep), probe.prepare(X).train(changed, keep=keep)]
+    changed[~train_mask] = np.nan
+    ids = np.where(train_mask, T.argmax(axis=1), -1)
+    fits = [probe.prepare(X).train(T, train_mask=train_mask), probe.prepare(X).train(changed, train_mask=train_mask)]
     fits.append(probe.prepare(X).train(ids, n_classes=4))
     for fit in fits[1:]:
         np.testing.assert_array_equal(fits[0].in_sample, fit.in_sample)
@@ -210,7 +210,7 @@ def test_a_net_draws_from_its_seed_only(probe):
 def test_too_few_samples_for_the_folds():
     X, _, T = blobs(20, 3, 2)
     with pytest.raises(CosupError, match="5-fold cross-fitting needs at least 5 samples, got 4"):
-        _ = MlpProbe().prepare(X).train(T, keep=np.arange(20) < 4).out_of_sample
+        _ = MlpProbe().prepare(X).train(T, train_mask=np.arange(20) < 4).out_of_sample
 
 
 def test_co_supervision_takes_a_net():

@@ -19,7 +19,7 @@ from cosup.students.caching import SharedStudent
 def test_cross_fitting_needs_as_many_samples_as_folds(student):
     X, _, T = blobs(20, 3, 2)
     with pytest.raises(CosupError, match="5-fold cross-fitting needs at least 5 samples, got 4"):
-        _ = student.prepare(X).train(T, keep=np.arange(20) < 4).out_of_sample
+        _ = student.prepare(X).train(T, train_mask=np.arange(20) < 4).out_of_sample
 
 
 @pytest.mark.parametrize(("name", "made"), [("ridge", RidgeProbe), ("logistic", LogisticProbe), ("adam", AdamProbe)])
@@ -28,7 +28,7 @@ def test_students_by_name(name, made):
 
 
 def test_as_student_takes_students_and_classifiers():
-    probe = RidgeProbe(strength=2.0)
+    probe = RidgeProbe(alpha=2.0)
     assert as_student(probe) is probe
     wrapped = as_student(GaussianNB())
     assert isinstance(wrapped, SklearnStudent)
@@ -53,10 +53,10 @@ def test_as_student_refuses(wrong, message):
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: RidgeProbe(strength=0), "strength of RidgeProbe"),
-        (lambda: RidgeProbe(strength=float("nan")), "strength of RidgeProbe"),
-        (lambda: RidgeProbe(readout="score"), "'scores'"),
-        (lambda: LogisticProbe(strength=-1), "strength of LogisticProbe"),
+        (lambda: RidgeProbe(alpha=0), "regularisation of RidgeProbe"),
+        (lambda: RidgeProbe(alpha=float("nan")), "regularisation of RidgeProbe"),
+        (lambda: RidgeProbe(calibration="score"), "'scores'"),
+        (lambda: LogisticProbe(alpha=-1), "regularisation of LogisticProbe"),
         (lambda: LogisticProbe(folds=1), "folds of LogisticProbe"),
         (lambda: AdamProbe(learning_rate=0), "learning_rate of AdamProbe"),
         (lambda: AdamProbe(epochs=2.5), "epochs of AdamProbe"),
@@ -102,8 +102,8 @@ def test_shared_remembers_the_last_trainings():
     assert trainer.train(T.copy()) is fit
     assert student.spared > 0
     others = [
-        trainer.train(T, strength=0.1),
-        trainer.train(T, keep=np.arange(30) < 20),
+        trainer.train(T, alpha=0.1),
+        trainer.train(T, train_mask=np.arange(30) < 20),
         trainer.train(y),
         trainer.train(1 - y),
     ]
@@ -121,15 +121,15 @@ def test_shared_remembers_what_followed_on_a_training_that_it_remembers():
     X[:, 0] += 4 * y
     trainer = student.prepare(X)
     first, other = trainer.train(y), trainer.train(rng.integers(0, 2, 60))
-    assert first.sharpness != other.sharpness
-    keep = np.arange(60) < 40
-    fit = trainer.like(first).train(1 - y, keep=keep)
-    assert trainer.like(first).train(1 - y, keep=keep) is fit
+    assert first.inverse_temperature != other.inverse_temperature
+    train_mask = np.arange(60) < 40
+    fit = trainer.like(first).train(1 - y, train_mask=train_mask)
+    assert trainer.like(first).train(1 - y, train_mask=train_mask) is fit
     assert student.spared > 0
-    assert trainer.like(other).train(1 - y, keep=keep).sharpness == other.sharpness
-    assert trainer.train(1 - y, keep=keep) is not fit
+    assert trainer.like(other).train(1 - y, train_mask=train_mask).inverse_temperature == other.inverse_temperature
+    assert trainer.train(1 - y, train_mask=train_mask) is not fit
     of_nobody = RidgeProbe().prepare(X).train(y)
-    assert trainer.like(of_nobody).train(1 - y, keep=keep) is not fit
+    assert trainer.like(of_nobody).train(1 - y, train_mask=train_mask) is not fit
 
 
 def test_one_student_builds_on_anothers_preparation_of_the_features():
@@ -149,7 +149,7 @@ def test_shared_lets_go_of_features_that_it_has_left():
     try:
         trainer = student.prepare(X)
         trainer.train(T).out_of_sample  # noqa: B018
-        trainer.train(T, keep=np.arange(30) < 20, strength=0.1).out_of_sample  # noqa: B018
+        trainer.train(T, train_mask=np.arange(30) < 20, alpha=0.1).out_of_sample  # noqa: B018
         left, former = weakref.ref(X), weakref.ref(trainer)
         del trainer
         X = X + 1

@@ -28,30 +28,30 @@ def mean_scatter(X):
 
 
 @pytest.mark.parametrize(("n", "d"), [(30, 8), (15, 40)])
-@pytest.mark.parametrize("strength", [0.01, 1.0, 30.0])
-def test_leave_one_out_is_what_refits_without_the_sample_predict(n, d, strength):
+@pytest.mark.parametrize("alpha", [0.01, 1.0, 30.0])
+def test_leave_one_out_is_what_refits_without_the_sample_predict(n, d, alpha):
     X, _, T = blobs(n, d, 3)
-    fit = RidgeProbe(strength=strength, readout="scores").prepare(X).train(T)
-    expected = softmax(8 * refit_without_each(X, T, strength * mean_scatter(X)))
+    fit = RidgeProbe(alpha=alpha, calibration="scores").prepare(X).train(T)
+    expected = softmax(8 * refit_without_each(X, T, alpha * mean_scatter(X)))
     np.testing.assert_allclose(fit.out_of_sample, expected, atol=1e-8)
-    inside = softmax(8 * refit_scores(X, T, strength * mean_scatter(X), X))
+    inside = softmax(8 * refit_scores(X, T, alpha * mean_scatter(X), X))
     np.testing.assert_allclose(fit.in_sample, inside, atol=1e-8)
-    assert fit.strength == strength
+    assert fit.alpha == alpha
 
 
 @pytest.mark.parametrize(("n", "d", "noise"), [(30, 8, 0.1), (30, 8, 0.7), (15, 40, 0.3)])
 def test_strength_has_the_smallest_leave_one_out_squared_error(n, d, noise):
     X, _, T = blobs(n, d, 3, noise=noise)
     errors = [((refit_without_each(X, T, s * mean_scatter(X)) - T) ** 2).sum() for s in RIDGE_GRID]
-    assert RidgeProbe().prepare(X).train(T).strength == RIDGE_GRID[int(np.argmin(errors))]
+    assert RidgeProbe().prepare(X).train(T).alpha == RIDGE_GRID[int(np.argmin(errors))]
 
 
 def test_noisier_targets_get_a_stronger_penalty():
-    strengths = []
+    alphas = []
     for noise in (0.0, 0.8):
         X, _, T = blobs(200, 20, 4, noise=noise)
-        strengths.append(RidgeProbe().prepare(X).train(T).strength)
-    assert strengths[1] > strengths[0]
+        alphas.append(RidgeProbe().prepare(X).train(T).alpha)
+    assert alphas[1] > alphas[0]
 
 
 def test_the_discriminant_unmasks_the_middle_class():
@@ -59,48 +59,48 @@ def test_the_discriminant_unmasks_the_middle_class():
     y = np.arange(300) % 3
     X = 4.0 * (y[:, None] - 1) + 0.6 * rng.normal(size=(300, 1))
     T = np.eye(3)[y]
-    fits = {r: RidgeProbe(readout=r).prepare(X).train(T) for r in ("scores", "discriminant", "auto")}
+    fits = {r: RidgeProbe(calibration=r).prepare(X).train(T) for r in ("scores", "discriminant", "auto")}
     right = {r: (f.out_of_sample.argmax(axis=1) == y).mean() for r, f in fits.items()}
     assert right["scores"] < 0.75  # least squares never names the class in the middle
     assert right["discriminant"] > 0.95
-    assert fits["auto"].readout == "discriminant"
+    assert fits["auto"].calibration == "discriminant"
     np.testing.assert_array_equal(fits["auto"].out_of_sample, fits["discriminant"].out_of_sample)
 
 
 def test_auto_takes_the_scores_where_nothing_is_masked():
     X, _, T = blobs(300, 20, 3)
-    assert RidgeProbe().prepare(X).train(T).readout == "scores"
+    assert RidgeProbe().prepare(X).train(T).calibration == "scores"
 
 
-@pytest.mark.parametrize("readout", ["scores", "discriminant"])
+@pytest.mark.parametrize("calibration", ["scores", "discriminant"])
 @pytest.mark.parametrize(("n", "d"), [(60, 6), (40, 60)])
-def test_samples_left_out_are_predicted_by_the_student_that_never_saw_them(readout, n, d):
+def test_samples_left_out_are_predicted_by_the_student_that_never_saw_them(calibration, n, d):
     X, _, T = blobs(n, d, 3)
-    keep = np.random.default_rng(1).random(n) < 0.6
+    train_mask = np.random.default_rng(1).random(n) < 0.6
     changed = T.copy()
-    changed[~keep] = np.nan  # must not be looked at
-    fit = RidgeProbe(readout=readout).prepare(X).train(changed, keep=keep)
-    alone = RidgeProbe(readout=readout).prepare(X[keep]).train(T[keep])
-    assert fit.strength == alone.strength
-    np.testing.assert_allclose(fit.out_of_sample[keep], alone.out_of_sample, atol=1e-9)
-    np.testing.assert_allclose(fit.out_of_sample[~keep], alone.head.predict_proba(X[~keep]), atol=1e-9)
+    changed[~train_mask] = np.nan  # must not be looked at
+    fit = RidgeProbe(calibration=calibration).prepare(X).train(changed, train_mask=train_mask)
+    alone = RidgeProbe(calibration=calibration).prepare(X[train_mask]).train(T[train_mask])
+    assert fit.alpha == alone.alpha
+    np.testing.assert_allclose(fit.out_of_sample[train_mask], alone.out_of_sample, atol=1e-9)
+    np.testing.assert_allclose(fit.out_of_sample[~train_mask], alone.head.predict_proba(X[~train_mask]), atol=1e-9)
     np.testing.assert_allclose(fit.in_sample, alone.head.predict_proba(X), atol=1e-9)
 
 
 @pytest.mark.parametrize(("n", "d"), [(60, 6), (40, 60)])
 @pytest.mark.parametrize("make", [RidgeProbe, LogisticProbe])
 @pytest.mark.parametrize("masked", [False, True])
-def test_a_given_strength_is_that_of_the_probe(make, n, d, masked):
+def test_a_given_regularisation_is_that_of_the_probe(make, n, d, masked):
     X, _, T = blobs(n, d, 3)
-    keep = np.random.default_rng(1).random(n) < 0.7 if masked else None
+    train_mask = np.random.default_rng(1).random(n) < 0.7 if masked else None
     free = make().prepare(X)
     free.train(T)  # whatever it remembers of this must not matter
-    told = free.train(T, keep=keep, strength=0.5)
-    own = make(strength=0.5).prepare(X).train(T, keep=keep)
-    assert told.strength == own.strength == 0.5
+    told = free.train(T, train_mask=train_mask, alpha=0.5)
+    own = make(alpha=0.5).prepare(X).train(T, train_mask=train_mask)
+    assert told.alpha == own.alpha == 0.5
     np.testing.assert_allclose(told.out_of_sample, own.out_of_sample, atol=1e-7)
     np.testing.assert_allclose(told.in_sample, own.in_sample, atol=1e-7)
-    if keep is None and make is RidgeProbe:
+    if train_mask is None and make is RidgeProbe:
         expected = refit_without_each(X, T, 0.5 * mean_scatter(X)).argmax(axis=1)
         np.testing.assert_array_equal(told.out_of_sample.argmax(axis=1), expected)
 
@@ -110,7 +110,7 @@ def test_the_features_place_and_scale_do_not_matter(dtype):
     X, _, T = blobs(100, 5, 3)
     a = RidgeProbe().prepare(X).train(T)
     b = RidgeProbe().prepare((64 * X - 128).astype(dtype)).train(T)
-    assert a.strength == b.strength
+    assert a.alpha == b.alpha
     np.testing.assert_allclose(a.out_of_sample, b.out_of_sample, atol=1e-4)
 
 
@@ -127,52 +127,56 @@ def test_features_that_say_nothing_give_the_class_shares(make):
 def test_ridge_needs_two_samples(kept):
     X, _, T = blobs(20, 3, 2)
     with pytest.raises(CosupError, match="at least 2 samples"):
-        RidgeProbe().prepare(X).train(T, keep=np.arange(20) < kept)
+        RidgeProbe().prepare(X).train(T, train_mask=np.arange(20) < kept)
 
 
 def test_many_classes_are_told_apart_by_more_than_their_order():
     """Scores of one class in a hundred are small: softmax of 8 times them would make every class about as likely."""
     task = make_hierarchy(2000, 500, n_features=128, n_classes=100, separation=5.0)
-    fit = RidgeProbe(readout="scores").prepare(task.X_train).train(np.eye(100)[task.truth.y_train])
+    fit = RidgeProbe(calibration="scores").prepare(task.X_train).train(np.eye(100)[task.truth.y_train])
     right = (fit.out_of_sample.argmax(axis=1) == task.truth.y_train).mean()
-    assert fit.sharpness > 16
+    assert fit.inverse_temperature > 16
     assert fit.out_of_sample.max(axis=1).mean() > right / 2
     # A weak teacher's labels of few classes keep the factor of 8.
     few = make_hierarchy(2000, 10, n_classes=10, teachers_per_level=(1,), accuracy=(0.6,))
     weak = np.eye(10)[few.labels.hard()[:, 0]]
-    assert RidgeProbe(readout="scores").prepare(few.X_train).train(weak).sharpness == 8.0
+    assert RidgeProbe(calibration="scores").prepare(few.X_train).train(weak).inverse_temperature == 8.0
 
 
 def test_like_keeps_the_sharpness_of_an_earlier_fit_and_shares_the_factorisation():
     task = make_hierarchy(600, 10, n_features=64, n_classes=40, separation=5.0)
-    trainer = RidgeProbe(readout="scores").prepare(task.X_train)
+    trainer = RidgeProbe(calibration="scores").prepare(task.X_train)
     first = trainer.train(np.eye(40)[task.labels.hard()[:, 0]])
     clean = np.eye(40)[task.truth.y_train]
     again = trainer.like(first).train(clean)
-    assert again.sharpness == first.sharpness
-    assert trainer.train(clean).sharpness != first.sharpness
+    assert again.inverse_temperature == first.inverse_temperature
+    assert trainer.train(clean).inverse_temperature != first.inverse_temperature
     np.testing.assert_allclose(
-        again.head.weight / again.sharpness, trainer.train(clean).head.weight / trainer.train(clean).sharpness
+        again.head.weight / again.inverse_temperature,
+        trainer.train(clean).head.weight / trainer.train(clean).inverse_temperature,
     )
 
 
 @pytest.mark.parametrize("n_classes", [3, 20])
-@pytest.mark.parametrize("strength", [None, 1e-4, 0.1])
+@pytest.mark.parametrize("alpha", [None, 1e-4, 0.1])
 @pytest.mark.parametrize("left_out", [0, 7, 60])
-def test_large_products_in_single_precision_say_the_same(n_classes, strength, left_out, monkeypatch):
+def test_large_products_in_single_precision_say_the_same(n_classes, alpha, left_out, monkeypatch):
     """What features of single precision get from a size on, tried on small ones."""
     X, y, _ = blobs(120, 12, n_classes, noise=0.4)
     fits = []
     for large in (1 << 60, 0):
         monkeypatch.setattr(gram, "LARGE", large)
-        trainer = RidgeProbe(strength).prepare(X.astype(np.float32))
+        trainer = RidgeProbe(alpha).prepare(X.astype(np.float32))
         # Halves after each other, of which the second follows from the first.
-        keep = np.arange(len(X)) >= left_out
+        train_mask = np.arange(len(X)) >= left_out
         fits.append(
-            [trainer.train(y, keep=some, n_classes=n_classes) for some in ((keep, ~keep)[: 1 + (left_out > 7)])]
+            [
+                trainer.train(y, train_mask=some, n_classes=n_classes)
+                for some in ((train_mask, ~train_mask)[: 1 + (left_out > 7)])
+            ]
         )
     for double, single in zip(*fits, strict=True):
-        assert double.strength == single.strength
+        assert double.alpha == single.alpha
         np.testing.assert_allclose(single.out_of_sample, double.out_of_sample, rtol=1e-4, atol=1e-6)
         np.testing.assert_allclose(single.in_sample, double.in_sample, rtol=1e-4, atol=1e-6)
         np.testing.assert_allclose(single.head.weight, double.head.weight, rtol=1e-6, atol=1e-9)

@@ -1,4 +1,4 @@
-"""The ridge with many classes: sums over samples that do not grow with strengths times classes, and float32."""
+"""The ridge with many classes: sums over samples that do not grow with alphas times classes, and float32."""
 
 import numpy as np
 import pytest
@@ -31,7 +31,7 @@ def task(seed, n=None, d=None, c=None):
 
 
 def reference(factor, moment):
-    """Every sample's leave-one-out residuals at every strength, in float64."""
+    """Every sample's leave-one-out residuals at every regularisation, in float64."""
     sample = factor.sample
     Z = sample.features.read(sample.members) - sample.shift
     T = moment.targets.dense(sample.members)
@@ -43,10 +43,10 @@ def reference(factor, moment):
 @pytest.mark.parametrize("seed", range(16))
 @pytest.mark.parametrize("kind", ["hard", "soft"])
 @pytest.mark.parametrize("masked", [False, True])
-def test_the_strength_is_that_of_all_residuals(seed, kind, masked, monkeypatch):
+def test_the_regularisation_is_that_of_all_residuals(seed, kind, masked, monkeypatch):
     monkeypatch.setattr(errors_module, "WORTHWHILE", 0)
-    X, ids, soft, keep = task(seed)
-    targets = Targets.of(ids if kind == "hard" else soft, keep if masked else None, soft.shape[1], len(X))
+    X, ids, soft, train_mask = task(seed)
+    targets = Targets.of(ids if kind == "hard" else soft, train_mask if masked else None, soft.shape[1], len(X))
     features = Features(X)
     sample = Sample(features, targets.members) if masked else Whole(features).sample
     factor, moment = Factor(sample), sample.moment(targets)
@@ -61,18 +61,22 @@ def test_the_strength_is_that_of_all_residuals(seed, kind, masked, monkeypatch):
 
 @pytest.mark.parametrize("kind", ["hard", "soft"])
 @pytest.mark.parametrize("masked", [False, True])
-@pytest.mark.parametrize("readout", ["scores", "discriminant", "auto"])
+@pytest.mark.parametrize("calibration", ["scores", "discriminant", "auto"])
 @pytest.mark.parametrize("d", [8, 120])
-def test_large_problems_in_float32_predict_what_float64_does(kind, masked, readout, d, monkeypatch):
-    X, ids, soft, keep = task(2, 600, d, 70)
+def test_large_problems_in_float32_predict_what_float64_does(kind, masked, calibration, d, monkeypatch):
+    X, ids, soft, train_mask = task(2, 600, d, 70)
     X = X.astype(np.float32)
-    targets, keep = ids if kind == "hard" else soft, keep if masked else None
-    fine = RidgeProbe(readout=readout).prepare(X).train(targets, keep=keep, n_classes=70)
+    targets, train_mask = ids if kind == "hard" else soft, train_mask if masked else None
+    fine = RidgeProbe(calibration=calibration).prepare(X).train(targets, train_mask=train_mask, n_classes=70)
     expected = fine.out_of_sample
     assert expected.dtype == np.float64
     monkeypatch.setattr(factor_module, "LARGE", 1)
-    coarse = RidgeProbe(readout=readout).prepare(X).train(targets, keep=keep, n_classes=70)
-    assert (coarse.strength, coarse.readout, coarse.sharpness) == (fine.strength, fine.readout, fine.sharpness)
+    coarse = RidgeProbe(calibration=calibration).prepare(X).train(targets, train_mask=train_mask, n_classes=70)
+    assert (coarse.alpha, coarse.calibration, coarse.inverse_temperature) == (
+        fine.alpha,
+        fine.calibration,
+        fine.inverse_temperature,
+    )
     assert coarse.out_of_sample.dtype == np.float32
     np.testing.assert_allclose(coarse.out_of_sample, expected, atol=2e-5)
     np.testing.assert_allclose(coarse.head.weight, fine.head.weight, rtol=1e-6, atol=1e-6 * abs(fine.head.weight).max())
@@ -82,18 +86,18 @@ def test_large_problems_in_float32_predict_what_float64_does(kind, masked, reado
 
 @pytest.mark.parametrize("masked", [False, True])
 def test_a_discriminant_of_fewer_features_than_classes_is_the_textbooks(masked):
-    X, _, soft, keep = task(5, 600, 8, 20)
-    keep = keep if masked else np.ones(len(X), dtype=bool)
-    fit = RidgeProbe(strength=0.1, readout="discriminant").prepare(X).train(soft, keep=keep)
-    scores = RidgeProbe(strength=0.1, readout="scores").prepare(X).train(soft, keep=keep)
-    F = (X[keep] @ scores.head.weight + scores.head.bias) / scores.sharpness
-    counts = soft[keep].sum(axis=0)
-    means = soft[keep].T @ F / counts[:, None]
-    within = (F.T @ F - (means.T * counts) @ means) / keep.sum()
+    X, _, soft, train_mask = task(5, 600, 8, 20)
+    train_mask = train_mask if masked else np.ones(len(X), dtype=bool)
+    fit = RidgeProbe(alpha=0.1, calibration="discriminant").prepare(X).train(soft, train_mask=train_mask)
+    scores = RidgeProbe(alpha=0.1, calibration="scores").prepare(X).train(soft, train_mask=train_mask)
+    F = (X[train_mask] @ scores.head.weight + scores.head.bias) / scores.inverse_temperature
+    counts = soft[train_mask].sum(axis=0)
+    means = soft[train_mask].T @ F / counts[:, None]
+    within = (F.T @ F - (means.T * counts) @ means) / train_mask.sum()
     within += readout_module.SHRINKAGE * np.trace(within) / 20 * np.eye(20)
     A = np.linalg.solve(within, means.T)
     logits = F @ A + np.log(counts / counts.sum()) - 0.5 * np.einsum("ij,ji->i", means, A)
-    found = X[keep] @ fit.head.weight + fit.head.bias
+    found = X[train_mask] @ fit.head.weight + fit.head.bias
     found, logits = (a - a.mean(axis=1, keepdims=True) for a in (found, logits))
     factor = (found * logits).sum() / (logits**2).sum()
     assert np.isclose(readout_module.TEMPERATURES, factor, rtol=1e-6).any()
@@ -103,6 +107,8 @@ def test_a_discriminant_of_fewer_features_than_classes_is_the_textbooks(masked):
 def test_the_likeliest_factor_is_found_from_a_bad_guess(monkeypatch):
     X, ids, _, _ = task(3, 600, 40, 20)
     order = np.argsort(ids, kind="stable")
-    expected = RidgeProbe(readout="scores").prepare(X[order]).train(ids[order]).sharpness  # all samples are the guess
+    expected = (
+        RidgeProbe(calibration="scores").prepare(X[order]).train(ids[order]).inverse_temperature
+    )  # all samples are the guess
     monkeypatch.setattr(readout_module, "GUESS", 4)
-    assert RidgeProbe(readout="scores").prepare(X[order]).train(ids[order]).sharpness == expected
+    assert RidgeProbe(calibration="scores").prepare(X[order]).train(ids[order]).inverse_temperature == expected

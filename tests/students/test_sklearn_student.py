@@ -39,8 +39,8 @@ def test_a_classifiers_random_state_comes_from_the_method_and_it_is_cloned():
     X, _, T = blobs(60, 6, 3, noise=0.5)
     own = DecisionTreeClassifier(max_features=1)
     trainer = SklearnStudent(own).prepare(X)
-    keep = np.arange(60) % 2 == 0
-    a, b, c = (trainer.train(T, keep=keep, random_state=s) for s in (1, 1, 2))
+    train_mask = np.arange(60) % 2 == 0
+    a, b, c = (trainer.train(T, train_mask=train_mask, random_state=s) for s in (1, 1, 2))
     np.testing.assert_array_equal(a.in_sample, b.in_sample)
     assert not np.array_equal(a.in_sample, c.in_sample)
     assert own.random_state is None

@@ -31,9 +31,9 @@ def same(one, other, **tolerance):
         np.testing.assert_allclose(one[name], other[name], err_msg=name, **(tolerance or {"rtol": 0, "atol": 0}))
 
 
-def trained(targets, X=None, keep=None, seed=0, **options):
+def trained(targets, X=None, train_mask=None, seed=0, **options):
     X = planted()[0] if X is None else X
     student = FineTuned(networks.tiny_net(), **{**FAST, **options})
-    head = student.prepare(X).train(targets, keep=keep, random_state=seed).head
-    head.settle()
+    head = student.prepare(X).train(targets, train_mask=train_mask, random_state=seed).head
+    head.materialise()
     return head

@@ -11,6 +11,7 @@ import pytest
 
 from cosup.embedding import FeatureCache, list_backbones, make_backbone
 from cosup.tasks import Truth, list_tasks, load_task, make_hierarchy, register_task
+from cosup.utils.registry import Registry
 from cosup.utils.validation import CosupError
 
 
@@ -51,7 +52,7 @@ def test_a_seed_is_a_whole_number(seed):
 
 
 def test_a_task_is_one_decorated_function(monkeypatch, tmp_path):
-    monkeypatch.setattr("cosup.tasks.registry._TASKS", {})
+    monkeypatch.setattr("cosup.tasks.registry.TASKS", Registry("task"))
     given = {}
 
     @register_task("tiny", "a tiny task")

@@ -6,8 +6,9 @@ import sys
 import numpy as np
 import pytest
 
-from cosup import CosupError, TeacherLabels, TopK, _machine, make_method
+from cosup import CosupError, TeacherLabels, TopK, make_method
 from cosup.tasks import make_hierarchy
+from cosup.utils import available_memory
 
 MEASURE = """
 import sys
@@ -45,14 +46,14 @@ def test_what_is_expected_bounds_what_is_taken(name, shape):
 
 def test_what_will_not_fit_is_refused_before_any_work(monkeypatch):
     task = make_hierarchy(n_samples=200, n_test=50, random_state=0)
-    monkeypatch.setattr(_machine, "available_memory", lambda: 1_000_000)
+    monkeypatch.setattr(available_memory, "available_memory", lambda: 1_000_000)
     for name in ("co-supervised", "csl-published", "vanilla", "majority"):
         with pytest.raises(CosupError, match=r"200 samples.*needs about .* GB.*0\.0 GB are available.*TopK"):
             make_method(name).fit(task.X_train, task.labels)
 
 
 def test_where_the_system_does_not_say_nothing_is_refused(monkeypatch):
-    monkeypatch.setattr(_machine, "available_memory", lambda: None)
+    monkeypatch.setattr(available_memory, "available_memory", lambda: None)
     task = make_hierarchy(n_samples=200, n_test=50, random_state=0)
     make_method("vanilla").fit(task.X_train, task.labels)
 
@@ -62,13 +63,13 @@ def test_a_containers_limit_counts(monkeypatch, tmp_path):
         (tmp_path / name).write_text(text + "\n")
     meminfo = tmp_path / "meminfo"
     meminfo.write_text("MemTotal: 9 kB\nMemAvailable:    4 kB\n")
-    monkeypatch.setattr(_machine, "MEMINFO", meminfo)
-    monkeypatch.setattr(_machine, "CGROUPS", ((tmp_path / "max", tmp_path / "current"),))
-    assert _machine.available_memory() == 3000
-    monkeypatch.setattr(_machine, "CGROUPS", ((tmp_path / "none", tmp_path / "current"),))
-    assert _machine.available_memory() == 4096
-    monkeypatch.setattr(_machine, "MEMINFO", tmp_path / "absent")
-    assert _machine.available_memory() is None
+    monkeypatch.setattr(available_memory, "MEMINFO", meminfo)
+    monkeypatch.setattr(available_memory, "CGROUPS", ((tmp_path / "max", tmp_path / "current"),))
+    assert available_memory.available_memory() == 3000
+    monkeypatch.setattr(available_memory, "CGROUPS", ((tmp_path / "none", tmp_path / "current"),))
+    assert available_memory.available_memory() == 4096
+    monkeypatch.setattr(available_memory, "MEMINFO", tmp_path / "absent")
+    assert available_memory.available_memory() is None
 
 
 @pytest.mark.parametrize("name", ["csl-published", "vanilla"])

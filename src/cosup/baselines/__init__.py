@@ -3,7 +3,7 @@
 `vanilla` holds the two ends of the scale; `confidence` the losses that let a student disagree with its teacher;
 `ensembles` teachers that are weighed while the student learns; `aggregation` votes, pools and crowd models; `noisy`
 what is done about noisy labels. Those with a loss of their own share a trainer and one label-free rule for their
-regularisation, see `_gradient` and `_strength`. `pooled` and `train_once` are what a method of your own may need, see
+regularisation, see `gradient` and `regularisation`. `pooled` and `train_once` serve a method of one's own, see
 docs/extending.md.
 """
 

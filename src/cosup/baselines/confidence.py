@@ -21,7 +21,7 @@ class ConfidenceLoss(TeacherSupervised):
     ``logconf`` (their equation 1, section 4.3.2 and appendix A.4): ``(1 - a) CE(f, weak) + a CE(f, hardened f)``. The
     student's predictions f are hardened at thresholds at which their class shares are those of the weak labels (two
     classes: a quantile; the multi-class version is ours, by optimal transport, see `matching_offsets`), and `a`
-    rises linearly to `alpha` over the first `warmup` of the training. The released code's threshold swaps
+    rises linearly to `weight` over the first `warmup` of the training. The released code's threshold swaps
     the two classes' shares and its ramp jumps at the end; both are as in the paper here.
 
     ``product`` (released code, ``product_loss_fn``): cross-entropy against the normalised product of the student's
@@ -30,12 +30,12 @@ class ConfidenceLoss(TeacherSupervised):
     Parameters
     ----------
     variant : {"logconf", "product"}
-    alpha : float
-        Final weight of the student's own word, in [0, 1]. Not used by ``product``.
+    weight : float
+        Final weight of the student's own consensus, in [0, 1]. Not used by ``product``.
     warmup : float
         Share of the training over which `a` rises, in [0, 1]. Not used by ``product``.
-    strength : float, optional
-        L2 penalty in units of the features' mean variance. None: by `choose_strength`, as all methods of this kind.
+    alpha : float, optional
+        L2 penalty in units of the features' mean variance. None: by `choose_alpha`, as all methods of this kind.
     random_state : int, RandomState or None
         Batches, hold-out and folds.
 
@@ -46,27 +46,27 @@ class ConfidenceLoss(TeacherSupervised):
     """
 
     def __init__(
-        self, variant: str = "logconf", *, alpha: float = 0.75, warmup: float = 0.2, strength: float | None = None,
+        self, variant: str = "logconf", *, weight: float = 0.75, warmup: float = 0.2, alpha: float | None = None,
         random_state: Any = None,
     ) -> None:  # fmt: skip
         self.variant = variant
-        self.alpha = alpha
+        self.weight = weight
         self.warmup = warmup
-        self.strength = strength
+        self.alpha = alpha
         self.random_state = random_state
 
     def _supervise(self, X: FloatArray, labels: TeacherLabels, seed: int) -> Supervision:
         from cosup.baselines.objectives import Confidence
 
         check_choice(self.variant, ("logconf", "product"), "variant")
-        check_fraction(self.alpha, "alpha")
+        check_fraction(self.weight, "weight")
         check_fraction(self.warmup, "warmup")
-        word = generalists(labels)
-        shares = word.vote[word.heard].mean(axis=0)
-        targets = word.vote if self.variant == "logconf" else floored(word.vote)
+        consensus = generalists(labels)
+        shares = consensus.vote[consensus.has_label].mean(axis=0)
+        targets = consensus.vote if self.variant == "logconf" else floored(consensus.vote)
         return gradient_supervision(
-            lambda: Confidence(shares, variant=self.variant, alpha=self.alpha, warmup=self.warmup),
-            X, labels, word, seed, targets=targets, strength=self.strength,
+            lambda: Confidence(shares, variant=self.variant, weight=self.weight, warmup=self.warmup),
+            X, labels, consensus, seed, targets=targets, alpha=self.alpha,
         )  # fmt: skip
 
 
@@ -82,23 +82,23 @@ class AdaptiveConfidence(TeacherSupervised):
     ----------
     temperature : float
         T; the released configurations say 0.5.
-    strength, random_state
+    alpha, random_state
         As for `ConfidenceLoss`.
     """
 
-    def __init__(self, *, temperature: float = 0.5, strength: float | None = None, random_state: Any = None) -> None:
+    def __init__(self, *, temperature: float = 0.5, alpha: float | None = None, random_state: Any = None) -> None:
         self.temperature = temperature
-        self.strength = strength
+        self.alpha = alpha
         self.random_state = random_state
 
     def _supervise(self, X: FloatArray, labels: TeacherLabels, seed: int) -> Supervision:
         from cosup.baselines import objectives
 
         check_positive(self.temperature, "temperature")
-        word = generalists(labels)
+        consensus = generalists(labels)
         return gradient_supervision(
             lambda: objectives.AdaptiveConfidence(self.temperature),
-            X, labels, word, seed, targets=word.vote, strength=self.strength,
+            X, labels, consensus, seed, targets=consensus.vote, alpha=self.alpha,
         )  # fmt: skip
 
 
@@ -112,23 +112,23 @@ class ReverseKL(TeacherSupervised):
     ----------
     floor : float
         Share of the uniform distribution in the weak labels, in (0, 1].
-    strength, random_state
+    alpha, random_state
         As for `ConfidenceLoss`.
     """
 
-    def __init__(self, *, floor: float = FLOOR, strength: float | None = None, random_state: Any = None) -> None:
+    def __init__(self, *, floor: float = FLOOR, alpha: float | None = None, random_state: Any = None) -> None:
         self.floor = floor
-        self.strength = strength
+        self.alpha = alpha
         self.random_state = random_state
 
     def _supervise(self, X: FloatArray, labels: TeacherLabels, seed: int) -> Supervision:
         from cosup.baselines import objectives
 
         check_fraction(self.floor, "floor", low=1e-6)
-        word = generalists(labels)
+        consensus = generalists(labels)
         return gradient_supervision(
-            objectives.ReverseKL, X, labels, word, seed,
-            targets=floored(word.vote, self.floor), strength=self.strength,
+            objectives.ReverseKL, X, labels, consensus, seed,
+            targets=floored(consensus.vote, self.floor), alpha=self.alpha,
         )  # fmt: skip
 
 
@@ -139,23 +139,23 @@ class ReverseCrossEntropy(TeacherSupervised):
 
     Parameters
     ----------
-    floor, strength, random_state
+    floor, alpha, random_state
         As for `ReverseKL`.
     """
 
-    def __init__(self, *, floor: float = FLOOR, strength: float | None = None, random_state: Any = None) -> None:
+    def __init__(self, *, floor: float = FLOOR, alpha: float | None = None, random_state: Any = None) -> None:
         self.floor = floor
-        self.strength = strength
+        self.alpha = alpha
         self.random_state = random_state
 
     def _supervise(self, X: FloatArray, labels: TeacherLabels, seed: int) -> Supervision:
         from cosup.baselines import objectives
 
         check_fraction(self.floor, "floor", low=1e-6)
-        word = generalists(labels)
+        consensus = generalists(labels)
         return gradient_supervision(
-            objectives.ReverseCrossEntropy, X, labels, word, seed,
-            targets=floored(word.vote, self.floor), strength=self.strength,
+            objectives.ReverseCrossEntropy, X, labels, consensus, seed,
+            targets=floored(consensus.vote, self.floor), alpha=self.alpha,
         )  # fmt: skip
 
 
@@ -165,7 +165,8 @@ class ConvexMixture(TeacherSupervised):
     *Relating misfit to gain in weak-to-strong generalization beyond the squared loss*, arXiv 2501.19105: their theory
     asks for a convex class of students, which convex combinations of k softmax heads approach as k grows; they take
     k = 100. Heads start at random (PyTorch's default) and are trained together with their weights, a softmax. Ours:
-    the strength is chosen and out-of-sample probabilities are predicted by mixtures of 4 heads, training is half as
+    the regularisation is chosen and out-of-sample probabilities are predicted by mixtures of 4 heads, training is half
+    as
     long as that of the other methods, and a head's L2 penalty is divided by k, since each gets a share of the gradient.
 
     Parameters
@@ -173,18 +174,18 @@ class ConvexMixture(TeacherSupervised):
     heads : int
         The k, at least 2.
     divergence : {"reverse", "forward"}
-    floor, strength, random_state
+    floor, alpha, random_state
         As for `ReverseKL`.
     """
 
     def __init__(
-        self, heads: int = 100, *, divergence: str = "reverse", floor: float = FLOOR, strength: float | None = None,
+        self, heads: int = 100, *, divergence: str = "reverse", floor: float = FLOOR, alpha: float | None = None,
         random_state: Any = None,
     ) -> None:  # fmt: skip
         self.heads = heads
         self.divergence = divergence
         self.floor = floor
-        self.strength = strength
+        self.alpha = alpha
         self.random_state = random_state
 
     def _supervise(self, X: FloatArray, labels: TeacherLabels, seed: int) -> Supervision:
@@ -194,16 +195,16 @@ class ConvexMixture(TeacherSupervised):
         check_fraction(self.heads, "heads", low=2, high=np.inf)
         check_choice(self.divergence, ("reverse", "forward"), "divergence")
         check_fraction(self.floor, "floor", low=1e-6)
-        word = generalists(labels)
+        consensus = generalists(labels)
         return gradient_supervision(
-            lambda: objectives.ConvexMixture(reverse=self.divergence == "reverse"), X, labels, word, seed,
-            targets=floored(word.vote, self.floor), strength=self.strength,
+            lambda: objectives.ConvexMixture(reverse=self.divergence == "reverse"), X, labels, consensus, seed,
+            targets=floored(consensus.vote, self.floor), alpha=self.alpha,
             width=self.heads, fold_width=min(self.heads, FOLD_HEADS), epochs=MIXTURE_EPOCHS,
         )  # fmt: skip
 
 
 FOLD_HEADS = 4
-"""Heads of the mixtures that choose the strength and predict out of sample."""
+"""Heads of the mixtures that choose the regularisation and predict out of sample."""
 
 MIXTURE_EPOCHS = 10
 """A mixture of 100 heads costs 100 times one head's training."""

@@ -1,4 +1,4 @@
-"""What the rival methods share: the generalists' word, one training of a student, the record that it leaves."""
+"""What the rival methods share: the generalists' consensus, one training of a student, the record that it leaves."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cosup.estimators.supervision import Supervision, level_record, one_hot, provenance_rows
+from cosup.estimators.supervision import LevelRecord, Supervision, one_hot, provenance_rows
 from cosup.labels import TeacherLabels
 from cosup.students import Fit, as_student
 from cosup.utils.losses import cross_entropy
@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FLOOR",
-    "Word",
+    "Consensus",
     "check_fraction",
+    "consensus_of",
     "distinct",
     "every_teacher",
     "floored",
@@ -29,7 +30,6 @@ __all__ = [
     "gradient_supervision",
     "pooled",
     "supervision",
-    "teachers_word",
     "train_once",
 ]
 
@@ -38,8 +38,8 @@ FLOOR = 0.01
 
 
 @dataclass(frozen=True)
-class Word:
-    """What some teachers say together.
+class Consensus:
+    """The joint annotation of some teachers.
 
     Attributes
     ----------
@@ -47,8 +47,8 @@ class Word:
         The teachers.
     vote : ndarray of shape (n_samples, n_classes), float64
         Mean probabilities of those that speak, rows of zeros where none does.
-    heard : ndarray of shape (n_samples,), bool
-    named : ndarray of shape (n_samples,), int64
+    has_label : ndarray of shape (n_samples,), bool
+    predicted_class : ndarray of shape (n_samples,), int64
         Most probable class of the vote, -1 where none speaks.
     assigned : ndarray of shape (n_samples,), int64
         The teacher's column where there is but one and it speaks, else -1.
@@ -56,49 +56,49 @@ class Word:
 
     columns: IntArray
     vote: FloatArray
-    heard: BoolArray
-    named: IntArray
+    has_label: BoolArray
+    predicted_class: IntArray
     assigned: IntArray
 
     def targets(self, *, soft: bool) -> FloatArray:
         """The vote, or one-hot rows of its most probable class."""
-        return self.vote if soft else one_hot(self.named, self.vote.shape[1])
+        return self.vote if soft else one_hot(self.predicted_class, self.vote.shape[1])
 
 
-def generalists(labels: TeacherLabels) -> Word:
-    """The word of the distinct teachers of level 0; `CosupError` where they are silent throughout."""
+def generalists(labels: TeacherLabels) -> Consensus:
+    """The consensus of the distinct teachers of level 0; `CosupError` where they are silent throughout."""
     columns = distinct(labels, labels.at_level(0))
     vote = labels.vote(columns)
     if not (vote.sum(axis=1) > 0).any():
         raise CosupError("no teacher of level 0 speaks in these samples")
-    return _word(columns, vote)
+    return _consensus(columns, vote)
 
 
-def every_teacher(labels: TeacherLabels) -> Word:
-    """The word of all teachers of all levels; `CosupError` where they are silent throughout."""
+def every_teacher(labels: TeacherLabels) -> Consensus:
+    """The consensus of all teachers of all levels; `CosupError` where they are silent throughout."""
     columns = np.arange(labels.n_teachers)
     vote = labels.vote(columns)
     if not (vote.sum(axis=1) > 0).any():
         raise CosupError("no teacher speaks in these samples")
-    return _word(columns, vote)
+    return _consensus(columns, vote)
 
 
-def teachers_word(labels: TeacherLabels, teachers: str) -> Word:
+def consensus_of(labels: TeacherLabels, teachers: str) -> Consensus:
     """`every_teacher` for "all", `generalists` for "generalists"."""
     check_choice(teachers, ("all", "generalists"), "teachers")
     return every_teacher(labels) if teachers == "all" else generalists(labels)
 
 
-def pooled(columns: IntArray, pool: FloatArray) -> Word:
-    """A `Word` of probabilities that were pooled from several teachers, (n_samples, n_classes)."""
-    return _word(columns, pool, several=True)
+def pooled(columns: IntArray, pool: FloatArray) -> Consensus:
+    """A `Consensus` of probabilities that were pooled from several teachers, (n_samples, n_classes)."""
+    return _consensus(columns, pool, several=True)
 
 
-def _word(columns: IntArray, vote: FloatArray, *, several: bool = False) -> Word:
-    heard = vote.sum(axis=1) > 0
-    named = np.where(heard, vote.argmax(axis=1), -1)
+def _consensus(columns: IntArray, vote: FloatArray, *, several: bool = False) -> Consensus:
+    has_label = vote.sum(axis=1) > 0
+    named = np.where(has_label, vote.argmax(axis=1), -1)
     single = len(columns) == 1 and not several
-    return Word(columns, vote, heard, named, np.where(heard & single, columns[0], -1))
+    return Consensus(columns, vote, has_label, named, np.where(has_label & single, columns[0], -1))
 
 
 def distinct(labels: TeacherLabels, columns: IntArray) -> IntArray:
@@ -119,48 +119,83 @@ def floored(probabilities: FloatArray, floor: float = FLOOR) -> FloatArray:
 
 
 def supervision(
-    fit: Fit, labels: TeacherLabels, word: Word, *, targets: FloatArray, kept: BoolArray, reason: str, started: float,
-    rounds: int = 1, notes: list[str] | None = None,
-) -> Supervision:  # fmt: skip
+    fit: Fit,
+    labels: TeacherLabels,
+    consensus: Consensus,
+    *,
+    targets: FloatArray,
+    kept: BoolArray,
+    reason: str,
+    started: float,
+    rounds: int = 1,
+    notes: list[str] | None = None,
+) -> Supervision:
     """The result of a method of one level: its student, its record and its provenance.
 
     `targets` (n_samples, n_classes) are what was trained on, `kept` (n_samples,) marks the samples that were; the
-    heard ones among the others get `reason`. The record's objective is the mean cross-entropy of the out-of-sample
+    annotated ones among the others get `reason`. The record's objective is the mean cross-entropy of the out-of-sample
     predictions of kept samples.
     """
     predicted = fit.out_of_sample
     has_target = targets.sum(axis=1) > 0
     same = (predicted.argmax(axis=1) == targets.argmax(axis=1))[has_target]
-    record = level_record(
-        int(labels.levels[word.columns[0]]), word.columns, word.assigned, kept, strength=fit.strength,
+    record = LevelRecord(
+        level=int(labels.levels[consensus.columns[0]]),
+        teachers=consensus.columns,
+        assigned=consensus.assigned,
+        kept=kept,
+        alpha=fit.alpha,
         agreement=float(same.mean()) if same.size else float("nan"),
         objective=float(cross_entropy(targets[kept], predicted[kept]).mean()),
-        rounds=rounds, seconds=time.perf_counter() - started, notes=notes or [],
-    )  # fmt: skip
-    why = np.where(word.heard, reason, "abstained")
-    probability = predicted[np.arange(len(predicted)), word.named]
-    rows = provenance_rows(word.assigned, word.named, kept, why, probability)[:, None]
-    return Supervision(fit.head, (fit.head,), [record], rows)
+        rounds=rounds,
+        seconds=time.perf_counter() - started,
+        notes=notes or [],
+    )
+    why = np.where(consensus.has_label, reason, "abstained")
+    probability = predicted[np.arange(len(predicted)), consensus.predicted_class]
+    rows = provenance_rows(consensus.assigned, consensus.predicted_class, kept, why, probability)[:, None]
+    return Supervision(fit.head, (fit.head,), [record.to_dict()], rows)
 
 
 def train_once(
-    student: Any, X: FloatArray, labels: TeacherLabels, word: Word, seed: int, *, soft: bool = False,
+    student: Any,
+    X: FloatArray,
+    labels: TeacherLabels,
+    consensus: Consensus,
+    seed: int,
+    *,
+    soft: bool = False,
     notes: list[str] | None = None,
-) -> Supervision:  # fmt: skip
-    """Train a student on a word where it is heard."""
+) -> Supervision:
+    """Train a student on a consensus where there is one."""
     started = time.perf_counter()
-    targets = word.targets(soft=soft)
-    fit = as_student(student).prepare(X).train(targets, keep=word.heard, random_state=seed)
+    targets = consensus.targets(soft=soft)
+    fit = as_student(student).prepare(X).train(targets, train_mask=consensus.has_label, random_state=seed)
     return supervision(
-        fit, labels, word, targets=targets, kept=word.heard, reason="abstained", started=started, notes=notes
+        fit,
+        labels,
+        consensus,
+        targets=targets,
+        kept=consensus.has_label,
+        reason="abstained",
+        started=started,
+        notes=notes,
     )
 
 
 def gradient_supervision(
-    objective: Callable[[], Objective], X: FloatArray, labels: TeacherLabels, word: Word, seed: int, *,
-    targets: FloatArray, strength: float | None, describe: Callable[[FloatArray, float], str] | None = None,
-    notes: list[str] | None = None, **options: Any,
-) -> Supervision:  # fmt: skip
+    objective: Callable[[], Objective],
+    X: FloatArray,
+    labels: TeacherLabels,
+    consensus: Consensus,
+    seed: int,
+    *,
+    targets: FloatArray,
+    alpha: float | None,
+    describe: Callable[[FloatArray, float], str] | None = None,
+    notes: list[str] | None = None,
+    **options: Any,
+) -> Supervision:
     """Train linear heads on a loss of `cosup.baselines.objectives`; see `fit_gradient` there for the options.
 
     `targets` (n_samples, ..., n_classes) are what the loss takes; the record compares with the word's vote.
@@ -168,16 +203,23 @@ def gradient_supervision(
     """
     from cosup.baselines.gradient import fit_gradient  # imports torch, which takes a second
 
-    if strength is not None:
-        check_positive(strength, "strength")
+    if alpha is not None:
+        check_positive(alpha, "alpha")
     started = time.perf_counter()
-    generalist = generalists(labels).named
-    fit = fit_gradient(objective, X, targets, word.heard, generalist, seed=seed, strength=strength, **options)
+    generalist = generalists(labels).predicted_class
+    fit = fit_gradient(objective, X, targets, consensus.has_label, generalist, seed=seed, alpha=alpha, **options)
     said = list(notes or [])
     if describe is not None and fit.learned is not None:
         said.append(describe(fit.learned, fit.setting))
     return supervision(
-        fit, labels, word, targets=word.vote, kept=word.heard, reason="abstained", started=started, notes=said
+        fit,
+        labels,
+        consensus,
+        targets=consensus.vote,
+        kept=consensus.has_label,
+        reason="abstained",
+        started=started,
+        notes=said,
     )
 
 

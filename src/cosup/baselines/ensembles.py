@@ -10,12 +10,12 @@ import numpy as np
 from cosup.baselines.aggregation import majority
 from cosup.baselines.consensus import (
     check_fraction,
+    consensus_of,
     every_teacher,
     generalists,
     gradient_supervision,
     pooled,
     supervision,
-    teachers_word,
 )
 from cosup.estimators.base import TeacherSupervised
 from cosup.estimators.supervision import Supervision, one_hot
@@ -29,7 +29,7 @@ FEW = 0.05
 """With a smaller share of unanimous samples, the tenth with the most agreement is taken for easy."""
 
 REACHES = (0.3, 1.0, 3.0)
-"""Candidate step sizes of the simplex weights, over the number of steps. Like the strengths, the one that keeps the
+"""Candidate step sizes of the simplex weights, over the number of steps. Like the alphas, the one that keeps the
 student closest to where it starts (equal weights) comes first."""
 
 
@@ -70,8 +70,8 @@ class SimplexWeights(TeacherSupervised):
 
     The loss is linear in w, so that with many or large steps the teacher that is easiest to imitate takes all: the
     paper's teachers are all generalists, and a specialist that only ever names two classes is easy to imitate. With
-    ``teachers="generalists"`` specialists are left out. Nor would another choice of step and strength help where
-    specialists speak outside their specialty: of six steps and seven strengths the one that is best on the truth gives
+    ``teachers="generalists"`` specialists are left out. Nor would another choice of step and regularisation help where
+    specialists speak outside their specialty: of six steps and seven alphas the one that is best on the truth gives
     test accuracies of 0.69 and 0.62 on digits-classes and digits-domains (seed 0), the generalists' own in training.
 
     Parameters
@@ -79,23 +79,23 @@ class SimplexWeights(TeacherSupervised):
     teachers : {"all", "generalists"}
     rate : float, optional
         Step size of the weights; the released value is not known. None: 0.3, 1 or 3 over the number of steps, chosen
-        together with the strength, in the same label-free choice: the smallest rate, and with it the strongest
-        strength, whose held-out agreement with the generalists is at least 95 % of the best. With 1 over the number
-        of steps, a teacher that is one nat easier to imitate all along can just take all.
+        together with the regularisation, in the same label-free choice: the smallest rate, and with it the strongest
+        regularisation, whose held-out agreement with the generalists is at least 95 % of the best. With 1 over the
+        number of steps, a teacher that is one nat easier to imitate all along can just take all.
     warmup : float
         Share of the training on easy samples, in [0, 1).
-    strength, random_state
+    alpha, random_state
         As for `ConfidenceLoss`.
     """
 
     def __init__(
-        self, teachers: str = "all", *, rate: float | None = None, warmup: float = 0.1, strength: float | None = None,
+        self, teachers: str = "all", *, rate: float | None = None, warmup: float = 0.1, alpha: float | None = None,
         random_state: Any = None,
     ) -> None:  # fmt: skip
         self.teachers = teachers
         self.rate = rate
         self.warmup = warmup
-        self.strength = strength
+        self.alpha = alpha
         self.random_state = random_state
 
     def _supervise(self, X: FloatArray, labels: TeacherLabels, seed: int) -> Supervision:
@@ -105,12 +105,12 @@ class SimplexWeights(TeacherSupervised):
         if self.rate is not None:
             check_positive(self.rate, "rate")
         check_fraction(self.warmup, "warmup", high=0.99)
-        word = teachers_word(labels, self.teachers)
-        easy, note = easy_samples(labels, word.columns)
-        said = np.stack([labels.probabilities(int(t)) for t in word.columns], axis=1)
+        consensus = consensus_of(labels, self.teachers)
+        easy, note = easy_samples(labels, consensus.columns)
+        said = np.stack([labels.probabilities(int(t)) for t in consensus.columns], axis=1)
         flag = np.repeat(easy.astype(np.float64)[:, None, None], labels.n_classes, axis=2)
-        names = [labels.names[t] for t in word.columns]
-        batches, epochs = schedule(int(word.heard.sum()))
+        names = [labels.names[t] for t in consensus.columns]
+        batches, epochs = schedule(int(consensus.has_label.sum()))
         steps = batches * epochs
         rates = [reach / steps for reach in REACHES] if self.rate is None else [self.rate]
 
@@ -119,8 +119,8 @@ class SimplexWeights(TeacherSupervised):
             return f"weights after steps of {rate * steps:.2g}/{steps}: {said}"
 
         return gradient_supervision(
-            lambda: objectives.SimplexWeights(*rates, warmup=self.warmup), X, labels, word, seed,
-            targets=np.concatenate([said, flag], axis=1), strength=self.strength, notes=[note], describe=describe,
+            lambda: objectives.SimplexWeights(*rates, warmup=self.warmup), X, labels, consensus, seed,
+            targets=np.concatenate([said, flag], axis=1), alpha=self.alpha, notes=[note], describe=describe,
         )  # fmt: skip
 
 
@@ -142,18 +142,18 @@ class EvidentialClassifier(TeacherSupervised):
         Of the KL divergence.
     warmup : float
         Share of the training over which it rises, in [0, 1]; Sensoy et al. take 10 epochs.
-    strength, random_state
+    alpha, random_state
         As for `ConfidenceLoss`.
     """
 
     def __init__(
         self, teachers: str = "generalists", *, coefficient: float = 1.0, warmup: float = 0.5,
-        strength: float | None = None, random_state: Any = None,
+        alpha: float | None = None, random_state: Any = None,
     ) -> None:  # fmt: skip
         self.teachers = teachers
         self.coefficient = coefficient
         self.warmup = warmup
-        self.strength = strength
+        self.alpha = alpha
         self.random_state = random_state
 
     def _supervise(self, X: FloatArray, labels: TeacherLabels, seed: int) -> Supervision:
@@ -161,10 +161,10 @@ class EvidentialClassifier(TeacherSupervised):
 
         check_positive(self.coefficient, "coefficient", allow_zero=True)
         check_fraction(self.warmup, "warmup")
-        word = teachers_word(labels, self.teachers)
+        consensus = consensus_of(labels, self.teachers)
         return gradient_supervision(
             lambda: objectives.Evidential(coefficient=self.coefficient, warmup=self.warmup),
-            X, labels, word, seed, targets=word.vote, strength=self.strength,
+            X, labels, consensus, seed, targets=consensus.vote, alpha=self.alpha,
         )  # fmt: skip
 
 
@@ -194,8 +194,8 @@ def samme_weights(said: IntArray, reference: IntArray, n_classes: int) -> FloatA
     out = np.zeros(said.shape[1])
     left = list(range(said.shape[1]))
     while left:
-        heard = weight @ speaks[:, left]
-        errors = np.where(heard > 0, (weight @ wrong[:, left]) / np.maximum(heard, 1e-12), 1.0)
+        has_label = weight @ speaks[:, left]
+        errors = np.where(has_label > 0, (weight @ wrong[:, left]) / np.maximum(has_label, 1e-12), 1.0)
         error = float(np.clip(errors.min(), 1e-6, 1.0))
         alpha = np.log(max(1.0 - error, 1e-12) / error) + np.log(n_classes - 1.0)
         if alpha <= 0:
@@ -237,21 +237,21 @@ class EnsembleBoost(TeacherSupervised):
         started = time.perf_counter()
         trainer = as_student(self.student).prepare(X)
         said, everyone = labels.hard(), every_teacher(labels)
-        word = generalists(labels)
-        targets: FloatArray = word.targets(soft=False)
-        fit = trainer.train(targets, keep=word.heard, random_state=seed)
+        consensus = generalists(labels)
+        targets: FloatArray = consensus.targets(soft=False)
+        fit = trainer.train(targets, train_mask=consensus.has_label, random_state=seed)
         weights: FloatArray = np.zeros(labels.n_teachers)
         for _ in range(self.rounds):
             weights = samme_weights(said, fit.out_of_sample.argmax(axis=1), labels.n_classes)
             if not weights.any():
                 break
-            word = pooled(everyone.columns, self._vote(labels, said, weights))
-            targets = word.targets(soft=self.soft)
-            fit = trainer.train(targets, keep=word.heard, random_state=seed)
+            consensus = pooled(everyone.columns, self._vote(labels, said, weights))
+            targets = consensus.targets(soft=self.soft)
+            fit = trainer.train(targets, train_mask=consensus.has_label, random_state=seed)
         named = [f"{name} {weight:.2f}" for name, weight in zip(labels.names, weights, strict=True)]
         note = "weights: " + ", ".join(named) if weights.any() else "no teacher is better than chance: none is weighed"
         return supervision(
-            fit, labels, word, targets=targets, kept=word.heard, reason="outvoted", started=started,
+            fit, labels, consensus, targets=targets, kept=consensus.has_label, reason="outvoted", started=started,
             rounds=self.rounds, notes=[note],
         )  # fmt: skip
 

@@ -1,8 +1,9 @@
 """One trainer for all losses: mini-batch Adam on linear heads side by side, and the rule that regularises them all.
 
-Heads that differ in their L2 strength or in the samples that they may see stand side by side: a step on all of them
-is two matrix products. So choosing the strength on a hold-out is one run, and training the final head together with
-the five that predict out of sample is another.
+Heads that differ in their L2 regularisation or in the samples that they may see stand side by side: a step on all of
+them
+is two matrix products. So choosing the regularisation on a hold-out is one run, and training the final head together
+with the five that predict out of sample is another.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import torch
 from sklearn.model_selection import KFold
 
 from cosup.baselines.objectives import Objective, Tensor, expected
-from cosup.baselines.regularisation import GRID, choose_strength
+from cosup.baselines.regularisation import GRID, choose_alpha
 from cosup.students import Head, LinearHead, average_heads
 from cosup.utils.row_blocks import blocks_of
 from cosup.utils.validation import BoolArray, CosupError, FloatArray, IntArray
@@ -89,7 +90,7 @@ class GradientFit:
     Attributes
     ----------
     head : Head
-    strength : float
+    alpha : float
         L2 penalty in units of the features' mean variance, as for `LogisticProbe`.
     setting : float
         Of the objective's knob; NaN where it has none.
@@ -100,7 +101,7 @@ class GradientFit:
     """
 
     head: Head
-    strength: float
+    alpha: float
     setting: float
     out_of_sample: FloatArray
     learned: FloatArray | None
@@ -124,7 +125,7 @@ def schedule(n: int, epochs: int = EPOCHS) -> tuple[int, int]:
 
 
 def run(
-    objective: Objective, Z: Tensor, targets: Tensor, present: Tensor, strengths: FloatArray, *, seed: int,
+    objective: Objective, Z: Tensor, targets: Tensor, present: Tensor, alphas: FloatArray, *, seed: int,
     epochs: int = EPOCHS, width: int = 1,
 ) -> tuple[Tensor, Tensor]:  # fmt: skip
     """Train heads side by side by Adam, the learning rate falling as a cosine to zero.
@@ -136,7 +137,7 @@ def run(
     targets : Tensor of shape (n, ...)
     present : Tensor of shape (n, H), float32
         Weight of every sample for every head; 0: the head does not see it.
-    strengths : ndarray of shape (H,)
+    alphas : ndarray of shape (H,)
     seed : int
     epochs : int
     width : int
@@ -158,7 +159,7 @@ def run(
     weight.requires_grad_()
     bias = torch.zeros(math.prod(shape), requires_grad=True)
     # A component gets a share of the gradient, and so of the penalty.
-    penalty = torch.tensor(strengths / width, dtype=torch.float32).repeat_interleave(width * n_classes)
+    penalty = torch.tensor(alphas / width, dtype=torch.float32).repeat_interleave(width * n_classes)
 
     batches, epochs = schedule(n, epochs)
     top_rate = LEARNING_RATE / math.sqrt(d)
@@ -190,10 +191,10 @@ def run(
 
 def fit_gradient(
     objective: Callable[[], Objective], X: FloatArray, targets: FloatArray, kept: BoolArray, generalist: IntArray, *,
-    seed: int, strength: float | None = None, weights: FloatArray | None = None, width: int = 1, fold_width: int = 1,
+    seed: int, alpha: float | None = None, weights: FloatArray | None = None, width: int = 1, fold_width: int = 1,
     epochs: int = EPOCHS,
 ) -> GradientFit:  # fmt: skip
-    """Choose the strength, then train the final head and five that predict out of sample.
+    """Choose the regularisation, then train the final head and five that predict out of sample.
 
     Parameters
     ----------
@@ -204,14 +205,14 @@ def fit_gradient(
     kept : ndarray of shape (n_samples,), bool
         Samples that may be trained on.
     generalist : ndarray of shape (n_samples,)
-        The generalists' class, -1 where they abstain; what the strength is chosen by.
+        The generalists' class, -1 where they abstain; what the regularisation is chosen by.
     seed : int
-    strength : float, optional
-        None: by `choose_strength`, together with the objective's knob where it has one.
+    alpha : float, optional
+        None: by `choose_alpha`, together with the objective's knob where it has one.
     weights : ndarray of shape (n_samples,), optional
         Of the samples.
     width, fold_width : int
-        Components of the final head, and of those that choose the strength and predict out of sample.
+        Components of the final head, and of those that choose the regularisation and predict out of sample.
     epochs : int
 
     Returns
@@ -239,11 +240,11 @@ def fit_gradient(
         return np.asarray(_probabilities(Z, *trained, made).argmax(axis=2))
 
     knob = objective().knob or (math.nan,)
-    candidates = np.array(list(product(knob, GRID if strength is None else [strength])))
+    candidates = np.array(list(product(knob, GRID if alpha is None else [alpha])))
     chosen = candidates[0]
     if len(candidates) > 1:
-        chosen = choose_strength(predictions, generalist[rows], seed, candidates)
-    setting, strength = map(float, chosen)
+        chosen = choose_alpha(predictions, generalist[rows], seed, candidates)
+    setting, alpha = map(float, chosen)
 
     folds = list(KFold(FOLDS, shuffle=True, random_state=seed).split(rows))
     sees = np.ones((len(rows), FOLDS))
@@ -258,17 +259,17 @@ def fit_gradient(
         parts = final
         sees = np.hstack([sees, whole])
     seen = torch.from_numpy((sees * weight[:, None]).astype(np.float32))
-    trained = run(parts, Z, T, seen, np.full(seen.shape[1], strength), seed=seed, epochs=epochs, width=fold_width)
+    trained = run(parts, Z, T, seen, np.full(seen.shape[1], alpha), seed=seed, epochs=epochs, width=fold_width)
     held_out = _probabilities(features.Z, *trained, parts)
     out = held_out[:FOLDS].mean(axis=0)
     for fold, (_, held) in enumerate(folds):
         out[rows[held]] = held_out[fold, rows[held]]
     if width != fold_width:
         seen = torch.from_numpy((whole * weight[:, None]).astype(np.float32))
-        trained = run(final, Z, T, seen, np.array([strength]), seed=seed, epochs=epochs, width=width)
+        trained = run(final, Z, T, seen, np.array([alpha]), seed=seed, epochs=epochs, width=width)
     learned = final.learned()
     head = _head(features, trained[0][-1], trained[1][-1], final)
-    return GradientFit(head, strength, setting, out, None if learned is None else learned[-1], X)
+    return GradientFit(head, alpha, setting, out, None if learned is None else learned[-1], X)
 
 
 def _head(features: Features, weight: Tensor, bias: Tensor, objective: Objective) -> Head:

@@ -26,9 +26,16 @@ from cosup.utils.optional_imports import import_extra
 from cosup.utils.validation import BoolArray, CosupError, FloatArray, IntArray, check_choice, check_positive
 
 __all__ = [
-    "CoTeaching", "ConfidentLearning", "NeighbourSmoothing", "ReliabilityWeighting", "SelfDistillation", "SmallLoss",
-    "neighbours_mean", "reliability", "small_loss",
-]  # fmt: skip
+    "CoTeaching",
+    "ConfidentLearning",
+    "NeighbourSmoothing",
+    "ReliabilityWeighting",
+    "SelfDistillation",
+    "SmallLoss",
+    "neighbours_mean",
+    "reliability",
+    "small_loss",
+]
 
 
 def neighbours_mean(X: FloatArray, probabilities: FloatArray, k: int) -> FloatArray:
@@ -62,7 +69,7 @@ class NeighbourSmoothing(TeacherSupervised):
     """The student on the generalists' labels, smoothed over k nearest neighbours in the student's features.
 
     Wilson's editing (1972, *Asymptotic properties of nearest neighbor rules using edited data*) in its soft form;
-    samples on which the generalists abstain get their neighbours' word. k = 30 is what our prototypes used.
+    samples on which the generalists abstain get their neighbours' consensus. k = 30 is what our prototypes used.
 
     Parameters
     ----------
@@ -82,19 +89,21 @@ class NeighbourSmoothing(TeacherSupervised):
 
     def _supervise(self, X: FloatArray, labels: TeacherLabels, seed: int) -> Supervision:
         check_positive(self.k, "k", integer=True)
-        word = generalists(labels)
-        smooth = pooled(word.columns, neighbours_mean(X, word.vote, self.k))
+        consensus = generalists(labels)
+        smooth = pooled(consensus.columns, neighbours_mean(X, consensus.vote, self.k))
         return train_once(self.student, X, labels, smooth, seed, soft=self.soft)
 
 
-def _first_fit(student: Any, X: FloatArray, targets: FloatArray, heard: BoolArray, seed: int) -> tuple[Trainer, Fit]:
+def _first_fit(
+    student: Any, X: FloatArray, targets: FloatArray, has_label: BoolArray, seed: int
+) -> tuple[Trainer, Fit]:
     trainer = as_student(student).prepare(X)
-    return trainer, trainer.train(targets, keep=heard, random_state=seed)
+    return trainer, trainer.train(targets, train_mask=has_label, random_state=seed)
 
 
-def _agreement(fit: Fit, named: IntArray, heard: BoolArray) -> float:
+def _agreement(fit: Fit, named: IntArray, has_label: BoolArray) -> float:
     """How often the student, out of sample, names the generalists' class."""
-    return float((fit.out_of_sample.argmax(axis=1) == named)[heard].mean())
+    return float((fit.out_of_sample.argmax(axis=1) == named)[has_label].mean())
 
 
 def small_loss(losses: FloatArray, candidates: BoolArray, share: float) -> BoolArray:
@@ -129,25 +138,36 @@ class SmallLoss(TeacherSupervised):
         if self.keep_rate is not None:
             check_fraction(self.keep_rate, "keep_rate", low=1e-6)
         started = time.perf_counter()
-        word = generalists(labels)
-        targets = word.targets(soft=False)
-        trainer, fit = _first_fit(self.student, X, targets, word.heard, seed)
-        rate = _agreement(fit, word.named, word.heard) if self.keep_rate is None else self.keep_rate
-        kept = small_loss(cross_entropy(targets, fit.out_of_sample), word.heard, rate)
-        return _retrained(trainer, fit, labels, word, targets, kept, seed, "large loss", started)
+        consensus = generalists(labels)
+        targets = consensus.targets(soft=False)
+        trainer, fit = _first_fit(self.student, X, targets, consensus.has_label, seed)
+        rate = (
+            _agreement(fit, consensus.predicted_class, consensus.has_label)
+            if self.keep_rate is None
+            else self.keep_rate
+        )
+        kept = small_loss(cross_entropy(targets, fit.out_of_sample), consensus.has_label, rate)
+        return _retrained(trainer, fit, labels, consensus, targets, kept, seed, "large loss", started)
 
 
 def _retrained(
-    trainer: Trainer, first: Fit, labels: TeacherLabels, word: Any, targets: FloatArray, kept: BoolArray, seed: int,
-    reason: str, started: float,
-) -> Supervision:  # fmt: skip
+    trainer: Trainer,
+    first: Fit,
+    labels: TeacherLabels,
+    consensus: Any,
+    targets: FloatArray,
+    kept: BoolArray,
+    seed: int,
+    reason: str,
+    started: float,
+) -> Supervision:
     notes = []
-    if len(np.unique(word.named[kept])) < 2:
-        kept, notes = word.heard, ["the selection leaves fewer than two classes: everything is kept"]
+    if len(np.unique(consensus.predicted_class[kept])) < 2:
+        kept, notes = consensus.has_label, ["the selection leaves fewer than two classes: everything is kept"]
         fit = first
     else:
-        fit = trainer.train(targets, keep=kept, random_state=seed)
-    return supervision(fit, labels, word, targets=targets, kept=kept, reason=reason, started=started, notes=notes)
+        fit = trainer.train(targets, train_mask=kept, random_state=seed)
+    return supervision(fit, labels, consensus, targets=targets, kept=kept, reason=reason, started=started, notes=notes)
 
 
 class ConfidentLearning(TeacherSupervised):
@@ -176,19 +196,19 @@ class ConfidentLearning(TeacherSupervised):
         check_choice(self.filter_by, rules, "filter_by")
         cleanlab = import_extra("cleanlab.filter", extra="noisy", purpose="confident learning")
         started = time.perf_counter()
-        word = generalists(labels)
-        targets = word.targets(soft=False)
-        trainer, fit = _first_fit(self.student, X, targets, word.heard, seed)
-        rows = np.flatnonzero(word.heard)
+        consensus = generalists(labels)
+        targets = consensus.targets(soft=False)
+        trainer, fit = _first_fit(self.student, X, targets, consensus.has_label, seed)
+        rows = np.flatnonzero(consensus.has_label)
         probabilities = floored(fit.out_of_sample[rows], 1e-6)
         # cleanlab counts classes from the labels: those that nobody names are left out.
-        present, ids = np.unique(word.named[rows], return_inverse=True)
-        kept = word.heard.copy()
+        present, ids = np.unique(consensus.predicted_class[rows], return_inverse=True)
+        kept = consensus.has_label.copy()
         if len(present) > 1:
             inside = probabilities[:, present]
             inside /= inside.sum(axis=1, keepdims=True)
             kept[rows] = ~cleanlab.find_label_issues(ids, inside, filter_by=self.filter_by, n_jobs=1)
-        return _retrained(trainer, fit, labels, word, targets, kept, seed, "label issue", started)
+        return _retrained(trainer, fit, labels, consensus, targets, kept, seed, "label issue", started)
 
 
 class CoTeaching(TeacherSupervised):
@@ -205,17 +225,21 @@ class CoTeaching(TeacherSupervised):
         In [0, 1). None: how often a ridge student, out of sample, disagrees with the generalists.
     warmup : float
         Share of the training over which R falls, in [0, 1].
-    strength, random_state
+    alpha, random_state
         As for `ConfidenceLoss`.
     """
 
     def __init__(
-        self, *, noise: float | None = None, warmup: float = 0.05, strength: float | None = None,
+        self,
+        *,
+        noise: float | None = None,
+        warmup: float = 0.05,
+        alpha: float | None = None,
         random_state: Any = None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.noise = noise
         self.warmup = warmup
-        self.strength = strength
+        self.alpha = alpha
         self.random_state = random_state
 
     def _supervise(self, X: FloatArray, labels: TeacherLabels, seed: int) -> Supervision:
@@ -224,16 +248,27 @@ class CoTeaching(TeacherSupervised):
         if self.noise is not None:
             check_fraction(self.noise, "noise", high=0.99)
         check_fraction(self.warmup, "warmup")
-        word = generalists(labels)
-        targets = word.targets(soft=False)
+        consensus = generalists(labels)
+        targets = consensus.targets(soft=False)
         noise = self.noise
         if noise is None:
-            noise = 1.0 - _agreement(_first_fit("ridge", X, targets, word.heard, seed)[1], word.named, word.heard)
+            noise = 1.0 - _agreement(
+                _first_fit("ridge", X, targets, consensus.has_label, seed)[1],
+                consensus.predicted_class,
+                consensus.has_label,
+            )
         return gradient_supervision(
-            lambda: objectives.CoTeaching(noise=noise, warmup=self.warmup), X, labels, word, seed,
-            targets=targets, strength=self.strength, width=2, fold_width=2,
+            lambda: objectives.CoTeaching(noise=noise, warmup=self.warmup),
+            X,
+            labels,
+            consensus,
+            seed,
+            targets=targets,
+            alpha=self.alpha,
+            width=2,
+            fold_width=2,
             notes=[f"share of a batch kept: {1.0 - noise:.2f}"],
-        )  # fmt: skip
+        )
 
 
 class SelfDistillation(TeacherSupervised):
@@ -258,16 +293,23 @@ class SelfDistillation(TeacherSupervised):
     def _supervise(self, X: FloatArray, labels: TeacherLabels, seed: int) -> Supervision:
         check_positive(self.rounds, "rounds", integer=True)
         started = time.perf_counter()
-        word = generalists(labels)
-        targets = word.targets(soft=False)
-        trainer, fit = _first_fit(self.student, X, targets, word.heard, seed)
+        consensus = generalists(labels)
+        targets = consensus.targets(soft=False)
+        trainer, fit = _first_fit(self.student, X, targets, consensus.has_label, seed)
         for _ in range(self.rounds):
             targets = fit.out_of_sample
             if not fit.takes_soft:
                 targets = np.eye(labels.n_classes)[targets.argmax(axis=1)]
-            fit = trainer.train(targets, keep=word.heard, random_state=seed)
+            fit = trainer.train(targets, train_mask=consensus.has_label, random_state=seed)
         return supervision(
-            fit, labels, word, targets=targets, kept=word.heard, reason="abstained", started=started, rounds=self.rounds
+            fit,
+            labels,
+            consensus,
+            targets=targets,
+            kept=consensus.has_label,
+            reason="abstained",
+            started=started,
+            rounds=self.rounds,
         )
 
 
@@ -311,24 +353,31 @@ class ReliabilityWeighting(TeacherSupervised):
     ----------
     student : name of a student (see `as_student`), Student or scikit-learn classifier
         The one whose out-of-sample probabilities are a voice; what is trained is a linear head.
-    strength, random_state
+    alpha, random_state
         As for `ConfidenceLoss`.
     """
 
-    def __init__(self, student: Any = "ridge", *, strength: float | None = None, random_state: Any = None) -> None:
+    def __init__(self, student: Any = "ridge", *, alpha: float | None = None, random_state: Any = None) -> None:
         self.student = student
-        self.strength = strength
+        self.alpha = alpha
         self.random_state = random_state
 
     def _supervise(self, X: FloatArray, labels: TeacherLabels, seed: int) -> Supervision:
         from cosup.baselines import objectives
 
-        word = generalists(labels)
-        _, fit = _first_fit(self.student, X, word.targets(soft=False), word.heard, seed)
-        weights = reliability(labels, word.named, fit.out_of_sample)
-        if not weights[word.heard].sum() > 0:
+        consensus = generalists(labels)
+        _, fit = _first_fit(self.student, X, consensus.targets(soft=False), consensus.has_label, seed)
+        weights = reliability(labels, consensus.predicted_class, fit.out_of_sample)
+        if not weights[consensus.has_label].sum() > 0:
             raise CosupError("no label has any support: weights of all samples are 0")
         return gradient_supervision(
-            objectives.CrossEntropy, X, labels, word, seed, targets=word.vote, strength=self.strength,
-            weights=weights / weights[word.heard].mean(), notes=[f"mean weight {weights[word.heard].mean():.2f}"],
-        )  # fmt: skip
+            objectives.CrossEntropy,
+            X,
+            labels,
+            consensus,
+            seed,
+            targets=consensus.vote,
+            alpha=self.alpha,
+            weights=weights / weights[consensus.has_label].mean(),
+            notes=[f"mean weight {weights[consensus.has_label].mean():.2f}"],
+        )

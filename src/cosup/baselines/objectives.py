@@ -30,7 +30,7 @@ class Objective:
     """Whether `look` is to be called now and then."""
 
     knob: tuple[float, ...] = ()
-    """Candidates of a setting of its own that is chosen together with the strength, the preferred ones first."""
+    """Candidates of a setting of its own that is chosen together with the regularisation, the preferred ones first."""
 
     gives_evidence = False
     """Whether exponentials of the logits are evidence, see `expected`; else their softmax is the answer."""
@@ -93,11 +93,11 @@ class CrossEntropy(Objective):
 class Confidence(Objective):
     """The confidence loss; see `cosup.baselines.ConfidenceLoss`."""
 
-    def __init__(self, shares: FloatArray, *, variant: str, alpha: float, warmup: float) -> None:
+    def __init__(self, shares: FloatArray, *, variant: str, weight: float, warmup: float) -> None:
         self.looks_ahead = variant == "logconf"
         self.product = variant == "product"
         self.shares = torch.tensor(shares, dtype=torch.float32)
-        self.alpha = alpha
+        self.largest = weight
         self.warmup = warmup
         self._offsets: Tensor | None = None
 
@@ -107,7 +107,7 @@ class Confidence(Objective):
 
     def weight(self, progress: float) -> float:
         """Alpha, which rises linearly over the first `warmup` of the training."""
-        return self.alpha * (min(1.0, progress / self.warmup) if self.warmup > 0 else 1.0)
+        return self.largest * (min(1.0, progress / self.warmup) if self.warmup > 0 else 1.0)
 
     def target(self, log_p: Tensor, targets: Tensor, progress: float) -> Tensor:
         """What the student is trained on, (B, H, C)."""

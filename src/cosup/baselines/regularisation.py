@@ -9,17 +9,17 @@ import numpy as np
 
 from cosup.utils.validation import BoolArray, FloatArray, IntArray
 
-__all__ = ["GRID", "choose_strength"]
+__all__ = ["GRID", "choose_alpha"]
 
 GRID = np.array([3.0, 1.0, 0.3, 0.1, 0.03, 0.01, 0.003])
-"""Candidate L2 strengths, strongest first, in units of the features' mean variance."""
+"""Candidate L2 alphas, strongest first, in units of the features' mean variance."""
 
 HELD_OUT = 0.2
 ENOUGH = 0.95
-"""The strongest strength whose agreement is at least this share of the best is taken."""
+"""The strongest regularisation whose agreement is at least this share of the best is taken."""
 
 
-def choose_strength(
+def choose_alpha(
     predictions: Callable[[FloatArray, BoolArray], IntArray], generalist: IntArray, seed: int,
     candidates: FloatArray = GRID,
 ) -> Any:  # fmt: skip
@@ -39,7 +39,7 @@ def choose_strength(
     seed : int
         Of the hold-out.
     candidates : ndarray of shape (S,) or (S, k)
-        Strengths, or strengths together with another setting; the middle one is taken where there is nobody to agree
+        Alphas, or alphas together with another setting; the middle one is taken where there is nobody to agree
         with.
 
     Returns

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from cosup.baselines.consensus import Word, distinct, generalists, train_once
+from cosup.baselines.consensus import Consensus, distinct, generalists, train_once
 from cosup.estimators.base import TeacherSupervised
-from cosup.estimators.supervision import Supervision, level_record, one_hot, provenance_rows
+from cosup.estimators.supervision import LevelRecord, Supervision, one_hot, provenance_rows
 from cosup.labels import TeacherLabels
 from cosup.students import as_student, peak_bytes
 from cosup.utils.losses import TINY
@@ -55,23 +55,26 @@ def _train_on_names(student: Any, X: FloatArray, labels: TeacherLabels, seed: in
     started = time.perf_counter()
     columns = distinct(labels, labels.at_level(0))
     named = _named(labels, columns)
-    heard = named >= 0
-    if not heard.any():
+    has_label = named >= 0
+    if not has_label.any():
         raise CosupError("no teacher of level 0 speaks in these samples")
-    fit = as_student(student).prepare(X).train(named, keep=heard, random_state=seed, n_classes=labels.n_classes)
+    fit = (
+        as_student(student).prepare(X).train(named, train_mask=has_label, random_state=seed, n_classes=labels.n_classes)
+    )
     same, loss, probability = np.zeros(len(named), dtype=bool), np.empty(len(named)), np.empty(len(named))
     for rows, p in fit.blocks(True):
         said = named[rows]
         same[rows] = p.argmax(axis=1) == said
         probability[rows] = p[np.arange(len(p)), said]
         loss[rows] = -np.log(np.maximum(probability[rows], TINY))
-    assigned = np.where(heard & (len(columns) == 1), columns[0], -1)
-    record = level_record(
-        0, columns, assigned, heard, strength=fit.strength, agreement=float(same[heard].mean()),
-        objective=float(loss[heard].mean()), rounds=1, seconds=time.perf_counter() - started, notes=[],
+    assigned = np.where(has_label & (len(columns) == 1), columns[0], -1)
+    record = LevelRecord(
+        level=0, teachers=columns, assigned=assigned, kept=has_label, alpha=fit.alpha,
+        agreement=float(same[has_label].mean()), objective=float(loss[has_label].mean()),
+        seconds=time.perf_counter() - started,
     )  # fmt: skip
-    provenance = provenance_rows(assigned, named, heard, "abstained", probability)[:, None]
-    return Supervision(fit.head, (fit.head,), [record], provenance)
+    provenance = provenance_rows(assigned, named, has_label, "abstained", probability)[:, None]
+    return Supervision(fit.head, (fit.head,), [record.to_dict()], provenance)
 
 
 def _named(labels: TeacherLabels, columns: IntArray) -> IntArray:
@@ -133,12 +136,12 @@ class OracleClassifier(TeacherSupervised):
             assigned = expert[:, last]
         hard = labels.hard()
         named = np.where(assigned >= 0, hard[np.arange(len(hard)), np.maximum(assigned, 0)], -1)
-        # Where the right specialist is missing or abstains, the generalists' word is the best there is.
+        # Where the right specialist is missing or abstains, the generalists' consensus is the best there is.
         vote = labels.vote(labels.at_level(0))
         fallback = np.where(vote.sum(axis=1) > 0, vote.argmax(axis=1), -1)
         named = np.where(named >= 0, named, fallback)
-        word = Word(labels.at_level(last), one_hot(named, labels.n_classes), named >= 0, named, assigned)
-        return train_once(self.student, X, labels, word, seed)
+        consensus = Consensus(labels.at_level(last), one_hot(named, labels.n_classes), named >= 0, named, assigned)
+        return train_once(self.student, X, labels, consensus, seed)
 
 
 def _right_specialist(labels: TeacherLabels, truth: IntArray, level: int) -> IntArray:

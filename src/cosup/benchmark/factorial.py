@@ -11,7 +11,7 @@ import numpy as np
 
 from cosup.benchmark.tuning import Method
 from cosup.cosupervision.assignment import ASSIGNERS
-from cosup.cosupervision.rejection import REJECTORS
+from cosup.cosupervision.rejection import REJECTIONS
 from cosup.labels import TeacherLabels
 from cosup.tasks import Task
 from cosup.utils.validation import CosupError, IntArray, check_positive, suggest
@@ -33,7 +33,7 @@ FACTORS: dict[str, dict[str, dict[str, Any]]] = {
         name: {"assign": piece} for name, piece in _ASSIGNMENTS.items() if piece in ASSIGNERS or piece == "oracle"
     },
     "rejection": {
-        name: {"reject": checks} for name, checks in _REJECTIONS.items() if all(check in REJECTORS for check in checks)
+        name: {"reject": checks} for name, checks in _REJECTIONS.items() if all(check in REJECTIONS for check in checks)
     },
     "head": {
         "linear": {"student": {"name": "gradient"}},

@@ -73,7 +73,7 @@ def run_benchmark(
     out : path
         Folder for ``records.jsonl`` and ``samples.json``; made if it doesn't exist.
     protocol : {"clean", "published"}, default="clean"
-        "clean": the ridge probe whose strength is chosen without labels is every method's student and the
+        "clean": the ridge probe whose regularisation is chosen without labels is every method's student and the
         ceiling's; the last iterate counts. "published", for comparison only: the released code's probe (Adam
         without weight decay), and the best of its epochs *on the test samples* counts, for the ceiling too.
         Such records are marked by ``selected`` and hold the last epoch as well. A method whose final student

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
+import inspect
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,21 +10,11 @@ from typing import Any
 
 from cosup.benchmark.records import canonical
 from cosup.methods import method_parameters
-from cosup.students import AdamProbe, GradientProbe, LogisticProbe, MixtureProbe, MlpProbe, RidgeProbe, Student
+from cosup.students import STUDENTS, AdamProbe, RidgeProbe, Student, as_student
 from cosup.utils.validation import CosupError, suggest
 
-STUDENTS: dict[str, type[RidgeProbe] | type[LogisticProbe] | type[AdamProbe] | type[GradientProbe]] = {
-    "ridge": RidgeProbe,
-    "logistic": LogisticProbe,
-    "adam": AdamProbe,
-    "gradient": GradientProbe,
-    "mixture": MixtureProbe,
-    "mlp": MlpProbe,
-}
-"""Students that parameters may name."""
-
 PROTOCOLS = {
-    "clean": "one regularised student (ridge, strength chosen without labels) for all and for the ceiling",
+    "clean": "one regularised student (ridge, regularisation chosen without labels) for all and for the ceiling",
     "published": "the released code's student (Adam 1e-4, 20 epochs, no decay), best epoch ON TEST, ceiling too",
 }
 
@@ -41,8 +31,8 @@ class Method:
         A name of ``list_methods()``.
     parameters : mapping, optional
         Keyword arguments of ``make_method`` as plain JSON (lists for tuples). A student is named:
-        ``{"student": "logistic"}``, with options ``{"student": {"name": "ridge", "readout": "scores"}}``, and
-        ``{"strength": 1e-4}`` is short for a ridge of that strength. ``{"assign": "oracle"}`` of a co-supervised
+        ``{"student": "logistic"}``, with options ``{"student": {"name": "ridge", "calibration": "scores"}}``, and
+        ``{"alpha": 1e-4}`` is short for a ridge of that regularisation. ``{"assign": "oracle"}`` of a co-supervised
         method hands it the right specialists, see `cosup.benchmark.with_right_specialists`.
     factors : mapping of str to str, optional
         Where it stands in a factorial design, see `cosup.benchmark.factorial_methods`; not part of the run's name.
@@ -67,22 +57,23 @@ class Method:
 
     def student(self) -> Student | None:
         """Make the student that the parameters name, or None when they leave it to the protocol."""
-        if not takes_student(self.name) or not {"student", "strength"} & set(self.parameters):
+        if not takes_student(self.name) or not {"student", "alpha"} & set(self.parameters):
             return None
         named = self.parameters.get("student", "ridge")
         options = dict(named) if isinstance(named, Mapping) else {"name": named}
         kind = options.pop("name", "ridge")
         if kind not in STUDENTS:
             raise CosupError(f"method {self.label!r}: unknown student {kind!r}.{suggest(str(kind), STUDENTS)}")
-        if "strength" in self.parameters:
-            options["strength"] = self.parameters["strength"]
-        known = [f.name for f in dataclasses.fields(STUDENTS[kind])]
+        if "alpha" in self.parameters:
+            options["alpha"] = self.parameters["alpha"]
+        known = list(inspect.signature(STUDENTS[kind]).parameters)
         for option in options:
             if option not in known:
                 raise CosupError(
                     f"method {self.label!r}: the student {kind!r} has no option {option!r}.{suggest(option, known)}"
                 )
-        return STUDENTS[kind](**options)
+        make: Any = STUDENTS[kind]
+        return as_student(make(**options))
 
     @property
     def oracle_assignment(self) -> bool:
@@ -91,7 +82,7 @@ class Method:
 
     def keywords(self) -> dict[str, Any]:
         """Keyword arguments for ``make_method`` other than the student: lists become tuples again."""
-        leave = {"student", "strength"} if takes_student(self.name) else set()
+        leave = {"student", "alpha"} if takes_student(self.name) else set()
         if self.oracle_assignment:
             leave.add("assign")  # with one teacher a level, the right one, there is nothing left to assign
         return {
@@ -113,7 +104,7 @@ def default_student(protocol: str) -> Student:
     return AdamProbe() if protocol == "published" else RidgeProbe()
 
 
-UNREGULARISED = {"student": "ridge", "strength": 1e-4}
+UNREGULARISED = {"student": "ridge", "alpha": 1e-4}
 
 
 def demo_methods(*, ablations: bool = True) -> list[Method]:

@@ -2,6 +2,6 @@
 
 from cosup.cosupervision.algorithm import co_supervise
 from cosup.cosupervision.classifier import CoSupervisedClassifier, PaperCSL, PublishedCSL
-from cosup.cosupervision.config import Pieces
+from cosup.cosupervision.config import CSLConfig
 
-__all__ = ["CoSupervisedClassifier", "PaperCSL", "Pieces", "PublishedCSL", "co_supervise"]
+__all__ = ["CSLConfig", "CoSupervisedClassifier", "PaperCSL", "PublishedCSL", "co_supervise"]

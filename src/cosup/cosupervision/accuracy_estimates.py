@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cosup.cosupervision.hierarchy import Problem
+from cosup.cosupervision.hierarchy import Hierarchy
 from cosup.cosupervision.pooling import hold_marginals
 from cosup.estimators.supervision import one_hot
 from cosup.utils.row_store import Rows, RowStore
@@ -57,7 +57,7 @@ class Estimates:
     by_class: FloatArray
 
 
-def estimate_accuracies(problem: Problem, posterior: Rows, seen: Rows) -> Estimates:
+def estimate_accuracies(hierarchy: Hierarchy, posterior: Rows, seen: Rows) -> Estimates:
     """Estimate what nobody has labels for.
 
     A teacher's accuracy is how often the student, on samples that it was not trained on, names the class that the
@@ -67,7 +67,7 @@ def estimate_accuracies(problem: Problem, posterior: Rows, seen: Rows) -> Estima
 
     Parameters
     ----------
-    problem : Problem
+    hierarchy : Hierarchy
     posterior : Rows of shape (n_samples, n_classes)
         The last round's pooled posterior, before it was hardened.
     seen : Rows of shape (n_samples, n_classes)
@@ -77,7 +77,7 @@ def estimate_accuracies(problem: Problem, posterior: Rows, seen: Rows) -> Estima
     -------
     Estimates
     """
-    labels, active = problem.labels, problem.active
+    labels, active = hierarchy.labels, hierarchy.active
     n_teachers, n_classes = labels.n_teachers, len(active)
     speaks = labels.speaks()
     place = np.full(labels.n_classes + 1, -1)
@@ -97,7 +97,7 @@ def estimate_accuracies(problem: Problem, posterior: Rows, seen: Rows) -> Estima
         for which, probabilities in enumerate(opinions):
             mass[which] += heard_of @ probabilities
         for t in range(n_teachers):
-            said = place[labels.named(t, rows)]
+            said = place[labels.predicted_class(t, rows)]
             heard = np.flatnonzero(said >= 0)
             for which, probabilities in enumerate(opinions):
                 given = probabilities[heard, said[heard]]

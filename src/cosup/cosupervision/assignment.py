@@ -1,6 +1,6 @@
 """Assignment: how far each teacher of a level is to be believed on each sample (the gate g and responsibility r).
 
-Every function maps a `Level` and the student's beliefs to responsibilities (n_samples, n_teachers): zero where a
+Every rule maps a `Level` and the student's predictions to responsibilities (n_samples, n_teachers): zero where a
 teacher abstains, rows summing to at most one. What a row lacks is the share of nobody: the student sees a class
 that no speaking teacher of the level covers.
 """
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 
@@ -16,13 +17,17 @@ from cosup.cosupervision.hierarchy import Level
 from cosup.cosupervision.teacher_predictions import FLOOR
 from cosup.students import Trainer
 from cosup.utils.losses import softmax
+from cosup.utils.registry import Registry
 from cosup.utils.row_store import Rows
 from cosup.utils.validation import FloatArray, IntArray
 
-__all__ = [
-    "ASSIGNERS", "Beliefs", "by_argmax", "by_distance", "by_learned_weights", "by_likelihood", "by_mass", "by_student",
-    "choose", "uncovered",
-]  # fmt: skip
+__all__ = ["ASSIGNERS", "AssignmentContext", "by_mass", "choose", "register_assigner", "uncovered"]
+
+Assigner = Callable[[Level, "AssignmentContext"], FloatArray]
+AnyAssigner = TypeVar("AnyAssigner", bound=Assigner)
+
+ASSIGNERS: Registry[Assigner] = Registry("assigner")
+"""Assignment rules by name."""
 
 DISTANCE_WEIGHT = 2.0
 """How strongly the distance between teacher and student counts in a responsibility (METHOD's softmax of 2 x)."""
@@ -35,103 +40,131 @@ WEIGHT_ROUNDS = 20
 
 
 @dataclass(frozen=True)
-class Beliefs:
-    """What assignment goes by.
+class AssignmentContext:
+    """Inputs of an assignment rule.
 
     Attributes
     ----------
-    probabilities : Rows of shape (n_samples, n_classes)
+    student_proba : Rows of shape (n_samples, n_classes)
         The latest student's.
     trainer : Trainer
         The student tied to the features, for gates that are trained.
     seed : int
     """
 
-    probabilities: Rows
+    student_proba: Rows
     trainer: Trainer
     seed: int
 
 
-def by_mass(level: Level, beliefs: Beliefs) -> FloatArray:
+def register_assigner(name: str) -> Callable[[AnyAssigner], AnyAssigner]:
+    """Register the decorated function as an assignment rule.
+
+    Parameters
+    ----------
+    name : str
+        The name in ``assign="..."``.
+
+    Returns
+    -------
+    decorator
+        For a function ``(level, context) -> responsibilities`` (n_samples, n_teachers), in the order of
+        ``level.columns``: not negative, zero where a teacher abstains (`Level.speaks`), rows summing to at most one.
+
+    Raises
+    ------
+    CosupError
+        If the name is taken.
+
+    Examples
+    --------
+    >>> from cosup import register_assigner
+    >>> @register_assigner("first")  # doctest: +SKIP
+    ... def first(level, context):
+    ...     return level.speaks & (level.speaks.cumsum(axis=1) == 1)
+    """
+
+    def register(rule: AnyAssigner) -> AnyAssigner:
+        ASSIGNERS.add(name, rule)
+        return rule
+
+    return register
+
+
+@register_assigner("mass")
+def by_mass(level: Level, context: AssignmentContext) -> FloatArray:
     """Student's probability mass on every teacher's classes; where specialties overlap, they share the mass."""
-    return _mass(level, beliefs.probabilities.blocks())
+    return _mass(level, context.student_proba.blocks())
 
 
-def by_distance(level: Level, beliefs: Beliefs) -> FloatArray:
+@register_assigner("distance")
+def by_distance(level: Level, context: AssignmentContext) -> FloatArray:
     """Mass weighted by exp(-distance), the student's cross-entropy against the teacher (paper: responsibilities)."""
-    return _reweight(by_mass(level, beliefs), _log_likelihood(level, beliefs))
+    return _reweight(by_mass(level, context), _log_likelihood(level, context))
 
 
-def by_student(level: Level, beliefs: Beliefs) -> FloatArray:
+@register_assigner("student")
+def by_student(level: Level, context: AssignmentContext) -> FloatArray:
     """The method's gate: mass where specialties are known, a trained gating network where they are not.
 
     The gating network of a hierarchical mixture of experts (Jordan & Jacobs 1994): the student's own architecture,
     trained on the responsibilities and read out of sample, so that samples that look alike share a teacher.
     """
     if level.known or len(level.columns) == 1:
-        return by_mass(level, beliefs)
-    mass = by_mass(level, beliefs)
-    likelihood = _log_likelihood(level, beliefs)
+        return by_mass(level, context)
+    mass = by_mass(level, context)
+    likelihood = _log_likelihood(level, context)
     responsibilities = _reweight(mass, likelihood)
     gate = mass
     for _ in range(GATE_ROUNDS):
         total = responsibilities.sum(axis=1, keepdims=True)
         learnt = responsibilities / np.where(total > 0, total, 1.0)
-        fit = beliefs.trainer.train(learnt, keep=total[:, 0] > 0, random_state=beliefs.seed)
+        fit = context.trainer.train(learnt, train_mask=total[:, 0] > 0, random_state=context.seed)
         gate = np.maximum(fit.out_of_sample, FLOOR, dtype=np.float64) * level.speaks
         gate *= mass.sum(axis=1, keepdims=True) / np.maximum(gate.sum(axis=1, keepdims=True), 1e-12)
         responsibilities = _reweight(gate, likelihood)
     return np.asarray(gate)
 
 
-def by_argmax(level: Level, beliefs: Beliefs) -> FloatArray:
+@register_assigner("argmax")
+def by_argmax(level: Level, context: AssignmentContext) -> FloatArray:
     """All on the teachers whose classes hold the student's most probable one (the released code's rule).
 
     Where specialties are unknown that rule says nothing; the nearest teacher is believed instead, see `by_distance`.
     """
     if not level.known:
-        return by_distance(level, beliefs)
-    n_classes = beliefs.probabilities.shape[1]
-    return _mass(level, ((rows, np.eye(n_classes)[p.argmax(axis=1)]) for rows, p in beliefs.probabilities.blocks()))
+        return by_distance(level, context)
+    n_classes = context.student_proba.shape[1]
+    return _mass(level, ((rows, np.eye(n_classes)[p.argmax(axis=1)]) for rows, p in context.student_proba.blocks()))
 
 
-def by_likelihood(level: Level, beliefs: Beliefs) -> FloatArray:
+@register_assigner("likelihood")
+def by_likelihood(level: Level, context: AssignmentContext) -> FloatArray:
     """By exp(-distance) alone, whatever the specialties: what the mass adds to it is `by_distance`."""
-    return _reweight(_equal(level), _log_likelihood(level, beliefs))
+    return _reweight(_equal(level), _log_likelihood(level, context))
 
 
-def by_learned_weights(level: Level, beliefs: Beliefs) -> FloatArray:
+@register_assigner("learned")
+def by_learned_weights(level: Level, context: AssignmentContext) -> FloatArray:
     """One weight a teacher, the same on every sample, learned from the likelihoods: a mixture without a gate.
 
     Expectation-maximisation of the mixing weights, the student's output standing in for the truth.
     """
-    likelihood = _log_likelihood(level, beliefs)
-    heard = level.speaks.sum(axis=0)
-    weights = np.ones(len(heard))
+    likelihood = _log_likelihood(level, context)
+    speaking = level.speaks.sum(axis=0)
+    weights = np.ones(len(speaking))
     for _ in range(WEIGHT_ROUNDS):
-        weights = _reweight(_equal(level, weights), likelihood).sum(axis=0) / np.maximum(heard, 1)
+        weights = _reweight(_equal(level, weights), likelihood).sum(axis=0) / np.maximum(speaking, 1)
     return _equal(level, weights)
 
 
-def at_random(level: Level, beliefs: Beliefs) -> FloatArray:
+@register_assigner("random")
+def at_random(level: Level, context: AssignmentContext) -> FloatArray:
     """One of the teachers that speak, at random: what assignment has to beat."""
-    draw = np.random.default_rng(beliefs.seed).random(level.speaks.shape) * level.speaks
+    draw = np.random.default_rng(context.seed).random(level.speaks.shape) * level.speaks
     out = np.zeros(draw.shape)
     out[np.arange(len(out)), draw.argmax(axis=1)] = 1.0
     return out * level.speaks
-
-
-Assigner = Callable[[Level, Beliefs], FloatArray]
-
-ASSIGNERS: dict[str, Assigner] = {
-    "student": by_student,
-    "mass": by_mass,
-    "distance": by_distance,
-    "argmax": by_argmax,
-    "likelihood": by_likelihood,
-    "learned": by_learned_weights,
-    "random": at_random,
-}
 
 
 def uncovered(level: Level, prior: FloatArray, rows: slice = slice(None)) -> FloatArray:
@@ -155,9 +188,9 @@ def _mass(level: Level, blocks: Iterable[tuple[slice, FloatArray]]) -> FloatArra
     covers = level.covers.astype(np.float64)
     for rows, p in blocks:
         covers = covers.astype(p.dtype, copy=False)
-        heard = level.speaks[rows].astype(p.dtype)
-        share = p / np.maximum(heard @ covers, 1.0)
-        out[rows] = (share @ covers.T) * heard
+        speaking = level.speaks[rows].astype(p.dtype)
+        share = p / np.maximum(speaking @ covers, 1.0)
+        out[rows] = (share @ covers.T) * speaking
     return out
 
 
@@ -167,11 +200,11 @@ def _equal(level: Level, weights: FloatArray | None = None) -> FloatArray:
     return np.asarray(out / np.maximum(out.sum(axis=1, keepdims=True), 1e-300))
 
 
-def _log_likelihood(level: Level, beliefs: Beliefs) -> FloatArray:
+def _log_likelihood(level: Level, context: AssignmentContext) -> FloatArray:
     out = np.empty(level.speaks.shape)
-    for rows, p in beliefs.probabilities.blocks():
+    for rows, p in context.student_proba.blocks():
         for m in range(len(level.columns)):
-            out[rows, m] = level.said(m, rows).expected_log(p)
+            out[rows, m] = level.teacher_proba(m, rows).expected_log(p)
     return out
 
 

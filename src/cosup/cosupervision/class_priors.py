@@ -98,7 +98,7 @@ def named_shares(seen: Rows, level: Level, counted: FloatArray, *, soft: bool) -
         named += one.sum(axis=0)
         every = np.ones((len(one), 1))
         for m in range(len(level.columns)):
-            called += level.said(m, rows).together(every, one)[0].T
+            called += level.teacher_proba(m, rows).together(every, one)[0].T
     named /= n
     words, uniform = _unshrunk(counted), 1 / n_classes
     away = uniform - words

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from cosup.cosupervision.algorithm import co_supervise
-from cosup.cosupervision.config import Pieces
+from cosup.cosupervision.config import CSLConfig
 from cosup.cosupervision.memory import expected_bytes
 from cosup.estimators.base import TeacherSupervised
 from cosup.estimators.supervision import Supervision
@@ -17,18 +17,18 @@ __all__ = ["CoSupervisedClassifier", "PaperCSL", "PublishedCSL"]
 
 
 class _CoSupervised(TeacherSupervised):
-    """A student and pieces for `co_supervise`, which a method names by ``_plan() -> (student, pieces)``."""
+    """A student and config for `co_supervise`, which a method names by ``_plan() -> (student, config)``."""
 
-    def _plan(self) -> tuple[Any, Pieces]:
+    def _plan(self) -> tuple[Any, CSLConfig]:
         raise NotImplementedError(f"{type(self).__name__} must implement _plan")
 
     def _peak_bytes(self, X: FloatArray, labels: TeacherLabels) -> int:
-        student, pieces = self._plan()
-        return expected_bytes(labels, pieces) + peak_bytes(as_student(student), X, labels.n_classes)
+        student, config = self._plan()
+        return expected_bytes(labels, config) + peak_bytes(as_student(student), X, labels.n_classes)
 
     def _supervise(self, X: FloatArray, labels: TeacherLabels, seed: int) -> Supervision:
-        student, pieces = self._plan()
-        return co_supervise(X, labels, student=student, pieces=pieces, random_state=seed)
+        student, config = self._plan()
+        return co_supervise(X, labels, student=student, config=config, random_state=seed)
 
 
 class CoSupervisedClassifier(_CoSupervised):
@@ -44,8 +44,8 @@ class CoSupervisedClassifier(_CoSupervised):
     Parameters
     ----------
     student : {"ridge", "logistic", "adam", "gradient", "mixture", "mlp"}, Student or scikit-learn classifier
-        What is trained on the features. The ridge probe predicts leave-one-out in closed form and chooses its strength
-        without labels.
+        What is trained on the features. The ridge probe predicts leave-one-out in closed form and chooses its
+        regularisation without labels.
     assign : {"student", "mass", "distance", "argmax", "likelihood", "learned", "random"}
         How responsibilities come about.
     reject : tuple of str
@@ -65,8 +65,8 @@ class CoSupervisedClassifier(_CoSupervised):
         Rounds a level.
     ensemble : {"mean", "last"}
         The final student: mean of all rounds' students, or the last.
-    trust : bool
-        Leave out teachers whom the others do not bear out; see `cosup.cosupervision.teacher_screening`.
+    teacher_screening : bool
+        Leave out teachers that the others do not agree with; see `cosup.cosupervision.teacher_screening`.
     random_state : int, RandomState or None
         Only cross-fitted students and random assignment draw from it; the default is deterministic.
 
@@ -77,7 +77,7 @@ class CoSupervisedClassifier(_CoSupervised):
         The final student.
     history_ : list of dict
         A record a level: ``teachers``, ``assigned``, ``kept``, ``keep_rate``, ``agreement``, ``objective``,
-        ``rounds``, ``strength``, ``seconds``, ``notes``.
+        ``rounds``, ``alpha``, ``seconds``, ``notes``.
     provenance_ : structured ndarray of shape (n_samples, n_levels)
         The teacher believed, its annotation, whether it was kept or why not, the student's probability of it.
     estimates_ : Estimates
@@ -108,7 +108,7 @@ class CoSupervisedClassifier(_CoSupervised):
         hard: bool | None = None,
         rounds: int = 5,
         ensemble: str = "mean",
-        trust: bool = True,
+        teacher_screening: bool = True,
         random_state: Any = None,
     ) -> None:
         self.student = student
@@ -120,11 +120,11 @@ class CoSupervisedClassifier(_CoSupervised):
         self.hard = hard
         self.rounds = rounds
         self.ensemble = ensemble
-        self.trust = trust
+        self.teacher_screening = teacher_screening
         self.random_state = random_state
 
-    def _plan(self) -> tuple[Any, Pieces]:
-        return self.student, Pieces(
+    def _plan(self) -> tuple[Any, CSLConfig]:
+        return self.student, CSLConfig(
             assign=self.assign,
             reject=self.reject if isinstance(self.reject, str) else tuple(self.reject),
             pool=self.pool,
@@ -133,7 +133,7 @@ class CoSupervisedClassifier(_CoSupervised):
             hard=self.hard,
             rounds=self.rounds,
             ensemble=self.ensemble,
-            trust=self.trust,
+            teacher_screening=self.teacher_screening,
         )
 
 
@@ -142,11 +142,12 @@ class PaperCSL(CoSupervisedClassifier):
 
     Assignment by the student's class mass, a local student a teacher, teacher-student and local-global consistency,
     a global student on what survives (Liu & Alahi 2024, fig. 4 and 5). Our choices where the paper is silent: a ridge
-    student of label-free strength, and assignment and rejection by out-of-sample predictions.
+    student of label-free regularisation, and assignment and rejection by out-of-sample predictions.
 
     Parameters
     ----------
-    student, assign, reject, pool, match_marginals, out_of_sample, hard, rounds, ensemble, trust, random_state
+    student, assign, reject, pool, match_marginals, out_of_sample, hard, rounds, ensemble, teacher_screening
+    random_state
         As in `CoSupervisedClassifier`, with the paper's defaults.
     """
 
@@ -162,13 +163,13 @@ class PaperCSL(CoSupervisedClassifier):
         hard: bool | None = True,
         rounds: int = 1,
         ensemble: str = "last",
-        trust: bool = False,
+        teacher_screening: bool = False,
         random_state: Any = None,
     ) -> None:
         super().__init__(
             student, assign=assign, reject=reject, pool=pool, match_marginals=match_marginals,
-            out_of_sample=out_of_sample, hard=hard, rounds=rounds, ensemble=ensemble, trust=trust,
-            random_state=random_state,
+            out_of_sample=out_of_sample, hard=hard, rounds=rounds, ensemble=ensemble,
+            teacher_screening=teacher_screening, random_state=random_state,
         )  # fmt: skip
 
 
@@ -211,9 +212,9 @@ class PublishedCSL(_CoSupervised):
         self.soft = soft
         self.random_state = random_state
 
-    def _plan(self) -> tuple[Any, Pieces]:
+    def _plan(self) -> tuple[Any, CSLConfig]:
         check_choice(self.criterion, ("top1", "top2", "top3", "all"), "criterion")
-        return self._student(), Pieces(
+        return self._student(), CSLConfig(
             assign="argmax",
             reject=() if self.criterion == "all" else (self.criterion,),
             pool=False,
@@ -222,7 +223,7 @@ class PublishedCSL(_CoSupervised):
             hard=not self.soft,
             rounds=1,
             ensemble="last",
-            trust=False,
+            teacher_screening=False,
             all_classes=True,
         )
 

@@ -1,19 +1,19 @@
-"""Which piece does each step of the method."""
+"""The configuration of the algorithm: which rule does each step."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from cosup.cosupervision.assignment import ASSIGNERS
-from cosup.cosupervision.rejection import REJECTORS
+from cosup.cosupervision.rejection import REJECTIONS
 from cosup.utils.validation import CosupError, check_choice, check_positive
 
-__all__ = ["Pieces"]
+__all__ = ["CSLConfig"]
 
 
 @dataclass(frozen=True)
-class Pieces:
-    """Which piece does each step; every one can be replaced by name or switched off.
+class CSLConfig:
+    """Which rule does each step; every one can be replaced by name or switched off.
 
     Attributes
     ----------
@@ -36,8 +36,8 @@ class Pieces:
         Rounds a level.
     ensemble : {"mean", "last"}
         The final student: the mean of all rounds' students, or the last one.
-    trust : bool
-        Leave out teachers whom the others do not bear out, see `cosup.cosupervision.teacher_screening`.
+    teacher_screening : bool
+        Leave out teachers that the others do not agree with, see `cosup.cosupervision.teacher_screening`.
     fall_back : float
         Where the last student, out of sample, names its posterior's class less often than this, the answer is
         the student of the generalists alone (vanilla): what can't be learnt is not worth teaching. 0 never does.
@@ -54,17 +54,17 @@ class Pieces:
     hard: bool | None = None
     rounds: int = 5
     ensemble: str = "mean"
-    trust: bool = True
+    teacher_screening: bool = True
     fall_back: float = 0.4
     all_classes: bool = False
 
     def __post_init__(self) -> None:
-        check_choice(self.assign, ASSIGNERS, "assignment")
+        ASSIGNERS.find(self.assign)
         if isinstance(self.reject, str):
             raise CosupError(
                 f"reject must be a tuple of names, got the string {self.reject!r}: write ({self.reject!r},)"
             )
         for name in self.reject:
-            check_choice(name, REJECTORS, "rejection")
+            REJECTIONS.find(name)
         check_choice(self.ensemble, ("mean", "last"), "ensemble")
         check_positive(self.rounds, "rounds", integer=True)

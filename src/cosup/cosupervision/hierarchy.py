@@ -8,13 +8,13 @@ from itertools import groupby
 
 import numpy as np
 
-from cosup.cosupervision.teacher_predictions import Said, said_by
+from cosup.cosupervision.teacher_predictions import TeacherProba, teacher_proba
 from cosup.cosupervision.teacher_screening import rules
 from cosup.labels import TeacherLabels
 from cosup.utils.row_store import row_slices
 from cosup.utils.validation import BoolArray, CosupError, FloatArray, IntArray
 
-__all__ = ["Level", "Problem", "shrunk"]
+__all__ = ["Hierarchy", "Level", "shrunk"]
 
 
 PRIOR_SHRINKAGE = 0.25
@@ -55,21 +55,21 @@ class Level:
     speaks: BoolArray
     covers: BoolArray
     known: bool
-    _memory: dict[tuple[int, int, int], Said] = field(default_factory=dict, repr=False, compare=False)
+    _memory: dict[tuple[int, int, int], TeacherProba] = field(default_factory=dict, repr=False, compare=False)
 
-    def said(self, position: int, rows: slice) -> Said:
-        """What the teacher at `position` said of `rows`."""
+    def teacher_proba(self, position: int, rows: slice) -> TeacherProba:
+        """Return the probabilities of the teacher at `position` for `rows`."""
         key = (position, rows.start, rows.stop)
         if key in self._memory:
             return self._memory[key]
-        said = said_by(self.labels, int(self.columns[position]), rows, self.active)
+        found = teacher_proba(self.labels, int(self.columns[position]), rows, self.active)
         if 8 * self.speaks.size * len(self.active) <= REMEMBERED:
-            self._memory[key] = said
-        return said
+            self._memory[key] = found
+        return found
 
 
 @dataclass(frozen=True)
-class Problem:
+class Hierarchy:
     """The levels, and the classes that anyone ever names (the others can not be learned and are left out).
 
     Attributes
@@ -79,10 +79,8 @@ class Problem:
         None where nobody of a level speaks.
     active : ndarray of int
         Class ids that are named; everything else here is in terms of positions in it.
-    named : ndarray of shape (n_samples,)
+    consensus : ndarray of shape (n_samples,)
         The generalists' most probable class, -1 where all abstain.
-    heard : ndarray of shape (n_samples,)
-        Whether any generalist speaks.
     prior : ndarray of shape (n_classes,)
         The generalists' mean over samples, shrunk towards uniform: where the estimate of the class shares starts.
     """
@@ -90,26 +88,29 @@ class Problem:
     labels: TeacherLabels
     levels: tuple[Level | None, ...]
     active: IntArray
-    named: IntArray
+    consensus: IntArray
     prior: FloatArray
 
     @property
     def slices(self) -> list[slice]:
         """The blocks of samples that all work goes by."""
-        return row_slices(len(self.named), len(self.active))
+        return row_slices(len(self.consensus), len(self.active))
 
-    def said(self, level: Level, chosen: IntArray) -> IntArray:
-        """What the teachers at positions `chosen` (n_samples,) name, in positions of `active`; -1 for nothing."""
+    def annotations_of(self, level: Level, chosen: IntArray) -> IntArray:
+        """Return the chosen teachers' most probable classes, in positions of `active`; -1 for none.
+
+        `chosen` (n_samples,) holds positions in the level, -1 for none.
+        """
         place = np.full(self.labels.n_classes + 1, -1)
         place[self.active] = np.arange(len(self.active))
         out = np.full(len(chosen), -1)
         for m, t in enumerate(level.columns):
             rows = np.flatnonzero(chosen == m)
-            out[rows] = place[self.labels.named(int(t), rows)]
+            out[rows] = place[self.labels.predicted_class(int(t), rows)]
         return out
 
     @classmethod
-    def of(cls, labels: TeacherLabels, *, all_classes: bool = False, heard: BoolArray | None = None) -> Problem:
+    def of(cls, labels: TeacherLabels, *, all_classes: bool = False, included: BoolArray | None = None) -> Hierarchy:
         """Arrange `labels`, of the teachers in the mask `heard`; with `all_classes`, keep classes that nobody names.
 
         Raises
@@ -118,7 +119,7 @@ class Problem:
             If no generalist speaks, or fewer than two classes are named.
         """
         speaks = labels.speaks()
-        heard = np.ones(labels.n_teachers, dtype=bool) if heard is None else heard
+        heard = np.ones(labels.n_teachers, dtype=bool) if included is None else included
         speaks = speaks & heard
         named = _named(labels, heard)
         if named.sum() < 2:
@@ -198,7 +199,7 @@ class _Summary:
             named[rows] = np.where(heard[rows], vote.argmax(axis=1), -1)
             total += vote.sum(axis=0)
             for t in means:
-                p = said_by(labels, t, rows, active).dense()
+                p = teacher_proba(labels, t, rows, active).dense()
                 means[t] += p.sum(axis=0) / n
                 agreement[t] += np.einsum("ij,ij->j", p, vote) / n
         return cls(total / heard.sum(), named, means, agreement)
@@ -210,7 +211,7 @@ def _vote(
     """Mean probabilities of the distinct generalists who speak."""
     total = np.zeros((rows.stop - rows.start, len(active)))
     for t in distinct:
-        total += said_by(labels, t, rows, active).dense()
+        total += teacher_proba(labels, t, rows, active).dense()
     return np.asarray(total / np.maximum(speaks[rows][:, list(distinct)].sum(axis=1), 1)[:, None])
 
 
@@ -256,7 +257,7 @@ def _table(labels: TeacherLabels, teacher: int, named: IntArray, active: IntArra
     """A teacher's mean probabilities by the class that the generalists name: tells apart what the sums do not."""
     table = np.zeros((len(active) + 1, len(active)))
     for rows in row_slices(len(named), len(active)):
-        np.add.at(table, named[rows], said_by(labels, teacher, rows, active).dense())
+        np.add.at(table, named[rows], teacher_proba(labels, teacher, rows, active).dense())
     return tuple(np.round(table.ravel() / len(named), 9))
 
 

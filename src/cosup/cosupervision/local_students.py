@@ -22,17 +22,17 @@ class LocalStudents:
 
     Attributes
     ----------
-    named : ndarray of shape (n_samples,)
+    predicted : ndarray of shape (n_samples,)
         The most probable class of every assigned sample, by its own teacher's student, trained without that sample;
         -1 where there is no such student.
     """
 
-    named: IntArray
+    predicted: IntArray
 
     @property
     def trained(self) -> BoolArray:
         """Where there is a prediction, (n_samples,)."""
-        return np.asarray(self.named >= 0)
+        return np.asarray(self.predicted >= 0)
 
 
 def train_local(
@@ -41,7 +41,7 @@ def train_local(
     annotations: FloatArray | IntArray,
     *,
     n_classes: int,
-    strength: float | None,
+    alpha: float | None,
     out_of_sample: bool,
     seed: int,
 ) -> LocalStudents:
@@ -55,7 +55,7 @@ def train_local(
     annotations : ndarray of shape (n_samples,) or (n_samples, n_classes)
         What the assigned teacher said, as class ids or probabilities.
     n_classes : int
-    strength : float or None
+    alpha : float or None
         The global student's: local ones are as regularised.
     out_of_sample : bool
         Whether predictions are by students that did not train on the sample.
@@ -65,12 +65,12 @@ def train_local(
     -------
     LocalStudents
     """
-    named = np.full(len(assigned), -1)
+    predicted = np.full(len(assigned), -1)
     for m in np.unique(assigned[assigned >= 0]):
         share = assigned == m
         if share.sum() < SMALLEST_SHARE:
             continue
-        fit = trainer.train(annotations, keep=share, random_state=seed, strength=strength, n_classes=n_classes)
+        fit = trainer.train(annotations, train_mask=share, random_state=seed, alpha=alpha, n_classes=n_classes)
         for rows, p in fit.blocks(out_of_sample, row_slices(len(assigned), n_classes)[0].stop):
-            named[rows] = np.where(share[rows], p.argmax(axis=1), named[rows])
-    return LocalStudents(named)
+            predicted[rows] = np.where(share[rows], p.argmax(axis=1), predicted[rows])
+    return LocalStudents(predicted)

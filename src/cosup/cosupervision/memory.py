@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cosup.cosupervision.config import Pieces
+from cosup.cosupervision.config import CSLConfig
 from cosup.cosupervision.hierarchy import REMEMBERED
 from cosup.cosupervision.pooling import PER_CLASS
 from cosup.labels import TeacherLabels
@@ -11,13 +11,13 @@ from cosup.utils.row_store import BLOCK, IN_MEMORY
 __all__ = ["expected_bytes"]
 
 
-def expected_bytes(labels: TeacherLabels, pieces: Pieces) -> int:
+def expected_bytes(labels: TeacherLabels, config: CSLConfig) -> int:
     """Bytes at the most; docs/speed.md has the formula in words.
 
     Parameters
     ----------
     labels : TeacherLabels
-    pieces : Pieces
+    config : CSLConfig
     """
     n, c, levels = labels.n_samples, labels.n_classes, labels.n_levels
     sizes = [len(labels.at_level(k)) for k in range(levels)]
@@ -25,11 +25,11 @@ def expected_bytes(labels: TeacherLabels, pieces: Pieces) -> int:
     blocks = 8 * min(8 * BLOCK, 8 * n * c)
     remembered = sum(min(8 * n * m * c, REMEMBERED) for m in sizes) if labels.is_soft else 0
     stores, confusions = 0, 0
-    if pieces.pool or pieces.match_marginals:
+    if config.pool or config.match_marginals:
         stores = 3 * min(8 * n * c, IN_MEMORY) + levels * min(8 * n * c, 8 * BLOCK)
         confusions = (32 * max(sizes) + 16 * PER_CLASS) * c * c
         if PER_CLASS * c * c > BLOCK:  # annotations are counted in other blocks than they are mixed in
             remembered *= 2
-    elif not pieces.hard:
+    elif not config.hard:
         stores = min(8 * n * c, IN_MEMORY)
     return vectors + blocks + remembered + stores + confusions

@@ -17,12 +17,12 @@ import numpy as np
 
 from cosup.cosupervision.assignment import uncovered
 from cosup.cosupervision.hierarchy import Level
-from cosup.cosupervision.teacher_predictions import FLOOR, Said, add_meanings, add_mixture
+from cosup.cosupervision.teacher_predictions import FLOOR, TeacherProba, add_meanings, add_mixture
 from cosup.utils.losses import TINY
 from cosup.utils.row_store import Rows, RowStore, joined
 from cosup.utils.validation import FloatArray
 
-__all__ = ["Opinion", "hold_marginals", "match_marginals", "pool"]
+__all__ = ["LevelExpert", "hold_marginals", "match_marginals", "pool"]
 
 SINKHORN_ROUNDS = 30
 
@@ -73,7 +73,7 @@ def hold_marginals(store: RowStore, prior: FloatArray, rounds: int = SINKHORN_RO
         store.put(rows, out)
 
 
-class Opinion:
+class LevelExpert:
     """A level's opinion of every sample: its mixture of experts, as they speak or corrected for their confusions.
 
     ``mix = sum_m g_m pi_m`` takes teachers at their word. The other reading replaces pi_m by what its annotations
@@ -96,7 +96,7 @@ class Opinion:
     """
 
     def __init__(self, level: Level, gate: FloatArray, beliefs: Rows, prior: FloatArray) -> None:
-        # Beliefs that are too many for memory come in single precision, and so all is that is as large.
+        # AssignmentContext that are too many for memory come in single precision, and so all is that is as large.
         self._dtype = next(iter(beliefs.blocks()))[1].dtype
         self._level, self._gate, self._prior = level, gate, prior.astype(self._dtype, copy=False)
         self._meaning = self._confusions(beliefs)
@@ -122,8 +122,8 @@ class Opinion:
             return self._only
         return (self._meant if self.corrected else self._said)(rows, self._words(rows))
 
-    def _words(self, rows: slice) -> list[Said]:
-        return [self._level.said(m, rows).astype(self._dtype) for m in range(len(self._level.columns))]
+    def _words(self, rows: slice) -> list[TeacherProba]:
+        return [self._level.teacher_proba(m, rows).astype(self._dtype) for m in range(len(self._level.columns))]
 
     def _shares(self, m: int, rows: slice) -> FloatArray:
         return self._gate[rows, m, None].astype(self._dtype, copy=False)
@@ -137,7 +137,7 @@ class Opinion:
         usage = np.zeros((n_teachers, n_classes))
         for rows, p in joined(beliefs.blocks(), PER_CLASS * n_classes):
             for m in range(n_teachers):
-                table, said = level.said(m, rows).astype(self._dtype).together(self._shares(m, rows), p)
+                table, said = level.teacher_proba(m, rows).astype(self._dtype).together(self._shares(m, rows), p)
                 together[m] += table
                 usage[m] += said
         usage /= np.maximum(gate.sum(axis=0), TINY)[:, None]
@@ -150,12 +150,12 @@ class Opinion:
             out[m] *= self._prior
         return out
 
-    def _said(self, rows: slice, words: Sequence[Said]) -> FloatArray:
+    def _said(self, rows: slice, words: Sequence[TeacherProba]) -> FloatArray:
         mixture = self._nobody(rows)
         add_mixture(mixture, words, self._gate[rows].astype(self._dtype, copy=False))
         return self._floored(mixture, rows)
 
-    def _meant(self, rows: slice, words: Sequence[Said]) -> FloatArray:
+    def _meant(self, rows: slice, words: Sequence[TeacherProba]) -> FloatArray:
         mixture = self._nobody(rows)
         sums, open_sums = self._sums
         totals = np.stack([w.totals(sums[m], open_sums[m]) for m, w in enumerate(words)], axis=1)
@@ -180,7 +180,7 @@ class Opinion:
         return mixture
 
 
-def pool(beliefs: Rows, experts: Sequence[Opinion], prior: FloatArray | None) -> tuple[RowStore, float]:
+def pool(beliefs: Rows, experts: Sequence[LevelExpert], prior: FloatArray | None) -> tuple[RowStore, float]:
     """Log-linear pool of the student and the experts of all levels.
 
     Parameters

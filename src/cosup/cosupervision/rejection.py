@@ -1,39 +1,106 @@
-"""Rejection: which annotations contradict a student, and are not trained on."""
+"""Rejection: the rules by which an annotation that contradicts a student is not trained on.
+
+A rule maps `Evidence` to a mask of the samples whose annotation is kept. `register_rejection` adds one under a name,
+with the reason that provenance, ``cosup explain`` and the explorer give.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
+from typing import TypeVar
 
 import numpy as np
 
 from cosup.cosupervision.local_students import LocalStudents
 from cosup.utils.losses import TINY, cross_entropy
+from cosup.utils.registry import Registry
 from cosup.utils.validation import BoolArray, FloatArray, IntArray
 
-__all__ = [
-    "NEEDS_LOCAL", "REJECTORS", "Evidence", "class_balanced", "local_global", "margin", "small_loss", "teacher_student",
-]  # fmt: skip
+__all__ = ["REJECTIONS", "Evidence", "Rejection", "register_rejection"]
 
-KEEP = 0.7
+Rule = Callable[["Evidence"], BoolArray]
+AnyRule = TypeVar("AnyRule", bound=Rule)
+
+KEPT_SHARE = 0.7
 """Share that the rules by margin keep; the best of a few on the development tasks was not the same everywhere."""
 
 
 @dataclass(frozen=True)
-class Evidence:
-    """What rejection goes by: vectors of n_samples.
+class Rejection:
+    """A rejection rule.
 
     Attributes
     ----------
-    said : ndarray of int
+    keep : callable
+        From `Evidence` to a bool mask (n_samples,) of the annotations that are kept.
+    reason : str
+        Why an annotation was rejected, as a clause: "its margin is among the smallest".
+    needs_local : bool
+        Whether local students are trained for it; else `Evidence.local` is None.
+    """
+
+    keep: Rule
+    reason: str
+    needs_local: bool = False
+
+
+REJECTIONS: Registry[Rejection] = Registry("rejection rule")
+"""Rejection rules by name."""
+
+
+def register_rejection(name: str, *, reason: str, needs_local: bool = False) -> Callable[[AnyRule], AnyRule]:
+    """Register the decorated function as a rejection rule.
+
+    Parameters
+    ----------
+    name : str
+        The name in ``reject=(...)``.
+    reason : str
+        Why an annotation was rejected, as a clause: it stands in provenance and in explanations.
+    needs_local : bool
+        Whether the rule goes by local students, which are trained for it then.
+
+    Returns
+    -------
+    decorator
+        For a function from `Evidence` to a bool ndarray (n_samples,): True where the annotation is kept.
+
+    Raises
+    ------
+    CosupError
+        If the name is taken.
+
+    Examples
+    --------
+    >>> from cosup import register_rejection
+    >>> @register_rejection("confident", reason="the student finds it improbable")  # doctest: +SKIP
+    ... def confident(evidence):
+    ...     return evidence.probability > 0.2
+    """
+
+    def register(rule: AnyRule) -> AnyRule:
+        REJECTIONS.add(name, Rejection(rule, reason, needs_local))
+        return rule
+
+    return register
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Comparison of annotations with students, by which rules reject: vectors of n_samples.
+
+    Attributes
+    ----------
+    annotation : ndarray of int
         The most probable class of the believed annotation, -1 where nobody was assigned.
-    named : ndarray of int
+    predicted : ndarray of int
         The latest global student's most probable class.
     probability : ndarray
-        Which it gives to the class that was said.
+        Which it gives to the class that was annotation.
     rank : ndarray of int
-        How many classes it finds more probable than the one that was said.
+        How many classes it finds more probable than the one that was annotation.
     margin : ndarray
         That probability less the largest of the other classes.
     loss : ndarray
@@ -41,8 +108,8 @@ class Evidence:
     local : LocalStudents or None
     """
 
-    said: IntArray
-    named: IntArray
+    annotation: IntArray
+    predicted: IntArray
     probability: FloatArray
     rank: IntArray
     margin: FloatArray
@@ -52,7 +119,7 @@ class Evidence:
     @classmethod
     def of(
         cls,
-        said: IntArray,
+        annotation: IntArray,
         student: Iterable[tuple[slice, FloatArray]],
         *,
         soft: Callable[[slice], FloatArray] | None = None,
@@ -62,39 +129,49 @@ class Evidence:
 
         Parameters
         ----------
-        said : ndarray of shape (n_samples,)
+        annotation : ndarray of shape (n_samples,)
         student : iterable of (rows, probabilities)
             Probabilities (n_rows, n_classes).
         soft : callable, optional
             From rows to the annotations' probabilities (n_rows, n_classes), where these are soft.
         local : LocalStudents, optional
         """
-        named, rank = np.empty_like(said), np.empty_like(said)
-        probability, margin, loss = np.empty(len(said)), np.empty(len(said)), np.empty(len(said))
+        predicted, rank = np.empty_like(annotation), np.empty_like(annotation)
+        probability, margin, loss = np.empty(len(annotation)), np.empty(len(annotation)), np.empty(len(annotation))
         for rows, p in student:
-            of_said = p[np.arange(len(p)), said[rows]]
-            named[rows] = p.argmax(axis=1)
-            rank[rows] = (p > of_said[:, None]).sum(axis=1)
-            probability[rows] = of_said
+            of_annotation = p[np.arange(len(p)), annotation[rows]]
+            predicted[rows] = p.argmax(axis=1)
+            rank[rows] = (p > of_annotation[:, None]).sum(axis=1)
+            probability[rows] = of_annotation
             two = np.partition(p, -2, axis=1)[:, -2:]
-            margin[rows] = of_said - np.where(rank[rows] == 0, two[:, 0], two[:, 1])
-            loss[rows] = -np.log(np.maximum(of_said, TINY)) if soft is None else cross_entropy(soft(rows), p)
-        loss[said < 0] = np.inf
-        return cls(said, named, probability, rank, margin, loss, local)
+            margin[rows] = of_annotation - np.where(rank[rows] == 0, two[:, 0], two[:, 1])
+            loss[rows] = -np.log(np.maximum(of_annotation, TINY)) if soft is None else cross_entropy(soft(rows), p)
+        loss[annotation < 0] = np.inf
+        return cls(annotation, predicted, probability, rank, margin, loss, local)
 
 
+@register_rejection(
+    "teacher-student",
+    reason="the teacher's own local student contradicts it",
+    needs_local=True,
+)
 def teacher_student(evidence: Evidence) -> BoolArray:
-    """Keep where the local student names the class that its teacher named (check a, pi_km -> theta_km)."""
+    """Keep where the local student names the class that its teacher predicted (check a, pi_km -> theta_km)."""
     local = evidence.local
     assert local is not None
-    return np.asarray((local.named == evidence.said) | ~local.trained)
+    return np.asarray((local.predicted == evidence.annotation) | ~local.trained)
 
 
+@register_rejection(
+    "local-global",
+    reason="the teacher's local student and the global student predict different classes",
+    needs_local=True,
+)
 def local_global(evidence: Evidence) -> BoolArray:
     """Keep where the local student and the global one name the same class (check b, theta_km -> theta_k)."""
     local = evidence.local
     assert local is not None
-    return np.asarray((local.named == evidence.named) | ~local.trained)
+    return np.asarray((local.predicted == evidence.predicted) | ~local.trained)
 
 
 def small_loss(evidence: Evidence, top: int) -> BoolArray:
@@ -102,42 +179,41 @@ def small_loss(evidence: Evidence, top: int) -> BoolArray:
 
     The released code's rejection: rho is that share, and the rho * N samples with the smallest loss are kept.
     """
-    quota = int((evidence.rank[evidence.said >= 0] < top).sum())
-    keep = np.zeros(len(evidence.said), dtype=bool)
+    quota = int((evidence.rank[evidence.annotation >= 0] < top).sum())
+    keep = np.zeros(len(evidence.annotation), dtype=bool)
     keep[np.argsort(evidence.loss, kind="stable")[:quota]] = True
     return keep
 
 
+@register_rejection(
+    "margin",
+    reason="its margin over the student's other classes is among the smallest",
+)
 def margin(evidence: Evidence) -> BoolArray:
     """Keep the 70 % of the annotations with the largest margin."""
-    return _best(evidence.margin, evidence.said >= 0)
+    return _best(evidence.margin, evidence.annotation >= 0)
 
 
+@register_rejection(
+    "class-balanced",
+    reason="its margin over the student's other classes is among the smallest of its class",
+)
 def class_balanced(evidence: Evidence) -> BoolArray:
     """Keep the 70 % of every class's annotations with the largest margin: a quota of all starves the hard classes."""
-    keep = np.zeros(len(evidence.said), dtype=bool)
-    for c in np.unique(evidence.said[evidence.said >= 0]):
-        keep |= _best(evidence.margin, evidence.said == c)
+    keep = np.zeros(len(evidence.annotation), dtype=bool)
+    for c in np.unique(evidence.annotation[evidence.annotation >= 0]):
+        keep |= _best(evidence.margin, evidence.annotation == c)
     return keep
 
 
 def _best(score: FloatArray, among: BoolArray) -> BoolArray:
     keep = np.zeros(len(score), dtype=bool)
     rows = np.flatnonzero(among)
-    keep[rows[np.argsort(-score[rows], kind="stable")[: round(KEEP * len(rows))]]] = True
+    keep[rows[np.argsort(-score[rows], kind="stable")[: round(KEPT_SHARE * len(rows))]]] = True
     return keep
 
 
-Rejector = Callable[[Evidence], BoolArray]
-
-REJECTORS: dict[str, Rejector] = {
-    "teacher-student": teacher_student,
-    "local-global": local_global,
-    "margin": margin,
-    "class-balanced": class_balanced,
-    "top1": partial(small_loss, top=1),
-    "top2": partial(small_loss, top=2),
-    "top3": partial(small_loss, top=3),
-}
-
-NEEDS_LOCAL = frozenset({"teacher-student", "local-global"})
+_QUOTAS = {1: "that the student predicts", 2: "among the student's two best", 3: "among the student's three best"}
+for _top, _which in _QUOTAS.items():
+    _why = f"the student's loss on it is among the largest (quota: annotations {_which})"
+    register_rejection(f"top{_top}", reason=_why)(partial(small_loss, top=_top))

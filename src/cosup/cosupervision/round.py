@@ -1,4 +1,4 @@
-"""One round at one level: assign, local, reject, pool, train."""
+"""The steps of a round, each a function from what earlier steps wrote to what it writes."""
 
 from __future__ import annotations
 
@@ -8,303 +8,326 @@ from typing import Any
 
 import numpy as np
 
-from cosup.cosupervision.assignment import ASSIGNERS, Beliefs, by_mass, choose
+from cosup.cosupervision.assignment import ASSIGNERS, AssignmentContext, by_mass, choose
 from cosup.cosupervision.class_priors import class_shares, named_shares
-from cosup.cosupervision.config import Pieces
-from cosup.cosupervision.hierarchy import Level, Problem, shrunk
-from cosup.cosupervision.local_students import train_local
-from cosup.cosupervision.pooling import Opinion, hold_marginals, pool
-from cosup.cosupervision.rejection import NEEDS_LOCAL, REJECTORS, Evidence
-from cosup.students import Fit, Trainer
+from cosup.cosupervision.config import CSLConfig
+from cosup.cosupervision.hierarchy import Hierarchy, Level, shrunk
+from cosup.cosupervision.local_students import LocalStudents, train_local
+from cosup.cosupervision.pooling import LevelExpert, hold_marginals, pool
+from cosup.cosupervision.rejection import REJECTIONS, Evidence
+from cosup.cosupervision.state import (
+    ABSTAINED,
+    OVERRULED,
+    REJECTED,
+    Annotations,
+    Assignment,
+    ClassPrior,
+    Outcome,
+    Setup,
+    State,
+    TrainingTargets,
+)
+from cosup.cosupervision.teacher_screening import screen_teachers
+from cosup.labels import TeacherLabels
+from cosup.students import Fit, as_student
 from cosup.utils.losses import TINY, cross_entropy
-from cosup.utils.row_blocks import let_go
-from cosup.utils.row_store import Again, Rows, RowStore, row_slices
+from cosup.utils.row_blocks import release_pages
+from cosup.utils.row_store import LazyRows, Rows, RowStore, row_slices
 from cosup.utils.validation import BoolArray, FloatArray, IntArray
 
-__all__ = ["Believed", "Run", "State", "believes", "play_round", "start"]
+__all__ = [
+    "StudentView", "annotations_of", "assign", "hardened", "pool_targets", "prepare", "reject", "round_seeds",
+    "student_view", "train_global", "train_initial", "train_local_students",
+]  # fmt: skip
 
-FEWEST = 10
+FEWEST_TRAINED = 10
 """Samples that a global student is trained on at the least."""
 
-ABSTAINED, OVERRULED, REJECTED = 1, 2, 3
-"""Positions in `Run.reasons`; a rejection's is `REJECTED` and its position among those asked for."""
+SEEDS_PER_LEVEL = 7919
+"""Distance between the seeds of two levels, far over the number of rounds."""
 
 
 @dataclass(frozen=True)
-class Run:
-    """What stays the same from round to round."""
-
-    problem: Problem
-    trainer: Trainer
-    pieces: Pieces
-
-    @property
-    def n_classes(self) -> int:
-        """Of the problem, as the student sees them."""
-        return len(self.problem.active)
-
-    @property
-    def reasons(self) -> tuple[str, ...]:
-        """Why an annotation may not count; samples hold positions in this."""
-        return ("", "abstained", "overruled", *self.pieces.reject)
-
-    def seen(self, fit: Fit) -> Iterator[tuple[slice, FloatArray]]:
-        """The predictions that assignment and rejection go by, a block of samples at a time."""
-        return fit.blocks(self.pieces.out_of_sample, self.problem.slices[0].stop)
-
-    def train(self, targets: FloatArray | IntArray, rows: BoolArray, seed: int) -> Fit:
-        """Train a global student."""
-        return self.trainer.train(targets, keep=rows, random_state=seed, n_classes=self.n_classes)
-
-
-@dataclass(frozen=True)
-class Believed:
-    """Whose annotation counts on every sample, and whether it stands; vectors of n_samples.
+class StudentView:
+    """The latest student's predictions of all samples, and what follows from them before anyone is assigned.
 
     Attributes
     ----------
-    assigned : ndarray of int
-        The teacher's column, -1 for none.
-    said : ndarray of int
-        Its most probable class, in positions of `Problem.active`; -1 for none. Several generalists speak as one.
-    kept : bool ndarray
-    reason : ndarray of uint8
-        Why not, a position in `Run.reasons`.
+    k : int
+        The level that is assigned by it.
+    context : AssignmentContext
+        Its probabilities, marginals held where that is asked for.
+    class_prior : ClassPrior
+    notes : tuple of str
     """
 
-    assigned: IntArray
-    said: IntArray
-    kept: BoolArray
-    reason: IntArray
-
-    def without(self, dropped: BoolArray, reason: int) -> Believed:
-        """The same, less what is `dropped` for `reason`, a position in `Run.reasons`."""
-        newly = self.kept & dropped
-        return replace(self, kept=self.kept & ~dropped, reason=np.where(newly, np.uint8(reason), self.reason))
-
-    def probabilities(self, problem: Problem) -> RowStore:
-        """The annotations' probabilities: the assigned teacher's, or all on what was said where that is several's."""
-        store = RowStore(len(self.said), len(problem.active))
-        for rows in store.slices:
-            assigned, said = self.assigned[rows], self.said[rows]
-            block = np.zeros((len(said), len(problem.active)))
-            heard = np.flatnonzero(said >= 0)
-            block[heard, said[heard]] = 1.0
-            for t in np.unique(assigned[assigned >= 0]):
-                its = np.flatnonzero(assigned == t)
-                block[its] = problem.labels.probabilities(int(t), rows.start + its)[:, problem.active]
-            store.put(rows, block)
-        return store
+    k: int
+    context: AssignmentContext
+    class_prior: ClassPrior
+    notes: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class State:
-    """What a round hands to the next."""
-
-    fit: Fit
-    targets: FloatArray | IntArray
-    believed: Believed
-    objective: float
-    prior: FloatArray
-    """The class shares that beliefs and posterior are held at."""
-    calibrated: bool
-    """Whether the generalists' probabilities are taken at their word, from which the class shares were counted."""
-    counted: FloatArray
-    """Where the class shares start: by the generalists' words, or by what the first student names."""
-    posterior: Rows | None = None
-    """The pooled posterior that targets were made of, where there is a pool."""
+def prepare(X: FloatArray, labels: TeacherLabels, student: Any, config: CSLConfig) -> Setup:
+    """Screen the teachers, arrange them in a hierarchy, and tie the student to the features."""
+    included, support = np.ones(labels.n_teachers, dtype=bool), None
+    if config.teacher_screening:
+        included, support = screen_teachers(labels)
+    hierarchy = Hierarchy.of(labels, all_classes=config.all_classes, included=included)
+    return Setup(hierarchy, as_student(student).prepare(X), config, included, support)
 
 
-def start(run: Run, level: Level, seed: int) -> State:
-    """theta_0: the student on the generalists' most probable classes."""
-    said = run.problem.named
-    heard = said >= 0
-    fit = run.train(said, heard, seed)
+def train_initial(setup: Setup, seed: int) -> State:
+    """Train theta_0: the student on the generalists' most probable classes."""
+    hierarchy, config = setup.hierarchy, setup.config
+    level = hierarchy.levels[0]
+    assert level is not None
+    consensus = hierarchy.consensus
+    annotated = consensus >= 0
+    fit = setup.train(consensus, annotated, seed)
     column = level.columns[0] if len(level.columns) == 1 else -1
-    believed = Believed(np.where(heard, column, -1), said, heard, np.where(heard, 0, ABSTAINED).astype(np.uint8))
-    seen, prior, counted = _predictions(run, fit), run.problem.prior, run.problem.prior
-    soft = run.problem.labels.is_soft
-    if run.pieces.pool and run.pieces.match_marginals:
-        named = named_shares(seen, level, prior, soft=soft)
-        if named is not None:
-            prior, counted = named, shrunk(named)
-    calibrated = soft and run.pieces.pool and _calibrated(run, level, seen)
-    return State(fit, said, believed, _loss(run, fit, said, heard), prior, calibrated, counted)
+    reason = np.where(annotated, 0, ABSTAINED).astype(np.uint8)
+    assignment = Assignment(np.where(annotated, column, -1), consensus, annotated, reason)
+    student_proba = _predictions(setup, fit)
+    held, counted, soft = hierarchy.prior, hierarchy.prior, hierarchy.labels.is_soft
+    if config.pool and config.match_marginals:
+        predicted = named_shares(student_proba, level, held, soft=soft)
+        if predicted is not None:
+            held, counted = predicted, shrunk(predicted)
+    calibrated = soft and config.pool and _generalists_calibrated(setup, level, student_proba)
+    loss = _loss(setup, fit, consensus, annotated)
+    training = TrainingTargets(consensus, annotated)
+    return State(fit, training, assignment, ClassPrior(held, counted, calibrated), loss)
 
 
-def _calibrated(run: Run, level: Level, seen: Rows) -> bool:
-    """Whether the generalists' probabilities can be taken at their word."""
-    beliefs = _held(run, seen, run.problem.prior)
-    opinion = Opinion(level, by_mass(level, Beliefs(beliefs, run.trainer, 0)), beliefs, run.problem.prior)
-    return not opinion.corrected
+def hardened(setup: Setup, fit: Fit) -> Setup:
+    """Settle what depends on the initial student's calibration: later targets are the method's own annotations."""
+    hard = not fit.takes_soft if setup.config.hard is None else setup.config.hard
+    return replace(setup, trainer=setup.trainer.like(fit), config=replace(setup.config, hard=hard))
 
 
-def play_round(run: Run, k: int, state: State, seed: int) -> tuple[State, bool, list[str]]:
-    """Go once from assignment to a new global student at level `k`.
+def round_seeds(setup: Setup, k: int, random_state: int) -> Iterator[int]:
+    """Yield a seed for every round of level `k`: none where nobody speaks, or a lone generalist did already."""
+    level = setup.hierarchy.levels[k]
+    if level is not None and (k > 0 or len(level.columns) > 1):
+        yield from (random_state + SEEDS_PER_LEVEL * k + t for t in range(1, setup.config.rounds + 1))
+
+
+def student_view(setup: Setup, k: int, state: State, seed: int) -> StudentView:
+    """Predict all samples by the latest student, re-estimate the class prior, and hold the marginals at it."""
+    config, prior, notes = setup.config, state.class_prior, []
+    student_proba = _predictions(setup, state.fit)
+    if config.pool and config.match_marginals:
+        if prior.counted is not setup.hierarchy.prior:
+            notes.append(
+                "class prior counted from the initial student's predictions: the generalists learnt on other shares"
+            )
+        posterior = state.training.posterior
+        if posterior is None:
+            posterior = held_predictions(setup, state.fit, prior.held)
+        calibrated = prior.generalists_calibrated
+        held = class_shares(student_proba, posterior, prior.held, prior.counted, calibrated=calibrated)
+        if held is not prior.held:
+            prior = replace(prior, held=held)
+            notes.append(
+                "class prior re-estimated from the student's predictions: the generalists' counts did not fit them"
+            )
+    context = AssignmentContext(_hold(setup, student_proba, prior.held), setup.trainer, seed)
+    return StudentView(k, context, prior, tuple(notes))
+
+
+def assign(setup: Setup, view: StudentView, above: Assignment) -> tuple[FloatArray, Assignment]:
+    """Assign a teacher of the level to every sample (step 1).
+
+    Where the level has none for a sample, the level above keeps its assignment, rejected or not.
 
     Returns
     -------
-    state : State
-        With the new student, or with the old one where nothing was left to train on.
-    trained : bool
-    notes : list of str
+    gate : ndarray of shape (n_samples, n_teachers)
+        The responsibilities r_m(x_i), in the order of the level's teachers.
+    assignment : Assignment
     """
-    pieces, level = run.pieces, run.problem.levels[k]
-    assert level is not None
-    notes: list[str] = []
-    seen = _predictions(run, state.fit)
-    if pieces.pool and pieces.match_marginals:
-        if state.counted is not run.problem.prior:
-            notes.append(
-                "classes are held at shares that the first student names: the generalists learnt on other shares"
-            )
-        before, state = state.prior, _with_shares(run, state, seen)
-        if state.prior is not before:
-            notes.append(
-                "classes are held at shares read from the student's scores, which bear out the generalists' less"
-            )
-    held = state.prior if pieces.match_marginals else None
-    beliefs = Beliefs(_held(run, seen, state.prior), run.trainer, seed)
-    gate = ASSIGNERS[pieces.assign](level, beliefs)
+    level = _level(setup, view.k)
+    gate = ASSIGNERS.find(setup.config.assign)(level, view.context)
     chosen = choose(gate)
-    believed = _assign(run.problem, level, chosen, state.believed, with_rejection=bool(pieces.reject))
-    # Targets are probabilities only where these are to be trained on.
-    soft = None if pieces.hard or pieces.pool else believed.probabilities(run.problem)
-    if pieces.reject:
-        believed = _reject(run, chosen, believed, soft, state.fit, seed)
-
-    targets = believed.said if soft is None else soft.whole()
-    trains, objective = believed.kept, float("nan")
-    posterior: RowStore | None = None
-    if pieces.pool:
-        experts, of_experts = _experts(run, k, gate, beliefs, state.prior)
-        notes += of_experts
-        posterior, objective = pool(beliefs.probabilities, experts, held)
-        named = _most_probable(posterior)
-        targets = named if pieces.hard else posterior.whole()
-        if not pieces.reject:
-            # The posterior speaks for every sample; an annotation that it contradicts is overruled, not left out.
-            trains = np.ones(len(named), dtype=bool)
-            believed = believed.without(named != believed.said, OVERRULED)
-
-    hindrance = _hindrance(trains, targets)
-    if hindrance:
-        notes.append(f"{hindrance}; the student of the level above stays")
-        return replace(state, believed=believed), False, notes
-    fit = run.train(targets, trains, seed)
-    if not pieces.pool:
-        objective = _loss(run, fit, targets, trains)
-    return (
-        State(fit, targets, believed, objective, state.prior, state.calibrated, state.counted, posterior),
-        True,
-        notes,
-    )
-
-
-def _with_shares(run: Run, state: State, seen: Rows) -> State:
-    """With the class shares that the student's scores bear out."""
-    posterior = believes(run, state.fit, state.prior) if state.posterior is None else state.posterior
-    prior = class_shares(seen, posterior, state.prior, state.counted, calibrated=state.calibrated)
-    return replace(state, prior=prior)
-
-
-def believes(run: Run, fit: Fit, prior: FloatArray) -> Rows:
-    """What a student believes, with the marginals held where that is asked for."""
-    return _held(run, _predictions(run, fit), prior)
-
-
-def _predictions(run: Run, fit: Fit) -> Rows:
-    """What assignment goes by, stored where it is looked at again and again."""
-    shape = (len(run.problem.named), run.n_classes)
-    if not (run.pieces.match_marginals or run.pieces.pool):
-        return Again(shape, lambda: run.seen(fit))
-    return RowStore.of(run.seen(fit), *shape)
-
-
-def _held(run: Run, seen: Rows, prior: FloatArray) -> Rows:
-    """The same, with the marginals held where that is asked for: in place."""
-    if run.pieces.match_marginals and isinstance(seen, RowStore):
-        hold_marginals(seen, prior)
-    return seen
-
-
-def _assign(problem: Problem, level: Level, chosen: IntArray, above: Believed, *, with_rejection: bool) -> Believed:
-    """Believe the chosen teachers; where there is none, the level above keeps its say, with its rejection."""
     here = chosen >= 0
-    assigned = np.where(here, level.columns[chosen], above.assigned)
-    said = np.where(here, problem.said(level, chosen), above.said)
-    stands = here | above.kept | (not with_rejection)
-    kept = (said >= 0) & stands
-    reason = np.where(kept, 0, np.where(said >= 0, above.reason, ABSTAINED)).astype(np.uint8)
-    return Believed(assigned, said, kept, reason)
+    teacher = np.where(here, level.columns[chosen], above.teacher)
+    annotation = np.where(here, setup.hierarchy.annotations_of(level, chosen), above.annotation)
+    kept = (annotation >= 0) & (here | above.kept | (not setup.config.reject))
+    reason = np.where(kept, 0, np.where(annotation >= 0, above.reason, ABSTAINED)).astype(np.uint8)
+    return gate, Assignment(teacher, annotation, kept, reason)
 
 
-def _reject(run: Run, chosen: IntArray, believed: Believed, soft: RowStore | None, student: Fit, seed: int) -> Believed:
-    local = None
-    if NEEDS_LOCAL & set(run.pieces.reject):
-        local = train_local(
-            run.trainer, chosen, believed.said if soft is None else soft.whole(), n_classes=run.n_classes,
-            strength=student.strength, out_of_sample=run.pieces.out_of_sample, seed=seed,
-        )  # fmt: skip
-    evidence = Evidence.of(believed.said, run.seen(student), soft=None if soft is None else soft.get, local=local)
-    for place, name in enumerate(run.pieces.reject):
-        believed = believed.without(~REJECTORS[name](evidence), REJECTED + place)
-    return believed
+def annotations_of(setup: Setup, assignment: Assignment) -> Annotations:
+    """Gather the assigned teachers' annotations, with their probabilities where these are trained on."""
+    if setup.config.hard or setup.config.pool:
+        return Annotations(assignment.annotation, None)
+    labels, active = setup.hierarchy.labels, setup.hierarchy.active
+    store = RowStore(len(assignment.annotation), len(active))
+    for rows in store.slices:
+        teacher, annotation = assignment.teacher[rows], assignment.annotation[rows]
+        block = np.zeros((len(annotation), len(active)))
+        annotated = np.flatnonzero(annotation >= 0)
+        block[annotated, annotation[annotated]] = 1.0  # several generalists speak as one
+        for t in np.unique(teacher[teacher >= 0]):
+            its = np.flatnonzero(teacher == t)
+            block[its] = labels.probabilities(int(t), rows.start + its)[:, active]
+        store.put(rows, block)
+    return Annotations(assignment.annotation, store)
 
 
-def _experts(
-    run: Run, k: int, gate: FloatArray, beliefs: Beliefs, prior: FloatArray
-) -> tuple[list[Opinion], list[str]]:
-    """What every level up to `k` says."""
-    experts, notes = [], []
-    for j, level in enumerate(run.problem.levels[: k + 1]):
+def train_local_students(
+    setup: Setup, gate: FloatArray, annotations: Annotations, student: Fit, seed: int
+) -> LocalStudents | None:
+    """Train theta_km for every teacher of the level (step 2), where a rejection rule asks for them."""
+    if not any(REJECTIONS.find(name).needs_local for name in setup.config.reject):
+        return None
+    return train_local(
+        setup.trainer, choose(gate), annotations.targets, n_classes=setup.n_classes, alpha=student.alpha,
+        out_of_sample=setup.config.out_of_sample, seed=seed,
+    )  # fmt: skip
+
+
+def reject(
+    setup: Setup,
+    assignment: Assignment,
+    annotations: Annotations,
+    local_students: LocalStudents | None,
+    student: Fit,
+) -> Assignment:
+    """Reject annotations that contradict a student (step 3), by the rules of the configuration in order."""
+    if not setup.config.reject:
+        return assignment
+    soft = None if annotations.soft is None else annotations.soft.get
+    evidence = Evidence.of(annotations.hard, setup.student_proba(student), soft=soft, local=local_students)
+    for place, name in enumerate(setup.config.reject):
+        assignment = assignment.without(~REJECTIONS.find(name).keep(evidence), REJECTED + place)
+    return assignment
+
+
+def pool_targets(
+    setup: Setup, view: StudentView, gate: FloatArray, annotations: Annotations, assignment: Assignment
+) -> tuple[TrainingTargets, Assignment]:
+    """Make targets: the kept annotations, or the pooled posterior of the student and the experts of all levels.
+
+    The posterior covers every sample; without rejection, an annotation that it contradicts is overruled.
+    """
+    config = setup.config
+    if not config.pool:
+        return TrainingTargets(annotations.targets, assignment.kept), assignment
+    experts, notes = _experts(setup, view, gate)
+    held = view.class_prior.held if config.match_marginals else None
+    posterior, objective = pool(view.context.student_proba, experts, held)
+    predicted = _most_probable(posterior)
+    train_mask = assignment.kept
+    if not config.reject:
+        train_mask = np.ones(len(predicted), dtype=bool)
+        assignment = assignment.without(predicted != assignment.annotation, OVERRULED)
+    targets = predicted if config.hard else posterior.whole()
+    return TrainingTargets(targets, train_mask, objective, posterior, notes), assignment
+
+
+def train_global(
+    setup: Setup, training: TrainingTargets, assignment: Assignment, view: StudentView, state: State, seed: int
+) -> tuple[State, Outcome]:
+    """Train theta_k, a fresh global student (step 4); the student stays where nothing is left to train on."""
+    outcome, why = _trainable(training)
+    if outcome is not Outcome.TRAINED:
+        training = replace(state.training, notes=(*training.notes, f"{why}; the student of the level above stays"))
+        return replace(state, training=training, assignment=assignment, class_prior=view.class_prior), outcome
+    fit = setup.train(training.targets, training.train_mask, seed)
+    objective = training.objective
+    if not setup.config.pool:
+        objective = _loss(setup, fit, training.targets, training.train_mask)
+    return State(fit, training, assignment, view.class_prior, objective), outcome
+
+
+def held_predictions(setup: Setup, fit: Fit, prior: FloatArray) -> Rows:
+    """Predict all samples by a student, with the marginals held where that is asked for."""
+    return _hold(setup, _predictions(setup, fit), prior)
+
+
+def _level(setup: Setup, k: int) -> Level:
+    level = setup.hierarchy.levels[k]
+    assert level is not None
+    return level
+
+
+def _generalists_calibrated(setup: Setup, level: Level, student_proba: Rows) -> bool:
+    """Tell whether the generalists' probabilities are likelier as they are than read through their confusions."""
+    prior = setup.hierarchy.prior
+    held = _hold(setup, student_proba, prior)
+    gate = by_mass(level, AssignmentContext(held, setup.trainer, 0))
+    return not LevelExpert(level, gate, held, prior).corrected
+
+
+def _predictions(setup: Setup, fit: Fit) -> Rows:
+    """Return the predictions that assignment goes by, stored where they are read again and again."""
+    shape = (len(setup.hierarchy.consensus), setup.n_classes)
+    if not (setup.config.match_marginals or setup.config.pool):
+        return LazyRows(shape, lambda: setup.student_proba(fit))
+    return RowStore.of(setup.student_proba(fit), *shape)
+
+
+def _hold(setup: Setup, student_proba: Rows, prior: FloatArray) -> Rows:
+    """Hold the marginals where that is asked for, in place."""
+    if setup.config.match_marginals and isinstance(student_proba, RowStore):
+        hold_marginals(student_proba, prior)
+    return student_proba
+
+
+def _experts(setup: Setup, view: StudentView, gate: FloatArray) -> tuple[list[LevelExpert], tuple[str, ...]]:
+    """Make the experts of all levels up to the view's."""
+    experts: list[LevelExpert] = []
+    notes: tuple[str, ...] = ()
+    for j, level in enumerate(setup.hierarchy.levels[: view.k + 1]):
         if level is None:
             continue
-        its_gate = gate if j == k else ASSIGNERS[run.pieces.assign](level, beliefs)
-        opinion = Opinion(level, its_gate, beliefs.probabilities, prior)
-        if opinion.corrected and j == 0 and len(level.columns) == 1:
-            # The student began as the lone generalist's pupil: what it makes of its words would count twice.
+        its_gate = gate if j == view.k else ASSIGNERS.find(setup.config.assign)(level, view.context)
+        expert = LevelExpert(level, its_gate, view.context.student_proba, view.class_prior.held)
+        if expert.corrected and j == 0 and len(level.columns) == 1:
+            # The student began as the lone generalist's pupil: its annotations would count twice.
             continue
-        experts.append(opinion)
-        if opinion.corrected and j == k:
-            notes.append("annotations are read through the teachers' confusions, which the student finds likelier")
+        experts.append(expert)
+        if expert.corrected and j == view.k:
+            notes = ("annotations corrected by each teacher's confusion matrix",)
     return experts, notes
 
 
 def _most_probable(store: RowStore) -> IntArray:
-    named = np.empty(store.shape[0], dtype=np.int64)
+    predicted = np.empty(store.shape[0], dtype=np.int64)
     for rows, p in store.blocks():
-        named[rows] = p.argmax(axis=1)
-    return named
+        predicted[rows] = p.argmax(axis=1)
+    return predicted
 
 
-def _loss(run: Run, fit: Fit, targets: FloatArray | IntArray, which: BoolArray) -> float:
+def _loss(setup: Setup, fit: Fit, targets: FloatArray | IntArray, train_mask: BoolArray) -> float:
     """Mean cross-entropy of the student's predictions against its targets, in nats."""
     total = 0.0
     given: Any
-    for rows, p in run.seen(fit):
-        own = np.flatnonzero(which[rows])
+    for rows, p in setup.student_proba(fit):
+        own = np.flatnonzero(train_mask[rows])
         given = targets[rows][own]
         if given.ndim == 1:
             total -= float(np.log(np.maximum(p[own, given], TINY)).sum())
         else:
             total += float(cross_entropy(given, p[own]).sum())
-        let_go(targets)
-    return total / max(int(which.sum()), 1)
+        release_pages(targets)
+    return total / max(int(train_mask.sum()), 1)
 
 
-def _hindrance(trains: BoolArray, targets: FloatArray | IntArray) -> str | None:
-    """Why no student can be trained on these samples, or None."""
-    if not trains.any():
-        return "every annotation was rejected"
+def _trainable(training: TrainingTargets) -> tuple[Outcome, str]:
+    """Tell whether a student can be trained on these targets, and why not."""
+    targets, train_mask = training.targets, training.train_mask
+    if not train_mask.any():
+        return Outcome.NOTHING_KEPT, "every annotation was rejected"
     if targets.ndim == 1:
-        classes = len(np.unique(targets if trains.all() else targets[trains]))
+        classes = len(np.unique(targets if train_mask.all() else targets[train_mask]))
     else:
         found = np.zeros(targets.shape[1], dtype=bool)
         for rows in row_slices(*targets.shape):
-            found |= (targets[rows][trains[rows]] > 0).any(axis=0)
-            let_go(targets)
+            found |= (targets[rows][train_mask[rows]] > 0).any(axis=0)
+            release_pages(targets)
         classes = int(found.sum())
-    if classes < 2 or trains.sum() < FEWEST:
-        return f"only {int(trains.sum())} annotations of {classes} classes survived"
-    return None
+    if classes < 2 or train_mask.sum() < FEWEST_TRAINED:
+        return Outcome.TOO_FEW_KEPT, f"only {int(train_mask.sum())} annotations of {classes} classes survived"
+    return Outcome.TRAINED, ""

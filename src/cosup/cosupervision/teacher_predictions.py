@@ -13,16 +13,16 @@ from scipy.sparse import csr_array
 from cosup.labels import TeacherLabels
 from cosup.utils.validation import BoolArray, FloatArray, IntArray
 
-__all__ = ["Said", "add_meanings", "add_mixture", "said_by"]
+__all__ = ["TeacherProba", "add_meanings", "add_mixture", "teacher_proba"]
 
 FLOOR = 0.01
 """Uniform share mixed into a teacher's probabilities: a specialist puts zeros outside its classes."""
 
 
-class Said(Protocol):
+class TeacherProba(Protocol):
     """Probabilities p (n_rows, n_classes) of one teacher; rows of zeros where it abstains."""
 
-    def astype(self, dtype: Any) -> Said:
+    def astype(self, dtype: Any) -> TeacherProba:
         """The same in another precision."""
         ...
 
@@ -44,35 +44,35 @@ class Said(Protocol):
 
 
 @dataclass(frozen=True)
-class DenseSaid:
+class DenseProba:
     """All probabilities."""
 
     p: FloatArray
 
-    def astype(self, dtype: Any) -> Said:
-        """See `Said`."""
-        return self if self.p.dtype == dtype else DenseSaid(self.p.astype(dtype))
+    def astype(self, dtype: Any) -> TeacherProba:
+        """See `TeacherProba`."""
+        return self if self.p.dtype == dtype else DenseProba(self.p.astype(dtype))
 
     def dense(self) -> FloatArray:
-        """See `Said`."""
+        """See `TeacherProba`."""
         return self.p
 
     def totals(self, right: FloatArray, open_sum: float) -> FloatArray:
-        """See `Said`."""
+        """See `TeacherProba`."""
         return np.asarray(self.p @ right)
 
     def together(self, weight: FloatArray, beliefs: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """See `Said`."""
+        """See `TeacherProba`."""
         table = self.p.T @ np.hstack([weight * beliefs, weight])
         return table[:, :-1], table[:, -1]
 
     def expected_log(self, beliefs: FloatArray) -> FloatArray:
-        """See `Said`."""
+        """See `TeacherProba`."""
         return np.asarray((beliefs * np.log((1 - FLOOR) * self.p + FLOOR / self.p.shape[1])).sum(axis=1))
 
 
 @dataclass(frozen=True)
-class SparseSaid:
+class SparseProba:
     """A few listed classes, and a share of the others that is the same for all that are `open`.
 
     Attributes
@@ -96,25 +96,25 @@ class SparseSaid:
         """Whether classes that are not listed have anything."""
         return bool(self.share.any())
 
-    def astype(self, dtype: Any) -> Said:
-        """See `Said`."""
+    def astype(self, dtype: Any) -> TeacherProba:
+        """See `TeacherProba`."""
         if self.share.dtype == dtype:
             return self
         return replace(self, excess=self.excess.astype(dtype), share=self.share.astype(dtype))
 
     def dense(self) -> FloatArray:
-        """See `Said`."""
+        """See `TeacherProba`."""
         out = self.share[:, None] * self.open if self.shares else np.zeros((len(self.share), len(self.open)))
         out[self.rows, self.columns] += self.excess
         return np.asarray(out)
 
     def totals(self, right: FloatArray, open_sum: float) -> FloatArray:
-        """See `Said`."""
+        """See `TeacherProba`."""
         listed = np.bincount(self.rows, weights=self.excess * right[self.columns], minlength=len(self.share))
         return np.asarray(listed + self.share * open_sum)
 
     def together(self, weight: FloatArray, beliefs: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """See `Said`."""
+        """See `TeacherProba`."""
         excess, shape = weight[self.rows, 0] * self.excess, (len(self.share), len(self.open))
         bounds = np.searchsorted(self.rows, np.arange(len(self.share) + 1))
         table: FloatArray = np.asarray(csr_array((excess, self.columns, bounds), shape=shape).T @ beliefs)
@@ -126,7 +126,7 @@ class SparseSaid:
         return table, usage
 
     def expected_log(self, beliefs: FloatArray) -> FloatArray:
-        """See `Said`."""
+        """See `TeacherProba`."""
         floor = FLOOR / beliefs.shape[1]
         common = np.where(self.open[self.columns], self.share[self.rows], 0.0)
         with_share = np.log((1 - FLOOR) * self.share + floor)
@@ -137,10 +137,10 @@ class SparseSaid:
         return np.asarray(out + np.bincount(self.rows, weights=weights, minlength=len(beliefs)))
 
 
-def add_mixture(total: FloatArray, words: Sequence[Said], weights: FloatArray) -> None:
+def add_mixture(total: FloatArray, words: Sequence[TeacherProba], weights: FloatArray) -> None:
     """Add ``sum_m weights[:, m] * p_m`` to a total (n_rows, n_classes), for weights (n_rows, n_teachers)."""
     for m, said in enumerate(words):
-        if isinstance(said, SparseSaid):
+        if isinstance(said, SparseProba):
             total[said.rows, said.columns] += weights[said.rows, m] * said.excess
         else:
             total += weights[:, m, None] * said.dense()
@@ -148,7 +148,7 @@ def add_mixture(total: FloatArray, words: Sequence[Said], weights: FloatArray) -
 
 
 def add_meanings(
-    total: FloatArray, words: Sequence[Said], weights: FloatArray, right: FloatArray, opened: FloatArray
+    total: FloatArray, words: Sequence[TeacherProba], weights: FloatArray, right: FloatArray, opened: FloatArray
 ) -> None:
     """Add ``sum_m weights[:, m] * (p_m @ right[m])`` to a total.
 
@@ -163,7 +163,7 @@ def add_meanings(
     """
     rows, columns, listed = [], [], []
     for m, said in enumerate(words):
-        if isinstance(said, SparseSaid):
+        if isinstance(said, SparseProba):
             rows.append(said.rows)
             columns.append(said.columns + m * right.shape[1])
             listed.append(weights[said.rows, m] * said.excess)
@@ -180,9 +180,11 @@ def add_meanings(
         _add_shares(total, words, weights, opened)
 
 
-def _add_shares(total: FloatArray, words: Sequence[Said], weights: FloatArray, opened: FloatArray | None) -> None:
+def _add_shares(
+    total: FloatArray, words: Sequence[TeacherProba], weights: FloatArray, opened: FloatArray | None
+) -> None:
     """What the classes that are not listed have; `opened` are the classes themselves unless given."""
-    some = {m: said for m, said in enumerate(words) if isinstance(said, SparseSaid) and said.shares}
+    some = {m: said for m, said in enumerate(words) if isinstance(said, SparseProba) and said.shares}
     if some:
         share = np.stack([said.share for said in some.values()], axis=1) * weights[:, list(some)]
         classes = np.array([said.open for said in some.values()], dtype=total.dtype) if opened is None else opened
@@ -203,7 +205,7 @@ def _product(bounds: IntArray, columns: IntArray, values: FloatArray, right: Flo
         return np.asarray(found.numpy())
 
 
-def said_by(labels: TeacherLabels, teacher: int, rows: slice, active: IntArray) -> Said:
+def teacher_proba(labels: TeacherLabels, teacher: int, rows: slice, active: IntArray) -> TeacherProba:
     """What `teacher` said of `rows`, over the `active` classes.
 
     Every class that it gives probability must be among these.
@@ -211,27 +213,27 @@ def said_by(labels: TeacherLabels, teacher: int, rows: slice, active: IntArray) 
     n_classes = len(active)
     if labels.is_soft and not labels.is_sparse:
         p = labels.probabilities(teacher, rows)
-        return DenseSaid(p if n_classes == labels.n_classes else p[:, active])
+        return DenseProba(p if n_classes == labels.n_classes else p[:, active])
     place = np.full(labels.n_classes + 1, -1)
     place[active] = np.arange(n_classes)
     if not labels.is_soft:
         ids = place[labels.annotations[rows, teacher]]  # -1 is the last place: nothing
         spoken = np.flatnonzero(ids >= 0)
         nothing = np.zeros(len(ids)), np.zeros(n_classes, dtype=bool)
-        return SparseSaid(spoken, ids[spoken], np.ones(len(spoken)), *nothing)
+        return SparseProba(spoken, ids[spoken], np.ones(len(spoken)), *nothing)
     return _of_top_k(labels, teacher, rows, place, active)
 
 
-def _of_top_k(labels: TeacherLabels, teacher: int, rows: slice, place: IntArray, active: IntArray) -> Said:
+def _of_top_k(labels: TeacherLabels, teacher: int, rows: slice, place: IntArray, active: IntArray) -> TeacherProba:
     ids, values, rest = labels.annotations.entries(teacher, rows)
     covers = labels.covers(teacher)
     inside = np.append(covers, False)[ids]
     n_open = covers.sum() - inside.sum(axis=1)
     if (n_open <= 0)[rest > 0].any():
         # What is missing goes outside of the specialty for some samples: too irregular to be worth a form of its own.
-        return DenseSaid(labels.probabilities(teacher, rows)[:, active])
+        return DenseProba(labels.probabilities(teacher, rows)[:, active])
     share = np.where(rest > 0, rest / np.maximum(n_open, 1), 0.0)
     columns = place[ids].ravel()
     used = np.flatnonzero(columns >= 0)
     excess = (values - share[:, None] * inside).ravel()
-    return SparseSaid(used // ids.shape[1], columns[used], excess[used], share, covers[active])
+    return SparseProba(used // ids.shape[1], columns[used], excess[used], share, covers[active])

@@ -14,7 +14,7 @@ import numpy as np
 from cosup.labels import TeacherLabels
 from cosup.utils.validation import BoolArray, FloatArray, IntArray
 
-__all__ = ["mutual_support", "rules", "trusted"]
+__all__ = ["mutual_support", "rules", "screen_teachers"]
 
 FEWEST = 10
 """Samples that two teachers are compared on at the least."""
@@ -120,7 +120,7 @@ def _borne_out(speaks: BoolArray, other: IntArray, c: int) -> tuple[float, int]:
     return float(((other[speaks & heard] == c).mean() - share) / np.sqrt(share * (1 - share) / m)), m
 
 
-def trusted(labels: TeacherLabels) -> tuple[BoolArray, FloatArray]:
+def screen_teachers(labels: TeacherLabels) -> tuple[BoolArray, FloatArray]:
     """Which teachers to train on.
 
     Parameters
@@ -190,7 +190,7 @@ def _largest_group(support: FloatArray, compared: BoolArray) -> BoolArray:
         W = np.maximum(B @ W, 0.0)
         W /= np.maximum(W.max(axis=0), 1e-12)
     quotient = np.einsum("tk,tu,uk->k", W, B, W) / np.maximum((W**2).sum(axis=0), 1e-12)
-    # Groups of equal strength are believed together: order must not decide.
+    # Groups of equal regularisation are believed together: order must not decide.
     return np.asarray(W[:, quotient >= quotient.max() - 1e-6].max(axis=1) >= 0.5)
 
 

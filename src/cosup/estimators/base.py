@@ -16,7 +16,7 @@ from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_dat
 from cosup.estimators.saving import onnx_of, version, write_saved
 from cosup.estimators.supervision import PROVENANCE, Supervision
 from cosup.labels import ImportedLabels, TeacherLabels
-from cosup.students import LinearHead, as_student, peak_bytes, settled
+from cosup.students import LinearHead, as_student, materialised, peak_bytes
 from cosup.utils.atomic_files import write_whole
 from cosup.utils.available_memory import check_memory
 from cosup.utils.validation import (
@@ -90,7 +90,7 @@ class TeacherSupervised(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         )
         seed = int(check_random_state(getattr(self, "random_state", None)).randint(2**31 - 1))
         result = self._supervise(X, labels, seed)
-        self.head_ = settled(result.head)
+        self.head_ = materialised(result.head)
         self.level_heads_ = result.level_heads
         self.history_ = result.history
         self.provenance_ = result.provenance

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,13 +11,12 @@ import numpy as np
 from cosup.students import Head
 from cosup.utils.validation import BoolArray, FloatArray, IntArray
 
-__all__ = ["PROVENANCE", "Supervision", "level_record", "one_hot", "provenance_rows"]
+__all__ = ["PROVENANCE", "LevelRecord", "Supervision", "one_hot", "provenance_rows"]
 
-PROVENANCE = np.dtype(
-    [("teacher", "i4"), ("annotation", "i4"), ("kept", "?"), ("reason", "U16"), ("probability", "f4")]
-)
-"""A row of provenance: the teacher believed (its column, -1: none), what it said, whether that was kept, or why
-not, and the probability that the student, who had not trained on the sample, gave to the annotation."""
+PROVENANCE = np.dtype([("teacher", "i4"), ("annotation", "i4"), ("kept", "?"), ("reason", "O"), ("probability", "f4")])
+"""A row of provenance: the teacher assigned (its column, -1: none), its annotation, whether that was kept, or why not,
+and the probability that the student, which had not trained on the sample, gave to the annotation. Reasons are
+references to a few shared texts of any length."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Supervision:
     level_heads : tuple of Head
         The student after every level.
     history : list of dict
-        A record a level, see `level_record`.
+        A record a level, see `LevelRecord`.
     provenance : structured ndarray of shape (n_samples, n_levels), dtype `PROVENANCE`
     estimates : object, optional
         What the method knows about accuracies without a label, see `cosup.cosupervision.accuracy_estimates`.
@@ -51,33 +51,62 @@ def one_hot(ids: IntArray, n_classes: int) -> FloatArray:
     return out
 
 
-def level_record(
-    level: int, teachers: IntArray, assigned: IntArray, kept: BoolArray, *, strength: float | None, agreement: float,
-    objective: float, rounds: int, seconds: float, notes: list[str],
-) -> dict[str, Any]:  # fmt: skip
-    """One entry of ``history_``.
+@dataclass(frozen=True, kw_only=True)
+class LevelRecord:
+    """The record of a level, an entry of ``history_``.
 
-    Returns
-    -------
-    dict
-        ``level``; ``teachers``, their columns; ``assigned`` (n_samples,), the column believed, -1 for none; ``kept``
-        (n_samples,), whether its annotation survived; ``keep_rate``; ``agreement`` of the predictions that the method
-        goes by (out-of-sample ones unless it says otherwise) with the student's training targets; ``objective``;
-        ``rounds``; ``strength``; ``seconds``; ``notes``.
+    Attributes
+    ----------
+    level : int
+    teachers : ndarray of int
+        Their columns.
+    assigned : ndarray of shape (n_samples,)
+        The column of the teacher assigned, -1 for none.
+    kept : bool ndarray of shape (n_samples,)
+        Whether its annotation survived.
+    agreement : float
+        Share of samples on which the student's predictions (those of a student that did not train on the sample,
+        unless the method says otherwise) equal its training targets.
+    alpha : float, optional
+        The student's regularisation.
+    objective : float
+    rounds : int
+        Rounds in which a student was trained.
+    seconds : float
+    outcome : str
+        One of `cosup.cosupervision.state.Outcome`; ``"trained"`` unless something was out of the ordinary.
+    notes : list of str
+        The same in words, and whatever else a user should know.
     """
-    return {
-        "level": level,
-        "teachers": [int(t) for t in teachers],
-        "assigned": assigned,
-        "kept": kept,
-        "keep_rate": float(kept.mean()),
-        "agreement": float(agreement),
-        "objective": float(objective),
-        "rounds": rounds,
-        "strength": strength,
-        "seconds": seconds,
-        "notes": notes,
-    }
+
+    level: int
+    teachers: IntArray
+    assigned: IntArray
+    kept: BoolArray
+    agreement: float
+    alpha: float | None = None
+    objective: float = float("nan")
+    rounds: int = 1
+    seconds: float = 0.0
+    outcome: str = "trained"
+    notes: Sequence[str] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the entry of ``history_``: the attributes, and ``keep_rate``, the share of samples kept."""
+        return {
+            "level": self.level,
+            "teachers": [int(t) for t in self.teachers],
+            "assigned": self.assigned,
+            "kept": self.kept,
+            "keep_rate": float(self.kept.mean()),
+            "agreement": float(self.agreement),
+            "objective": float(self.objective),
+            "rounds": self.rounds,
+            "alpha": self.alpha,
+            "seconds": self.seconds,
+            "outcome": self.outcome,
+            "notes": list(self.notes),
+        }
 
 
 def provenance_rows(

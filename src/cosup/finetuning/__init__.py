@@ -4,8 +4,12 @@
 (`ModuleNetwork`). `together` joins the processes that ``torchrun`` started.
 """
 
+from cosup.finetuning.classifier import FineTunedClassifier, ImageFiles, believing
 from cosup.finetuning.network import ModuleNetwork, Network, embedded
 from cosup.finetuning.processes import World, together
 from cosup.finetuning.student import FineTuned, TunedHead
 
-__all__ = ["FineTuned", "ModuleNetwork", "Network", "TunedHead", "World", "embedded", "together"]
+__all__ = [
+    "FineTuned", "FineTunedClassifier", "ImageFiles", "ModuleNetwork", "Network", "TunedHead", "World", "believing",
+    "embedded", "together",
+]  # fmt: skip

@@ -16,7 +16,8 @@ from cosup.cosupervision import CoSupervisedClassifier
 from cosup.embedding import make_backbone, read_image
 from cosup.estimators.base import TeacherSupervised
 from cosup.estimators.saving import BESIDE, beside, read_saved
-from cosup.finetuning import FineTuned, ModuleNetwork, Network, TunedHead, embedded
+from cosup.finetuning.network import ModuleNetwork, Network, embedded
+from cosup.finetuning.student import FineTuned, TunedHead
 from cosup.labels import TeacherLabels
 from cosup.students import LinearHead
 from cosup.utils.validation import CosupError, FloatArray, check_features

@@ -50,13 +50,13 @@ class FoldedTrainer:
         """The same: its probes are like the first student's already."""
         return self
 
-    def _fits(self, targets: Targets, seed: int, strength: float | None) -> list[Fit]:
+    def _fits(self, targets: Targets, seed: int, alpha: float | None) -> list[Fit]:
         given = targets.soft if targets.ids is None else targets.ids
         assert given is not None
-        keep = np.isin(np.arange(len(targets)), targets.members)
+        train_mask = np.isin(np.arange(len(targets)), targets.members)
         return [
             trainer.train(
-                given[rows], keep=keep[rows], random_state=seed, strength=strength, n_classes=targets.n_classes
+                given[rows], train_mask=train_mask[rows], random_state=seed, alpha=alpha, n_classes=targets.n_classes
             )
             for rows, trainer in zip(self.rows, self.trainers, strict=True)
         ]
@@ -65,19 +65,19 @@ class FoldedTrainer:
         self,
         targets: FloatArray | IntArray,
         *,
-        keep: BoolArray | None = None,
+        train_mask: BoolArray | None = None,
         random_state: int = 0,
-        strength: float | None = None,
+        alpha: float | None = None,
         n_classes: int | None = None,
     ) -> Fit:
         """Train a probe a fold; see `cosup.students.Trainer`."""
         n = sum(map(len, self.rows))
-        checked = Targets.of(targets, keep, n_classes, n)
+        checked = Targets.of(targets, train_mask, n_classes, n)
         if min(np.isin(rows, checked.members).sum() for rows in self.rows) < FEWEST:
             return self.frozen.train(
-                targets, keep=keep, random_state=random_state, strength=strength, n_classes=n_classes
+                targets, train_mask=train_mask, random_state=random_state, alpha=alpha, n_classes=n_classes
             )
-        return FoldedFit(self.rows, tuple(self._fits(checked, random_state, strength)), checked.n_classes)
+        return FoldedFit(self.rows, tuple(self._fits(checked, random_state, alpha)), checked.n_classes)
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,9 +94,9 @@ class FoldedFit(BlockFit):
         raise NotImplementedError("probes of several networks' features have no head")
 
     @property
-    def strength(self) -> float | None:
+    def alpha(self) -> float | None:
         """The first fold's."""
-        return self.fits[0].strength
+        return self.fits[0].alpha
 
     @property
     def takes_soft(self) -> bool:

@@ -15,10 +15,10 @@ import numpy as np
 from cosup.finetuning.folds import FoldedTrainer
 from cosup.finetuning.network import Network, chosen, embedded
 from cosup.finetuning.settings import TuningSettings
-from cosup.students.caching import as_student
 from cosup.students.cross_fitting import folds_of
 from cosup.students.heads import Head, LinearHead, spread_head
 from cosup.students.protocol import BlockFit, Fit, Student, Trainer
+from cosup.students.registry import as_student
 from cosup.students.targets import Targets
 from cosup.utils.row_blocks import blocks_of
 from cosup.utils.validation import BoolArray, CosupError, FloatArray, IntArray
@@ -168,15 +168,15 @@ class FineTunedTrainer:
         self,
         targets: FloatArray | IntArray,
         *,
-        keep: BoolArray | None = None,
+        train_mask: BoolArray | None = None,
         random_state: int = 0,
-        strength: float | None = None,
+        alpha: float | None = None,
         n_classes: int | None = None,
     ) -> FineTunedFit:
         """Train the probe; the network is trained when the fit's head is settled. See `cosup.students.Trainer`."""
-        checked = Targets.of(targets, keep, n_classes, len(self.features))
+        checked = Targets.of(targets, train_mask, n_classes, len(self.features))
         probe = self.deciding.train(
-            targets, keep=keep, random_state=random_state, strength=strength, n_classes=checked.n_classes
+            targets, train_mask=train_mask, random_state=random_state, alpha=alpha, n_classes=checked.n_classes
         )
         return FineTunedFit(self, checked, probe, random_state)
 
@@ -194,9 +194,9 @@ class FineTunedFit(BlockFit):
     seed: int
 
     @property
-    def strength(self) -> float | None:
+    def alpha(self) -> float | None:
         """The probe's."""
-        return self.probe.strength
+        return self.probe.alpha
 
     @property
     def takes_soft(self) -> bool:
@@ -257,36 +257,36 @@ class TunedHead:
     def merged(self, heads: Sequence[Head]) -> TunedHead:
         """One head for several rounds': trained on the mean of their targets."""
         own = [head for head in heads if isinstance(head, TunedHead)]
-        lessons = tuple(lesson for head in own for lesson in head._lessons)
+        lessons = tuple(training_set for head in own for training_set in head._lessons)
         return replace(self, _lessons=lessons, _seed=own[-1]._seed, _memory={})
 
     def spread(self, classes: IntArray, n_classes: int) -> TunedHead:
         """The same over more classes."""
         return replace(self, classes=classes, n_classes=n_classes)
 
-    def settle(self) -> Tuned:
+    def materialise(self) -> Tuned:
         """Train, unless that is done."""
         if "tuned" not in self._memory:
-            from cosup.finetuning.training import Lesson, tune
+            from cosup.finetuning.training import TrainingSet, tune
 
             trainer, (members, targets) = self._trainer, self._together()
             if not len(members):
                 raise CosupError("no sample has a target to fine-tune on; let the generalists say more, or use folds=1")
-            lesson = Lesson(trainer.samples, trainer.features, members, targets, self._start, self._seed)
+            training_set = TrainingSet(trainer.samples, trainer.features, members, targets, self._start, self._seed)
             folder = trainer.student.checkpoint
             path = None if folder is None else Path(folder) / f"{self._key(members, targets)}.safetensors"
-            self._memory["tuned"] = tune(trainer.student, trainer.network, lesson, path)
+            self._memory["tuned"] = tune(trainer.student, trainer.network, training_set, path)
         return self._memory["tuned"]
 
     def _together(self) -> tuple[IntArray, FloatArray]:
         """Samples that any round trains on, and the mean of the rounds' targets, rows that sum to one at the most."""
         n = len(self._lessons[0])
-        members = np.unique(np.concatenate([lesson.members for lesson in self._lessons]))
+        members = np.unique(np.concatenate([training_set.members for training_set in self._lessons]))
         place = np.full(n, -1)
         place[members] = np.arange(len(members))
         total = np.zeros((len(members), self._lessons[0].n_classes), dtype=np.float32)
-        for lesson in self._lessons:
-            total[place[lesson.members]] += lesson.dense(lesson.members, np.float32)
+        for training_set in self._lessons:
+            total[place[training_set.members]] += training_set.dense(training_set.members, np.float32)
         return members, total / np.float32(len(self._lessons))
 
     def _key(self, members: IntArray, targets: FloatArray) -> str:
@@ -303,8 +303,8 @@ class TunedHead:
         members, targets = self._together()
         whole = np.zeros((len(self._lessons[0]), targets.shape[1]))
         whole[members] = targets / np.maximum(targets.sum(axis=1, keepdims=True), 1e-12)
-        keep = np.isin(np.arange(len(whole)), members)
-        return self._trainer.frozen.train(whole, keep=keep, random_state=self._seed).head
+        train_mask = np.isin(np.arange(len(whole)), members)
+        return self._trainer.frozen.train(whole, train_mask=train_mask, random_state=self._seed).head
 
     @property
     def probe(self) -> Head:
@@ -314,12 +314,12 @@ class TunedHead:
     @property
     def network(self) -> Network:
         """The trained network."""
-        return self.settle().network
+        return self.materialise().network
 
     @property
     def linear(self) -> LinearHead:
         """The linear head on its features, over all classes."""
-        head = self.settle().head
+        head = self.materialise().head
         spread = head if self.classes is None else spread_head(head, self.classes, self.n_classes)
         assert isinstance(spread, LinearHead)
         return spread
@@ -327,7 +327,7 @@ class TunedHead:
     @property
     def epochs(self) -> list[dict[str, Any]]:
         """A record an epoch: ``epoch``, ``loss``, ``agreement``, ``seconds``."""
-        return self.settle().epochs
+        return self.materialise().epochs
 
     def predict_proba(self, X: Any) -> FloatArray:
         """Class probabilities, (n_samples, n_classes), of samples as the network takes them."""

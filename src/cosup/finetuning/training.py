@@ -30,7 +30,7 @@ from cosup.finetuning.settings import TuningSettings
 from cosup.students.heads import Head, LinearHead
 from cosup.utils.validation import FloatArray, IntArray
 
-__all__ = ["Lesson", "Tuned", "tune"]
+__all__ = ["TrainingSet", "Tuned", "tune"]
 
 CLIP = 1.0
 """Norm that a step's gradient is cut to."""
@@ -49,7 +49,7 @@ DECAYED = 2
 
 
 @dataclass(frozen=True, eq=False)
-class Lesson:
+class TrainingSet:
     """What a training is to learn.
 
     Attributes
@@ -159,16 +159,16 @@ class _Training:
     """A training in one of the processes that share it."""
 
     def __init__(
-        self, plan: TuningSettings, network: Network, lesson: Lesson, world: World, device: torch.device
+        self, plan: TuningSettings, network: Network, training_set: TrainingSet, world: World, device: torch.device
     ) -> None:
-        self.plan, self.network, self.lesson, self.world, self.device = plan, network, lesson, world, device
-        n, n_classes = lesson.targets.shape
-        order = np.random.default_rng(lesson.seed).permutation(n)
+        self.plan, self.network, self.training_set, self.world, self.device = plan, network, training_set, world, device
+        n, n_classes = training_set.targets.shape
+        order = np.random.default_rng(training_set.seed).permutation(n)
         held = math.ceil(plan.holdout * n) if plan.patience is not None and n >= FEWEST else 0
         self.held, self.train = order[:held], np.sort(order[held:])
-        _stream_at(device, lesson.seed, 0)
+        _stream_at(device, training_set.seed, 0)
         parts = select(network.module(), Tune.of(plan.tune), network.name)
-        self.both = _Both(parts, lesson.features, lesson.start, n_classes).to(device)
+        self.both = _Both(parts, training_set.features, training_set.start, n_classes).to(device)
         self._freeze_idle()
         self.weights = {name: p for name, p in self.both.named_parameters() if p.requires_grad}
         self.optimiser = torch.optim.AdamW(self._groups())
@@ -178,7 +178,7 @@ class _Training:
 
     def _freeze_idle(self) -> None:
         """Freeze weights that the features don't depend on, as a pooler's: processes wait for all gradients."""
-        self.both(self._batch(np.arange(min(2, len(self.lesson.members))))).sum().backward()
+        self.both(self._batch(np.arange(min(2, len(self.training_set.members))))).sum().backward()
         for parameter in self.both.parameters():
             parameter.requires_grad_(parameter.grad is not None)
             parameter.grad = None
@@ -195,7 +195,9 @@ class _Training:
         return [group for group in groups if group["params"]]
 
     def _batch(self, places: IntArray) -> Tensor:
-        return self.network.collate(chosen(self.lesson.samples, self.lesson.members[places])).to(self.device)
+        return self.network.collate(chosen(self.training_set.samples, self.training_set.members[places])).to(
+            self.device
+        )
 
     @property
     def batches(self) -> int:
@@ -239,7 +241,7 @@ class _Training:
 
     def _epoch(self, epoch: int, done: int) -> Iterator[tuple[list[tuple[Tensor, Tensor]], bool]]:
         """Batches of an epoch from the one after `done`, in micro-batches, each read while the last is trained on."""
-        order = np.random.default_rng((self.lesson.seed, epoch)).permutation(self.train)
+        order = np.random.default_rng((self.training_set.seed, epoch)).permutation(self.train)
         size = self.plan.batch_size
         parts = [order[start : start + size] for start in range(0, len(order), size)][done:]
         with ThreadPoolExecutor(1) as reader:
@@ -259,7 +261,7 @@ class _Training:
         world, count = self.world, len(places)
         share = math.ceil(count / world.size)
         padded = np.concatenate([places, np.full(share * world.size - count, places[0])])
-        targets = self.lesson.targets[padded] / count
+        targets = self.training_set.targets[padded] / count
         targets[count:] = 0.0
         mine, its = padded[world.rank :: world.size], torch.from_numpy(targets[world.rank :: world.size])
         micro = self.plan.micro_batch or share
@@ -275,7 +277,7 @@ class _Training:
         factor = min((step + 1) / warm, 0.5 * (1.0 + math.cos(math.pi * max(step - warm, 0) / max(total - warm, 1))))
         for group, rate in zip(self.optimiser.param_groups, self.rates, strict=True):
             group["lr"] = rate * factor
-        _stream_at(self.device, self.lesson.seed, 1, step, self.world.rank)
+        _stream_at(self.device, self.training_set.seed, 1, step, self.world.rank)
         runner.train()
         fixed_statistics(runner)
         loss = torch.zeros((), device=self.device)
@@ -331,7 +333,7 @@ class _Training:
         with torch.no_grad(), self._precision():
             for start in range(0, len(mine), size):
                 places = mine[start : start + size]
-                targets = torch.from_numpy(self.lesson.targets[places]).to(self.device)
+                targets = torch.from_numpy(self.training_set.targets[places]).to(self.device)
                 named = self.both(self._batch(places)).argmax(dim=1, keepdim=True)
                 found += torch.stack([targets.gather(1, named).sum(), targets.sum()]).double()
         right, weight = self.world.total(found).tolist()
@@ -342,19 +344,19 @@ class _Training:
             write_checkpoint(path, self.weights, self.optimiser, self.best, self.progress)
 
 
-def tune(plan: TuningSettings, network: Network, lesson: Lesson, path: Path | None) -> Tuned:
+def tune(plan: TuningSettings, network: Network, training_set: TrainingSet, path: Path | None) -> Tuned:
     """Fine-tune a network.
 
     Parameters
     ----------
     plan : TuningSettings
     network : Network
-    lesson : Lesson
+    training_set : TrainingSet
     path : Path, optional
         Of the checkpoint: a training that is found there goes on.
     """
     device = device_of(plan.device)
     with together(plan.device) as world, _own_stream(device):
-        tuned = _Training(plan, network, lesson, world, device).run(path)
+        tuned = _Training(plan, network, training_set, world, device).run(path)
         world.wait()
     return tuned

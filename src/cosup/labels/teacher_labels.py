@@ -171,12 +171,12 @@ class TeacherLabels:
         """Class ids, (n_samples, n_teachers) int32; -1 where a teacher abstains."""
         if not self.is_soft:
             return np.asarray(self.annotations, dtype=np.int32)
-        return np.stack([self.named(t) for t in range(self.n_teachers)], axis=1)
+        return np.stack([self.predicted_class(t) for t in range(self.n_teachers)], axis=1)
 
-    def named(self, teacher: int, rows: Any = slice(None)) -> IntArray:
+    def predicted_class(self, teacher: int, rows: Any = slice(None)) -> IntArray:
         """One teacher's most probable class on `rows` (slice or positions), int32; -1 where it abstains."""
         if isinstance(self.annotations, TopK):
-            return self.annotations.named(teacher, rows)
+            return self.annotations.predicted_class(teacher, rows)
         if not self.is_soft:
             return np.asarray(self.annotations[rows, teacher])
         said = np.asarray(self.annotations[rows, teacher])

@@ -169,7 +169,7 @@ class TopK:
         """Where a teacher does not abstain, (n_samples, n_teachers)."""
         return np.asarray(~np.isnan(self.probabilities[:, :, 0]))
 
-    def named(self, teacher: int, rows: Any = slice(None)) -> IntArray:
+    def predicted_class(self, teacher: int, rows: Any = slice(None)) -> IntArray:
         """One teacher's most probable class on `rows` (slice or positions), int32; -1 for an abstention."""
         values = self.probabilities[rows, teacher]
         silent = np.isnan(values[:, 0])

@@ -12,13 +12,13 @@ import numpy as np
 
 from cosup.cosupervision import CoSupervisedClassifier
 from cosup.cosupervision.accuracy_estimates import estimate_accuracies
-from cosup.cosupervision.assignment import Beliefs, by_likelihood, by_mass, choose
+from cosup.cosupervision.assignment import AssignmentContext, by_likelihood, by_mass, choose
 from cosup.cosupervision.class_priors import MOST_SCORES, class_shares
-from cosup.cosupervision.hierarchy import Level, Problem
-from cosup.cosupervision.pooling import Opinion, match_marginals, pool
+from cosup.cosupervision.hierarchy import Hierarchy, Level
+from cosup.cosupervision.pooling import LevelExpert, match_marginals, pool
 from cosup.cosupervision.rejection import Evidence
-from cosup.cosupervision.teacher_predictions import said_by
-from cosup.cosupervision.teacher_screening import trusted
+from cosup.cosupervision.teacher_predictions import teacher_proba
+from cosup.cosupervision.teacher_screening import screen_teachers
 from cosup.estimators.supervision import one_hot, provenance_rows
 from cosup.labels import TeacherLabels, TopK
 from cosup.planning.rates import Point
@@ -56,7 +56,7 @@ def measure_engine() -> Measured:
                 yield from _of_annotations(n, c, m, listed=True)
         yield from _of_samples(n, c)
     n = TRUST_SAMPLES
-    few, many = (core_seconds(trusted, t, repeats=2) for t in (_labels(n, 16, m - 1) for m in (FEW, MANY)))
+    few, many = (core_seconds(screen_teachers, t, repeats=2) for t in (_labels(n, 16, m - 1) for m in (FEW, MANY)))
     pairs = MANY * (MANY - 1) / 2 - FEW * (FEW - 1) / 2
     # n: finding teachers who repeat another. n m (m - 1) / 2: which two bear each other out.
     yield "repeats", Point(1, 1, few / n)
@@ -114,9 +114,9 @@ def _beliefs(n: int, c: int) -> RowStore:
 
 
 def _of_level(n: int, c: int, m: int) -> Measured:
-    level = Problem.of(_labels(n, c, m)).levels[1]
+    level = Hierarchy.of(_labels(n, c, m)).levels[1]
     assert level is not None
-    beliefs: Any = Beliefs(_beliefs(n, c), None, 0)  # type: ignore[arg-type]
+    beliefs: Any = AssignmentContext(_beliefs(n, c), None, 0)  # type: ignore[arg-type]
     # n c m: the student's mass on every teacher's classes, and the choice of one.
     yield "mass", Point(m, c, core_seconds(lambda: choose(by_mass(level, beliefs)), repeats=1) / (n * c * m))
     # m c^2: what every teacher's words turned out to mean.
@@ -128,21 +128,21 @@ def _of_annotations(n: int, c: int, m: int, *, listed: bool) -> Measured:
     """What depends on whether annotations are class ids, or classes with probabilities."""
     labels, kind = _labels(n, c, m, listed=listed), " listed" * listed
     # n c m: the levels are laid out, and every teacher's words counted by class.
-    yield f"problem{kind}", Point(m, c, core_seconds(Problem.of, labels, repeats=1) / (n * c * (m + 1)))
-    problem = Problem.of(labels)
-    level = problem.levels[1]
+    yield f"hierarchy{kind}", Point(m, c, core_seconds(Hierarchy.of, labels, repeats=1) / (n * c * (m + 1)))
+    hierarchy = Hierarchy.of(labels)
+    level = hierarchy.levels[1]
     assert level is not None
     # n m: annotations brought into the form that is calculated with.
     yield f"words{kind}", Point(m, c, core_seconds(_hear, level, repeats=1) / (n * m))
     held = _beliefs(n, c)
-    beliefs: Any = Beliefs(held, None, 0)  # type: ignore[arg-type]
+    beliefs: Any = AssignmentContext(held, None, 0)  # type: ignore[arg-type]
     # n m: how likely what they say is.
     yield f"likelihood{kind}", Point(m, c, core_seconds(lambda: by_likelihood(level, beliefs), repeats=1) / (n * m))
     gate = by_mass(level, beliefs)
     prior = np.full(c, 1 / c)
 
-    def opinion() -> Opinion:
-        return Opinion(level, gate, held, prior)
+    def opinion() -> LevelExpert:
+        return LevelExpert(level, gate, held, prior)
 
     made = opinion()
     made._only = None  # one block is held, as no large fit has it
@@ -155,14 +155,14 @@ def _of_annotations(n: int, c: int, m: int, *, listed: bool) -> Measured:
         yield f"mixture {name}{kind}", Point(m, c, core_seconds(lambda: _read(made, held), repeats=1) / (n * c * m))
 
     def estimates() -> object:
-        return estimate_accuracies(problem, held, held)
+        return estimate_accuracies(hierarchy, held, held)
 
     # n m (c + 20): accuracies of all teachers.
     yield f"estimates{kind}", Point(m, c, core_seconds(estimates, repeats=1) / (n * m * (c + 20)))
 
 
 def _meaning(m: int, c: int) -> list[Any]:
-    """What `Opinion` does to the tables of a level, whatever the number of samples."""
+    """What `LevelExpert` does to the tables of a level, whatever the number of samples."""
     together, usage = np.zeros((m, c, c)), np.ones((m, c))
     confusion = np.ascontiguousarray(together.transpose(0, 2, 1)) + usage[:, None, :]
     confusion /= np.maximum(confusion.sum(axis=2, keepdims=True), 1e-12)
@@ -172,10 +172,10 @@ def _meaning(m: int, c: int) -> list[Any]:
 def _hear(level: Level) -> None:
     for t in level.columns.tolist():
         for rows in row_slices(len(level.speaks), len(level.active)):
-            said_by(level.labels, t, rows, level.active)
+            teacher_proba(level.labels, t, rows, level.active)
 
 
-def _read(opinion: Opinion, held: RowStore) -> None:
+def _read(opinion: LevelExpert, held: RowStore) -> None:
     for rows, _ in held.blocks():
         opinion.of(rows)
 

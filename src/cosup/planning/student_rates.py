@@ -18,7 +18,7 @@ from cosup.planning.rates import Point
 from cosup.planning.stopwatch import core_seconds
 from cosup.students import LinearHead, train_heads
 from cosup.students.heads import softmax_of_own
-from cosup.students.ridge.calibration import GUESS, Scores, choose_readout
+from cosup.students.ridge.calibration import GUESS, Scores, choose_calibration
 from cosup.students.ridge.gram import Features, Moment
 from cosup.students.ridge.grid import GRID
 from cosup.students.ridge.solvers import Direct, Factor, Whole
@@ -32,16 +32,17 @@ __all__ = ["FEATURES", "Measured", "measure_students"]
 Measured = Iterator[tuple[str, Point]]
 
 SAMPLES = 8192
-"""Rows that are measured on: above 4,096, from which the ridge looks for its sharpness as it does for millions."""
+"""Rows that are measured on: above 4,096, from which the ridge looks for its inverse temperature as it does for
+millions."""
 
 FEATURES, CLASSES = (32, 128, 512), (4, 32, 256)
 """Sizes that are measured at."""
 
 LARGE_ROWS, LARGE_SIDE = 4096, 512
-"""The smallest square problem whose products are in single precision by torch (2^30 multiplications)."""
+"""The smallest square hierarchy whose products are in single precision by torch (2^30 multiplications)."""
 
-STRENGTHS = len(GRID)
-STRENGTH = float(GRID[12])
+ALPHAS = len(GRID)
+ALPHA = float(GRID[12])
 """Any of the grid will do: what is timed does not depend on it."""
 
 
@@ -83,7 +84,7 @@ def _of_features(d: int) -> Measured:
     stored: Any
     kinds: dict[str, Any] = {"float16": X.astype(np.float16), "float32": X.astype(np.float32), "float64": X}
     for name, stored in kinds.items():
-        apart = Features(stored, keep=False)
+        apart = Features(stored, keep_centred=False)
         rows = slice(0, min(n, max(1, (1 << 21) // (8 * d))))
         cells = (rows.stop - rows.start) * d
         # Per value: checked for NaN; read, widened and centred in either precision.
@@ -100,13 +101,13 @@ def _of_features(d: int) -> Measured:
     # d^3: eigendecomposition.
     yield "eigh", Point(d, 1, core_seconds(lambda: Factor(whole.sample, gram.copy())) / d**3)
     factor = whole.factor
-    # n d (d + strengths): leverages at all strengths.
-    yield "leverages", Point(d, 1, core_seconds(factor.leverages, GRID) / (n * d * (d + STRENGTHS)))
-    # d^3: a factor for one strength.
+    # n d (d + alphas): leverages at all alphas.
+    yield "leverages", Point(d, 1, core_seconds(factor.leverages, GRID) / (n * d * (d + ALPHAS)))
+    # d^3: a factor for one regularisation.
     yield "cholesky", Point(d, 1, core_seconds(_factorised, gram) / d**3)
-    direct = Direct(whole.sample, STRENGTH)
-    # n d^2: leverages at one strength, by a triangular solve.
-    yield "leverage", Point(d, 1, core_seconds(direct.leverage, STRENGTH) / (n * d * d))
+    direct = Direct(whole.sample, ALPHA)
+    # n d^2: leverages at one regularisation, by a triangular solve.
+    yield "leverage", Point(d, 1, core_seconds(direct.leverage, ALPHA) / (n * d * d))
 
     def shared() -> object:
         return factor.errors_on_grid()._moments
@@ -117,7 +118,7 @@ def _of_features(d: int) -> Measured:
 
 def _factorised(gram: FloatArray) -> object:
     square = gram.copy()
-    square[np.diag_indices(len(square))] += STRENGTH
+    square[np.diag_indices(len(square))] += ALPHA
     return cholesky(square, lower=True, overwrite_a=True, check_finite=False)
 
 
@@ -137,15 +138,15 @@ def _of_classes(features: Features, factor: Factor, c: int) -> Measured:
         name = f"moment {kind}" + (" added" if adds < cells else "")
         yield name, Point(d, c, core_seconds(sample.moment, targets) / adds)
         if kind == "hard":
-            # n d c strengths: errors of all strengths by predicting every sample.
+            # n d c alphas: errors of all alphas by predicting every sample.
             some = everyone[: n // 4 if c > 64 else n]
             predicted = core_seconds(errors._predicted, moment, some, repeats=1)
-            yield "errors predicted", Point(d, c, predicted / (len(some) * d * c * STRENGTHS))
-        # n d (d + strengths): the same by sums. Soft ones take a product with the classes more.
+            yield "errors predicted", Point(d, c, predicted / (len(some) * d * c * ALPHAS))
+        # n d (d + alphas): the same by sums. Soft ones take a product with the classes more.
         summed = core_seconds(errors._summed, moment)
-        work = n * d * (d + STRENGTHS + (c if kind == "soft" else 0))
+        work = n * d * (d + ALPHAS + (c if kind == "soft" else 0))
         yield f"errors summed {kind}", Point(d, c, summed / work)
-        yield from _read_out(Scores.of(factor, moment, STRENGTH), kind)
+        yield from _read_out(Scores.of(factor, moment, ALPHA), kind)
     weight, bias = np.zeros((d, c)), np.zeros(c)
     head = LinearHead(weight, bias)
     half = features.X[: n // 2]
@@ -167,29 +168,29 @@ def _read_out(scores: Scores, kind: str, suffix: str = "") -> Measured:
     n, c = scores.sample.n, scores.moment.targets.n_classes
     d = scores.sample.d
     cells = n * d * c
-    plain, _ = choose_readout("scores", scores, 8.0)
+    plain, _ = choose_calibration("scores", scores, 8.0)
     sought = n + 2 * GUESS
-    likeliest = core_seconds(choose_readout, "scores", scores, None)
-    richer = core_seconds(choose_readout, "discriminant", scores, None)
-    both = core_seconds(choose_readout, "auto", scores, 8.0)
-    chosen = choose_readout("auto", scores, 8.0)[0]
+    likeliest = core_seconds(choose_calibration, "scores", scores, None)
+    richer = core_seconds(choose_calibration, "discriminant", scores, None)
+    both = core_seconds(choose_calibration, "auto", scores, 8.0)
+    chosen = choose_calibration("auto", scores, 8.0)[0]
     # What is chosen here need not be what is chosen there: a discriminant's likelihood is no part of comparing.
     compared = both - (richer if chosen.left is not None else 0.0)
     fewest = 0.05 * both
-    # (n + 4096) d c: looking for the likeliest sharpness of scores; of a discriminant, which is made, too.
-    yield f"sharpness {kind}{suffix}", Point(d, c, likeliest / (sought * d * c))
+    # (n + 4096) d c: looking for the likeliest inverse temperature of scores; of a discriminant, which is made, too.
+    yield f"inverse temperature {kind}{suffix}", Point(d, c, likeliest / (sought * d * c))
     yield f"discriminant {kind}{suffix}", Point(d, c, richer / (sought * d * c))
     # n d c: comparing scores and discriminant on every sample.
     yield f"compare {kind}{suffix}", Point(d, c, max(compared, fewest) / cells)
     if kind == "hard":
         # n d c: scores of all samples, which a training holds where features are held and classes are no more.
         yield f"scores{suffix}", Point(d, c, core_seconds(lambda: replace(scores).fitted) / cells)
-        richer_readout = choose_readout("discriminant", scores, None)[0]
-        for name, readout in (("scores", plain), ("discriminant", richer_readout)):
+        richer_readout = choose_calibration("discriminant", scores, None)[0]
+        for name, calibration in (("scores", plain), ("discriminant", richer_readout)):
             step = max(1, (1 << 18) // c)
 
-            def passed(readout: Any = readout, step: int = step) -> None:
-                for _, logits in readout.blocks(step):
+            def passed(calibration: Any = calibration, step: int = step) -> None:
+                for _, logits in calibration.blocks(step):
                     softmax_of_own(logits)
 
             # n d c: leave-one-out probabilities of every sample.
@@ -207,9 +208,9 @@ def _large() -> Measured:
         moment: Moment = factor.sample.moment(Targets.of(given, None, c, n))
         errors = factor.grid_errors
         _ = errors._moments
-        work = n * d * (d + STRENGTHS + (c if kind == "soft" else 0))
+        work = n * d * (d + ALPHAS + (c if kind == "soft" else 0))
         yield f"errors summed {kind} large", Point(d, c, core_seconds(errors._summed, moment, repeats=1) / work)
-        yield from _read_out(Scores.of(factor, moment, STRENGTH), kind, " large")
+        yield from _read_out(Scores.of(factor, moment, ALPHA), kind, " large")
 
 
 def _adam() -> Measured:

@@ -23,7 +23,7 @@ from cosup.utils.row_store import IN_MEMORY
 
 __all__ = ["CHOOSE_ON", "HEARD", "KEEP_RATE", "Term", "fit_terms", "predict_terms", "teach_terms"]
 
-STRENGTHS = len(GRID)
+ALPHAS = len(GRID)
 ROUNDS = CoSupervisedClassifier().rounds
 EPOCHS = 20
 """Of the released recipe, on all samples; with fewer, it takes as many more."""
@@ -35,8 +35,8 @@ HALF = 2
 """From this many classes a feature, the discriminant is taken to be what scores are read by (in halves)."""
 
 CHOOSE_ON, HEARD = 1_000_000, 8
-"""Of the sharded design: samples that strengths, sharpness and trust are chosen on, and teachers a level that are
-read on a sample: those with the largest gates."""
+"""Of the sharded design: samples that alphas, inverse temperature and trust are chosen on, and teachers a level that
+are read on a sample: those with the largest gates."""
 
 TEACHER_STEPS, TEACHER_BATCH = 1000, 256
 """Of the published teachers."""
@@ -90,7 +90,7 @@ class Ridge:
     n, d : int
     dtype : str
     chosen_on : float
-        Samples that strengths and sharpness are chosen on.
+        Samples that alphas and inverse temperature are chosen on.
     """
 
     n: float
@@ -108,7 +108,7 @@ class Ridge:
         return HALF * c >= self.d
 
     def _summed(self, c: int) -> bool:
-        return c * STRENGTHS >= WORTHWHILE * min(self.n, self.d)
+        return c * ALPHAS >= WORTHWHILE * min(self.n, self.d)
 
     def _large(self, n: float, c: int) -> bool:
         return n * self.d * c >= LARGE
@@ -143,30 +143,30 @@ class Ridge:
             yield Term("fresh memory", "fresh memory", 12 * n * d)
 
     def factor(self, c: int, n: float | None = None, gram_of: float | None = None) -> Iterator[Term]:
-        """Second moments, their eigenvectors and what all strengths share."""
+        """Second moments, their eigenvectors and what all alphas share."""
         n, d = self.n if n is None else n, self.d
         chosen = min(n, self.chosen_on)
         yield Term("second moments", "gram", (n if gram_of is None else gram_of) * d * d, d)
         yield Term("eigenvectors", "eigh", float(d) ** 3, d, spread=False)
-        yield Term("leverages", "leverages", n * d * (d + STRENGTHS), d)
+        yield Term("leverages", "leverages", n * d * (d + ALPHAS), d)
         yield from self.reads(2, 0, n)
         if self._summed(c):
-            yield Term("choosing strengths", "curves", chosen * d * d, d)
+            yield Term("choosing alpha", "curves", chosen * d * d, d)
             yield from self.reads(0, 1, chosen)
 
     def training(
         self, c: int, *, soft: bool, first: bool, n: float | None = None, choose: bool = True
     ) -> Iterator[Term]:
-        """One training: moments, strength, read-out."""
+        """One training: moments, regularisation, read-out."""
         n, d = self.n if n is None else n, self.d
         kind, chosen, large = "soft" if soft else "hard", min(n, self.chosen_on), self._large(n, c)
         added = not soft and c >= MANY
         yield Term("moments of targets", f"moment {kind}" + " added" * added, n * d * (1 if added else c), d, c)
         if choose and self._summed(c):
-            work = d + STRENGTHS + (c if soft else 0)
-            yield Term("choosing strengths", f"errors summed {kind}", chosen * d * work, d, c, large=large)
+            work = d + ALPHAS + (c if soft else 0)
+            yield Term("choosing alpha", f"errors summed {kind}", chosen * d * work, d, c, large=large)
         elif choose:
-            yield Term("choosing strengths", "errors predicted", chosen * d * c * STRENGTHS, d, c)
+            yield Term("choosing alpha", "errors predicted", chosen * d * c * ALPHAS, d, c)
         sought = chosen + 2 * GUESS
         narrow = self.discriminant(c) and 4 * n * (d + 1) <= HELD and d + 1 < c
         yield Term("choosing the read-out", f"compare {kind}", chosen * d * c, d, c, large=large)
@@ -176,7 +176,7 @@ class Ridge:
         if self.discriminant(c):
             yield Term("choosing the read-out", f"discriminant {kind}", sought * d * c, d, c, large=large)
         elif first:
-            yield Term("choosing the read-out", f"sharpness {kind}", sought * d * c, d, c, large=large)
+            yield Term("choosing the read-out", f"inverse temperature {kind}", sought * d * c, d, c, large=large)
         yield from self.scores(c, 1.0 + (self.discriminant(c) or first), chosen)
         yield from self.reads(1, 0, n)
         yield from self.reads(0, float(choose) + 2 + (0 if narrow else 1.5 * self.discriminant(c)), chosen)

@@ -10,14 +10,13 @@ from cosup.provenance.account import Account
 from cosup.provenance.account_file import ACCOUNT, PARQUET, TABLE_CSV, account_files, read_account
 from cosup.provenance.answers import Checked, check_estimates, read_answers
 from cosup.provenance.calibration import Calibration, recalibrate
-from cosup.provenance.explanation import REASONS, explain, tell
+from cosup.provenance.explanation import explain, reason_text, tell
 from cosup.provenance.looking import LOOK, after_looking, look_first, with_person
 
 __all__ = [
     "ACCOUNT",
     "LOOK",
     "PARQUET",
-    "REASONS",
     "TABLE_CSV",
     "Account",
     "Calibration",
@@ -29,6 +28,7 @@ __all__ = [
     "look_first",
     "read_account",
     "read_answers",
+    "reason_text",
     "recalibrate",
     "tell",
     "with_person",

@@ -9,24 +9,26 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from cosup.cosupervision.rejection import REJECTIONS
 from cosup.labels import TeacherLabels
 from cosup.provenance.account import Account
 
-__all__ = ["REASONS", "explain", "tell"]
+__all__ = ["explain", "reason_text", "tell"]
 
-REASONS = {
-    "abstained": "nobody of this level spoke",
-    "overruled": "all levels and the student together find another class more probable",
-    "outvoted": "most of the others said something else",
-    "teacher-student": "the teacher's own local student contradicts it",
-    "local-global": "the teacher's local student and the global student name different classes",
-    "margin": "its margin over the student's other classes is among the smallest",
-    "class-balanced": "its margin over the student's other classes is among the smallest of its class",
-    "top1": "the student's loss on it is among the largest (quota: annotations that the student names itself)",
-    "top2": "the student's loss on it is among the largest (quota: annotations among the student's best two)",
-    "top3": "the student's loss on it is among the largest (quota: annotations among the student's best three)",
+_STEPS = {
+    "abstained": "nobody of this level annotates it",
+    "overruled": "the pooled posterior of all levels and the student finds another class more probable",
+    "outvoted": "most of the others name another class",
 }
-"""The checks that an annotation may fail, as a person would say it; others are called by their name."""
+"""Why an annotation does not count where no rejection rule took it out."""
+
+
+def reason_text(reason: str) -> str:
+    """Say why an annotation does not count; a rule that is not registered here is called by its name."""
+    if reason in REJECTIONS:
+        return REJECTIONS[reason].reason
+    return _STEPS.get(reason, reason)
+
 
 NAMED = 6
 """Who abstains is named, where these are few."""
@@ -116,7 +118,7 @@ def _level(account: Account, place: int, k: int) -> str:
             text += "kept"
         else:
             reason = account.reasons[account.reason[place, k]]
-            text += f"rejected: {REASONS.get(reason, reason)}"
+            text += f"rejected: {reason_text(reason)}"
     silent = []
     for t in np.flatnonzero(np.asarray(account.teacher_levels) == level):
         if t == teacher:

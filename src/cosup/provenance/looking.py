@@ -88,7 +88,7 @@ def look_first(X: ArrayLike, labels: TeacherLabels, model: Any) -> tuple[IntArra
         fit = RidgeProbe().prepare(X).train(answers, n_classes=labels.n_classes)
         for rows, p in fit.blocks(True):
             parts["doubt"][rows] = 1.0 - (confidence[rows] + p[np.arange(len(p)), answers[rows]]) / 2
-        parts["influence"] = _influence(X, fit.strength)
+        parts["influence"] = _influence(X, fit.alpha)
     parts["dispute"] = _dispute(labels, answers)
     parts["value"] = parts["doubt"] * (0.5 + parts["dispute"]) * parts["influence"]
     return np.argsort(-parts["value"], kind="stable"), parts
@@ -108,7 +108,7 @@ def _dispute(labels: TeacherLabels, answers: IntArray) -> FloatArray:
     return np.asarray(np.divide(against, heard, out=np.zeros(len(answers)), where=heard > 0))
 
 
-def _influence(X: FloatArray, strength: float) -> FloatArray:
+def _influence(X: FloatArray, alpha: float) -> FloatArray:
     """Norms of the hat matrix's columns without their diagonal, over their mean, (n_samples,)."""
     mean = np.mean(X, axis=0, dtype=np.float64)
     d = X.shape[1]
@@ -118,7 +118,7 @@ def _influence(X: FloatArray, strength: float) -> FloatArray:
         Z = X[rows] - mean
         gram += Z.T @ Z
     penalised = gram.copy()
-    penalised[np.diag_indices(d)] += max(strength * float(np.trace(gram)) / d, 1e-12)
+    penalised[np.diag_indices(d)] += max(alpha * float(np.trace(gram)) / d, 1e-12)
     inverse = cho_solve(cho_factor(penalised), np.eye(d))
     twice = inverse @ gram @ inverse
     out = np.empty(len(X))

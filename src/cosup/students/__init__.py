@@ -8,17 +8,19 @@ trains many linear heads at once. `cosup.finetuning` has the student that trains
 
 from cosup.students.adam.heads import LinearHeads, train_heads
 from cosup.students.adam.probe import AdamProbe
-from cosup.students.caching import as_student, shared
-from cosup.students.heads import DeferredHead, Head, LinearHead, MeanHead, average_heads, settled, spread_head
+from cosup.students.caching import shared
+from cosup.students.heads import DeferredHead, Head, LinearHead, MeanHead, average_heads, materialised, spread_head
 from cosup.students.logistic.probe import LogisticProbe
 from cosup.students.memory import peak_bytes
 from cosup.students.mlp.probe import GradientProbe, MixtureProbe, MlpProbe
 from cosup.students.protocol import Fit, Student, Trainer
+from cosup.students.registry import STUDENTS, as_student, register_student
 from cosup.students.ridge.path import RidgePath, ridge_path
 from cosup.students.ridge.probe import RidgeProbe
 from cosup.students.sklearn_student import SklearnStudent
 
 __all__ = [
+    "STUDENTS",
     "AdamProbe",
     "DeferredHead",
     "Fit",
@@ -37,9 +39,10 @@ __all__ = [
     "Trainer",
     "as_student",
     "average_heads",
+    "materialised",
     "peak_bytes",
+    "register_student",
     "ridge_path",
-    "settled",
     "shared",
     "spread_head",
     "train_heads",

@@ -7,19 +7,14 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
-from cosup.students.adam.probe import AdamProbe
-from cosup.students.logistic.probe import LogisticProbe
-from cosup.students.mlp.probe import GradientProbe, MixtureProbe, MlpProbe
 from cosup.students.protocol import Fit, Student, Trainer
 from cosup.students.ridge.probe import RidgeFit, RidgeProbe, RidgeTrainer
-from cosup.students.sklearn_student import SklearnStudent
-from cosup.utils.validation import BoolArray, CosupError, FloatArray, IntArray
+from cosup.utils.validation import BoolArray, FloatArray, IntArray
 
-__all__ = ["SharedStudent", "as_student", "shared"]
+__all__ = ["SharedStudent", "shared"]
 
 
 REMEMBERED = 4
@@ -55,21 +50,21 @@ class SharedTrainer:
         self,
         targets: FloatArray | IntArray,
         *,
-        keep: BoolArray | None = None,
+        train_mask: BoolArray | None = None,
         random_state: int = 0,
-        strength: float | None = None,
+        alpha: float | None = None,
         n_classes: int | None = None,
     ) -> Fit:
         """See `cosup.students.Trainer`."""
-        sums = hashlib.blake2b(repr((self._after, random_state, strength, n_classes)).encode())
-        for array in (targets, keep):
+        sums = hashlib.blake2b(repr((self._after, random_state, alpha, n_classes)).encode())
+        for array in (targets, train_mask):
             given = np.ascontiguousarray(array) if array is not None else np.empty(0)
             sums.update(f"{given.dtype.str}{given.shape}".encode())
             sums.update(given.data)
         return self._memory.recall(
             sums.digest(),
             lambda: self._trainer.train(
-                targets, keep=keep, random_state=random_state, strength=strength, n_classes=n_classes
+                targets, train_mask=train_mask, random_state=random_state, alpha=alpha, n_classes=n_classes
             ),
         )
 
@@ -160,41 +155,3 @@ def shared(student: Student) -> SharedStudent:
         dropped.
     """
     return SharedStudent(student)
-
-
-NAMED = {
-    "ridge": RidgeProbe,
-    "logistic": LogisticProbe,
-    "adam": AdamProbe,
-    "gradient": GradientProbe,
-    "mixture": MixtureProbe,
-    "mlp": MlpProbe,
-}
-
-
-def as_student(student: Any) -> Student:
-    """Make a student of a name, a `Student`, or a scikit-learn classifier.
-
-    Parameters
-    ----------
-    student : {"ridge", "logistic", "adam", "gradient", "mixture", "mlp"}, Student or scikit-learn classifier
-
-    Returns
-    -------
-    Student
-
-    Raises
-    ------
-    CosupError
-        For anything else.
-    """
-    if isinstance(student, str) and student in NAMED:
-        made: Student = NAMED[student]()
-        return made
-    if isinstance(student, type):
-        raise CosupError(f"student must be an instance: {student.__name__}() instead of {student.__name__}")
-    if isinstance(student, Student):
-        return student
-    if hasattr(student, "fit") and hasattr(student, "predict"):
-        return SklearnStudent(student)
-    raise CosupError(f"student must be one of {sorted(NAMED)}, a Student or a scikit-learn classifier, got {student!r}")

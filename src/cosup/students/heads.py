@@ -18,7 +18,7 @@ __all__ = [
     "LinearHead",
     "MeanHead",
     "average_heads",
-    "settled",
+    "materialised",
     "softmax_of_own",
     "spread_head",
 ]
@@ -38,7 +38,7 @@ class Head(Protocol):
 
 @runtime_checkable
 class DeferredHead(Head, Protocol):
-    """A head whose training waits for `settled`: methods make many heads and keep few."""
+    """A head whose training waits for `materialised`: methods make many heads and keep few."""
 
     def merged(self, heads: Sequence[Head]) -> Head:
         """One head for several, this one among them; see `average_heads`."""
@@ -48,7 +48,7 @@ class DeferredHead(Head, Protocol):
         """The same over more classes; see `spread_head`."""
         ...
 
-    def settle(self) -> object:
+    def materialise(self) -> object:
         """Train, unless that is done."""
         ...
 
@@ -143,8 +143,8 @@ def spread_head(head: Head, classes: IntArray, n_classes: int) -> Head:
     return _SpreadHead(head, classes, n_classes)
 
 
-def settled(head: Head) -> Head:
+def materialised(head: Head) -> Head:
     """The head, trained if its training was put off; see `DeferredHead`."""
     if isinstance(head, DeferredHead):
-        head.settle()
+        head.materialise()
     return head

@@ -31,8 +31,8 @@ class Fit(Protocol):
         ...
 
     @property
-    def strength(self) -> float | None:
-        """The regularisation strength that was used, in the student's own unit; None if it has none."""
+    def alpha(self) -> float | None:
+        """The regularisation regularisation that was used, in the student's own unit; None if it has none."""
         ...
 
     @property
@@ -93,9 +93,9 @@ class Trainer(Protocol):
         self,
         targets: FloatArray | IntArray,
         *,
-        keep: BoolArray | None = None,
+        train_mask: BoolArray | None = None,
         random_state: int = 0,
-        strength: float | None = None,
+        alpha: float | None = None,
         n_classes: int | None = None,
     ) -> Fit:
         """Train on the targets of some samples.
@@ -104,10 +104,10 @@ class Trainer(Protocol):
         ----------
         targets : ndarray of shape (n_samples, n_classes) or (n_samples,)
             Probabilities, rows that sum to one; or class ids, integers. Class -1 is none: such a sample is left out.
-        keep : bool ndarray of shape (n_samples,), optional
+        train_mask : bool ndarray of shape (n_samples,), optional
             The samples to train on. Targets of others are not looked at. Default: all.
         random_state : int
-        strength : float, optional
+        alpha : float, optional
             That of an earlier fit, to be as regularised as that one. Default: the student decides.
         n_classes : int, optional
             Default: as many as the targets have columns; of class ids, as the samples that are trained on show.

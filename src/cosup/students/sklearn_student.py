@@ -62,14 +62,14 @@ class SklearnTrainer:
         self,
         targets: FloatArray | IntArray,
         *,
-        keep: BoolArray | None = None,
+        train_mask: BoolArray | None = None,
         random_state: int = 0,
-        strength: float | None = None,
+        alpha: float | None = None,
         n_classes: int | None = None,
     ) -> SklearnFit:
         """Train on the most probable class of `targets`; see `cosup.students.Trainer`."""
-        checked = Targets.of(targets, keep, n_classes, len(self.X))
-        return SklearnFit(self, checked.named(slice(None)), checked.n_classes, checked.members, random_state)
+        checked = Targets.of(targets, train_mask, n_classes, len(self.X))
+        return SklearnFit(self, checked.predicted_class(slice(None)), checked.n_classes, checked.members, random_state)
 
     def run(self, named: IntArray, n_classes: int, rows: IntArray, random_state: int) -> SklearnHead:
         """One training on the samples at `rows`."""
@@ -111,7 +111,7 @@ class SklearnFit(BlockFit):
     _n_classes: int
     _members: IntArray
     _random_state: int
-    strength: None = None
+    alpha: None = None
     takes_soft: bool = False
 
     @cached_property

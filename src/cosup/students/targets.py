@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from cosup.utils.row_blocks import cache_blocks, let_go, on_disk
+from cosup.utils.row_blocks import cache_blocks, on_disk, release_pages
 from cosup.utils.validation import BoolArray, CosupError, FloatArray, IntArray
 
 __all__ = ["Targets"]
@@ -35,7 +35,7 @@ class Targets:
     n_classes: int
 
     @classmethod
-    def of(cls, targets: ArrayLike, keep: BoolArray | None, n_classes: int | None, n_samples: int) -> Targets:
+    def of(cls, targets: ArrayLike, train_mask: BoolArray | None, n_classes: int | None, n_samples: int) -> Targets:
         """Check what `Trainer.train` was given; one-hot rows are taken for the class ids that they are."""
         given: Any = np.asarray(targets)
         if given.ndim not in (1, 2) or len(given) != n_samples or (given.ndim == 1 and given.dtype.kind not in "iu"):
@@ -43,7 +43,7 @@ class Targets:
                 f"targets must be class ids, integers ({n_samples},), or probabilities ({n_samples}, n_classes); got "
                 f"{given.dtype} {given.shape}"
             )
-        members = np.arange(n_samples) if keep is None else np.flatnonzero(keep)
+        members = np.arange(n_samples) if train_mask is None else np.flatnonzero(train_mask)
         if given.ndim == 2:
             if n_classes not in (None, given.shape[1]):
                 raise CosupError(f"targets have {given.shape[1]} classes, n_classes is {n_classes}")
@@ -54,7 +54,7 @@ class Targets:
                 ids[rows] = block.argmax(axis=1)
                 alone = np.count_nonzero(block, axis=1) == 1
                 certain[rows] = alone & (block[np.arange(len(block)), ids[rows]] == 1)
-                let_go(given)
+                release_pages(given)
             hard = bool(certain[members].all())
             return cls(ids if hard else None, None if hard else given, members, given.shape[1])
         spoken = given >= 0
@@ -82,7 +82,7 @@ class Targets:
         assert given is not None
         return len(given)
 
-    def named(self, rows: Any) -> IntArray:
+    def predicted_class(self, rows: Any) -> IntArray:
         """The most probable class of some samples, (n_rows,)."""
         if self.ids is not None:
             return np.asarray(self.ids[rows])
@@ -93,7 +93,7 @@ class Targets:
         if not on_disk(self.soft):
             return np.asarray(self.soft[rows])
         out = np.array(self.soft[rows])
-        let_go(self.soft)
+        release_pages(self.soft)
         return out
 
     def dense(self, rows: Any, dtype: Any = np.float64) -> FloatArray:

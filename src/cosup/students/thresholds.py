@@ -18,7 +18,7 @@ SWEEPS = 3
 MANY_CLASSES = 50
 """With more of them, one class at a time takes too long."""
 
-SHARPNESS = (1.0, 3.0, 10.0, 30.0, 100.0)
+INVERSE_TEMPERATURES = (1.0, 3.0, 10.0, 30.0, 100.0)
 """Annealing of the Sinkhorn steps towards the hard assignment, in units of the spread of the scores."""
 
 
@@ -28,7 +28,7 @@ def matching_offsets(log_p: Tensor, shares: Tensor) -> Tensor:
     For two classes this is the quantile of Burns et al. (2023, appendix A.4). For more, every class in turn gets
     the offset at which it wins its share of the samples, the other offsets held: coordinate ascent on the dual of the
     transport problem from samples to classes (Bertsekas's auction). Beyond 50 classes, Sinkhorn steps of rising
-    sharpness.
+    inverse temperature.
 
     Parameters
     ----------
@@ -45,10 +45,10 @@ def matching_offsets(log_p: Tensor, shares: Tensor) -> Tensor:
         spread = log_p.std(dim=(0, 2))[:, None].clamp(min=1e-3)
         scaled = log_p / spread
         wanted = torch.log(shares.clamp(min=0.5 / n))
-        for sharpness in SHARPNESS:
+        for inverse_temperature in INVERSE_TEMPERATURES:
             for _ in range(10):
-                here = torch.softmax(sharpness * (scaled + b), dim=2).mean(0)
-                b = b + (wanted - torch.log(here + TINY)) / sharpness
+                here = torch.softmax(inverse_temperature * (scaled + b), dim=2).mean(0)
+                b = b + (wanted - torch.log(here + TINY)) / inverse_temperature
         return b * spread
     counts = [round(float(s) * n) for s in shares]
     for _ in range(1 if n_classes == 2 else SWEEPS):

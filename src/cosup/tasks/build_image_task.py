@@ -282,7 +282,7 @@ def teach(
     top = TopK(said["classes"], said["probabilities"], n_classes)
     annotations: Any = top
     if labels == "hard" or k == n_classes:
-        read = top.named if labels == "hard" else top.dense
+        read = top.predicted_class if labels == "hard" else top.dense
         annotations = np.stack([read(t) for t in range(len(heads))], axis=1)
     return TeacherLabels(
         annotations,

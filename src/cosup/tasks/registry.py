@@ -13,6 +13,7 @@ from typing import Any
 
 from cosup.embedding.feature_cache import FeatureCache
 from cosup.tasks.task import Task
+from cosup.utils.registry import Registry
 from cosup.utils.validation import CosupError, check_choice, suggest
 
 Builder = Callable[..., Task]
@@ -25,7 +26,8 @@ class _Entry:
     options: tuple[str, ...]
 
 
-_TASKS: dict[str, _Entry] = {}
+TASKS: Registry[_Entry] = Registry("task")
+"""Tasks by name."""
 
 
 def register_task(name: str, summary: str, *, options: Iterable[str] | None = None) -> Callable[[Builder], Builder]:
@@ -60,10 +62,8 @@ def register_task(name: str, summary: str, *, options: Iterable[str] | None = No
     """
 
     def register(build: Builder) -> Builder:
-        if name in _TASKS:
-            raise CosupError(f"a task named '{name}' is registered already; choose another name")
         found = inspect.signature(build).parameters if options is None else options
-        _TASKS[name] = _Entry(summary, build, tuple(o for o in found if o not in ("seed", "cache")))
+        TASKS.add(name, _Entry(summary, build, tuple(o for o in found if o not in ("seed", "cache"))))
         return build
 
     return register
@@ -80,7 +80,7 @@ def register_member(family: str, member: str, summary: str, **options: object) -
         If the name is taken, or the family is not registered or lacks an option.
     """
     name = f"{family}-{member}"
-    whole = _TASKS[check_choice(family, _TASKS, "task")]
+    whole = TASKS.find(family)
     for option in options:
         check_choice(option, whole.options, "option")
     rest = tuple(option for option in whole.options if option not in options)
@@ -99,7 +99,7 @@ def list_tasks() -> dict[str, str]:
     dict of str to str
         Name -> one line, sorted by name; the numbers of a family's members count as numbers.
     """
-    return {name: _TASKS[name].summary for name in sorted(_TASKS, key=_natural)}
+    return {name: TASKS[name].summary for name in sorted(TASKS, key=_natural)}
 
 
 def _natural(name: str) -> tuple[str, int]:
@@ -115,7 +115,7 @@ def task_options(name: str) -> tuple[str, ...]:
     CosupError
         If there is no such task.
     """
-    return _TASKS[check_choice(name, _TASKS, "task")].options
+    return TASKS.find(name).options
 
 
 def load_task(
@@ -150,7 +150,7 @@ def load_task(
         If the name or an option is unknown (the message lists what there is), if `seed` is not a whole
         number from 0 up, or if the task lacks an extra.
     """
-    entry = _TASKS[check_choice(name, _TASKS, "task")]
+    entry = TASKS.find(name)
     for option in options:
         if option not in entry.options:
             raise CosupError(f"the task {name!r} has no option {option!r}.{suggest(option, entry.options)}")

@@ -16,10 +16,10 @@ __all__ = [
     "blocks_of",
     "column_means",
     "is_half",
-    "let_go",
     "on_disk",
     "predicted",
     "product",
+    "release_pages",
     "row_blocks",
     "stacked",
     "take",
@@ -61,7 +61,7 @@ def _mapping(X: Any) -> mmap.mmap | None:
     return X if isinstance(X, mmap.mmap) else None
 
 
-def let_go(X: Any) -> None:
+def release_pages(X: Any) -> None:
     """Unmap the pages of a file that X is a view of and nobody has written to: they would count as this process's."""
     mapping = _mapping(X)
     if mapping is not None and hasattr(mmap, "MADV_DONTNEED"):

@@ -12,7 +12,7 @@ import numpy as np
 
 from cosup.utils.validation import CosupError, FloatArray
 
-__all__ = ["Again", "RowStore", "Rows", "joined", "row_slices"]
+__all__ = ["LazyRows", "RowStore", "Rows", "joined", "row_slices"]
 
 IN_MEMORY = 1 << 29
 """Bytes up to which a matrix stays in memory. Larger ones lie in a temporary file, in single precision."""
@@ -59,7 +59,7 @@ class Rows(Protocol):
 
 
 @dataclass(frozen=True)
-class Again:
+class LazyRows:
     """Rows that are calculated whenever they are asked for: for what is looked at once or twice."""
 
     shape: tuple[int, int]

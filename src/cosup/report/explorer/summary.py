@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from cosup.provenance import REASONS, Account
+from cosup.provenance import Account, reason_text
 from cosup.utils.validation import CosupError, FloatArray, IntArray
 
 __all__ = ["Estimates", "summarise_account"]
@@ -105,7 +105,7 @@ def summarise_account(
         "n": n,
         "classes": list(account.class_names),
         "facts": [[key, value] for key, value in (facts or {}).items()],
-        "reasons": [REASONS.get(reason, reason) for reason in account.reasons],
+        "reasons": [reason_text(reason) for reason in account.reasons],
         "teachers": [_teacher(account, t, speaks[:, t], covers[:, t]) for t in range(len(account.teachers))],
         "levels": _levels(account, history),
         "answers": np.bincount(answer[known], minlength=C).tolist(),
@@ -160,7 +160,7 @@ def _levels(account: Account, history: Sequence[Mapping[str, Any]]) -> list[dict
                 "changed": None if before is None or (now < 0).any() else float((now != before).mean()),
                 "agreement": _finite(entry.get("agreement")),
                 "rounds": entry.get("rounds"),
-                "strength": _finite(entry.get("strength")),
+                "alpha": _finite(entry.get("alpha")),
                 "seconds": _finite(entry.get("seconds")),
                 "notes": [str(note) for note in entry.get("notes", ())],
             }

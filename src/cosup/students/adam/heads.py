@@ -1,4 +1,4 @@
-"""Many linear heads in one call: different targets, subsets, seeds and strengths on shared features."""
+"""Many linear heads in one call: different targets, subsets, seeds and alphas on shared features."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def train_heads(
     targets: ArrayLike,
     *,
     n_classes: int | None = None,
-    keep: ArrayLike | None = None,
+    train_mask: ArrayLike | None = None,
     weights: ArrayLike | None = None,
     seeds: int | Sequence[int] = 0,
     learning_rates: float | Sequence[float] = 1e-3,
@@ -79,7 +79,7 @@ def train_heads(
         (n_samples, n_classes) or (n_heads, n_samples, n_classes).
     n_classes : int, optional
         Default: as many as the targets show.
-    keep : array-like of bool, shape (n_samples,) or (n_heads, n_samples), optional
+    train_mask : array-like of bool, shape (n_samples,) or (n_heads, n_samples), optional
         The samples to train on. Default: all.
     weights : array-like of shape (n_samples,) or (n_heads, n_samples), optional
         Weights of the samples. Default: one.
@@ -112,7 +112,7 @@ def train_heads(
 
     from cosup.students.adam.steps import Batches, Recipe, run_adam
 
-    task = _Task.of(X, targets, n_classes=n_classes, keep=keep, weights=weights)
+    task = _Task.of(X, targets, n_classes=n_classes, train_mask=train_mask, weights=weights)
     settings = {
         "seeds": seeds, "learning_rates": learning_rates, "weight_decays": weight_decays, "epochs": epochs,
     }  # fmt: skip
@@ -182,7 +182,7 @@ def _per_head(value: Any, name: str, n_heads: int) -> Any:
 
 def _count_heads(task: _Task, settings: dict[str, Any]) -> int:
     sizes = {name: np.size(value) for name, value in settings.items()}
-    for name in ("ids", "soft", "weights", "keep"):
+    for name in ("ids", "soft", "weights", "train_mask"):
         array = getattr(task, name)
         if array is not None:
             sizes["targets" if name in ("ids", "soft") else name] = len(array)
@@ -203,20 +203,20 @@ class _Task:
     ids: IntArray | None
     soft: FloatArray | None
     weights: FloatArray | None
-    keep: BoolArray | None
+    train_mask: BoolArray | None
     n_classes: int
 
     @classmethod
-    def of(cls, X: FloatArray, targets: ArrayLike, *, n_classes: int | None, keep: Any, weights: Any) -> _Task:
+    def of(cls, X: FloatArray, targets: ArrayLike, *, n_classes: int | None, train_mask: Any, weights: Any) -> _Task:
         if X.ndim != 2 or not len(X) or not (is_half(X) or X.dtype.kind == "f"):
             raise CosupError(f"X must be floating of shape (n_samples, n_features), got {X.dtype} {X.shape}")
         n = len(X)
-        masks = _by_head(keep, "keep", n)
+        masks = _by_head(train_mask, "train_mask", n)
         if masks is not None:
             if masks.dtype != bool:
-                raise CosupError(f"keep must be boolean, got {masks.dtype}")
+                raise CosupError(f"train_mask must be boolean, got {masks.dtype}")
             if not masks.any(axis=1).all():
-                raise CosupError(f"keep leaves head {int(np.argmin(masks.any(axis=1)))} without a sample")
+                raise CosupError(f"train_mask leaves head {int(np.argmin(masks.any(axis=1)))} without a sample")
         weights = _by_head(weights, "weights", n)
         if weights is not None and not (np.isfinite(weights).all() and (weights >= 0).all()):
             raise CosupError("weights must be finite and at least 0")
@@ -229,7 +229,7 @@ class _Task:
             if used.min() < 0 or used.max() >= n_classes:
                 raise CosupError(
                     f"targets must be class ids from 0 to {n_classes - 1}, got {used.min()} to {used.max()}; "
-                    "leave samples without a target out with keep"
+                    "leave samples without a target out with train_mask"
                 )
             return cls(X, np.clip(ids, 0, n_classes - 1), None, weights, masks, n_classes)
         soft = array[None] if array.ndim == 2 else array
@@ -257,7 +257,7 @@ def _groups(task: _Task, seeds: Any, epochs: Any, n_heads: int, shared_order: bo
     """Heads that can stand side by side, and the samples they train on."""
     found: dict[tuple[Any, ...], tuple[IntArray, list[int]]] = {}
     for h in range(n_heads):
-        mask = None if task.keep is None else task.keep[h if len(task.keep) > 1 else 0]
+        mask = None if task.train_mask is None else task.train_mask[h if len(task.train_mask) > 1 else 0]
         key = (None if mask is None else mask.tobytes(), int(epochs[h]), None if shared_order else int(seeds[h]))
         if key not in found:
             found[key] = (np.arange(len(task.X)) if mask is None else np.flatnonzero(mask), [])

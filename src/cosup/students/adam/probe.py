@@ -69,13 +69,13 @@ class AdamTrainer:
         self,
         targets: FloatArray | IntArray,
         *,
-        keep: BoolArray | None = None,
+        train_mask: BoolArray | None = None,
         random_state: int = 0,
-        strength: float | None = None,
+        alpha: float | None = None,
         n_classes: int | None = None,
     ) -> AdamFit:
         """Train on `targets`; see `cosup.students.Trainer`."""
-        return AdamFit(self, Targets.of(targets, keep, n_classes, len(self.X)), random_state)
+        return AdamFit(self, Targets.of(targets, train_mask, n_classes, len(self.X)), random_state)
 
     @cached_property
     def _features(self) -> FloatArray:
@@ -85,12 +85,12 @@ class AdamTrainer:
     def run(self, targets: Targets, members: IntArray, random_state: int) -> LinearHead:
         """One training on the samples at `members`."""
         probe = self.probe
-        keep = np.zeros(len(self.X), dtype=bool)
-        keep[members] = True
+        train_mask = np.zeros(len(self.X), dtype=bool)
+        train_mask[members] = True
         epochs = int(probe.epochs * len(self.X) / len(members))
         given: Any = targets.soft if targets.ids is None else targets.ids
         heads = train_heads(
-            self._features, given, n_classes=targets.n_classes, keep=keep, seeds=random_state,
+            self._features, given, n_classes=targets.n_classes, train_mask=train_mask, seeds=random_state,
             learning_rates=probe.learning_rate, epochs=epochs, batch_size=probe.batch_size, device="cpu",
         )  # fmt: skip
         return heads[0]
@@ -103,7 +103,7 @@ class AdamFit(BlockFit):
     _trainer: AdamTrainer
     _targets: Targets
     _random_state: int
-    strength: None = None
+    alpha: None = None
     takes_soft: bool = True
 
     @cached_property

@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 __all__ = ["LogisticProbe"]
 
 GRID = np.logspace(1, -4, 11)
-"""Candidate strengths from strong to weak, so that each solution starts the next."""
+"""Candidate alphas from strong to weak, so that each solution starts the next."""
 
 WEAKEST_AGREEMENT = 0.95
-"""The strongest strength whose held-out agreement is at least this share of the best is taken."""
+"""The strongest regularisation whose held-out agreement is at least this share of the best is taken."""
 
 GRADIENT_NORM = 1e-4
 """Training stops when no entry of the gradient of the mean loss is larger (features of unit mean variance)."""
@@ -39,23 +39,23 @@ class LogisticProbe:
 
     Parameters
     ----------
-    strength : float, optional
+    alpha : float, optional
         L2 penalty in units of the features' mean variance. None chooses it without truth: the strongest whose
         cross-fitted agreement with the teacher is at least 95 % of the best. The best itself would reward imitating
         the teacher's predictable mistakes.
     folds : int
-        Of the cross-fitting that gives out-of-sample predictions and chooses the strength.
+        Of the cross-fitting that gives out-of-sample predictions and chooses the regularisation.
     max_iter : int
         L-BFGS iterations a training.
     """
 
-    strength: float | None = None
+    alpha: float | None = None
     folds: int = 5
     max_iter: int = 200
 
     def __post_init__(self) -> None:
-        if self.strength is not None:
-            check_positive(self.strength, "strength of LogisticProbe")
+        if self.alpha is not None:
+            check_positive(self.alpha, "alpha of LogisticProbe")
         check_positive(self.folds, "folds of LogisticProbe", integer=True)
         check_positive(self.max_iter, "max_iter of LogisticProbe", integer=True)
         if self.folds < 2:
@@ -99,16 +99,16 @@ class LogisticTrainer:
         self,
         targets: FloatArray | IntArray,
         *,
-        keep: BoolArray | None = None,
+        train_mask: BoolArray | None = None,
         random_state: int = 0,
-        strength: float | None = None,
+        alpha: float | None = None,
         n_classes: int | None = None,
     ) -> LogisticFit:
-        """Choose the strength by cross-fitting, then train on all; see `cosup.students.Trainer`."""
-        checked = Targets.of(targets, keep, n_classes, len(self.X))
-        strength = self.probe.strength if strength is None else strength
-        grid = GRID if strength is None else np.array([strength])
-        named = checked.named(slice(None))
+        """Choose the regularisation by cross-fitting, then train on all; see `cosup.students.Trainer`."""
+        checked = Targets.of(targets, train_mask, n_classes, len(self.X))
+        alpha = self.probe.alpha if alpha is None else alpha
+        grid = GRID if alpha is None else np.array([alpha])
+        named = checked.predicted_class(slice(None))
         right = np.zeros(len(grid))
         found: list[list[Solution]] = []
         held: list[IntArray] = []
@@ -131,17 +131,17 @@ class LogisticTrainer:
         )
 
     def _starts(self, grid: FloatArray, n_classes: int) -> list[Solution | None]:
-        """Where the path starts: where the fit of `like` ended, at its strength."""
+        """Where the path starts: where the fit of `like` ended, at its regularisation."""
         near = self._near
         usable = near is not None and len(near.head.bias) == n_classes
-        return [near._solution if usable and near is not None and s == near.strength else None for s in grid]
+        return [near._solution if usable and near is not None and s == near.alpha else None for s in grid]
 
     def _head(self, solution: Solution) -> LinearHead:
         weight = solution.weight.astype(np.float64) / self._scale
         return LinearHead(weight, solution.bias - self._mean @ weight)
 
     def path(
-        self, targets: Targets, rows: IntArray, strengths: FloatArray, starts: Sequence[Solution | None]
+        self, targets: Targets, rows: IntArray, alphas: FloatArray, starts: Sequence[Solution | None]
     ) -> list[Solution]:
         """Solutions on centred features of unit variance, each started from its own start or the one before."""
         from cosup.students.logistic.lbfgs import SoftmaxProblem, solve_softmax
@@ -151,11 +151,11 @@ class LogisticTrainer:
         given = targets.dense(some) if targets.ids is None else targets.ids[some]
         problem = SoftmaxProblem(self._Z[some], given, targets.n_classes, self._moment)
         found: list[Solution] = []
-        for strength, start in zip(strengths, starts, strict=True):
+        for alpha, start in zip(alphas, starts, strict=True):
             before = found[-1] if found and start is None else start
             found.append(
                 solve_softmax(
-                    problem, float(strength), start=before, gradient_norm=GRADIENT_NORM, max_iter=self.probe.max_iter
+                    problem, float(alpha), start=before, gradient_norm=GRADIENT_NORM, max_iter=self.probe.max_iter
                 )
             )
         return found
@@ -172,7 +172,7 @@ class LogisticFit(BlockFit):
     """What `LogisticTrainer.train` gives; see `cosup.students.Fit`."""
 
     head: LinearHead
-    strength: float
+    alpha: float
     gradient_norm: float
     """Largest entry of the gradient where training ended; above `GRADIENT_NORM` if `max_iter` ended it."""
     iterations: int

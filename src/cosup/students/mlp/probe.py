@@ -24,11 +24,11 @@ __all__ = ["GradientProbe", "MixtureProbe", "MlpProbe"]
 LOSSES = ("cross-entropy", "squared", "confidence", "reverse-kl")
 
 GRID = np.array([1.0, 0.3, 0.1, 0.03, 0.01, 0.003])
-"""Candidate strengths, strongest first."""
+"""Candidate alphas, strongest first."""
 
 HELD_OUT = 0.2
 WEAKEST_AGREEMENT = 0.95
-"""The strongest strength whose held-out agreement is at least this share of the best is taken."""
+"""The strongest regularisation whose held-out agreement is at least this share of the best is taken."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +44,7 @@ class GradientProbe:
         equation 1): the student's own predictions, hardened at thresholds at which their class shares are the
         targets', get up to 3/4 of the target over the first fifth of the training. ``reverse-kl``:
         ``sum_y p_y log(p_y / q_y)`` of targets q with a floor of 1 % (Yao et al. 2025, arXiv 2502.11107).
-    strength : float, optional
+    alpha : float, optional
         L2 penalty of all weights in units of the features' mean variance. None chooses it without truth: the strongest
         of six whose agreement with the targets on a hold-out of 20 % is at least 95 % of the best. The best itself
         would reward imitating the teacher's predictable mistakes.
@@ -63,7 +63,7 @@ class GradientProbe:
     """
 
     loss: str = "cross-entropy"
-    strength: float | None = None
+    alpha: float | None = None
     epochs: int = 10
     batch_size: int = 100
     learning_rate: float = 0.1
@@ -72,8 +72,8 @@ class GradientProbe:
     def __post_init__(self) -> None:
         me = type(self).__name__
         check_choice(self.loss, LOSSES, "loss")
-        if self.strength is not None:
-            check_positive(self.strength, f"strength of {me}")
+        if self.alpha is not None:
+            check_positive(self.alpha, f"alpha of {me}")
         check_positive(self.learning_rate, f"learning_rate of {me}")
         for name in ("epochs", "batch_size", "folds", *self._sizes()):
             check_positive(getattr(self, name), f"{name} of {me}", integer=True)
@@ -100,7 +100,7 @@ class MlpProbe(GradientProbe):
     Parameters
     ----------
     hidden : int
-    loss, strength, epochs, batch_size, learning_rate, folds
+    loss, regularisation, epochs, batch_size, learning_rate, folds
         As for `GradientProbe`.
 
     Raises
@@ -133,7 +133,7 @@ class MixtureProbe(GradientProbe):
     ----------
     heads : int
     gated : bool
-    loss, strength, epochs, batch_size, learning_rate, folds
+    loss, regularisation, epochs, batch_size, learning_rate, folds
         As for `GradientProbe`.
 
     Raises
@@ -180,18 +180,16 @@ class NetTrainer:
         self,
         targets: FloatArray | IntArray,
         *,
-        keep: BoolArray | None = None,
+        train_mask: BoolArray | None = None,
         random_state: int = 0,
-        strength: float | None = None,
+        alpha: float | None = None,
         n_classes: int | None = None,
     ) -> NetFit:
         """Train on `targets`; see `cosup.students.Trainer`."""
-        checked = Targets.of(targets, keep, n_classes, len(self.X))
-        return NetFit(self, checked, random_state, self.probe.strength if strength is None else strength)
+        checked = Targets.of(targets, train_mask, n_classes, len(self.X))
+        return NetFit(self, checked, random_state, self.probe.alpha if alpha is None else alpha)
 
-    def run(
-        self, targets: Targets, members: IntArray, left_out: IntArray, strengths: FloatArray, seed: int
-    ) -> list[Head]:
+    def run(self, targets: Targets, members: IntArray, left_out: IntArray, alphas: FloatArray, seed: int) -> list[Head]:
         """Train nets side by side on the samples at `members`, each on those that do not leave it out."""
         from cosup.students.mlp.training import Plan, train_nets
 
@@ -204,7 +202,7 @@ class NetTrainer:
         d = self.X.shape[1]
         plan = Plan(probe.loss, probe.learning_rate / float(np.sqrt(d)), probe.epochs, probe.batch_size)
         nets = train_nets(
-            plan, probe._shape(), features, targets.dense, members, left_out, strengths, (d, targets.n_classes), seed
+            plan, probe._shape(), features, targets.dense, members, left_out, alphas, (d, targets.n_classes), seed
         )
         return [self._head(net) for net in nets]
 
@@ -254,14 +252,14 @@ class NetFit(BlockFit):
     _trainer: NetTrainer
     _targets: Targets
     _random_state: int
-    _strength: float | None
+    _alpha: float | None
     takes_soft: bool = True
 
     @cached_property
-    def strength(self) -> float:
+    def alpha(self) -> float:
         """L2 penalty in units of the features' mean variance."""
-        if self._strength is not None:
-            return self._strength
+        if self._alpha is not None:
+            return self._alpha
         members, X = self._targets.members, self._trainer.X
         order = np.random.default_rng(self._random_state).permutation(len(members))
         n_held = max(1, round(HELD_OUT * len(members)))
@@ -270,7 +268,7 @@ class NetFit(BlockFit):
             return float(GRID[len(GRID) // 2])
         nobody = np.full(len(seen), -1)
         heads = self._trainer.run(self._targets, seen, nobody, GRID, self._random_state)
-        named = self._targets.named(held)
+        named = self._targets.predicted_class(held)
         right = np.zeros(len(GRID))
         for rows in row_blocks(len(held), max(X.shape[1], self._targets.n_classes)):
             part = take(X, held[rows])
@@ -282,8 +280,8 @@ class NetFit(BlockFit):
         targets, seed = self._targets, self._random_state
         held = [out for _, out in folds_of(targets.members, self._trainer.probe.folds, seed)]
         fold = fold_of(held, len(targets))
-        strengths = np.full(len(held) + 1, self.strength)
-        *heads, final = self._trainer.run(targets, targets.members, fold[targets.members], strengths, seed)
+        alphas = np.full(len(held) + 1, self.alpha)
+        *heads, final = self._trainer.run(targets, targets.members, fold[targets.members], alphas, seed)
         return final, CrossFit(tuple(heads), fold, targets.n_classes)
 
     @property

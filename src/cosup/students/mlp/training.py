@@ -1,4 +1,4 @@
-"""Small nets trained side by side by mini-batch Adam: what differs between them is a strength, or who is left out."""
+"""Small nets trained side by side by mini-batch Adam: they differ in regularisation or in the samples left out."""
 
 from __future__ import annotations
 
@@ -162,7 +162,7 @@ def train_nets(
     targets: Callable[[Any], FloatArray],
     members: IntArray,
     left_out: IntArray,
-    strengths: FloatArray,
+    alphas: FloatArray,
     size: tuple[int, int],
     seed: int,
 ) -> list[Net]:
@@ -178,7 +178,7 @@ def train_nets(
         Positions of the samples to train on.
     left_out : ndarray of shape (n_members,)
         The net that must not see each of them; -1: all may.
-    strengths : ndarray of shape (n_nets,)
+    alphas : ndarray of shape (n_nets,)
         L2 penalties.
     size : (d, c)
     seed : int
@@ -189,13 +189,13 @@ def train_nets(
     """
     d, c = size
     generator = torch.Generator().manual_seed(seed)
-    nets = _Nets(shape, len(strengths), d, c, generator)
+    nets = _Nets(shape, len(alphas), d, c, generator)
     n = len(members)
     batches = max(1, round(n / plan.batch_size))
     epochs = max(plan.epochs, -(-LEAST_STEPS // batches))
     optimiser = torch.optim.Adam(nets.parameters(), lr=plan.learning_rate, fused=True)
-    penalty = torch.tensor(strengths, dtype=torch.float32)
-    excluded, which = torch.from_numpy(left_out), torch.arange(len(strengths))
+    penalty = torch.tensor(alphas, dtype=torch.float32)
+    excluded, which = torch.from_numpy(left_out), torch.arange(len(alphas))
 
     def batch(rows: Tensor) -> tuple[Tensor, Tensor]:
         positions = members[rows.numpy()]
@@ -220,4 +220,4 @@ def train_nets(
             nets.decay(penalty)
             optimiser.step()
             done += 1
-    return [nets.net(h) for h in range(len(strengths))]
+    return [nets.net(h) for h in range(len(alphas))]

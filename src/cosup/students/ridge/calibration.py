@@ -16,9 +16,9 @@ from cosup.students.ridge.solvers import Direct, Factor
 from cosup.utils.row_blocks import cache_blocks, product, row_blocks
 from cosup.utils.validation import FloatArray, IntArray
 
-__all__ = ["Readout", "Scores", "choose_readout"]
+__all__ = ["Calibration", "Scores", "choose_calibration"]
 
-SHARPNESS = 8.0 * 2 ** np.arange(0, 5.5, 0.5)
+INVERSE_TEMPERATURES = 8.0 * 2 ** np.arange(0, 5.5, 0.5)
 """Candidate factors that turn a ridge's scores, which estimate one-hot targets, into logits. The least, 8, is right or
 nearly so for ten classes; many classes or noisy targets make scores small, and with 8 every class about as likely."""
 
@@ -62,11 +62,11 @@ class Scores:
     penalty: float
 
     @classmethod
-    def of(cls, solver: Factor | Direct, moment: Moment, strength: float) -> Scores:
-        """The ridge of one strength."""
-        weight = solver.weight(moment, strength)
+    def of(cls, solver: Factor | Direct, moment: Moment, alpha: float) -> Scores:
+        """The ridge of one regularisation."""
+        weight = solver.weight(moment, alpha)
         offset = moment.mean - solver.sample.shift @ weight
-        return cls(solver.sample, moment, weight, offset, solver.leverage(strength), solver.penalty(strength))
+        return cls(solver.sample, moment, weight, offset, solver.leverage(alpha), solver.penalty(alpha))
 
     @cached_property
     def fitted(self) -> FloatArray | None:
@@ -84,7 +84,7 @@ class Scores:
 
 
 @dataclass(frozen=True)
-class Readout:
+class Calibration:
     """A linear map from scores to logits: ``scores @ left @ right * factor + b``.
 
     Attributes
@@ -120,7 +120,7 @@ class Readout:
         offset = self._turned[1]
         return np.asarray(self.factor * ((offset if self.right is None else offset @ self.right) + self.b))
 
-    def times(self, factor: float) -> Readout:
+    def times(self, factor: float) -> Calibration:
         """The same, its logits times a factor."""
         other = copy(self)
         object.__setattr__(other, "factor", factor)
@@ -223,20 +223,22 @@ class Readout:
         return weight, offset, left, right
 
 
-def choose_readout(kind: str, scores: Scores, sharpness: float | None) -> tuple[Readout, float | None]:
+def choose_calibration(
+    kind: str, scores: Scores, inverse_temperature: float | None
+) -> tuple[Calibration, float | None]:
     """The read-out, and the factor of plain scores (None behind the discriminant); see `RidgeProbe`."""
-    plain = Readout(scores, None, None, np.zeros(scores.moment.targets.n_classes))
+    plain = Calibration(scores, None, None, np.zeros(scores.moment.targets.n_classes))
     richer = _discriminant(scores) if kind != "scores" else plain
     if kind == "auto":
         as_scores = as_discriminant = 0
         for positions in _parts(scores):
-            named = scores.moment.targets.named(scores.sample.members[positions])
+            named = scores.moment.targets.predicted_class(scores.sample.members[positions])
             as_scores += int((plain.held_out(positions).argmax(axis=1) == named).sum())
             as_discriminant += int((richer.held_out(positions).argmax(axis=1) == named).sum())
         kind = "scores" if as_scores >= IMITATION * as_discriminant else "discriminant"
     if kind == "discriminant":
         return richer.times(_likeliest(TEMPERATURES, richer)), None
-    factor = _likeliest(SHARPNESS, plain) if sharpness is None else sharpness
+    factor = _likeliest(INVERSE_TEMPERATURES, plain) if inverse_temperature is None else inverse_temperature
     return plain.times(factor), factor
 
 
@@ -244,15 +246,15 @@ def _parts(scores: Scores) -> Iterator[slice]:
     yield from cache_blocks(scores.sample.n, max(scores.sample.d, scores.moment.targets.n_classes))
 
 
-def _likeliest(factors: FloatArray, readout: Readout) -> float:
+def _likeliest(factors: FloatArray, calibration: Calibration) -> float:
     """The factor of (leave-one-out) logits under which the targets are likeliest.
 
     The logarithm of the likelihood is concave in the factor, so what is likelier than both neighbours is likeliest.
     """
-    scores = readout.scores
+    scores = calibration.scores
     step = max(1, scores.sample.n // GUESS)
     some = slice(None) if step == 1 else np.arange(0, scores.sample.n, step)
-    found = dict(enumerate(_likelihoods(factors, readout, [some])))
+    found = dict(enumerate(_likelihoods(factors, calibration, [some])))
     best = max(found, key=found.__getitem__)
     if step == 1:
         return float(factors[best])
@@ -260,18 +262,18 @@ def _likeliest(factors: FloatArray, readout: Readout) -> float:
     while True:
         around = [f for f in (best - 1, best, best + 1) if 0 <= f < len(factors)]
         asked = [f for f in around if f not in found]
-        found |= dict(zip(asked, _likelihoods(factors[asked], readout, _parts(scores)), strict=True))
+        found |= dict(zip(asked, _likelihoods(factors[asked], calibration, _parts(scores)), strict=True))
         best, before = max(around, key=found.__getitem__), best
         if best == before:
             return float(factors[best])
 
 
-def _likelihoods(factors: FloatArray, readout: Readout, parts: Iterable[slice | IntArray]) -> FloatArray:
+def _likelihoods(factors: FloatArray, calibration: Calibration, parts: Iterable[slice | IntArray]) -> FloatArray:
     """Logarithms of the targets' likelihood at every factor, (n_factors,)."""
-    targets, members = readout.scores.moment.targets, readout.scores.sample.members
+    targets, members = calibration.scores.moment.targets, calibration.scores.sample.members
     total = np.zeros(len(factors))
     for positions in parts:
-        below = readout.held_out(positions)
+        below = calibration.held_out(positions)
         below -= below.max(axis=1, keepdims=True)
         mass: Any = 1.0
         if targets.ids is not None:
@@ -286,7 +288,7 @@ def _likelihoods(factors: FloatArray, readout: Readout, parts: Iterable[slice | 
     return total
 
 
-def _discriminant(scores: Scores) -> Readout:
+def _discriminant(scores: Scores) -> Calibration:
     """Penalised discriminant analysis, from the fitted scores.
 
     Not from the leave-one-out ones: each of those was predicted without its own target and so betrays it, which a
@@ -313,7 +315,7 @@ def _discriminant(scores: Scores) -> Readout:
     # What all classes' logits share says nothing, but it is large, and takes digits.
     b -= mean @ b / mean.sum()
     if not narrow:
-        return Readout(scores, left - (left @ mean / mean.sum())[:, None], None, b)
+        return Calibration(scores, left - (left @ mean / mean.sum())[:, None], None, b)
     Q, T = np.linalg.qr(left)
     right = T @ R
-    return Readout(scores, Q, right - (right @ mean / mean.sum())[:, None], b)
+    return Calibration(scores, Q, right - (right @ mean / mean.sum())[:, None], b)

@@ -35,14 +35,14 @@ class Features:
     ----------
     X : ndarray of shape (n_samples, n_features)
         Any floating dtype, possibly memory-mapped.
-    keep : bool
+    keep_centred : bool
         Keep a centred copy where that is small.
     """
 
-    def __init__(self, X: FloatArray, *, keep: bool = True) -> None:
+    def __init__(self, X: FloatArray, *, keep_centred: bool = True) -> None:
         self.X = X
         self.mean = column_means(X)
-        self.kept = keep and 8 * X.size <= KEPT
+        self.kept = keep_centred and 8 * X.size <= KEPT
         self._latest: tuple[IntArray, FloatArray] = np.empty(0, dtype=np.int64), np.empty(0)
 
     @cached_property

@@ -1,4 +1,4 @@
-"""The grid of regularisation strengths, and what is read off the hat matrix at each of them."""
+"""The grid of regularisations (alpha), and what is read off the hat matrix at each of them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from cosup.utils.validation import FloatArray
 __all__ = ["GRID", "VAST", "remainder"]
 
 GRID = np.logspace(-4, 3, 22)
-"""Candidate strengths, in units of the features' mean variance."""
+"""Candidate alphas, in units of the features' mean variance."""
 
 
 VAST = 32 * LARGE

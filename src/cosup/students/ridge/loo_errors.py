@@ -1,15 +1,16 @@
-"""Leave-one-out squared errors of a ridge for all strengths of the grid, whatever the number of classes.
+"""Leave-one-out squared errors of a ridge for all alphas of the grid, whatever the number of classes.
 
 With ``u`` a sample's coordinates along the eigenvectors, ``M`` those of the targets' moment (n_directions, n_classes),
-``S`` the shrinkage (a diagonal, one a strength), ``t`` a target about the targets' mean and ``w = (1 - leverage)^-2``,
-the error of a strength is
+``S`` the shrinkage (a diagonal, one a regularisation), ``t`` a target about the targets' mean and ``w = (1 -
+leverage)^-2``, the error of a regularisation is
 
     sum_i w_i |M'S u_i - t_i|^2  =  sum_i w_i u_i'S MM' S u_i  -  2 sum_i w_i u_i'S (M t_i)  +  sum_i w_i |t_i|^2
 
-The second and third sum take a product for all strengths together. The first is ``trace(S MM' S A)`` with
+The second and third sum take a product for all alphas together. The first is ``trace(S MM' S A)`` with
 ``A = sum_i w_i u_i u_i'``, which does not depend on the targets: it is computed once for all trainings on these
-samples. Over the strengths a sample's w is a smooth curve, so a few curves make up all of them (`TOLERANCE`), and A is
-needed for these only. With few classes predicting every sample at every strength is less work, and is done instead.
+samples. Over the alphas a sample's w is a smooth curve, so a few curves make up all of them (`TOLERANCE`), and A is
+needed for these only. With few classes predicting every sample at every regularisation is less work, and is done
+instead.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ __all__ = ["GridErrors"]
 
 
 TOLERANCE = 1e-5
-"""Largest relative error of a sample's weight w at any strength: so also of the errors that are compared."""
+"""Largest relative error of a sample's weight w at any regularisation: so also of the errors that are compared."""
 
 CURVES = 16
 """Curves that the samples' weights are made of, at the most; where these are not enough, all samples are predicted."""
@@ -37,7 +38,7 @@ OUTLIER = 0.1
 """A sample that leaves less than this to the others is predicted: the sums above would cancel."""
 
 WORTHWHILE = 4
-"""Classes times strengths over directions, from which the sums are less work than predicting."""
+"""Classes times alphas over directions, from which the sums are less work than predicting."""
 
 ROWS = 4096
 """Samples whose products are summed in float32; their sums are added in float64."""
@@ -51,9 +52,9 @@ class GridErrors:
     sample : Sample
     coordinates : ndarray of shape (n_samples, n_directions) or None
         Of all samples along the vectors, where they are held.
-    leverages : ndarray of shape (n_samples, n_strengths)
+    leverages : ndarray of shape (n_samples, n_alphas)
     vectors : ndarray of shape (n_features, n_directions)
-    shrinkage : ndarray of shape (n_strengths, n_directions)
+    shrinkage : ndarray of shape (n_alphas, n_directions)
         Vectors and shrinkage are in units in which neither depends on the features' scale.
     """
 
@@ -71,7 +72,7 @@ class GridErrors:
         self._shift = (sample.shift @ self._vectors).astype(np.float32)
 
     def of(self, moment: Moment) -> FloatArray:
-        """Errors summed over samples and classes, (n_strengths,).
+        """Errors summed over samples and classes, (n_alphas,).
 
         Products are in float32: their error, about 1e-6 of the errors compared, is far under what tells neighbours
         on the grid apart.
@@ -81,7 +82,7 @@ class GridErrors:
         return self._summed(moment) + self._predicted(moment, self._outliers)
 
     def _predicted(self, moment: Moment, positions: IntArray) -> FloatArray:
-        """Of some samples, all of which are predicted at every strength."""
+        """Of some samples, all of which are predicted at every regularisation."""
         errors = np.zeros(len(GRID))
         if not positions.size:
             return errors
@@ -108,7 +109,7 @@ class GridErrors:
         return errors
 
     def _weights(self, rows: slice) -> FloatArray:
-        """``(1 - leverage)^-2``, (n_rows, n_strengths); zero for outliers."""
+        """``(1 - leverage)^-2``, (n_rows, n_alphas); zero for outliers."""
         left = remainder(self._leverages[rows])
         return np.where(self._leverages[rows].max(axis=1, keepdims=True) > 1.0 - OUTLIER, 0.0, left**-2)
 
@@ -118,7 +119,7 @@ class GridErrors:
 
     @cached_property
     def _curves(self) -> FloatArray | None:
-        """Orthonormal curves over strengths that make up every sample's weights, (n_strengths, n_curves), or None."""
+        """Orthonormal curves over alphas that make up every sample's weights, (n_alphas, n_curves), or None."""
         n, s = self._leverages.shape
         if 2 * len(self._outliers) > n:
             return None

@@ -1,4 +1,4 @@
-"""Ridge for many targets and strengths at once: leave-one-out errors from one factorisation."""
+"""Ridge for many targets and alphas at once: leave-one-out errors from one factorisation."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ ROWS = 2048
 """Samples whose products are summed in float32; half as many are predicted at a time."""
 
 COLUMNS = 4096
-"""Targets' classes times strengths that are predicted at a time."""
+"""Targets' classes times alphas that are predicted at a time."""
 
 
 @dataclass(frozen=True)
 class RidgePath:
-    """Leave-one-out errors of ridges for several targets along a path of strengths.
+    """Leave-one-out errors of ridges for several targets along a path of alphas.
 
     Attributes
     ----------
-    strengths : ndarray of shape (n_strengths,)
+    alphas : ndarray of shape (n_alphas,)
         In units of the features' mean variance, as for `RidgeProbe`.
-    errors : ndarray of shape (n_targets, n_strengths), float64
+    errors : ndarray of shape (n_targets, n_alphas), float64
         Leave-one-out squared error, summed over classes, mean over samples.
-    agreement : ndarray of shape (n_targets, n_strengths), float64
+    agreement : ndarray of shape (n_targets, n_alphas), float64
         How often the leave-one-out scores name the target's most probable class.
     """
 
-    strengths: FloatArray
+    alphas: FloatArray
     errors: FloatArray
     agreement: FloatArray
     _factor: Factor = field(repr=False)
@@ -45,12 +45,12 @@ class RidgePath:
 
     @property
     def best(self) -> FloatArray:
-        """The strength with the smallest error of every target, (n_targets,)."""
-        return np.asarray(self.strengths[self.errors.argmin(axis=1)])
+        """The regularisation with the smallest error of every target, (n_targets,)."""
+        return np.asarray(self.alphas[self.errors.argmin(axis=1)])
 
-    def scores(self, target: int, strength: float | None = None) -> FloatArray:
-        """Leave-one-out scores (n_samples, n_classes) of one target; by default at its best strength."""
-        chosen = float(self.best[target]) if strength is None else strength
+    def scores(self, target: int, alpha: float | None = None) -> FloatArray:
+        """Leave-one-out scores (n_samples, n_classes) of one target; by default at its best regularisation."""
+        chosen = float(self.best[target]) if alpha is None else alpha
         sample = self._factor.sample
         moment = sample.moment(Targets.of(self._targets[target], None, None, sample.n))
         weight = self._factor.weight(moment, chosen)
@@ -62,8 +62,8 @@ class RidgePath:
         return np.concatenate(parts)
 
 
-def ridge_path(X: FloatArray, targets: ArrayLike, strengths: ArrayLike = GRID) -> RidgePath:
-    """Leave-one-out errors of a ridge for every target and strength (Allen 1974), from one eigendecomposition.
+def ridge_path(X: FloatArray, targets: ArrayLike, alphas: ArrayLike = GRID) -> RidgePath:
+    """Leave-one-out errors of a ridge for every target and regularisation (Allen 1974), from one eigendecomposition.
 
     Products are in float32, the eigendecomposition in float64: errors agree with float64's to about 1e-5. Features and
     targets are read block by block; the memory taken beside them is given in docs/speed.md.
@@ -73,7 +73,7 @@ def ridge_path(X: FloatArray, targets: ArrayLike, strengths: ArrayLike = GRID) -
     X : ndarray of shape (n_samples, n_features)
     targets : array-like of shape (n_targets, n_samples, n_classes)
         Probabilities (or one-hot rows); say, the annotations of every teacher.
-    strengths : array-like of shape (n_strengths,)
+    alphas : array-like of shape (n_alphas,)
         Above zero.
 
     Returns
@@ -83,7 +83,7 @@ def ridge_path(X: FloatArray, targets: ArrayLike, strengths: ArrayLike = GRID) -
     Raises
     ------
     CosupError
-        For shapes that do not fit, fewer than two samples or strengths that are not positive.
+        For shapes that do not fit, fewer than two samples or alphas that are not positive.
 
     Examples
     --------
@@ -94,12 +94,12 @@ def ridge_path(X: FloatArray, targets: ArrayLike, strengths: ArrayLike = GRID) -
     array([0.01])
     """
     Y = np.asarray(targets)
-    chosen = np.atleast_1d(np.asarray(strengths, dtype=np.float64))
+    chosen = np.atleast_1d(np.asarray(alphas, dtype=np.float64))
     if Y.ndim != 3 or Y.shape[1] != len(X) or not Y.shape[0]:
         raise CosupError(f"targets must have shape (n_targets, {len(X)}, n_classes), got {Y.shape}")
     if chosen.ndim != 1 or not chosen.size or not (np.isfinite(chosen).all() and (chosen > 0).all()):
-        raise CosupError(f"strengths must be positive numbers, got {strengths!r}")
-    features = Features(X, keep=False)
+        raise CosupError(f"alphas must be positive numbers, got {alphas!r}")
+    features = Features(X, keep_centred=False)
     factor, moment = _factorise(features, Y)
     errors, agreement = _errors(factor, moment, Y, chosen)
     return RidgePath(chosen, errors, agreement, factor, Y)
@@ -121,11 +121,11 @@ def _factorise(features: Features, Y: FloatArray) -> tuple[Factor, FloatArray]:
     return Factor(Whole(features).sample, square if d <= n else None), moment
 
 
-def _errors(factor: Factor, moment: FloatArray, Y: FloatArray, strengths: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Errors and agreement, both (n_targets, n_strengths).
+def _errors(factor: Factor, moment: FloatArray, Y: FloatArray, alphas: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Errors and agreement, both (n_targets, n_alphas).
 
     A block's coordinates along the eigenvectors give its leverages and, by another product, its predictions, for as
-    many strengths at a time as `COLUMNS` allows. Classes come first in its columns, then strengths, then targets:
+    many alphas at a time as `COLUMNS` allows. Classes come first in its columns, then alphas, then targets:
     reductions over classes then run along long rows.
     """
     import torch
@@ -133,9 +133,9 @@ def _errors(factor: Factor, moment: FloatArray, Y: FloatArray, strengths: FloatA
     from cosup.utils.matmul import product
 
     features, (n_targets, n, n_classes) = factor.sample.features, Y.shape
-    k, count = len(factor.values), len(strengths)
+    k, count = len(factor.values), len(alphas)
     vectors = torch.from_numpy(factor.vectors.T.astype(np.float32))
-    shrinkage = factor.shrinkage(strengths)
+    shrinkage = factor.shrinkage(alphas)
     narrow = shrinkage.astype(np.float32)
     along = (moment.T @ factor.vectors).reshape(n_classes, 1, n_targets, k)
     step = max(1, COLUMNS // moment.shape[1])

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from cosup.students.heads import LinearHead, softmax_of_own
 from cosup.students.protocol import BlockFit, Fit
-from cosup.students.ridge.calibration import Readout, Scores, choose_readout
+from cosup.students.ridge.calibration import Calibration, Scores, choose_calibration
 from cosup.students.ridge.gram import Features, Sample
 from cosup.students.ridge.solvers import Direct, Factor, Whole
 from cosup.students.targets import Targets
@@ -21,15 +21,15 @@ __all__ = ["RidgeProbe"]
 class RidgeProbe:
     """Squared loss on one-hot (or soft) targets with an L2 penalty, solved exactly.
 
-    Leave-one-out predictions come in closed form from the hat matrix (Allen 1974), so choosing the strength and
+    Leave-one-out predictions come in closed form from the hat matrix (Allen 1974), so choosing the regularisation and
     predicting what was not trained on cost no extra training.
 
     Parameters
     ----------
-    strength : float, optional
-        Penalty in units of the features' mean variance. None chooses the strength with the smallest leave-one-out
+    alpha : float, optional
+        Penalty in units of the features' mean variance. None chooses the regularisation with the smallest leave-one-out
         squared error against the teacher's targets; no truth is involved.
-    readout : {"auto", "scores", "discriminant"}
+    calibration : {"auto", "scores", "discriminant"}
         How scores become probabilities. ``scores``: softmax of the scores times a factor of at least 8, that of the
         largest leave-one-out likelihood (see `RidgeTrainer.like`). ``discriminant``: linear
         discriminant analysis in the space of the scores, which undoes the masking of classes that squared loss suffers
@@ -42,21 +42,21 @@ class RidgeProbe:
     --------
     >>> import numpy as np
     >>> X = np.array([[0.0], [0.2], [1.0], [1.2]])
-    >>> fit = RidgeProbe(strength=0.1).prepare(X).train(np.eye(2)[[0, 0, 1, 1]])
+    >>> fit = RidgeProbe(alpha=0.1).prepare(X).train(np.eye(2)[[0, 0, 1, 1]])
     >>> fit.head.predict_proba(np.array([[0.1], [1.1]])).argmax(axis=1)
     array([0, 1])
     """
 
-    strength: float | None = None
-    readout: str = "auto"
+    alpha: float | None = None
+    calibration: str = "auto"
 
     def __post_init__(self) -> None:
-        if self.strength is not None:
-            check_positive(self.strength, "strength of RidgeProbe")
-        check_choice(self.readout, ("auto", "scores", "discriminant"), "readout")
+        if self.alpha is not None:
+            check_positive(self.alpha, "alpha of RidgeProbe")
+        check_choice(self.calibration, ("auto", "scores", "discriminant"), "calibration")
 
     def prepare(self, X: FloatArray) -> RidgeTrainer:
-        """Factorise the features once for all targets and strengths.
+        """Factorise the features once for all targets and alphas.
 
         Parameters
         ----------
@@ -72,47 +72,52 @@ class RidgeProbe:
 class RidgeTrainer:
     """A `RidgeProbe` tied to features."""
 
-    def __init__(self, probe: RidgeProbe, whole: Whole, sharpness: float | None = None) -> None:
+    def __init__(self, probe: RidgeProbe, whole: Whole, inverse_temperature: float | None = None) -> None:
         self._probe = probe
         self._whole = whole
-        self._sharpness = sharpness
+        self._sharpness = inverse_temperature
 
     def by(self, probe: RidgeProbe) -> RidgeTrainer:
         """Another probe, tied to the same features and their second moments.
 
-        Not to their factor, whose leverages in float32 are not fine enough for the weakest strengths; see `SURE`.
+        Not to their factor, whose leverages in float32 are not fine enough for the weakest alphas; see `SURE`.
         """
         return RidgeTrainer(probe, Whole(self._whole.sample.features))
 
     def like(self, fit: Fit) -> RidgeTrainer:
-        """The same with the sharpness of `fit`; see `cosup.students.Trainer`."""
-        return RidgeTrainer(self._probe, self._whole, fit.sharpness if isinstance(fit, RidgeFit) else None)
+        """The same with the inverse temperature of `fit`; see `cosup.students.Trainer`."""
+        return RidgeTrainer(self._probe, self._whole, fit.inverse_temperature if isinstance(fit, RidgeFit) else None)
 
     def train(
         self,
         targets: FloatArray | IntArray,
         *,
-        keep: BoolArray | None = None,
+        train_mask: BoolArray | None = None,
         random_state: int = 0,
-        strength: float | None = None,
+        alpha: float | None = None,
         n_classes: int | None = None,
     ) -> RidgeFit:
         """Solve for `targets`; see `cosup.students.Trainer`. Deterministic: `random_state` is not used."""
         whole = self._whole
-        checked = Targets.of(targets, keep, n_classes, whole.sample.n)
+        checked = Targets.of(targets, train_mask, n_classes, whole.sample.n)
         sample = whole.sample if checked.everyone else Sample(whole.sample.features, checked.members)
-        strength = self._probe.strength if strength is None else strength
+        alpha = self._probe.alpha if alpha is None else alpha
         moment = sample.moment(checked)
         solver: Factor | Direct
-        if strength is None:
+        if alpha is None:
             solver = whole.factor if sample.whole else Factor(sample)
-            strength = solver.best_strength(moment)
+            alpha = solver.best_alpha(moment)
         else:
-            solver = whole.at(strength) if sample.whole else Direct(sample, strength)
-        scores = Scores.of(solver, moment, strength)
-        readout, sharpness = choose_readout(self._probe.readout, scores, self._sharpness)
-        weight = readout.weight
-        return RidgeFit(LinearHead(weight, readout.bias - sample.features.mean @ weight), strength, sharpness, readout)
+            solver = whole.at(alpha) if sample.whole else Direct(sample, alpha)
+        scores = Scores.of(solver, moment, alpha)
+        calibration, inverse_temperature = choose_calibration(self._probe.calibration, scores, self._sharpness)
+        weight = calibration.weight
+        return RidgeFit(
+            LinearHead(weight, calibration.bias - sample.features.mean @ weight),
+            alpha,
+            inverse_temperature,
+            calibration,
+        )
 
 
 @dataclass(frozen=True)
@@ -120,20 +125,20 @@ class RidgeFit(BlockFit):
     """What `RidgeTrainer.train` gives; see `cosup.students.Fit`."""
 
     head: LinearHead
-    strength: float
-    sharpness: float | None
+    alpha: float
+    inverse_temperature: float | None
     """Factor of plain scores; None behind the discriminant."""
-    _readout: Readout
+    _readout: Calibration
 
     @property
-    def readout(self) -> str:
+    def calibration(self) -> str:
         """How scores became probabilities: "scores" or "discriminant"."""
-        return "discriminant" if self.sharpness is None else "scores"
+        return "discriminant" if self.inverse_temperature is None else "scores"
 
     @property
     def takes_soft(self) -> bool:
         """Only behind the discriminant: plain scores shrink with their targets, soft ones make them underconfident."""
-        return self.readout == "discriminant"
+        return self.calibration == "discriminant"
 
     def blocks(self, out_of_sample: bool, rows_per_block: int | None = None) -> Iterator[tuple[slice, FloatArray]]:
         """By the trained student itself, or leave-one-out; see `cosup.students.Fit.blocks`."""

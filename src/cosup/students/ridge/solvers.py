@@ -1,4 +1,4 @@
-"""Solvers of the ridge's normal equations: an eigendecomposition for all strengths, a Cholesky factor for one."""
+"""Solvers of the ridge's normal equations: an eigendecomposition for all alphas, a Cholesky factor for one."""
 
 from __future__ import annotations
 
@@ -19,11 +19,12 @@ from cosup.utils.validation import FloatArray
 __all__ = ["Direct", "Factor", "Whole", "leave_one_out"]
 
 SURE = 1e-3
-"""Strength from which leverages by a triangular factor in float32 are within 1e-5 of what they leave to the others."""
+"""Regularisation from which leverages by a triangular factor in float32 are within 1e-5 of what they leave to the
+others."""
 
 
 class Factor:
-    """Eigendecomposition of the second moments, in the smaller of the two spaces: for all strengths.
+    """Eigendecomposition of the second moments, in the smaller of the two spaces: for all alphas.
 
     Attributes
     ----------
@@ -31,7 +32,7 @@ class Factor:
     vectors : ndarray of shape (n_features, n_directions)
         float32 where products of samples are, and the samples are not all of the features'.
     unit : float
-        What strengths are multiplied by: the mean of the features' scatters.
+        What alphas are multiplied by: the mean of the features' scatters.
     """
 
     def __init__(self, sample: Sample, square: FloatArray | None = None) -> None:
@@ -54,13 +55,13 @@ class Factor:
         self.unit = float(self.values.sum()) / sample.d if self.values.size else 1.0
         self._last: tuple[float, FloatArray] | None = None
 
-    def penalty(self, strength: float) -> float:
-        """What a strength adds to the eigenvalues."""
-        return float(strength * self.unit)
+    def penalty(self, alpha: float) -> float:
+        """What a regularisation adds to the eigenvalues."""
+        return float(alpha * self.unit)
 
-    def shrinkage(self, strengths: FloatArray) -> FloatArray:
-        """What every direction is multiplied by, (n_directions, n_strengths)."""
-        return np.asarray(1.0 / (self.values[:, None] + strengths * self.unit))
+    def shrinkage(self, alphas: FloatArray) -> FloatArray:
+        """What every direction is multiplied by, (n_directions, n_alphas)."""
+        return np.asarray(1.0 / (self.values[:, None] + alphas * self.unit))
 
     def _projected(self, *, single: bool) -> Iterator[tuple[slice, FloatArray]]:
         """Coordinates of the samples along the vectors, over the root of `unit`, about their own mean."""
@@ -83,10 +84,10 @@ class Factor:
             out[rows] = U
         return out
 
-    def leverages(self, strengths: FloatArray) -> FloatArray:
-        """Diagonals of the hat matrices, (n_samples, n_strengths)."""
-        out = np.empty((self.sample.n, len(strengths)))
-        shrinkage, held, single = self.unit * self.shrinkage(strengths), self.coordinates, self.sample.single
+    def leverages(self, alphas: FloatArray) -> FloatArray:
+        """Diagonals of the hat matrices, (n_samples, n_alphas)."""
+        out = np.empty((self.sample.n, len(alphas)))
+        shrinkage, held, single = self.unit * self.shrinkage(alphas), self.coordinates, self.sample.single
         blocks = self._projected(single=single)
         if held is not None:
             blocks = ((rows, held[rows]) for rows in cache_blocks(*held.shape))
@@ -100,21 +101,21 @@ class Factor:
         """Leverages on the grid: they do not depend on the targets."""
         return self.leverages(GRID)
 
-    def leverage(self, strength: float) -> FloatArray:
+    def leverage(self, alpha: float) -> FloatArray:
         """Diagonal of one hat matrix, (n_samples,)."""
-        at = np.flatnonzero(strength == GRID)
+        at = np.flatnonzero(alpha == GRID)
         if at.size and "grid_leverages" in self.__dict__:
-            return self.grid_leverages[:, at[0]].copy()  # a view would keep those of all strengths
-        if self._last is None or self._last[0] != strength:
-            # Methods that are compared with each other train at the same strength again and again.
-            self._last = (strength, self.leverages(np.array([strength]))[:, 0])
+            return self.grid_leverages[:, at[0]].copy()  # a view would keep those of all alphas
+        if self._last is None or self._last[0] != alpha:
+            # Methods that are compared with each other train at the same regularisation again and again.
+            self._last = (alpha, self.leverages(np.array([alpha]))[:, 0])
         return self._last[1]
 
-    def weight(self, moment: Moment, strength: float) -> FloatArray:
+    def weight(self, moment: Moment, alpha: float) -> FloatArray:
         """The ridge's weights, (n_features, n_classes)."""
         if self._tridiagonal is not None:
-            return self._tridiagonal.solve(moment.product, self.penalty(strength))
-        return np.asarray(self.vectors @ (self.shrinkage(np.array([strength])) * (self.vectors.T @ moment.product)))
+            return self._tridiagonal.solve(moment.product, self.penalty(alpha))
+        return np.asarray(self.vectors @ (self.shrinkage(np.array([alpha])) * (self.vectors.T @ moment.product)))
 
     @cached_property
     def grid_errors(self) -> GridErrors:
@@ -127,8 +128,8 @@ class Factor:
         shrinkage = self.unit * self.shrinkage(GRID).T
         return GridErrors(self.sample, self.coordinates, self.grid_leverages, vectors, shrinkage)
 
-    def best_strength(self, moment: Moment) -> float:
-        """The strength of `GRID` with the smallest leave-one-out squared error."""
+    def best_alpha(self, moment: Moment) -> float:
+        """The regularisation of `GRID` with the smallest leave-one-out squared error."""
         return float(GRID[int(np.argmin(self.grid_errors.of(moment)))])
 
 
@@ -148,32 +149,32 @@ class Whole:
         """From when it is first asked for."""
         return Factor(self.sample)
 
-    def at(self, strength: float) -> Factor | Direct:
-        """For one strength, the last of which is kept; the factor for all where it is at hand."""
+    def at(self, alpha: float) -> Factor | Direct:
+        """For one regularisation, the last of which is kept; the factor for all where it is at hand."""
         if "factor" in self.__dict__:
             return self.factor
-        if self._direct is None or self._direct[0] != strength:
-            self._direct = (strength, Direct(self.sample, strength))
+        if self._direct is None or self._direct[0] != alpha:
+            self._direct = (alpha, Direct(self.sample, alpha))
         return self._direct[1]
 
 
 class Direct:
-    """For one strength: a Cholesky factor costs a tenth of an eigendecomposition."""
+    """For one regularisation: a Cholesky factor costs a tenth of an eigendecomposition."""
 
-    def __init__(self, sample: Sample, strength: float) -> None:
-        self.sample, self._strength = sample, strength
+    def __init__(self, sample: Sample, alpha: float) -> None:
+        self.sample, self._alpha = sample, alpha
         n, d = sample.n, sample.d
         self._rows = None if d <= n else sample.rows()
         square = sample.gram() if self._rows is None else self._rows @ self._rows.T
-        self._penalty = max(strength * float(np.trace(square)) / d, 1e-12)
+        self._penalty = max(alpha * float(np.trace(square)) / d, 1e-12)
         square[np.diag_indices(len(square))] += self._penalty
         self._factor = cholesky(square.T, lower=True, overwrite_a=True, check_finite=False)
 
-    def penalty(self, strength: float) -> float:
+    def penalty(self, alpha: float) -> float:
         """As `Factor.penalty`."""
         return float(self._penalty)
 
-    def leverage(self, strength: float) -> FloatArray:
+    def leverage(self, alpha: float) -> FloatArray:
         """As `Factor.leverage`."""
         return self._leverages
 
@@ -185,14 +186,14 @@ class Direct:
             half = np.tril(dtrtri(self._factor, lower=1)[0])
             return np.asarray(1.0 - self._penalty * np.einsum("ij,ij->j", half, half) + 1.0 / n)
         out = np.empty(n)
-        single = self.sample.single and self._strength >= SURE
+        single = self.sample.single and self._alpha >= SURE
         factor, shift = (a.astype(np.float32) if single else a for a in (self._factor, self.sample.shift))
         for rows, Z in self.sample.blocks(single=single):
             half = solve_triangular(factor, (Z - shift).T, lower=True, check_finite=False)
             out[rows] = np.einsum("ij,ij->j", half, half)
         return out + 1.0 / n
 
-    def weight(self, moment: Moment, strength: float) -> FloatArray:
+    def weight(self, moment: Moment, alpha: float) -> FloatArray:
         """As `Factor.weight`."""
         if self._rows is None:
             return np.asarray(cho_solve((self._factor, True), moment.product, check_finite=False))

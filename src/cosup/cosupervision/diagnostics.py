@@ -1,0 +1,154 @@
+"""Records of a fit: history, provenance, notes, estimates, and the final student. Nothing here steers a round."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import numpy as np
+
+from cosup.cosupervision.accuracy_estimates import Estimates, estimate_accuracies
+from cosup.cosupervision.hierarchy import Level
+from cosup.cosupervision.round import held_predictions
+from cosup.cosupervision.state import Outcome, Setup, State
+from cosup.estimators.supervision import LevelRecord, Supervision, provenance_rows
+from cosup.labels import TeacherLabels
+from cosup.students import Head, average_heads, spread_head
+from cosup.utils.row_blocks import release_pages
+from cosup.utils.row_store import LazyRows
+from cosup.utils.validation import FloatArray
+
+__all__ = ["Diagnostics"]
+
+
+class Diagnostics:
+    """The record of a fit as it goes on.
+
+    Parameters
+    ----------
+    labels : TeacherLabels
+        As the caller gave them.
+    """
+
+    def __init__(self, labels: TeacherLabels) -> None:
+        self._labels = labels
+        self._clock = time.perf_counter()
+        self._history: list[dict[str, Any]] = []
+        self._provenance: list[Any] = []
+        self._level_heads: list[Head] = []
+        self._notes: list[str] = []
+        self._trained: list[Head] = []
+        self._outcome: Outcome | None = None
+        self._of_specialists = False
+
+    def start(self, setup: Setup, state: State) -> None:
+        """Begin with the initial student."""
+        self._setup, self._initial = setup, state.fit.head
+        self._heads: list[Head] = [state.fit.head]
+
+    def round(self, state: State, outcome: Outcome, *notes: tuple[str, ...]) -> None:
+        """Record a round: its outcome, and the student that was trained."""
+        for some in notes:
+            self._notes += some
+        if outcome is Outcome.TRAINED:
+            self._trained.append(state.fit.head)
+        else:
+            self._notes += [note for note in state.training.notes if note not in self._notes]
+        self._outcome = outcome
+
+    def level(self, k: int, level: Level | None, state: State) -> None:
+        """Record a level after its last round: the student so far, a record of history, a column of provenance."""
+        notes = [*self._notes_on_teachers(k, level), *self._notes]
+        if self._outcome is not None and level is not None:
+            notes += self._notes_on_assignment(level, state)
+        if self._trained:
+            # The generalists' students have no part in the mean once specialists were trained on.
+            self._heads = [*self._heads, *self._trained] if self._of_specialists else self._trained
+            self._of_specialists = k > 0
+        config, hierarchy = self._setup.config, self._setup.hierarchy
+        final = average_heads(self._heads) if config.ensemble == "mean" else self._heads[-1]
+        self._level_heads.append(spread_head(final, hierarchy.active, self._labels.n_classes))
+        now = time.perf_counter()
+        agreement, probability = self._agreement(state)
+        outcome = self._outcome or (Outcome.SILENT if level is None else Outcome.INITIAL_STUDENT)
+        record = LevelRecord(
+            level=k, teachers=self._labels.at_level(k), assigned=state.assignment.teacher, kept=state.assignment.kept,
+            alpha=state.fit.alpha, agreement=agreement, objective=state.objective, rounds=len(self._trained),
+            seconds=now - self._clock, outcome=outcome.value, notes=list(dict.fromkeys(notes)),
+        )  # fmt: skip
+        self._history.append(record.to_dict())
+        self._provenance.append(self._provenance_of(state, probability))
+        self._clock, self._notes, self._trained, self._outcome = now, [], [], None
+
+    def supervision(self, state: State) -> Supervision:
+        """Estimate accuracies, fall back to the initial student where the final one is not borne out, and sum up."""
+        estimates = self._estimates(state)
+        last = self._history[-1]
+        config = self._setup.config
+        if config.pool and self._of_specialists and last["agreement"] < config.fall_back:
+            # They come from the posterior that is not believed.
+            nothing = {name: np.full_like(value, np.nan) for name, value in vars(estimates).items()}
+            estimates = Estimates(**nothing)
+            hierarchy = self._setup.hierarchy
+            self._level_heads[-1] = spread_head(self._initial, hierarchy.active, self._labels.n_classes)
+            last["outcome"] = Outcome.FELL_BACK.value
+            last["notes"].append(
+                f"the students fall back to the initial one: out of sample they predict {last['agreement']:.0%} of "
+                f"their training targets, under {config.fall_back:.0%}"
+            )
+        provenance = np.stack(self._provenance, axis=1)
+        return Supervision(self._level_heads[-1], tuple(self._level_heads), self._history, provenance, estimates)
+
+    def _estimates(self, state: State) -> Estimates:
+        setup, posterior = self._setup, state.training.posterior
+        if posterior is None:
+            posterior = held_predictions(setup, state.fit, state.class_prior.held)
+        student_proba = LazyRows(posterior.shape, lambda: setup.student_proba(state.fit))
+        return estimate_accuracies(setup.hierarchy, posterior, student_proba)
+
+    def _agreement(self, state: State) -> tuple[float, FloatArray]:
+        """How often the student predicts its targets, and the probability that it gives to every annotation."""
+        annotation, targets = state.assignment.annotation, state.training.targets
+        probability = np.full(len(annotation), np.nan)
+        same = count = 0
+        for rows, p in self._setup.student_proba(state.fit):
+            annotated = np.flatnonzero(annotation[rows] >= 0)
+            probability[rows.start + annotated] = p[annotated, annotation[rows][annotated]]
+            given = (
+                targets[rows]
+                if targets.ndim == 1
+                else np.where(targets[rows].sum(axis=1) > 0, targets[rows].argmax(axis=1), -1)
+            )
+            same += int((p.argmax(axis=1) == given).sum())
+            count += int((given >= 0).sum())
+            release_pages(targets)
+        return same / count if count else float("nan"), probability
+
+    def _provenance_of(self, state: State, probability: FloatArray) -> Any:
+        assignment, active = state.assignment, self._setup.hierarchy.active
+        annotation = np.where(assignment.annotation >= 0, active[assignment.annotation], -1)
+        reasons = np.array(self._setup.reasons, dtype=object)[assignment.reason]
+        return provenance_rows(assignment.teacher, annotation, assignment.kept, reasons, probability)
+
+    def _notes_on_teachers(self, k: int, level: Level | None) -> list[str]:
+        labels, included, support = self._labels, self._setup.included, self._setup.support
+        notes = [
+            f"teacher {labels.names[t]!r} is left out: it always names one class, or the others do not agree with it"
+            + ("" if support is None or np.isnan(support[t]) else f" (support {support[t]:.2f})")
+            for t in labels.at_level(k)
+            if not included[t]
+        ]
+        if level is None:
+            verb = "is left" if notes else "speaks"
+            return [*notes, f"nobody of level {k} {verb} in these samples; the student of the level above stays"]
+        speaks = labels.speaks()
+        for t in labels.at_level(k):
+            if not speaks[:, t].any():
+                notes.append(f"teacher {labels.names[t]!r} abstains on all of these samples")
+            elif included[t] and t not in level.columns:
+                notes.append(f"teacher {labels.names[t]!r} repeats another of its level and counts once")
+        return notes
+
+    def _notes_on_assignment(self, level: Level, state: State) -> list[str]:
+        names, assigned = self._labels.names, state.assignment.teacher
+        return [f"teacher {names[t]!r} was never assigned" for t in level.columns if not (assigned == t).any()]
