@@ -228,7 +228,7 @@ def test_the_summary_counts_as_one_counts_by_hand():
     assert (summary.unlabelled, summary.several, summary.conflicts) == (1, 4, 1)
     assert summary.suggestions == {}
     assert str(summary).splitlines()[0].split() == [
-        "teacher", "level", "coverage", "overlaps", "conflicts", "agreement", "est.", "accuracy", "votes", "names",
+        "teacher", "level", "coverage", "overlaps", "conflicts", "agreement", "votes", "names",
     ]  # fmt: skip
 
 
@@ -302,20 +302,6 @@ def test_a_fit_on_imported_labels_predicts_names():
     model = CoSupervisedClassifier(random_state=0).fit(X, labels)
     assert model.classes_.tolist() == NAMES
     assert model.score(X, np.array(NAMES)[np.arange(90) % 3]) > 0.9
-
-
-def test_accuracies_are_estimated_within_two_points_where_teachers_err_independently():
-    rng = np.random.default_rng(3)
-    truth = rng.choice(4, size=8000, p=[0.4, 0.3, 0.2, 0.1])
-    planted = [0.9, 0.75, 0.6, 0.45]
-    votes = np.stack(
-        [np.where(rng.random(8000) < a, truth, (truth + rng.integers(1, 4, 8000)) % 4) for a in planted], axis=1
-    )
-    votes[rng.random(votes.shape) < 0.3] = -1
-    estimated = [row["accuracy"] for row in from_snorkel(votes, list("abcd")).summary().teachers]
-    np.testing.assert_allclose(estimated, planted, atol=0.02)
-    two = from_snorkel(votes[:, :2], list("abcd")).summary().teachers
-    assert np.isnan([row["accuracy"] for row in two]).all()
 
 
 def top_k(ids):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -78,17 +78,26 @@ def run_fit(options: FitOptions) -> None:
         click.echo(f"Note: {note}", err=True)
     for line in _accuracies(model, said.names):
         click.echo(line)
-    for entry in model.history_:
-        click.echo(
-            f"level {entry['level']}: {len(entry['teachers'])} teachers, kept {100 * entry['keep_rate']:.1f} %, "
-            f"agreement {100 * entry['agreement']:.1f} %"
-        )
+    for k, entry in enumerate(model.history_):
+        click.echo(_level(entry, model.provenance_[:, k]))
         for remark in entry["notes"]:
             click.echo(f"  {remark}")
     click.echo(f"Model, provenance and report are in {options.out.resolve()}")
     click.echo(
         f"Next: open {options.out / REPORT_NAME}; what happened to a sample: cosup explain {options.out} ID; "
         f"new samples: cosup predict --model {options.out} --{recipe.kind} ... --out FILE"
+    )
+
+
+def _level(entry: Mapping[str, Any], steps: Any) -> str:
+    """Say what a level trained on: every sample's annotation was kept, was overruled, or there was none."""
+    silent = int((steps["annotation"] < 0).sum())
+    kept = int(steps["kept"].sum())
+    teachers = len(entry["teachers"])
+    return (
+        f"level {entry['level']}: {teachers} teacher{'' if teachers == 1 else 's'}; of {len(steps):,} samples {kept:,} "
+        f"kept, {len(steps) - silent - kept:,} overruled, {silent:,} without a label; the student agrees with "
+        f"{100 * entry['agreement']:.1f} % of what it was trained on"
     )
 
 

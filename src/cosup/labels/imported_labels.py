@@ -58,9 +58,9 @@ class ImportedLabels(TeacherLabels):
     --------
     >>> labels = ImportedLabels([[0, 1], [1, -1], [0, 0]], ["ham", "spam"], names=["rule", "model"])
     >>> print(labels.summary())
-    teacher  level  coverage  overlaps  conflicts  agreement  est. accuracy  votes  names
-    rule         0   100.0 %    66.7 %     33.3 %     50.0 %              -      3  all 2
-    model        0    66.7 %    66.7 %     33.3 %     50.0 %              -      2  all 2
+    teacher  level  coverage  overlaps  conflicts  agreement  votes  names
+    rule         0   100.0 %    66.7 %     33.3 %     50.0 %      3  all 2
+    model        0    66.7 %    66.7 %     33.3 %     50.0 %      2  all 2
     3 samples, 2 classes (ham, spam); 0 without a label, 2 with several, 1 with a conflict
     """
 
@@ -116,7 +116,7 @@ class ImportedLabels(TeacherLabels):
 
     def summary(self) -> Summary:
         """Coverage, overlaps, conflicts and agreement a teacher, and what else was noticed."""
-        return summarise(self, self.class_names, self.notes)
+        return summarise(self.hard(), self.class_names, self.names, self.levels, self.specialties, self.notes)
 
     def arrange(
         self,

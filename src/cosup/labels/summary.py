@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import difflib
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from cosup.labels.agreement_accuracy import estimate_accuracies
-from cosup.labels.teacher_labels import TeacherLabels
+from cosup.utils.notebook import frame, html_table
 from cosup.utils.validation import FloatArray, IntArray
 
-__all__ = ["Summary", "summarise"]
+__all__ = ["Summary", "specialty_flag", "summarise", "tally"]
+
+HEAD = ("teacher", "level", "coverage", "overlaps", "conflicts", "agreement", "votes", "names")
 
 BLOCK = 1 << 22
 """Entries of samples by classes that are counted together."""
@@ -36,10 +38,8 @@ class Summary:
         A teacher each: ``teacher``; ``level``; ``votes``, samples that it speaks on; ``coverage``, their share;
         ``overlaps``, share of all samples on which it and another speak; ``conflicts``, on which another contradicts
         it; ``agreement``, share of the samples on which the others have a majority where it names that majority's
-        class (NaN where they never have); ``accuracy``, an estimate for teachers who err independently of one another
-        (NaN for fewer than three, and for specialists, who are wrong together wherever they speak beyond their classes:
-        what a fit knows of these is in its ``estimates_``); ``polarity``, the names of the classes that it ever names;
-        ``specialty``, names of classes, or None.
+        class (NaN where they never have); ``polarity``, the names of the classes that it ever names; ``specialty``,
+        names of classes, or None. How often a teacher is right is estimated by a fit: ``estimates_``.
     n_samples, unlabelled, several, conflicts : int
         Samples; those that nobody, several, or several that contradict one another speak on.
     class_names : tuple of str
@@ -63,73 +63,91 @@ class Summary:
 
     def __str__(self) -> str:
         """A table, a line of totals, suggestions and notes."""
-        head = ("teacher", "level", "coverage", "overlaps", "conflicts", "agreement", "est. accuracy", "votes", "names")
-        rows = [head] + [
-            (
-                row["teacher"], str(row["level"]), _percent(row["coverage"]), _percent(row["overlaps"]),
-                _percent(row["conflicts"]), _percent(row["agreement"]), _percent(row["accuracy"]), f"{row['votes']:,}",
-                _named(row["polarity"], len(self.class_names)),
-            )
-            for row in self.teachers
-        ]  # fmt: skip
-        widths = [max(len(row[place]) for row in rows) for place in range(len(head))]
+        rows = [HEAD, *self._rows()]
+        widths = [max(len(row[place]) for row in rows) for place in range(len(HEAD))]
         lines = [
             "  ".join(
-                cell.ljust(width) if place in (0, len(head) - 1) else cell.rjust(width)
+                cell.ljust(width) if place in (0, len(HEAD) - 1) else cell.rjust(width)
                 for place, (cell, width) in enumerate(zip(row, widths, strict=True))
             ).rstrip()
             for row in rows
         ]
+        return "\n".join([*lines, *self._remarks()])
+
+    def to_frame(self) -> Any:
+        """A row a teacher, as a pandas data frame; shares are between 0 and 1."""
+        return frame({key: [row[key] for row in self.teachers] for key in self.teachers[0]}).set_index("teacher")
+
+    def _repr_html_(self) -> str:
+        return html_table(HEAD, self._rows(), notes=self._remarks())
+
+    def _rows(self) -> list[tuple[str, ...]]:
+        return [
+            (
+                row["teacher"], str(row["level"]), _percent(row["coverage"]), _percent(row["overlaps"]),
+                _percent(row["conflicts"]), _percent(row["agreement"]), f"{row['votes']:,}",
+                _named(row["polarity"], len(self.class_names)),
+            )
+            for row in self.teachers
+        ]  # fmt: skip
+
+    def _remarks(self) -> list[str]:
         shown = ", ".join(self.class_names[:6]) + (", ..." if len(self.class_names) > 6 else "")
-        lines.append(
+        total = (
             f"{self.n_samples:,} samples, {len(self.class_names)} classes ({shown}); {self.unlabelled:,} without a "
             f"label, {self.several:,} with several, {self.conflicts:,} with a conflict"
         )
-        for teacher, classes in self.suggestions.items():
-            option = f"{teacher}={','.join(classes)}"
-            lines.append(
-                f"Suggestion: {teacher!r} only ever names {', '.join(classes)}; if these are its specialty, say so: "
-                f"--specialty {_quoted(option)}"
-            )
-        return "\n".join([*lines, *(f"Note: {note}" for note in self.notes)])
+        suggestions = [
+            f"Suggestion: {teacher!r} only ever names {', '.join(classes)}; if these are its specialty, say so: "
+            f"{specialty_flag(teacher, classes)}"
+            for teacher, classes in self.suggestions.items()
+        ]
+        return [total, *suggestions, *(f"Note: {note}" for note in self.notes)]
 
 
-def summarise(labels: TeacherLabels, class_names: tuple[str, ...], notes: Sequence[str] = ()) -> Summary:
-    """Count what teachers said; soft annotations by their most probable class.
+def specialty_flag(teacher: str, classes: Sequence[str]) -> str:
+    """The option of ``cosup fit`` that gives a teacher its specialty, to be pasted."""
+    return "--specialty " + shlex.quote(f"{teacher}={','.join(classes)}")
+
+
+def summarise(
+    hard: IntArray,
+    class_names: tuple[str, ...],
+    names: Sequence[str],
+    levels: IntArray,
+    specialties: Sequence[IntArray | None],
+    notes: Sequence[str] = (),
+) -> Summary:
+    """Count what teachers said.
 
     Parameters
     ----------
-    labels : TeacherLabels
+    hard : ndarray of shape (n_samples, n_teachers), int
+        Class ids, -1 abstains; soft annotations by their most probable class.
     class_names : tuple of str
+    names, levels, specialties : sequences, one entry a teacher
     notes : sequence of str
     """
-    n_samples, n_teachers, n_classes = labels.n_samples, labels.n_teachers, labels.n_classes
-    totals = np.zeros((n_teachers, 5), dtype=np.int64)  # votes, overlaps, conflicts, agreements, of how many
-    named = np.zeros((n_teachers, n_classes), dtype=np.int64)
-    samples = np.zeros(3, dtype=np.int64)  # unlabelled, several, in conflict
-    step = max(1, BLOCK // n_classes)
-    hard = labels.hard()
-    for start in range(0, n_samples, step):
-        _count(hard[start : start + step], totals, named, samples)
+    n_samples, n_classes = len(hard), len(class_names)
+    totals, named, samples = tally(hard, n_classes)
     votes = totals[:, 0]
     with np.errstate(invalid="ignore", divide="ignore"):
         agreement = totals[:, 3] / totals[:, 4]
     by_class = named.sum(axis=0)
     teachers = []
     suggestions = {}
-    for t, name in enumerate(labels.names):
+    for t, name in enumerate(names):
         polarity = tuple(class_names[c] for c in np.flatnonzero(named[t]))
-        specialty = labels.specialties[t]
+        specialty = specialties[t]
         teachers.append(
             {
                 "teacher": name,
-                "level": int(labels.levels[t]),
+                "level": int(levels[t]),
                 "votes": int(votes[t]),
                 "coverage": float(votes[t] / n_samples),
                 "overlaps": float(totals[t, 1] / n_samples),
                 "conflicts": float(totals[t, 2] / n_samples),
                 "agreement": float(agreement[t]),
-                "accuracy": float("nan"),
                 "polarity": polarity,
                 "specialty": None if specialty is None else tuple(class_names[c] for c in specialty),
             }
@@ -139,13 +157,38 @@ def summarise(labels: TeacherLabels, class_names: tuple[str, ...], notes: Sequen
         enough = votes[t] >= n_samples * max(SPECIALIST_COVERAGE, SPECIALIST_EXCESS * share)
         if specialty is None and len(polarity) < n_classes and others.any() and enough:
             suggestions[name] = polarity
-    general = [t for t, row in enumerate(teachers) if row["specialty"] is None and row["teacher"] not in suggestions]
-    for t, estimate in zip(general, estimate_accuracies(hard[:, general], n_classes), strict=True):
-        teachers[t]["accuracy"] = float(estimate)
     return Summary(
         teachers, n_samples, int(samples[0]), int(samples[1]), int(samples[2]), class_names,
         by_class / max(int(by_class.sum()), 1), suggestions, (*notes, *_doubts(class_names, by_class, n_samples)),
     )  # fmt: skip
+
+
+def tally(hard: IntArray, n_classes: int) -> tuple[IntArray, IntArray, IntArray]:
+    """Count votes, overlaps and conflicts; everybody who speaks counts.
+
+    Parameters
+    ----------
+    hard : ndarray of shape (n_samples, n_teachers), int
+        Class ids, -1 abstains.
+    n_classes : int
+
+    Returns
+    -------
+    totals : ndarray of shape (n_teachers, 5)
+        Votes; those beside another's; those that another contradicts; those that name the others' majority; those
+        where the others have a majority.
+    named : ndarray of shape (n_teachers, n_classes)
+        How often each names each class.
+    samples : ndarray of shape (3,)
+        Samples without a label, with several, and with several that contradict one another.
+    """
+    totals = np.zeros((hard.shape[1], 5), dtype=np.int64)
+    named = np.zeros((hard.shape[1], n_classes), dtype=np.int64)
+    samples = np.zeros(3, dtype=np.int64)
+    step = max(1, BLOCK // n_classes)
+    for start in range(0, len(hard), step):
+        _count(hard[start : start + step], totals, named, samples)
+    return totals, named, samples
 
 
 def _count(said: IntArray, totals: IntArray, named: IntArray, samples: IntArray) -> None:
@@ -205,7 +248,3 @@ def _named(polarity: Sequence[str], n_classes: int) -> str:
     if len(polarity) == n_classes:
         return f"all {n_classes}"
     return ", ".join(polarity[:4]) + (f", ... ({len(polarity)})" if len(polarity) > 4 else "")
-
-
-def _quoted(text: str) -> str:
-    return f'"{text}"' if " " in text else text

@@ -20,7 +20,9 @@ from cosup.labels.checks import (
     check_soft,
     check_specialties,
 )
+from cosup.labels.summary import Summary, summarise
 from cosup.labels.top_k import TopK
+from cosup.utils.notebook import frame
 from cosup.utils.validation import BoolArray, CosupError, FloatArray, IntArray
 
 __all__ = ["TeacherLabels"]
@@ -267,6 +269,23 @@ class TeacherLabels:
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
         return np.array(self.annotations, dtype=dtype, copy=copy)
+
+    def summary(self) -> Summary:
+        """Count what the teachers said, a teacher a row."""
+        classes = tuple(map(str, range(self.n_classes)))
+        return summarise(self.hard(), classes, self.names, self.levels, self.specialties)
+
+    def to_frame(self) -> Any:
+        """Annotations as a pandas data frame, a column a teacher: names of classes, None where it abstains.
+
+        Of soft annotations, the most probable class.
+        """
+        classes = np.array([*getattr(self, "class_names", range(self.n_classes)), None], dtype=object)
+        hard = self.hard()
+        return frame({name: classes[hard[:, t]] for t, name in enumerate(self.names)}, index=getattr(self, "ids", None))
+
+    def _repr_html_(self) -> str:
+        return self.summary()._repr_html_()
 
     def _with(self, annotations: Any) -> Self:
         new = object.__new__(type(self))
