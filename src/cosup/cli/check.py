@@ -2,36 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import click
-import numpy as np
 
-from cosup.cli.fit_inputs import AGAIN
-from cosup.cli.fit_manifest import Recipe, read_recipe
-from cosup.cli.fit_outputs import leave, read_history, read_known
-from cosup.cli.shell import FILE, FOLDER
-from cosup.cosupervision.accuracy_estimates import Estimates
-from cosup.finetuning import embedded
-from cosup.finetuning.classifier import FineTunedClassifier
-from cosup.io.features import Features
-from cosup.labels import ImportedLabels
-from cosup.methods import load, make_method
-from cosup.provenance import (
-    Account,
-    after_looking,
-    check_estimates,
-    read_account,
-    read_answers,
-    recalibrate,
-    with_person,
-)
-from cosup.report import REPORT_NAME
-from cosup.utils.atomic_files import make_writable
-from cosup.utils.validation import CosupError, IntArray
+from cosup.cli.options import AGAIN, FILE, FOLDER
+from cosup.utils.errors import CosupError
 
 __all__ = ["check"]
 
@@ -61,118 +37,10 @@ def check(
     \b
     Example: cosup check model --answers look.csv --uniform check.csv --out model2
     """  # noqa: D301
-    account, facts = read_account(folder)
     if not files and uniform is None:
         raise CosupError("no labels are named; give --answers FILE, --uniform FILE, or both")
     if out is not None and out.exists() and any(out.iterdir()):
         raise CosupError(f"{out} is not empty; name a new folder for the new model")
-    looked = _together(files, account) if files else None
-    drawn = None if uniform is None else read_answers(uniform, account.ids, account.class_names)
-    click.echo(check_estimates(account, looked=looked, uniform=drawn, estimates=read_known(folder)))
-    if out is None:
-        click.echo("Nothing was trained; --out FOLDER makes a new model with these labels.")
-        return
-    recipe = read_recipe(folder).signed(again)
-    answers = (*recipe.answers, *(str(file.resolve()) for file in files))
-    _train(folder, account, drawn, facts, replace(recipe, answers=answers), out)
+    from cosup.cli.check_job import run_check
 
-
-def _together(files: tuple[Path, ...], account: Account) -> IntArray:
-    """The answers of several files; none may contradict another."""
-    known = np.full(len(account), -1, dtype=np.int64)
-    for file in files:
-        more = read_answers(file, account.ids, account.class_names)
-        other = np.flatnonzero((known >= 0) & (more >= 0) & (known != more))
-        if other.size:
-            row = int(other[0])
-            raise CosupError(
-                f"{file}: {account.ids[row]!r} is {account.class_names[more[row]]!r} here, and "
-                f"{account.class_names[known[row]]!r} in another file; keep one answer a sample"
-            )
-        known = np.where(more >= 0, more, known)
-    return known
-
-
-def _train(
-    folder: Path, account: Account, drawn: IntArray | None, facts: dict[str, str], recipe: Recipe, out: Path
-) -> None:
-    given, said, notes = recipe.gather()
-    ids = said.ids if said.ids is not None else given.ids
-    if len(said) != len(account) or (ids is not None and tuple(ids) != account.ids):
-        raise CosupError(
-            f"the inputs of {folder} are not what it was fitted on: {len(said):,} samples now, {len(account):,} then, "
-            "or others; fit it again, and look again"
-        )
-    if said.class_names != account.class_names:
-        raise CosupError(f"the inputs of {folder} name other classes than when it was fitted; fit it again")
-    known = np.full(len(account), -1, dtype=np.int64)
-    for file in recipe.answers:  # the last word counts
-        more = read_answers(Path(file), account.ids, account.class_names)
-        known = np.where(more >= 0, more, known)
-    make_writable(out)
-    before = None if recipe.tuned is None else account
-    model, X, save = _again(folder, account, recipe, given, said)
-    if recipe.answers:
-        model = after_looking(X, said, model, known)
-        said = ImportedLabels.of(with_person(said, known), account.class_names, ids=ids, source=said.source)
-        model.estimates_ = _with_person(model.estimates_)
-    rest = None if drawn is None else np.where(known >= 0, -1, drawn)
-    if rest is not None and (rest >= 0).any():
-        model, _ = recalibrate(model, X, rest)
-    facts = {
-        **facts,
-        "Person": f"{(known >= 0).sum()} labels of {', '.join(recipe.answers) or 'nobody'}",
-    }
-    new = leave(
-        out, model, said, X, given=given, recipe=recipe, facts=facts, save=lambda: save(model, out), known=known,
-        before=before,
-    )  # fmt: skip
-    for note in notes:
-        click.echo(f"Note: {note}", err=True)
-    _tell(account, new, known, rest)
-    for note in model.history_[-1]["notes"]:
-        click.echo(f"  {note}")
-    click.echo(f"The new model, with provenance and {REPORT_NAME}, is in {out.resolve()}; {folder} is as it was.")
-
-
-def _again(
-    folder: Path, account: Account, recipe: Recipe, given: Features, said: ImportedLabels
-) -> tuple[Any, Any, Callable[[Any, Path], None]]:
-    """The model of a fit, what it answers on, and what saves it: fitted anew, or of a network that was fine-tuned."""
-    if recipe.tuned is None:
-        model = make_method(recipe.method, random_state=recipe.seed).fit(given.X, said)
-        return model, given.X, lambda new, out: new.save(out, inputs=given.inputs)
-    whole = FineTunedClassifier.load(folder)
-    model = load(folder)
-    model.provenance_, model.history_ = account.provenance(), read_history(folder)
-    estimates, m = read_known(folder), said.n_teachers  # a person's labels may stand beside theirs there
-    if estimates is not None:
-        estimates = Estimates(estimates.student, estimates.teachers[:m], estimates.by_class[:m])
-    model.estimates_ = estimates
-    X = embedded(whole.network_, recipe.samples(given), progress=False)
-    return model, X, lambda new, out: whole.with_student(new).save(out)
-
-
-def _with_person(estimates: Estimates | None) -> Estimates | None:
-    """The same with a row for the person, of whom nothing is estimated."""
-    if estimates is None:
-        return None
-    teachers, by_class = (np.pad(values, [(0, 1)] + [(0, 0)] * (values.ndim - 1), constant_values=np.nan)
-                          for values in (estimates.teachers, estimates.by_class))  # fmt: skip
-    return Estimates(estimates.student, teachers, by_class)
-
-
-def _tell(old: Account, new: Account, known: IntArray, rest: IntArray | None) -> None:
-    """What the new model is, by labels that it was not trained on."""
-    changed = int((new.answer != old.answer).sum())
-    click.echo(f"Trained with {(known >= 0).sum()} labels: {changed} of {len(old):,} answers are others now.")
-    if rest is None or not (rest >= 0).any():
-        click.echo("Its probabilities are not calibrated, and it is not measured: no label was drawn uniformly.")
-        return
-    before, after = (int((account.answer == rest)[rest >= 0].sum()) for account in (old, new))
-    looked = known if (known >= 0).any() else None
-    middle, low, high = check_estimates(new, looked=looked, uniform=rest).measured[-1]
-    click.echo(
-        f"Of {(rest >= 0).sum()} uniformly drawn samples that it was not trained on {before} were right, {after} are; "
-        f"measured accuracy of the new student: {middle:.1%} ({low:.1%} to {high:.1%})."
-    )
+    run_check(folder, files, uniform, out, again)

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
-import numpy as np
 
-from cosup.cli.remote_fit import RAY
-from cosup.cli.shell import FOLDER, named_value, resumable
-from cosup.embedding import FeatureStore, embed_images, make_backbone
-from cosup.tasks import HeadRecipe, read_image_list, split_images, teach
-from cosup.tasks.annotations import save_annotations
+from cosup.cli.options import FOLDER, RAY
+from cosup.cli.shell import named_value, resumable
 from cosup.utils.atomic_files import write_whole
-from cosup.utils.validation import CosupError
+from cosup.utils.errors import CosupError
+
+if TYPE_CHECKING:
+    from cosup.embedding import FeatureStore
 
 __all__ = ["embed", "teach_command"]
 
@@ -86,6 +85,9 @@ def embed(
     Example: cosup embed --images photos --backbone lite:efficientnet-lite0 --out features
              cosup fit --features features/features.npy --labels labels.npz --out model
     """  # noqa: D301
+    from cosup.embedding import embed_images, make_backbone
+    from cosup.tasks import read_image_list
+
     listed = read_image_list(images, "auto" if images.is_file() else layout, **layout_option)
     network = make_backbone(
         backbone, image_size=image_size, pooling=pooling, dtype=precision, compile=compile, device=device,
@@ -141,6 +143,12 @@ def teach_command(
     Example: cosup teach --images photos --weak weak --features features --levels 1,2,4 --out taught
              cosup fit --features taught/X.npy --labels taught/labels.npz --out model
     """  # noqa: D301
+    import numpy as np
+
+    from cosup.embedding import FeatureStore
+    from cosup.tasks import HeadRecipe, read_image_list, split_images, teach
+    from cosup.tasks.annotations import save_annotations
+
     listed = read_image_list(images, layout, **layout_option)
     eyes, student = FeatureStore.open(weak), FeatureStore.open(features)
     lost = {*eyes.unreadable, *student.unreadable}
@@ -163,6 +171,8 @@ def teach_command(
 
 def _save_rows(path: Path, store: FeatureStore, rows: Any) -> None:
     import io
+
+    import numpy as np
 
     file = io.BytesIO()
     np.save(file, store.take(rows), allow_pickle=False)

@@ -5,19 +5,17 @@ from __future__ import annotations
 import csv
 import io
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
-import numpy as np
 
-from cosup.benchmark import write_whole
-from cosup.cli.fit_outputs import pictures_of, read_estimates, read_history, texts_of
-from cosup.cli.shell import FILE
-from cosup.provenance import ACCOUNT, Account, read_account, tell
-from cosup.report import REPORT_NAME
-from cosup.report.explorer import LARGEST, LOOPBACK, build_explorer, make_app
+from cosup.cli.options import FILE
+from cosup.utils.atomic_files import write_whole
+from cosup.utils.errors import CosupError
 from cosup.utils.optional_imports import import_extra
-from cosup.utils.validation import CosupError
+
+if TYPE_CHECKING:
+    from cosup.provenance import Account
 
 __all__ = ["explain", "explore", "look", "serve"]
 
@@ -39,6 +37,8 @@ def explain(folder: Path, ids: tuple[str, ...]) -> None:
     \b
     Example: cosup explain model photo-017
     """  # noqa: D301
+    from cosup.provenance import read_account, tell
+
     account, _ = read_account(folder)
     click.echo("\n\n".join(tell(account, account.place(name)) for name in ids))
 
@@ -60,6 +60,10 @@ def look(folder: Path, first: int | None, uniform: int | None, seed: int, out: P
     Example: cosup look model --first 200 --out look.csv
              cosup look model --uniform 100 --out check.csv
     """  # noqa: D301
+    import numpy as np
+
+    from cosup.provenance import ACCOUNT, read_account
+
     account, _ = read_account(folder)
     if first is not None and uniform is not None:
         raise CosupError("--first and --uniform are two lists; write each to a file of its own")
@@ -107,6 +111,11 @@ def explore(folder: Path, images: Path | None, texts: Path | None, out: Path | N
     \b
     Example: cosup explore model --images photos
     """  # noqa: D301
+    from cosup.cli.fit_outputs import pictures_of, read_estimates, read_history, texts_of
+    from cosup.provenance import read_account
+    from cosup.report import REPORT_NAME
+    from cosup.report.explorer import LARGEST, build_explorer
+
     account, facts = read_account(folder)
     out = folder / REPORT_NAME if out is None else out
     page = build_explorer(
@@ -131,6 +140,10 @@ def serve(folder: Path, images: Path | None, texts: Path | None, host: str, port
     \b
     Example: cosup serve model --images photos
     """  # noqa: D301
+    from cosup.cli.fit_outputs import pictures_of, read_estimates, read_history, texts_of
+    from cosup.provenance import read_account
+    from cosup.report.explorer import LOOPBACK, make_app
+
     uvicorn: Any = import_extra("uvicorn", extra="serve", purpose="serving the explorer")
     account, facts = read_account(folder)
     local = host in LOOPBACK

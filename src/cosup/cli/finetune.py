@@ -6,23 +6,20 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
-import numpy as np
 
-from cosup.benchmark import write_whole
 from cosup.cli.fit import fit
-from cosup.cli.fit_manifest import METHOD, Recipe
-from cosup.cli.fit_outputs import leave
-from cosup.cli.shell import FILE, resumable
-from cosup.embedding import make_backbone
-from cosup.finetuning import FineTuned, World, together
-from cosup.finetuning.classifier import FineTunedClassifier, believing
-from cosup.io.features import Features
-from cosup.methods import make_method
-from cosup.report import REPORT_NAME
-from cosup.utils.validation import CosupError
+from cosup.cli.options import FILE
+from cosup.cli.shell import resumable
+from cosup.utils.atomic_files import write_whole
+from cosup.utils.errors import CosupError
+
+if TYPE_CHECKING:
+    from cosup.cli.fit_manifest import Recipe
+    from cosup.finetuning import World
+    from cosup.io.features import Features
 
 __all__ = ["finetune"]
 
@@ -88,6 +85,15 @@ def finetune(
     """  # noqa: D301
     if (images is None) == (texts is None):
         raise CosupError("give one of --images FOLDER, --text FILE: a network is trained on samples, not on features")
+    import numpy as np
+
+    from cosup.cli.fit_manifest import METHOD, Recipe
+    from cosup.cli.fit_outputs import leave
+    from cosup.finetuning import FineTuned, together
+    from cosup.finetuning.classifier import FineTunedClassifier, believing
+    from cosup.methods import make_method
+    from cosup.report import REPORT_NAME
+
     chosen = believing(seed) if method is None else make_method(method, random_state=seed)
     kind = "backbone" if images is not None else "encoder"
     keys = ("tune", "folds", "epochs", "batch_size", "micro_batch", "learning_rate", "precision")
@@ -128,11 +134,10 @@ def finetune(
 
 
 def _network(spec: str, images: Path | None) -> Any:
-    if images is not None:
-        return make_backbone(spec)
+    from cosup.embedding import make_backbone
     from cosup.embedding.texts_to_features import make_encoder
 
-    return make_encoder(spec)
+    return make_encoder(spec) if images is None else make_backbone(spec)
 
 
 def _in_turn(world: World, recipe: Recipe) -> tuple[Features, Any, list[str]]:

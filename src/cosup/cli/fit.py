@@ -7,10 +7,7 @@ from typing import Any
 
 import click
 
-from cosup.cli.fit_inputs import AGAIN, FEATURES, SOMEWHERE, covers, levels, pairs, words
-from cosup.cli.fit_job import FitOptions, run_fit
-from cosup.cli.remote_fit import RAY, fit_on_cluster
-from cosup.cli.shell import FOLDER
+from cosup.cli.options import AGAIN, FEATURES, FOLDER, RAY, SOMEWHERE, covers, levels, pairs, words
 
 __all__ = ["fit"]
 
@@ -56,8 +53,12 @@ def fit(ray: str | None, **options: Any) -> None:
              cosup fit --features X.npy --labels labels.csv --levels 0,1,1 --out model
              cosup fit --update model --images later --labels later.csv --out model2
     """  # noqa: D301
+    from cosup.cli.fit_job import FitOptions, run_fit
+
     chosen = FitOptions(**options)
     if ray is None:
         run_fit(chosen)
-    else:
-        fit_on_cluster(ray, chosen)
+        return
+    from cosup.cli.remote_fit import fit_on_cluster
+
+    fit_on_cluster(ray, chosen)

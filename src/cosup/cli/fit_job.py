@@ -16,7 +16,7 @@ from cosup.io.tables import Place
 from cosup.methods import make_method
 from cosup.report import REPORT_NAME
 from cosup.utils.atomic_files import make_writable
-from cosup.utils.validation import CosupError
+from cosup.utils.errors import CosupError
 
 __all__ = ["FitOptions", "run_fit"]
 

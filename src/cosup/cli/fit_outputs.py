@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from cosup.benchmark import write_whole
 from cosup.cli.fit_inputs import NAMES
 from cosup.cli.fit_manifest import RECIPE, Recipe
 from cosup.cli.shell import versions
@@ -23,6 +22,7 @@ from cosup.labels import ImportedLabels, TeacherLabels
 from cosup.provenance import PARQUET, TABLE_CSV, Account, account_files, look_first
 from cosup.report import REPORT_NAME
 from cosup.report.explorer import Estimates, build_explorer
+from cosup.utils.atomic_files import write_whole
 from cosup.utils.validation import CosupError, IntArray
 
 __all__ = ["leave", "pictures_of", "read_estimates", "read_history", "read_known", "texts_of"]

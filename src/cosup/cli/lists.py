@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import click
 
-from cosup.benchmark import load_plugins
-from cosup.embedding import list_backbones
-from cosup.methods import list_methods
-from cosup.tasks import list_tasks
+from cosup.cli.options import PLUGIN
 
 __all__ = ["backbones", "methods", "tasks"]
 
@@ -18,31 +15,32 @@ def _listing(lines: dict[str, str]) -> None:
         click.echo(f"{name.ljust(width)}  {line}")
 
 
-plugin = click.option(
-    "--plugin", "plugins", multiple=True, metavar="MODULE", help="Module or .py file that registers some of its own."
-)
-
-
 @click.command()
-@plugin
+@PLUGIN
 def methods(plugins: tuple[str, ...]) -> None:
     """List the methods, one line each.
 
     \b
     Example: cosup methods --plugin my_method.py
     """  # noqa: D301
+    from cosup.benchmark import load_plugins
+    from cosup.methods import list_methods
+
     load_plugins(plugins)
     _listing(list_methods())
 
 
 @click.command()
-@plugin
+@PLUGIN
 def tasks(plugins: tuple[str, ...]) -> None:
     """List the tasks, one line each.
 
     \b
     Example: cosup tasks --plugin my_task.py
     """  # noqa: D301
+    from cosup.benchmark import load_plugins
+    from cosup.tasks import list_tasks
+
     load_plugins(plugins)
     _listing(list_tasks())
 
@@ -50,4 +48,6 @@ def tasks(plugins: tuple[str, ...]) -> None:
 @click.command()
 def backbones() -> None:
     """List the backbones, one line each."""
+    from cosup.embedding import list_backbones
+
     _listing(list_backbones())

@@ -9,8 +9,7 @@ from typing import Any
 import click
 
 from cosup.cli.shell import names
-from cosup.planning import Cluster, Job, Plan, measure_rates, plan, read_cluster, read_rates, render_plan, sizes_of
-from cosup.utils.validation import CosupError
+from cosup.utils.errors import CosupError
 
 __all__ = ["plan_command"]
 
@@ -82,6 +81,8 @@ def plan_command(
              cosup plan --measure here.json --backbone lite:efficientnet-lite0
              cosup plan --images 100000000 --backbone lite:efficientnet-lite0 --rates here.json --cluster cluster.toml
     """  # noqa: D301
+    from cosup.planning import Cluster, Job, measure_rates, plan, read_cluster, read_rates, render_plan, sizes_of
+
     backbones = [(spec, image_size) for spec in (backbone, weak) if spec]
     if measure is not None:
         rates = measure_rates(backbones, pixels=pixels, fresh=True)
@@ -110,5 +111,5 @@ def plan_command(
         cluster = Cluster(
             **{"cores": rates.cores, "memory_gb": rates.memory / 1e9 or float("1e9"), "name": "these machines", **given}
         )
-    found: Plan = plan(job, rates, cluster)
+    found = plan(job, rates, cluster)
     click.echo(json.dumps(found.to_json(), indent=1) if as_json else render_plan(found))

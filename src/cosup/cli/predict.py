@@ -6,12 +6,10 @@ from pathlib import Path
 
 import click
 
-from cosup.cli import prediction_files
-from cosup.cli.fit_inputs import FEATURES, gather_features
-from cosup.io.tables import Place, extension
-from cosup.methods import load
+from cosup.cli.options import FEATURES
+from cosup.io.tables.urls import Place
 from cosup.utils.atomic_files import make_writable, write_whole
-from cosup.utils.validation import CosupError
+from cosup.utils.errors import CosupError
 
 __all__ = ["export", "predict"]
 
@@ -41,6 +39,11 @@ def predict(
     Example: cosup predict --model model --images photos --out predictions.csv
              cosup predict --model model --features new.npy --out predictions.csv
     """  # noqa: D301
+    from cosup.cli import prediction_files
+    from cosup.cli.fit_inputs import gather_features
+    from cosup.io.tables import extension
+    from cosup.methods import load
+
     extension(out, (".csv", ".npz", ".npy"))
     model = load(folder)
     make_writable(out.absolute().parent)
@@ -73,6 +76,9 @@ def export(folder: Path, precision: str, out: Path) -> None:
     \b
     Example: cosup export --model model --out model.onnx
     """  # noqa: D301
+    from cosup.io.tables import extension
+    from cosup.methods import load
+
     extension(out, (".onnx",))
     model = load(folder)
     model.to_onnx(out, precision=precision)

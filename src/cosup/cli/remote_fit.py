@@ -1,4 +1,4 @@
-"""The option --ray, and a fit that runs on a node of the cluster."""
+"""A fit that runs on a node of a Ray cluster."""
 
 from __future__ import annotations
 
@@ -14,26 +14,16 @@ from threadpoolctl import threadpool_limits
 
 from cosup.cli.fit_job import FitOptions, run_fit
 from cosup.cli.fit_manifest import Recipe, read_recipe
-from cosup.cluster import Cluster, check_address, connect, run_tasks
+from cosup.cluster import Cluster, connect, run_tasks
 from cosup.embedding.workers import check_nodes
 from cosup.io.features import features_of_images
 from cosup.methods import make_method
-from cosup.utils.validation import CosupError
+from cosup.utils.errors import CosupError
 
-__all__ = ["RAY", "fit_on_cluster"]
+__all__ = ["fit_here", "fit_on_cluster"]
 
 _LIBRARIES = 1_000_000_000
 """Bytes of a process that has imported torch and done nothing yet, and some more."""
-
-
-def _address(ctx: click.Context, parameter: click.Parameter, text: str | None) -> str | None:
-    return None if text is None else check_address(text)
-
-
-RAY = click.option(
-    "--ray", callback=_address, metavar="ADDRESS",
-    help="Work on a Ray cluster: HOST:PORT, ray://HOST:PORT, auto, or local (starts one here).",
-)  # fmt: skip
 
 
 def fit_on_cluster(address: str, options: FitOptions) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.metadata
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -12,13 +13,10 @@ from typing import Any
 import click
 
 import cosup
-from cosup.io.tables import unsigned
-from cosup.utils.validation import CosupError
+from cosup.io.tables.urls import unsigned
+from cosup.utils.errors import CosupError, suggest
 
-__all__ = ["FILE", "FOLDER", "Commands", "named_value", "names", "resumable", "versions"]
-
-FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
-FOLDER = click.Path(file_okay=False, path_type=Path)
+__all__ = ["Commands", "named_value", "names", "resumable", "versions"]
 
 
 class InputError(click.ClickException):
@@ -37,7 +35,39 @@ class Stopped(click.ClickException):
 
 
 class Commands(click.Group):
-    """A group whose commands report wrong input in one line instead of a traceback."""
+    """A group that imports a command when it is asked for, and reports wrong input in one line instead of a traceback.
+
+    Parameters
+    ----------
+    commands_at : mapping of str to str
+        Commands by name: ``"module:attribute"`` in `cosup.cli`.
+    """
+
+    def __init__(self, *args: Any, commands_at: Mapping[str, str], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.commands_at = commands_at
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Names in alphabetical order."""
+        return sorted(self.commands_at)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import a command; None where there is none of that name."""
+        if cmd_name not in self.commands_at:
+            return None
+        module, _, name = self.commands_at[cmd_name].partition(":")
+        command = getattr(importlib.import_module(f"cosup.cli.{module}"), name)
+        assert isinstance(command, click.Command)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command that a line begins with; a name that is none is told its near matches."""
+        name = args[0]
+        if name not in self.commands_at and not name.startswith("-"):
+            ctx.fail(f"there is no command {name!r}.{suggest(name, self.commands_at)}")
+        return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command."""

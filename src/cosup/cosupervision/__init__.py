@@ -1,7 +1,5 @@
 """Co-supervised learning: assign, local, reject, pool, train, level by level."""
 
-from cosup.cosupervision.algorithm import co_supervise
-from cosup.cosupervision.classifier import CoSupervisedClassifier, PaperCSL, PublishedCSL
-from cosup.cosupervision.config import CSLConfig
+from cosup.utils.lazy_attributes import lazy_attributes
 
-__all__ = ["CSLConfig", "CoSupervisedClassifier", "PaperCSL", "PublishedCSL", "co_supervise"]
+__getattr__, __dir__, __all__ = lazy_attributes(__name__, __file__)

@@ -6,30 +6,6 @@ labels that come back `read_answers` makes arrays, `check_estimates` measures wh
 disk.
 """
 
-from cosup.provenance.account import Account
-from cosup.provenance.account_file import ACCOUNT, PARQUET, TABLE_CSV, account_files, read_account
-from cosup.provenance.answers import Checked, check_estimates, read_answers
-from cosup.provenance.calibration import Calibration, recalibrate
-from cosup.provenance.explanation import explain, reason_text, tell
-from cosup.provenance.looking import LOOK, after_looking, look_first, with_person
+from cosup.utils.lazy_attributes import lazy_attributes
 
-__all__ = [
-    "ACCOUNT",
-    "LOOK",
-    "PARQUET",
-    "TABLE_CSV",
-    "Account",
-    "Calibration",
-    "Checked",
-    "account_files",
-    "after_looking",
-    "check_estimates",
-    "explain",
-    "look_first",
-    "read_account",
-    "read_answers",
-    "reason_text",
-    "recalibrate",
-    "tell",
-    "with_person",
-]
+__getattr__, __dir__, __all__ = lazy_attributes(__name__, __file__)

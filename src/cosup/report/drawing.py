@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cosup.benchmark import write_whole
+from cosup.utils.atomic_files import write_whole
 from cosup.utils.validation import CosupError
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["PAPER", "Drawing", "Palette", "require"]
+__all__ = ["PAPER", "Drawing", "Palette", "require_figures"]
 
 WIDTH = 7.6
 
@@ -54,7 +54,7 @@ _VARIABLES = {
 Paint = Callable[["Figure", Palette], None]
 
 
-def require() -> None:
+def require_figures() -> None:
     """Raise CosupError where matplotlib isn't installed."""
     try:
         import matplotlib  # noqa: F401

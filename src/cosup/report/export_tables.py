@@ -8,9 +8,9 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from cosup.benchmark import write_whole
 from cosup.report.across import Board, board_rows
 from cosup.report.markup import Data, Panel
+from cosup.utils.atomic_files import write_whole
 
 __all__ = ["export", "slug"]
 

@@ -9,6 +9,9 @@ from importlib import resources
 
 from cosup.report.drawing import Drawing
 
+REPORT_NAME = "report.html"
+"""The page that a bench or a fit leaves in its folder."""
+
 VOID = ("img", "meta", "br")
 
 

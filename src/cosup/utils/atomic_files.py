@@ -6,7 +6,7 @@ import os
 import uuid
 from pathlib import Path
 
-from cosup.utils.validation import CosupError
+from cosup.utils.errors import CosupError
 
 __all__ = ["make_writable", "write_whole"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from cosup.utils.validation import CosupError
+from cosup.utils.errors import CosupError
 
 __all__ = ["available_memory", "check_memory"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from types import ModuleType
 
-from cosup.utils.validation import CosupError
+from cosup.utils.errors import CosupError
 
 
 def import_extra(module: str, *, extra: str, purpose: str) -> ModuleType:

@@ -1,13 +1,14 @@
-"""Checks that run before any work starts, and the one error type they raise."""
+"""Checks of arrays and numbers that run before any work starts."""
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from cosup.utils.errors import CosupError, check_choice, suggest
 
 FloatArray = NDArray[np.floating[Any]]
 IntArray = NDArray[np.integer[Any]]
@@ -32,39 +33,6 @@ __all__ = [
 
 BLOCK = 1 << 22
 """Features that are looked at together: what is memory-mapped is never in memory as a whole."""
-
-
-class CosupError(ValueError):
-    """The input is wrong; the message says what, where, and what to do."""
-
-
-def suggest(name: str, known: Iterable[str]) -> str:
-    """Name the near matches of an unknown name, and all that is known.
-
-    Parameters
-    ----------
-    name : str
-        What was asked for.
-    known : iterable of str
-        What there is.
-
-    Returns
-    -------
-    str
-        A sentence to append to an error message.
-    """
-    known = list(known)
-    near = difflib.get_close_matches(str(name), known, n=3, cutoff=0.5)
-    hint = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
-    return f"{hint} Known: {', '.join(sorted(known))}."
-
-
-def check_choice(value: str, known: Iterable[str], what: str) -> str:
-    """Return `value` if it is one of `known`, else raise `CosupError` with near matches."""
-    known = list(known)
-    if value not in known:
-        raise CosupError(f"unknown {what} {value!r}.{suggest(str(value), known)}")
-    return value
 
 
 def check_positive(value: float, what: str, *, integer: bool = False, allow_zero: bool = False) -> None:

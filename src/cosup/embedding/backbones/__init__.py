@@ -5,8 +5,6 @@
 True
 """
 
-from cosup.embedding.backbones.base import Backbone
-from cosup.embedding.backbones.lite import EfficientNetLite0
-from cosup.embedding.backbones.sources import list_backbones, make_backbone
+from cosup.utils.lazy_attributes import lazy_attributes
 
-__all__ = ["Backbone", "EfficientNetLite0", "list_backbones", "make_backbone"]
+__getattr__, __dir__, __all__ = lazy_attributes(__name__, __file__)

@@ -13,16 +13,6 @@
 | more samples or teachers than before | `cosup.labels.extend_labels` |
 """
 
-from cosup.io.labels.frame import from_frame
-from cosup.io.labels.functions import from_functions
-from cosup.io.labels.probabilities import from_probabilities
-from cosup.io.labels.read import read_labels
-from cosup.io.labels.snorkel import from_snorkel
+from cosup.utils.lazy_attributes import lazy_attributes
 
-__all__ = [
-    "from_frame",
-    "from_functions",
-    "from_probabilities",
-    "from_snorkel",
-    "read_labels",
-]
+__getattr__, __dir__, __all__ = lazy_attributes(__name__, __file__)

@@ -15,8 +15,8 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Any
 from urllib.parse import urlsplit
 
+from cosup.utils.errors import CosupError
 from cosup.utils.optional_imports import import_extra
-from cosup.utils.validation import CosupError
 
 __all__ = [
     "Place",

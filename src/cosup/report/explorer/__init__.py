@@ -4,8 +4,6 @@ The same script draws both; a file carries all samples inside (`build_explorer`)
 time (`make_app`).
 """
 
-from cosup.report.explorer.page import LARGEST, build_explorer
-from cosup.report.explorer.server import LOOPBACK, make_app
-from cosup.report.explorer.summary import Estimates
+from cosup.utils.lazy_attributes import lazy_attributes
 
-__all__ = ["LARGEST", "LOOPBACK", "Estimates", "build_explorer", "make_app"]
+__getattr__, __dir__, __all__ = lazy_attributes(__name__, __file__)

@@ -1,0 +1,10 @@
+from cosup.embedding.backbones import Backbone as Backbone
+from cosup.embedding.backbones import list_backbones as list_backbones
+from cosup.embedding.backbones import make_backbone as make_backbone
+from cosup.embedding.feature_cache import FeatureCache as FeatureCache
+from cosup.embedding.feature_cache import default_cache_folder as default_cache_folder
+from cosup.embedding.feature_store import FeatureStore as FeatureStore
+from cosup.embedding.images_to_features import embed_images as embed_images
+from cosup.embedding.read_images import list_image_files as list_image_files
+from cosup.embedding.read_images import read_image as read_image
+from cosup.embedding.read_images import read_image_folder as read_image_folder

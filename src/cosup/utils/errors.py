@@ -1,0 +1,41 @@
+"""The one error type for wrong input, and near matches of a name that is not known; neither needs numpy."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+__all__ = ["CosupError", "check_choice", "suggest"]
+
+
+class CosupError(ValueError):
+    """The input is wrong; the message says what, where, and what to do."""
+
+
+def suggest(name: str, known: Iterable[str]) -> str:
+    """Name the near matches of an unknown name, and all that is known.
+
+    Parameters
+    ----------
+    name : str
+        What was asked for.
+    known : iterable of str
+        What there is.
+
+    Returns
+    -------
+    str
+        A sentence to append to an error message.
+    """
+    known = list(known)
+    near = difflib.get_close_matches(str(name), known, n=3, cutoff=0.5)
+    hint = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
+    return f"{hint} Known: {', '.join(sorted(known))}."
+
+
+def check_choice(value: str, known: Iterable[str], what: str) -> str:
+    """Return `value` if it is one of `known`, else raise `CosupError` with near matches."""
+    known = list(known)
+    if value not in known:
+        raise CosupError(f"unknown {what} {value!r}.{suggest(str(value), known)}")
+    return value

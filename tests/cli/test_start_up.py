@@ -1,0 +1,82 @@
+"""The command line answers at once: what is loaded for help and errors, and for commands that look at a fit."""
+
+import importlib
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import cosup
+from cosup.cli import COMMANDS
+
+HEAVY = {
+    "numpy", "scipy", "sklearn", "torch", "pandas", "pyarrow", "joblib", "matplotlib", "PIL", "ray", "transformers",
+    "mlxtend", "efficientnet_lite_pytorch", "tqdm",
+}  # fmt: skip
+SOURCE = Path(cosup.__file__).parent
+LAZY = sorted(".".join(("cosup", *stub.parent.relative_to(SOURCE).parts)) for stub in SOURCE.rglob("__init__.pyi"))
+
+
+def loaded(*lines):
+    """Heavy packages that are loaded after some lines of Python in a process of their own."""
+    code = "\n".join(("import sys", *lines, "print('loaded', *{name.partition('.')[0] for name in sys.modules})"))
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)
+    return set(done.stdout.splitlines()[-1].split()[1:]) & HEAVY
+
+
+def after(*arguments):
+    """The same after a command."""
+    return loaded("from cosup.cli import main", f"main({list(map(str, arguments))!r}, standalone_mode=False)")
+
+
+def test_help_of_every_command_and_the_package_load_nothing():
+    """All in one process: whatever one of them loads would be seen."""
+    lines = [f"main([{name!r}, '--help'], standalone_mode=False)" for name in COMMANDS]
+    lines += ["main(['--help'], standalone_mode=False)", "main(['--version'], standalone_mode=False)"]
+    assert loaded("import cosup", "dir(cosup)", "from cosup.cli import main", *lines) == set()
+
+
+@pytest.mark.parametrize(
+    "arguments", [["ft"], ["fit", "--labls", "x"], ["fit", "--features", "nowhere.npy"], ["check", "."], []]
+)
+def test_errors_load_nothing(arguments):
+    lines = ("from cosup.cli import main", "try:", f"    main({arguments!r})", "except SystemExit:", "    pass")
+    assert loaded(*lines) == set()
+
+
+def test_completion_loads_nothing():
+    lines = (
+        "import os",
+        "from cosup.cli import main",
+        "os.environ.update(_COSUP_COMPLETE='bash_complete', COMP_WORDS='cosup fit --la', COMP_CWORD='2')",
+        "try:",
+        "    main(prog_name='cosup')",
+        "except SystemExit:",
+        "    pass",
+    )
+    assert loaded(*lines) == set()
+
+
+def test_a_command_that_is_none_is_told_its_near_matches():
+    from command import run
+
+    assert "Did you mean 'fit'" in run("fitt", code=2).stderr
+
+
+@pytest.mark.parametrize("package", LAZY)
+def test_stubs_say_what_packages_offer(package):
+    module = importlib.import_module(package)
+    assert module.__all__ == sorted(module.__all__)
+    for name in module.__all__:
+        assert getattr(module, name) is not None
+    assert set(module.__all__) <= set(dir(module))
+    with pytest.raises(AttributeError, match="nothing_of_the_kind"):
+        _ = module.nothing_of_the_kind
+    folder = Path(module.__file__).parent
+    # Whichever is imported first would be what the name means.
+    assert not {path.stem for path in folder.iterdir()} & set(module.__all__)
+
+
+def test_there_are_lazy_packages():
+    assert {"cosup", "cosup.provenance", "cosup.report"} <= set(LAZY)
