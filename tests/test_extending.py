@@ -8,7 +8,7 @@ from click.testing import CliRunner
 
 from cosup.benchmark import read_records
 from cosup.cli import main
-from cosup.methods import METHODS
+from cosup.utils.registry import snapshot
 
 PAGE = (Path(__file__).resolve().parents[1] / "docs" / "extending.md").read_text(encoding="utf-8")
 EXAMPLES = dict(re.findall(r"```python\n# (\w+\.py)\n(.*?)```", PAGE, flags=re.DOTALL))
@@ -17,10 +17,9 @@ EXAMPLES = dict(re.findall(r"```python\n# (\w+\.py)\n(.*?)```", PAGE, flags=re.D
 @pytest.fixture(autouse=True)
 def methods_as_found():
     """The example registers its method in this process; tests that list all methods must not meet it."""
-    before = dict(METHODS)
+    restore = snapshot()
     yield
-    METHODS.clear()
-    METHODS.update(before)
+    restore()
 
 
 @pytest.fixture(scope="module")

@@ -6,6 +6,7 @@ from cosup.cosupervision.rejection import register_rejection as register_rejecti
 from cosup.embedding import embed_images as embed_images
 from cosup.embedding import make_backbone as make_backbone
 from cosup.embedding import read_image as read_image
+from cosup.embedding import register_backbone_source as register_backbone_source
 from cosup.embedding.texts_to_features import embed_texts as embed_texts
 from cosup.embedding.texts_to_features import make_encoder as make_encoder
 from cosup.io.features import read_features as read_features

@@ -79,6 +79,7 @@ _SHIPPED: dict[str, Entry] = {
 }
 for _name, _entry in _SHIPPED.items():
     METHODS.add(_name, _entry)
+METHODS.mark_shipped()
 
 
 def register_method(name: str, summary: str) -> Callable[[Kind], Kind]:

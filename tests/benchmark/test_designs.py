@@ -15,7 +15,6 @@ from cosup.benchmark import (
     decode_correct,
     factorial_methods,
     forecast_benchmark,
-    load_plugins,
     read_records,
     run_benchmark,
     with_right_specialists,
@@ -23,6 +22,7 @@ from cosup.benchmark import (
 from cosup.methods import list_methods, make_method, register_method
 from cosup.students import AdamProbe, GradientProbe, MixtureProbe, MlpProbe
 from cosup.tasks import load_task
+from cosup.utils.plugins import load_plugins
 from cosup.utils.validation import CosupError
 
 SMALL = ("hierarchy", {"n_samples": 200, "n_test": 80, "n_features": 12, "n_classes": 4})

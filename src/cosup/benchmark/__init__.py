@@ -8,7 +8,6 @@ sees it.
 
 from cosup.benchmark.factorial import FACTORS, factorial_methods, with_right_specialists
 from cosup.benchmark.forecast import Forecast
-from cosup.benchmark.plugins import load_plugins
 from cosup.benchmark.records import (
     RECORDS_NAME,
     SAMPLES_NAME,
@@ -31,7 +30,6 @@ __all__ = [
     "demo_methods",
     "factorial_methods",
     "forecast_benchmark",
-    "load_plugins",
     "read_records",
     "read_samples",
     "run_benchmark",

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 
 from cosup.benchmark.job import Bench, Unit, one_thread
-from cosup.benchmark.plugins import load_plugins
 from cosup.benchmark.records import Record, canonical
 from cosup.benchmark.tuning import Method
 from cosup.tasks import Task, Truth, load_task
+from cosup.utils.plugins import load_plugins
 
 __all__ = ["Forecast", "forecast"]
 

@@ -23,7 +23,6 @@ from threadpoolctl import threadpool_limits
 from cosup.benchmark.factorial import with_right_specialists
 from cosup.benchmark.measure import measure_levels, or_none, per_class, per_teacher, picture_samples
 from cosup.benchmark.memory import watch_memory
-from cosup.benchmark.plugins import load_plugins
 from cosup.benchmark.published_protocol import WatchedCSL, WatchedProbe, correct_by_epoch
 from cosup.benchmark.records import SCHEMA, Record, canonical, encode_correct, run_id, task_label
 from cosup.benchmark.tuning import Method, default_student, takes_student
@@ -32,6 +31,7 @@ from cosup.metrics import performance_gap_recovered
 from cosup.students import RidgeProbe, Student, shared
 from cosup.students.caching import SharedStudent
 from cosup.tasks import Task, load_task
+from cosup.utils.plugins import load_plugins
 from cosup.utils.validation import BoolArray, CosupError
 
 if sys.platform != "win32":

@@ -125,7 +125,7 @@ def _epochs(probe: AdamProbe, training: _Training) -> Iterator[LinearHead]:
     from torch.nn.functional import cross_entropy
 
     n, d = training.X.shape
-    keep = training.options.get("keep")
+    keep = training.options.get("train_mask")
     members = torch.arange(n) if keep is None else torch.from_numpy(np.flatnonzero(keep))
     targets = np.asarray(training.targets)
     n_classes = targets.shape[1] if targets.ndim == 2 else int(training.options["n_classes"])

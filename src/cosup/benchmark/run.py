@@ -18,7 +18,6 @@ from tqdm import tqdm
 
 from cosup.benchmark.forecast import Forecast, forecast
 from cosup.benchmark.job import Outcome, Unit, run_unit
-from cosup.benchmark.plugins import load_plugins
 from cosup.benchmark.records import (
     RECORDS_NAME,
     Record,
@@ -34,6 +33,7 @@ from cosup.cluster import check_address, connect, run_tasks
 from cosup.embedding import FeatureCache
 from cosup.embedding.workers import check_nodes
 from cosup.tasks import list_tasks, load_task
+from cosup.utils.plugins import load_plugins
 from cosup.utils.validation import CosupError, suggest
 
 TaskLike = str | tuple[str, Mapping[str, Any]]

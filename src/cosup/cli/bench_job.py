@@ -18,7 +18,6 @@ from cosup.benchmark import (
     demo_methods,
     factorial_methods,
     forecast_benchmark,
-    load_plugins,
     run_benchmark,
 )
 from cosup.cli.shell import named_value, names, resumable
@@ -26,6 +25,7 @@ from cosup.methods import list_methods
 from cosup.report import build_report, render_table, require_figures
 from cosup.tasks import list_tasks, task_options
 from cosup.utils.errors import CosupError, suggest
+from cosup.utils.plugins import load_plugins
 
 __all__ = ["BenchOptions", "forecast", "run_bench", "run_demo"]
 

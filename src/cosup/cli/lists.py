@@ -23,8 +23,8 @@ def methods(plugins: tuple[str, ...]) -> None:
     \b
     Example: cosup methods --plugin my_method.py
     """  # noqa: D301
-    from cosup.benchmark import load_plugins
     from cosup.methods import list_methods
+    from cosup.utils.plugins import load_plugins
 
     load_plugins(plugins)
     _listing(list_methods())
@@ -38,8 +38,8 @@ def tasks(plugins: tuple[str, ...]) -> None:
     \b
     Example: cosup tasks --plugin my_task.py
     """  # noqa: D301
-    from cosup.benchmark import load_plugins
     from cosup.tasks import list_tasks
+    from cosup.utils.plugins import load_plugins
 
     load_plugins(plugins)
     _listing(list_tasks())

@@ -217,3 +217,4 @@ _QUOTAS = {1: "that the student predicts", 2: "among the student's two best", 3:
 for _top, _which in _QUOTAS.items():
     _why = f"the student's loss on it is among the largest (quota: annotations {_which})"
     register_rejection(f"top{_top}", reason=_why)(partial(small_loss, top=_top))
+REJECTIONS.mark_shipped()

@@ -1,6 +1,7 @@
 from cosup.embedding.backbones import Backbone as Backbone
 from cosup.embedding.backbones import list_backbones as list_backbones
 from cosup.embedding.backbones import make_backbone as make_backbone
+from cosup.embedding.backbones import register_backbone_source as register_backbone_source
 from cosup.embedding.feature_cache import FeatureCache as FeatureCache
 from cosup.embedding.feature_cache import default_cache_folder as default_cache_folder
 from cosup.embedding.feature_store import FeatureStore as FeatureStore

@@ -61,6 +61,7 @@ for _name, _make in (
     ("mixture", MixtureProbe), ("mlp", MlpProbe),
 ):  # fmt: skip
     STUDENTS.add(_name, _make)
+STUDENTS.mark_shipped()
 
 
 def as_student(student: Any) -> Student:

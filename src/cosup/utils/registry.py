@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import TypeVar
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, TypeVar
 
-from cosup.utils.validation import CosupError, suggest
+from cosup.utils.errors import CosupError, suggest
 
-__all__ = ["Registry"]
+__all__ = ["Registry", "snapshot"]
 
 Entry = TypeVar("Entry")
+
+_REGISTRIES: list[Registry[Any]] = []
+"""All of them, in the order in which they were made."""
 
 
 class Registry(Mapping[str, Entry]):
@@ -24,6 +27,8 @@ class Registry(Mapping[str, Entry]):
     def __init__(self, kind: str) -> None:
         self.kind = kind
         self._entries: dict[str, Entry] = {}
+        self._shipped: frozenset[str] = frozenset()
+        _REGISTRIES.append(self)
 
     def add(self, name: str, entry: Entry) -> None:
         """Add an entry.
@@ -54,6 +59,15 @@ class Registry(Mapping[str, Entry]):
             )
         return self._entries[name]
 
+    def mark_shipped(self) -> None:
+        """Call the entries that there are shipped: at the end of the module that adds them."""
+        self._shipped = frozenset(self._entries)
+
+    @property
+    def added(self) -> tuple[str, ...]:
+        """The names that were added from outside, in that order."""
+        return tuple(name for name in self._entries if name not in self._shipped)
+
     def __getitem__(self, name: str) -> Entry:
         return self._entries[name]
 
@@ -63,6 +77,20 @@ class Registry(Mapping[str, Entry]):
     def __len__(self) -> int:
         return len(self._entries)
 
-    def remove(self, name: str) -> None:
-        """Take an entry out again: for a plugin whose import failed."""
-        del self._entries[name]
+
+def snapshot() -> Callable[[], None]:
+    """Remember the entries of all registries.
+
+    Returns
+    -------
+    restore : callable
+        Takes out what was added since; of a registry that is newer than the snapshot, what is not shipped.
+    """
+    before = [dict(registry._entries) for registry in _REGISTRIES]
+
+    def restore() -> None:
+        for place, registry in enumerate(_REGISTRIES):
+            shipped = {name: entry for name, entry in registry._entries.items() if name in registry._shipped}
+            registry._entries = dict(before[place]) if place < len(before) else shipped
+
+    return restore

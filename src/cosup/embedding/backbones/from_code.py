@@ -117,48 +117,49 @@ class _HubTokens(torch.nn.Module):
         return pool_tokens(tokens, self._pooling, 1)
 
 
-class ModuleBackbone(_CodeBackbone):
-    """One's own network, from a function in a Python file; **the file is run**.
+class NetworkBackbone(_CodeBackbone):
+    """One's own network, made by a function of one's own.
 
     Parameters
     ----------
     name : str
-        ``PATH.py:FUNCTION``. The function takes nothing, and returns the network, or the network and a
-        dictionary of its preprocessing: the parameters of :class:`Preprocessing` (``resize``, ``crop``,
-        ``interpolation``, ``mean``, ``std``, ``scale``), and perhaps ``version``, anything that JSON knows: it
-        enters the fingerprint. Default: shorter side to 256, the middle 224 x 224, ImageNet's mean and spread.
-        The network is a torch module, or any function of a float32 tensor (n, 3, s, s); it gives (n, d), or,
-        with `pooling`, tokens (n, t, d) the first of which is the class token.
+        ``source:name``.
+    made : torch module or callable, or a pair of it and a dictionary
+        A function takes a float32 tensor (n, 3, s, s). It gives (n, d), or, with `pooling`, tokens (n, t, d) the
+        first of which is the class token. The dictionary is its preprocessing: the parameters of
+        :class:`Preprocessing` (``resize``, ``crop``, ``interpolation``, ``mean``, ``std``, ``scale``), and perhaps
+        ``version``, anything that JSON knows: it enters the fingerprint. Default: shorter side to 256, the middle
+        224 x 224, ImageNet's mean and spread.
     options : Options
+    code : callable
+        The function that made it.
+    asked : str
+        What it was asked for, where it makes several: a part of the fingerprint.
 
     Raises
     ------
     CosupError
-        If there is no such file or function, or what it returns is of another kind.
+        If what was made is of another kind, or an option does not fit it.
 
     Notes
     -----
-    The fingerprint is of the file, of the torch module's weights, and of the preprocessing. It knows nothing of
-    what the file imports, nor of the weights of a network that is no torch module: change ``version`` with
-    these. The network is called by one thread at a time.
+    The fingerprint is of the function's file, of the torch module's weights, and of the preprocessing. It knows
+    nothing of what the file imports, nor of the weights of a network that is no torch module: change ``version``
+    with these. The network is called by one thread at a time.
     """
 
     reentrant = False
 
-    def __init__(self, name: str, options: Options) -> None:
-        super().__init__(f"module:{name}", options)
-        path, colon, function = name.rpartition(":")
-        if not colon or not path.endswith(".py"):
-            raise CosupError(f"one's own backbone is named module:PATH.py:FUNCTION; got {self.name!r}")
+    def __init__(self, name: str, made: Any, options: Options, *, code: Callable[..., Any], asked: str = "") -> None:
+        super().__init__(name, options)
         if options.weights is not None:
             raise CosupError(f"'{self.name}' reads its weights itself; it takes no weights")
-        self._file = Path(path).expanduser()
-        made = _call(self._file, function)
+        self._file, self._function, self._asked = Path(inspect.getfile(code)), code.__name__, asked
         network, preprocessing = made if isinstance(made, tuple) and len(made) == 2 else (made, {})
         if not callable(network) or not isinstance(preprocessing, Mapping):
             raise CosupError(
-                f"{self._file}: {function}() must return a torch module or a function, alone or with a dictionary "
-                f"of its preprocessing; got {type(made).__name__}"
+                f"{self._file}: {self._function}() must return a torch module or a function, alone or with a "
+                f"dictionary of its preprocessing; got {type(made).__name__}"
             )
         if not isinstance(network, torch.nn.Module) and (options.dtype != "float32" or options.compile):
             raise CosupError(f"'{self.name}' is no torch module, so dtype and compile have no meaning for it")
@@ -167,9 +168,9 @@ class ModuleBackbone(_CodeBackbone):
         self._pixels = _read_preprocessing(preprocessing, self._file).at(options.image_size, options.interpolation)
 
     def _identity(self) -> dict[str, Any]:
-        function = self.name.rpartition(":")[2]  # two networks without weights may be of one file
         return {
-            "file": hashlib.sha256(self._file.read_bytes()).hexdigest(), "function": function, "version": self._version
+            "file": hashlib.sha256(self._file.read_bytes()).hexdigest(), "function": self._function,
+            "version": self._version, **({"asked": self._asked} if self._asked else {}),
         }  # fmt: skip
 
     def _build(self) -> torch.nn.Module:
@@ -192,8 +193,8 @@ class _Own(torch.nn.Module):
         return pool_tokens(out, self._pooling, 1)
 
 
-def _call(file: Path, function: str) -> Any:
-    """Run a Python file, and call a function of it."""
+def _function_of(file: Path, function: str) -> Callable[[], Any]:
+    """Run a Python file, and return a function of it."""
     if not file.is_file():
         raise CosupError(f"there is no file {file}")
     # By its path, so that two files of one name are two modules; dataclasses look their module up.
@@ -207,7 +208,8 @@ def _call(file: Path, function: str) -> Any:
     if not callable(getattr(module, function, None)):
         names = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
         raise CosupError(f"{file} has no function {function!r}.{suggest(function, names)}")
-    return getattr(module, function)()
+    found: Callable[[], Any] = getattr(module, function)
+    return found
 
 
 def _read_preprocessing(given: Mapping[str, Any], file: Path) -> Preprocessing:
@@ -227,6 +229,20 @@ def make_hub(name: str, options: Options) -> HubBackbone:
     return HubBackbone(name, options)
 
 
-def make_module(name: str, options: Options) -> ModuleBackbone:
-    """Make one's own backbone."""
-    return ModuleBackbone(name, options)
+def make_module(name: str, options: Options) -> NetworkBackbone:
+    """Make the backbone of a function in a Python file, ``PATH.py:FUNCTION``; **the file is run**.
+
+    The function takes nothing, and returns what `NetworkBackbone` is made of.
+
+    Raises
+    ------
+    CosupError
+        If there is no such file or function, or as `NetworkBackbone`.
+    """
+    path, colon, function = name.rpartition(":")
+    if not colon or not path.endswith(".py"):
+        raise CosupError(f"one's own backbone is named module:PATH.py:FUNCTION; got 'module:{name}'")
+    if options.weights is not None:
+        raise CosupError(f"'module:{name}' reads its weights itself; it takes no weights")
+    code = _function_of(Path(path).expanduser(), function)
+    return NetworkBackbone(f"module:{name}", code(), options, code=code)

@@ -3,14 +3,38 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeVar
 
 from cosup.embedding.backbones import lite, names
 from cosup.embedding.backbones.base import Backbone, Options
+from cosup.utils.registry import Registry
 from cosup.utils.validation import CosupError, check_choice
 
 _Maker = Callable[[str, Options], Backbone]
+AnySource = TypeVar("AnySource", bound=Callable[[str, Options], Any])
+
+
+@dataclass(frozen=True)
+class BackboneSource:
+    """Where backbones come from: what stands before the colon of ``source:name``.
+
+    Attributes
+    ----------
+    make : callable
+        From the name and `Options` to a `Backbone`.
+    lines : mapping of str to str
+        ``source:name`` -> one line, for `list_backbones`.
+    """
+
+    make: _Maker
+    lines: Mapping[str, str]
+
+
+BACKBONE_SOURCES: Registry[BackboneSource] = Registry("backbone source")
+"""Sources of backbones by name."""
 
 
 def _lite_backbone(name: str, options: Options) -> Backbone:
@@ -28,7 +52,55 @@ def _later(module: str, function: str = "make") -> _Maker:
     return make
 
 
-_SOURCES: dict[str, _Maker] = {
+def register_backbone_source(name: str, summary: str) -> Callable[[AnySource], AnySource]:
+    """Register the decorated function as a source of backbones.
+
+    Parameters
+    ----------
+    name : str
+        What stands before the colon: ``--backbone name:MODEL``.
+    summary : str
+        One line for `list_backbones`.
+
+    Returns
+    -------
+    decorator
+        For a function of the text behind the colon and of `Options` that returns a network: a torch module, or any
+        function of a float32 tensor (n, 3, s, s) that gives (n, d); alone, or with a dictionary of its preprocessing
+        (``resize``, ``crop``, ``interpolation``, ``mean``, ``std``, ``scale``, ``version``), see
+        `cosup.embedding.backbones.from_code.NetworkBackbone`; or a whole `Backbone`.
+
+    Raises
+    ------
+    CosupError
+        If the name is taken.
+
+    Examples
+    --------
+    >>> from cosup import register_backbone_source
+    >>> @register_backbone_source("channels", "mean of each channel")  # doctest: +SKIP
+    ... def channels(name, options):
+    ...     return lambda images: images.mean(dim=(2, 3))
+    """
+    if ":" in name:
+        raise CosupError(f"the name of a backbone source holds no colon, got {name!r}")
+
+    def register(build: AnySource) -> AnySource:
+        def make(model: str, options: Options) -> Backbone:
+            made = build(model, options)
+            if isinstance(made, Backbone):
+                return made
+            from cosup.embedding.backbones.from_code import NetworkBackbone
+
+            return NetworkBackbone(f"{name}:{model}", made, options, code=build, asked=model)
+
+        BACKBONE_SOURCES.add(name, BackboneSource(make, {f"{name}:MODEL": summary}))
+        return build
+
+    return register
+
+
+_MAKERS: dict[str, _Maker] = {
     "lite": _lite_backbone,
     "hf": _later("huggingface"),
     "timm": _later("timm_models"),
@@ -51,6 +123,10 @@ _LINES = {
     **{f"hub:{name}": f"{line} (runs the repository's code: trust_repo)" for name, line in names.HUB.items()},
     "module:PATH.py:FUNCTION": "one's own network, made by a function in a file (runs the file)",
 }
+for _name, _make in _MAKERS.items():
+    _own = {spec: line for spec, line in _LINES.items() if spec.startswith(f"{_name}:")}
+    BACKBONE_SOURCES.add(_name, BackboneSource(_make, _own))
+BACKBONE_SOURCES.mark_shipped()
 
 
 def list_backbones() -> dict[str, str]:
@@ -61,7 +137,8 @@ def list_backbones() -> dict[str, str]:
     dict of str to str
         ``source:name`` -> one line, sorted by name.
     """
-    return {name: _LINES[name] for name in sorted(_LINES)}
+    lines = {spec: line for source in BACKBONE_SOURCES.values() for spec, line in source.lines.items()}
+    return {spec: lines[spec] for spec in sorted(lines)}
 
 
 def make_backbone(
@@ -128,10 +205,11 @@ def make_backbone(
     it: they change features by rounding only, as the batch's size does.
     """
     source, _, name = spec.partition(":")
-    if source not in _SOURCES or not name:
+    if source not in BACKBONE_SOURCES or not name:
         raise CosupError(
-            f"unknown backbone {spec!r}: it is written SOURCE:NAME, where SOURCE is one of {', '.join(_SOURCES)}."
-            f"{names.near(spec, _LINES)} cosup backbones lists some"
+            f"unknown backbone {spec!r}: it is written SOURCE:NAME, where SOURCE is one of "
+            f"{', '.join(BACKBONE_SOURCES)}.{names.near(spec, list_backbones())} cosup backbones lists some; of "
+            "a plugin's, name its file with --plugin (in Python: import it)"
         )
     options = Options(image_size, pooling, dtype, compile, device, weights, trust_repo, interpolation)
-    return _SOURCES[source](name, options)
+    return BACKBONE_SOURCES[source].make(name, options)

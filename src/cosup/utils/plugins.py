@@ -1,20 +1,28 @@
-"""Plugins: a user's module that registers methods or tasks, imported by name or by path in every process."""
+"""Plugins: a user's module that registers steps, students, methods, tasks, backbones or label formats.
+
+A plugin runs only where somebody names it: ``--plugin`` on the command line, `load_plugins` or an import in Python.
+A name in a file never loads one.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import importlib.util
 import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from cosup.utils.validation import CosupError
+from cosup.utils.errors import CosupError
+from cosup.utils.registry import snapshot
 
-__all__ = ["load_plugins"]
+__all__ = ["load_plugins", "loaded_plugins"]
+
+_LOADED: dict[str, None] = {}
 
 
 def load_plugins(plugins: Iterable[str]) -> None:
-    """Import modules, so that the methods and tasks that they register are known here.
+    """Import modules, so that what they register is known here.
 
     Parameters
     ----------
@@ -25,30 +33,43 @@ def load_plugins(plugins: Iterable[str]) -> None:
     Raises
     ------
     CosupError
-        If a module cannot be found, or raises an error while it is imported.
+        If a module cannot be found, or raises an error while it is imported; nothing of it is registered then.
     """
     for plugin in plugins:
+        restore = snapshot()
         try:
             if plugin.endswith(".py"):
-                _load_file(Path(plugin).resolve())
+                _load_file(Path(_lasting(plugin)))
             else:
                 importlib.import_module(plugin)
         except CosupError:
+            restore()
             raise
         except Exception as error:
+            restore()
             raise CosupError(
                 f"the plugin {plugin!r} cannot be imported: {type(error).__name__}: {error}; "
                 "give a module's dotted name or the path of a .py file"
             ) from error
+        _LOADED[_lasting(plugin)] = None
+
+
+def loaded_plugins() -> tuple[str, ...]:
+    """Name the plugins that `load_plugins` imported here, files by their whole paths: for one's own workers."""
+    return tuple(_LOADED)
+
+
+def _lasting(plugin: str) -> str:
+    return str(Path(plugin).expanduser().resolve()) if plugin.endswith(".py") else plugin
 
 
 def _load_file(path: Path) -> None:
-    # A name of its own for every path, so that a second import finds the first.
-    name = f"cosup_plugin_{path.stem}_{abs(hash(str(path))):x}"
     if any(getattr(module, "__file__", None) == str(path) for module in tuple(sys.modules.values())):
         return
     if not path.is_file():
         raise CosupError(f"the plugin {path} is not a file")
+    # The path makes the name, so that two files of one name are two modules, and every process has the same.
+    name = f"cosup_plugin_{path.stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:16]}"
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None
     assert spec.loader is not None
