@@ -92,7 +92,7 @@ def test_what_fit_leaves_behind(files, task):
         "--specialty", "a=ant,bee", "--out", out)  # fmt: skip
     assert sorted(p.name for p in out.iterdir()) == [
         "estimates.json", "fit.json", "history.json", "model.json", "model.safetensors", "provenance.json",
-        "provenance.parquet", "report.html",
+        "provenance.parquet", "report.html", "timings.json",
     ]  # fmt: skip
     meta = json.loads((out / "model.json").read_text())
     assert meta["schema"] == 1

@@ -39,8 +39,6 @@ def check(
     """  # noqa: D301
     if not files and uniform is None:
         raise CosupError("no labels are named; give --answers FILE, --uniform FILE, or both")
-    if out is not None and out.exists() and any(out.iterdir()):
-        raise CosupError(f"{out} is not empty; name a new folder for the new model")
     from cosup.cli.check_job import run_check
 
     run_check(folder, files, uniform, out, again)

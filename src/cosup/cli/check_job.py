@@ -10,15 +10,17 @@ from typing import Any
 import click
 import numpy as np
 
-from cosup.cli.fit_manifest import Recipe, read_recipe
+from cosup.cli.fit_manifest import STORE, Recipe, read_recipe
 from cosup.cli.fit_outputs import leave, read_history, read_known
 from cosup.cosupervision.accuracy_estimates import Estimates
+from cosup.estimators.fit_folder import find_file
 from cosup.finetuning import embedded
-from cosup.finetuning.classifier import FineTunedClassifier
+from cosup.finetuning.classifier import NETWORK, FineTunedClassifier
 from cosup.io.features import Features
 from cosup.labels import ImportedLabels
 from cosup.methods import load, make_method
 from cosup.provenance import (
+    ACCOUNT,
     Account,
     after_looking,
     check_estimates,
@@ -28,10 +30,13 @@ from cosup.provenance import (
     with_person,
 )
 from cosup.report import REPORT_NAME
-from cosup.utils.atomic_files import make_writable
+from cosup.utils.folder_lock import only_writer
 from cosup.utils.validation import CosupError, IntArray
 
 __all__ = ["run_check"]
+
+PERSON = "Person"
+"""The fact of an account that says that a person's labels went into the model."""
 
 
 def run_check(
@@ -44,6 +49,8 @@ def run_check(
     CosupError
         For labels or inputs that are not the fit's, before anything is trained.
     """
+    if out is not None:
+        _check_free(out, folder)
     account, facts = read_account(folder)
     looked = _together(files, account) if files else None
     drawn = None if uniform is None else read_answers(uniform, account.ids, account.class_names)
@@ -54,6 +61,17 @@ def run_check(
     recipe = read_recipe(folder).signed(again)
     answers = (*recipe.answers, *(str(file.resolve()) for file in files))
     _train(folder, account, drawn, facts, replace(recipe, answers=answers), out)
+
+
+def _check_free(out: Path, folder: Path) -> None:
+    """Raise `CosupError` where a new model would take the place of something else than what this command began."""
+    held = [path.name for path in out.iterdir()] if out.is_dir() else []
+    # Features and a network come first; hidden files are of a writer that was killed.
+    if all(name.startswith((".", NETWORK)) or name == STORE for name in held):
+        return
+    of_a_check = PERSON in read_account(out)[1] if find_file(out, ACCOUNT) is not None else False
+    if out.resolve() == folder.resolve() or not of_a_check:
+        raise CosupError(f"{out} is not empty; name a new folder for the new model")
 
 
 def _together(files: tuple[Path, ...], account: Account) -> IntArray:
@@ -88,9 +106,25 @@ def _train(
     for file in recipe.answers:  # the last word counts
         more = read_answers(Path(file), account.ids, account.class_names)
         known = np.where(more >= 0, more, known)
-    make_writable(out)
+    with only_writer(out):
+        new, model, rest = _leave(folder, account, drawn, facts, recipe, out, (given, said), known)
+    for note in notes:
+        click.echo(f"Note: {note}", err=True)
+    _tell(account, new, known, rest)
+    for note in model.history_[-1]["notes"]:
+        click.echo(f"  {note}")
+    click.echo(f"The new model, with provenance and {REPORT_NAME}, is in {out.resolve()}; {folder} is as it was.")
+
+
+def _leave(
+    folder: Path, account: Account, drawn: IntArray | None, facts: dict[str, str], recipe: Recipe, out: Path,
+    inputs: tuple[Features, ImportedLabels], known: IntArray,
+) -> tuple[Account, Any, IntArray | None]:  # fmt: skip
+    """Train the new model and write it; its account, it, and the uniformly drawn labels that it was not trained on."""
+    given, said = inputs
+    ids = said.ids if said.ids is not None else given.ids
     before = None if recipe.tuned is None else account
-    model, X, save = _again(folder, account, recipe, given, said)
+    model, X, files_of = _again(folder, account, recipe, given, said)
     if recipe.answers:
         model = after_looking(X, said, model, known)
         said = ImportedLabels.of(with_person(said, known), account.class_names, ids=ids, source=said.source)
@@ -100,27 +134,23 @@ def _train(
         model, _ = recalibrate(model, X, rest)
     facts = {
         **facts,
-        "Person": f"{(known >= 0).sum()} labels of {', '.join(recipe.answers) or 'nobody'}",
+        PERSON: f"{(known >= 0).sum()} labels of {', '.join(recipe.answers) or 'nobody'}",
     }
+    files, stale = files_of(model, out)
     new = leave(
-        out, model, said, X, given=given, recipe=recipe, facts=facts, save=lambda: save(model, out), known=known,
-        before=before,
+        out, model, said, X, given=given, recipe=recipe, facts=facts, files=files, known=known, before=before,
+        remove=stale,
     )  # fmt: skip
-    for note in notes:
-        click.echo(f"Note: {note}", err=True)
-    _tell(account, new, known, rest)
-    for note in model.history_[-1]["notes"]:
-        click.echo(f"  {note}")
-    click.echo(f"The new model, with provenance and {REPORT_NAME}, is in {out.resolve()}; {folder} is as it was.")
+    return new, model, rest
 
 
 def _again(
     folder: Path, account: Account, recipe: Recipe, given: Features, said: ImportedLabels
-) -> tuple[Any, Any, Callable[[Any, Path], None]]:
-    """The model of a fit, what it answers on, and what saves it: fitted anew, or of a network that was fine-tuned."""
+) -> tuple[Any, Any, Callable[[Any, Path], tuple[dict[str, bytes], list[str]]]]:
+    """The model of a fit, what it answers on, and what encodes its files: fitted anew, or of a fine-tuned network."""
     if recipe.tuned is None:
         model = make_method(recipe.method, random_state=recipe.seed).fit(given.X, said)
-        return model, given.X, lambda new, out: new.save(out, inputs=given.inputs)
+        return model, given.X, lambda new, out: (new.to_files(inputs=given.inputs), [])
     whole = FineTunedClassifier.load(folder)
     model = load(folder)
     model.provenance_, model.history_ = account.provenance(), read_history(folder)
@@ -129,7 +159,7 @@ def _again(
         estimates = Estimates(estimates.student, estimates.teachers[:m], estimates.by_class[:m])
     model.estimates_ = estimates
     X = embedded(whole.network_, recipe.samples(given), progress=False)
-    return model, X, lambda new, out: whole.with_student(new).save(out)
+    return model, X, lambda new, out: whole.with_student(new).to_files(out)
 
 
 def _with_person(estimates: Estimates | None) -> Estimates | None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +13,6 @@ import click
 from cosup.cli.fit import fit
 from cosup.cli.options import FILE
 from cosup.cli.shell import resumable
-from cosup.utils.atomic_files import write_whole
 from cosup.utils.errors import CosupError
 
 if TYPE_CHECKING:
@@ -88,11 +87,12 @@ def finetune(
     import numpy as np
 
     from cosup.cli.fit_manifest import METHOD, Recipe
-    from cosup.cli.fit_outputs import leave
+    from cosup.cli.fit_outputs import SECONDS, leave
     from cosup.finetuning import FineTuned, together
     from cosup.finetuning.classifier import FineTunedClassifier, believing
     from cosup.methods import make_method
     from cosup.report import REPORT_NAME
+    from cosup.utils.folder_lock import only_writer
 
     chosen = believing(seed) if method is None else make_method(method, random_state=seed)
     kind = "backbone" if images is not None else "encoder"
@@ -103,11 +103,13 @@ def finetune(
         kind: network, "out": out, "method": method, "seed": seed, "tuned": {"network": network, **training},
     })  # fmt: skip
     student = FineTuned(_network(network, images), checkpoint=out / TRAINING, **training)
-    with together() as world, resumable(out):
+    with together() as world, resumable(out), contextlib.ExitStack() as stack:
         given, said, notes = _in_turn(world, recipe)
         if world.leads:
             click.echo(said.summary())
         samples = recipe.samples(given)
+        if world.leads:
+            stack.enter_context(only_writer(out))
         model = FineTunedClassifier(student, chosen).fit(samples, said, features=given.X)
         if not world.leads:
             return
@@ -118,9 +120,13 @@ def finetune(
             "Labels": said.source,
         }
         view, X = model.account_view(samples, np.asarray(given.X))
-        write_whole(out / EPOCHS, json.dumps(model.epochs_, indent=1) + "\n")
-        leave(out, view, said, X, given=given, recipe=recipe, facts=facts, save=lambda: model.save(out))
-        shutil.rmtree(out / TRAINING)
+        epochs = [{key: value for key, value in record.items() if key != SECONDS} for record in model.epochs_]
+        files, stale = model.to_files(out)
+        leave(
+            out, view, said, X, given=given, recipe=recipe, facts=facts,
+            files={**files, EPOCHS: json.dumps(epochs, indent=1) + "\n"},
+            timings={"epochs": [record[SECONDS] for record in model.epochs_]}, remove=[*stale, TRAINING],
+        )  # fmt: skip
     for note in notes:
         click.echo(f"Note: {note}", err=True)
     for record in model.epochs_:

@@ -15,8 +15,8 @@ from cosup.cli.fit_outputs import leave
 from cosup.io.tables import Place
 from cosup.methods import make_method
 from cosup.report import REPORT_NAME
-from cosup.utils.atomic_files import make_writable
 from cosup.utils.errors import CosupError
+from cosup.utils.folder_lock import only_writer
 
 __all__ = ["FitOptions", "run_fit"]
 
@@ -61,18 +61,18 @@ def run_fit(options: FitOptions) -> None:
     model = make_method(recipe.method, random_state=recipe.seed)
     given, said, notes = recipe.gather()
     click.echo(said.summary())
-    make_writable(options.out)
-    model.fit(given.X, said)
     facts = {
         "Method": f"{recipe.method}, seed {recipe.seed}",
         "Features": f"{given.source}, {given.X.shape[1]} a sample"
         + "".join(f", {kind} {name}" for kind, name in given.inputs.items()),
         "Labels": said.source,
     }
-    leave(
-        options.out, model, said, given.X, given=given, recipe=recipe, facts=facts,
-        save=lambda: model.save(options.out, inputs=given.inputs),
-    )  # fmt: skip
+    with only_writer(options.out):
+        model.fit(given.X, said)
+        leave(
+            options.out, model, said, given.X, given=given, recipe=recipe, facts=facts,
+            files=model.to_files(inputs=given.inputs),
+        )  # fmt: skip
     click.echo(repr(said))
     for note in notes:
         click.echo(f"Note: {note}", err=True)

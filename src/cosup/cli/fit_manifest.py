@@ -5,22 +5,26 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from cosup.cli.fit_inputs import gather_features, gather_labels, join
+from cosup.estimators.fit_folder import AGAIN, read_fit_json
 from cosup.finetuning.classifier import ImageFiles
 from cosup.io.features import Features, read_texts
 from cosup.io.tables import place_of, unsigned
 from cosup.labels import ImportedLabels, extend_labels
 from cosup.utils.validation import CosupError, some
 
-__all__ = ["RECIPE", "Recipe", "read_recipe"]
+__all__ = ["RECIPE", "STORE", "Recipe", "read_recipe"]
 
 RECIPE = "fit.json"
+STORE = "features"
+"""Folder in the fit's own where features are kept."""
+
 SCHEMA = 1
 
 METHOD = "co-supervised"
@@ -82,7 +86,7 @@ class Recipe:
         elif again:
             raise CosupError("--again is for URLs of an earlier fit, with --update; leave it out")
         own = {name: _each(options.get(name), _absolute) for name in OPTIONS}
-        own["store"] = _absolute(options["out"] / "features")
+        own["store"] = _absolute(options["out"] / STORE)
         inputs = (*(before.inputs if before else ()), own)
         partial = bool(options["partial"]) or (before is not None and before.partial)
         if before is not None and before.answers:
@@ -193,23 +197,81 @@ def read_recipe(folder: Path) -> Recipe:
         If there is none, or it is broken or of a later version.
     """
     path = folder / RECIPE
-    if not path.is_file():
+    content = read_fit_json(folder, RECIPE)
+    if content is None:
         raise CosupError(
             f"{folder} holds no {RECIPE}, which says what the model was fitted on; fit it again with this version"
         )
-    try:
-        content = json.loads(path.read_bytes())
-        if content.pop("schema") != SCHEMA:
-            raise CosupError(f"{path} is of a later version of cosup; upgrade, or fit the model again")
-        recipe = Recipe(**{**content, "inputs": tuple(content["inputs"]), "answers": tuple(content["answers"])})
-        recipe = replace(recipe, left_out=tuple(recipe.left_out))
-        if any({*OPTIONS, "store"} - set(own) for own in recipe.inputs) or not recipe.inputs:
-            raise CosupError(f"{path} lacks inputs; fit the model again")
-    except (KeyError, TypeError, ValueError) as error:
-        if isinstance(error, CosupError):
-            raise
-        raise CosupError(f"{path} is broken ({error}); fit the model again") from error
-    return recipe
+    if not isinstance(content, dict) or type(content.get("schema")) is not int:
+        raise CosupError(f"{path} is broken: it has no schema; {AGAIN}")
+    if content.pop("schema") != SCHEMA:
+        raise CosupError(f"{path} is of a later version of cosup; upgrade, or {AGAIN}")
+    inputs: Any = content.get("inputs")
+    for given, checks, what in (
+        (content, _FIELDS, ""),
+        *((own, _INPUT, "inputs, ") for own in (inputs if isinstance(inputs, list) else ())),
+    ):
+        for field, good in checks.items():
+            if not isinstance(given, dict) or not good(given.get(field)):
+                raise CosupError(f"{path} lacks {what}{field!r}, or holds there what it can't; {AGAIN}")
+    if all(inputs[0][source] is None for source in SOURCES):
+        raise CosupError(f"{path} names no source of features; {AGAIN}")
+    known = {field.name for field in fields(Recipe)}
+    recipe = Recipe(**{name: value for name, value in content.items() if name in known})
+    return replace(
+        recipe, inputs=tuple(inputs), answers=tuple(recipe.answers), left_out=tuple(recipe.left_out)
+    )  # fmt: skip
+
+
+def _text(value: Any) -> bool:
+    return isinstance(value, str) and bool(value) and "\0" not in value
+
+
+def _texts(value: Any) -> bool:
+    return isinstance(value, list) and all(map(_text, value))
+
+
+def _whole(value: Any) -> bool:
+    return type(value) is int and 0 <= value < 1 << 32
+
+
+def _flag(value: Any) -> bool:
+    return isinstance(value, bool)
+
+
+def _or_none(check: Callable[[Any], bool]) -> Callable[[Any], bool]:
+    return lambda value: value is None or check(value)
+
+
+def _by_text(check: Callable[[Any], bool]) -> Callable[[Any], bool]:
+    return lambda value: isinstance(value, dict) and all(map(check, value.values()))
+
+
+_FIELDS: dict[str, Callable[[Any], bool]] = {
+    "inputs": lambda value: isinstance(value, list) and bool(value),
+    "partial": _flag,
+    "method": _text,
+    "seed": _whole,
+    "answers": _texts,
+    "digests": _or_none(_by_text(_text)),
+    "tuned": _or_none(
+        lambda value: isinstance(value, dict) and _text(value.get("tune")) and _text(value.get("network"))
+    ),
+    "left_out": _texts,
+}
+_INPUT: dict[str, Callable[[Any], bool]] = {
+    **dict.fromkeys((*SOURCES, "backbone", "encoder"), _or_none(_text)),
+    "skip_unreadable": lambda value: value is None or _flag(value),
+    "files": _texts,
+    "probabilities": _by_text(_text),
+    "classes": _or_none(_texts),
+    "abstain": _or_none(lambda value: isinstance(value, list) and all(isinstance(item, str) for item in value)),
+    "top_k": _or_none(lambda value: _whole(value) and value > 0),
+    "level": _or_none(lambda value: (isinstance(value, list) and all(map(_whole, value))) or _by_text(_whole)(value)),
+    "specialties": lambda value: not value or _by_text(_texts)(value),
+    "store": _text,
+}
+"""Fields of a fit's manifest, and of each of its inputs, and what they may hold."""
 
 
 def _each(value: Any, change: Callable[[Any], Any]) -> Any:

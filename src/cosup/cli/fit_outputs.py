@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,18 +16,21 @@ from cosup.cli.fit_manifest import RECIPE, Recipe
 from cosup.cli.shell import versions
 from cosup.cosupervision.accuracy_estimates import Estimates as Known
 from cosup.embedding import list_image_files
+from cosup.estimators.fit_folder import AGAIN, read_fit_json, write_fit
 from cosup.io.features import Features, read_texts
 from cosup.io.tables import unsigned
 from cosup.labels import ImportedLabels, TeacherLabels
 from cosup.provenance import PARQUET, TABLE_CSV, Account, account_files, look_first
 from cosup.report import REPORT_NAME
 from cosup.report.explorer import Estimates, build_explorer
-from cosup.utils.atomic_files import write_whole
 from cosup.utils.validation import CosupError, IntArray
 
 __all__ = ["leave", "pictures_of", "read_estimates", "read_history", "read_known", "texts_of"]
 
-HISTORY, ESTIMATES = "history.json", "estimates.json"
+HISTORY, ESTIMATES, TIMINGS = "history.json", "estimates.json", "timings.json"
+
+SECONDS = "seconds"
+"""Of a level's record: what a clock says, which no two runs have alike."""
 
 
 def leave(
@@ -39,11 +42,13 @@ def leave(
     given: Features,
     recipe: Recipe,
     facts: Mapping[str, str],
-    save: Callable[[], None],
+    files: Mapping[str, str | bytes],
     known: IntArray | None = None,
     before: Account | None = None,
+    timings: Mapping[str, Any] | None = None,
+    remove: Iterable[str] = (),
 ) -> Account:
-    """Write all that a fit leaves: provenance, estimates, explorer, history, recipe, and last the model.
+    """Write all that a fit leaves, or nothing: provenance, estimates, explorer, history, recipe and the model.
 
     Parameters
     ----------
@@ -56,12 +61,17 @@ def leave(
     given : Features
     recipe : Recipe
     facts : mapping of str to str
-    save : callable
-        Writes the model.
+    files : mapping of str to str or bytes
+        The model's.
     known : ndarray of shape (n_samples,), int, optional
         Class ids that a person gave, -1 elsewhere: nobody need look at these again.
     before : Account, optional
         Of the model that this one came from, where it was read from disk, and has its last student only.
+    timings : mapping of str to object, optional
+        What a clock said beside the levels' seconds. It goes into a file of its own: the others are the same, byte for
+        byte, whenever the same is fitted on the same machine.
+    remove : iterable of str
+        What goes of an earlier fit.
     """
     ids = said.ids if said.ids is not None else given.ids
     facts = {**{name: unsigned(text) for name, text in facts.items()}, "Versions": versions()}
@@ -75,22 +85,19 @@ def leave(
     # All is made before anything is written: what can't be shown leaves no half of a fit behind.
     samples = recipe.shown()
     page = build_explorer(
-        account, model.history_, facts=facts, estimates=estimates, images=pictures_of(samples["images"], account.ids),
-        texts=texts_of(samples["texts"], account.ids),
+        account, [_untimed(entry) for entry in model.history_], facts=facts, estimates=estimates,
+        images=pictures_of(samples["images"], account.ids), texts=texts_of(samples["texts"], account.ids),
     )  # fmt: skip
-    files = account_files(account, facts)
-    for name, content in files.items():
-        write_whole(folder / name, content)
-    for stale in {PARQUET, TABLE_CSV} - set(files):  # of an earlier fit, by an installation with or without pyarrow
-        (folder / stale).unlink(missing_ok=True)
-    if estimates is None:
-        (folder / ESTIMATES).unlink(missing_ok=True)
-    else:
-        write_whole(folder / ESTIMATES, json.dumps(estimates.to_json(), indent=1, allow_nan=False) + "\n")
-    write_whole(folder / REPORT_NAME, page)
-    write_whole(folder / HISTORY, history_json(model.history_, said))
-    write_whole(folder / RECIPE, recipe.to_json())
-    save()
+    history, seconds = history_json(model.history_, said)
+    contents: dict[str, str | bytes] = {
+        **account_files(account, facts), REPORT_NAME: page, HISTORY: history, RECIPE: recipe.to_json(), **files,
+    }  # fmt: skip
+    if estimates is not None:
+        contents[ESTIMATES] = json.dumps(estimates.to_json(), indent=1, allow_nan=False) + "\n"
+    # Of an earlier fit, by another method, or by an installation with or without pyarrow.
+    stale = {PARQUET, TABLE_CSV, ESTIMATES, *remove}
+    measured = {TIMINGS: json.dumps({"levels": seconds, **(timings or {})}, indent=1, allow_nan=False) + "\n"}
+    write_fit(folder, contents, measured=measured, remove=stale)
     return account
 
 
@@ -104,18 +111,23 @@ def _known_accuracies(model: Any) -> Estimates | None:
     return Estimates(overall, by_class, "Estimated without a label, 90 % intervals: docs/method.md says how.")
 
 
-def history_json(history: Sequence[Mapping[str, Any]], labels: TeacherLabels) -> str:
-    """Write the history a level, its arrays summed up: how many samples each teacher was believed on."""
+def history_json(history: Sequence[Mapping[str, Any]], labels: TeacherLabels) -> tuple[str, list[Any]]:
+    """Write the history a level, its arrays summed up: how many samples each teacher was believed on; and seconds."""
     out = []
-    for entry in history:
+    for entry in map(_untimed, history):
         if isinstance(entry["assigned"], Mapping):  # read from a folder
-            out.append(dict(entry))
+            out.append(entry)
             continue
         assigned = np.asarray(entry["assigned"])
         plain = {key: _plain(value) for key, value in entry.items() if key not in ("assigned", "kept", "teachers")}
         teachers = {labels.names[int(t)]: int(np.sum(assigned == t)) for t in entry["teachers"]}
         out.append({**plain, "assigned": teachers, "unassigned": int(np.sum(assigned < 0))})
-    return json.dumps(out, indent=1, allow_nan=False) + "\n"
+    seconds = [_plain(entry.get(SECONDS)) for entry in history]
+    return json.dumps(out, indent=1, allow_nan=False) + "\n", seconds
+
+
+def _untimed(entry: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in entry.items() if key != SECONDS}
 
 
 def _plain(value: Any) -> Any:
@@ -129,8 +141,51 @@ def _plain(value: Any) -> Any:
 
 
 def read_history(folder: Path) -> list[dict[str, Any]]:
-    """The history that a fit left, a record a level; empty where there is none."""
-    return _json(folder / HISTORY) or []
+    """The history that a fit left, a record a level, with its seconds; empty where there is none.
+
+    Raises
+    ------
+    CosupError
+        If a file holds something else.
+    """
+    found = read_fit_json(folder, HISTORY)
+    if found is None:
+        return []
+    where = f"{folder / HISTORY} is not the history of a fit"
+    if not isinstance(found, list) or not all(isinstance(entry, dict) for entry in found):
+        raise CosupError(f"{where}; {AGAIN}")
+    for entry in found:
+        for field, good in _ENTRY.items():
+            if field not in entry or not good(entry[field]):
+                raise CosupError(f"{where}: {field!r} is missing, or has a value it can't have; {AGAIN}")
+    timings = read_fit_json(folder, TIMINGS)
+    seconds = timings.get("levels") if isinstance(timings, dict) else None
+    if isinstance(seconds, list) and len(seconds) == len(found):
+        return [
+            {**entry, SECONDS: value if _number(value) else None} for entry, value in zip(found, seconds, strict=True)
+        ]
+    return found
+
+
+def _number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e300
+
+
+def _count(value: Any) -> bool:
+    return type(value) is int and 0 <= value < 1 << 53
+
+
+_ENTRY: dict[str, Callable[[Any], bool]] = {
+    "level": _count,
+    "assigned": lambda value: isinstance(value, dict) and all(map(_count, value.values())),
+    "unassigned": _count,
+    "keep_rate": lambda value: value is None or (_number(value) and 0 <= value <= 1),
+    "agreement": lambda value: value is None or (_number(value) and 0 <= value <= 1),
+    "objective": lambda value: value is None or _number(value),
+    "rounds": _count,
+    "notes": lambda value: isinstance(value, list) and all(isinstance(note, str) for note in value),
+}
+"""Fields of a level's record, and what they may hold; records may have others."""
 
 
 def read_known(folder: Path) -> Known | None:
@@ -142,19 +197,19 @@ def read_known(folder: Path) -> Known | None:
 
 
 def read_estimates(folder: Path) -> Estimates | None:
-    """The same as the explorer shows it."""
-    content = _json(folder / ESTIMATES)
-    return None if content is None else Estimates.from_json(content)
-
-
-def _json(path: Path) -> Any:
-    """What the file holds; None if it isn't there."""
-    if not path.is_file():
+    """Read the same as the explorer shows it."""
+    content = read_fit_json(folder, ESTIMATES)
+    if content is None:
         return None
     try:
-        return json.loads(path.read_bytes())
-    except ValueError as error:
-        raise CosupError(f"{path} is not JSON ({error}); fit the model again") from error
+        found = Estimates.from_json(content)
+    except (CosupError, OverflowError) as error:
+        raise CosupError(f"{folder / ESTIMATES}: {error}; {AGAIN}") from error
+    shares = [found.overall, *(() if found.by_class is None else (found.by_class,))]
+    good = found.overall.ndim == 2 and (found.by_class is None or found.by_class.ndim == 3)
+    if not good or any(values.shape[-1] != 3 or ((values < -1) | (values > 2)).any() for values in shares):
+        raise CosupError(f"{folder / ESTIMATES} holds no shares with intervals; {AGAIN}")
+    return found
 
 
 def pictures_of(folder: Path | None, ids: Sequence[str]) -> list[Path] | None:

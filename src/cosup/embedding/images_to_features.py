@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from cosup.cluster import check_address, connect
 from cosup.embedding.backbones import Backbone
-from cosup.embedding.disk_space import disk_errors, only_writer, require_space, write_whole
+from cosup.embedding.disk_space import disk_errors, require_space
 from cosup.embedding.feature_store import (
     DTYPES,
     FEATURES_NAME,
@@ -31,6 +31,8 @@ from cosup.embedding.feature_store import (
     read_manifest,
 )
 from cosup.embedding.workers import Batch, Computing, batches_of, versions
+from cosup.utils.atomic_files import write_whole
+from cosup.utils.folder_lock import only_writer
 from cosup.utils.validation import CosupError, check_choice, check_positive
 
 _LINE_BYTES = 200  # about, in the list of files

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from cosup.embedding.backbones.base import Options, TorchBackbone
 from cosup.embedding.backbones.huggingface import _offline_said, _silent, write_folder
-from cosup.embedding.disk_space import disk_errors, only_writer, require_space
+from cosup.embedding.disk_space import disk_errors, require_space
 from cosup.embedding.feature_store import DTYPES, FeatureStore, FileEntry, read_manifest
 from cosup.embedding.images_to_features import (
     _check_model,
@@ -28,6 +28,7 @@ from cosup.embedding.images_to_features import (
     _Writer,
 )
 from cosup.utils.atomic_files import write_whole
+from cosup.utils.folder_lock import only_writer
 from cosup.utils.optional_imports import import_extra
 from cosup.utils.validation import CosupError, check_choice, check_positive, suggest
 

@@ -13,7 +13,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
 
-from cosup.estimators.saving import onnx_of, version, write_saved
+from cosup.estimators.saving import onnx_of, saved_files, version, write_saved
 from cosup.estimators.supervision import PROVENANCE, Supervision
 from cosup.labels import ImportedLabels, TeacherLabels
 from cosup.students import LinearHead, as_student, materialised, peak_bytes
@@ -225,6 +225,10 @@ class TeacherSupervised(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         CosupError
             If the student is not linear, or the folder cannot be made.
         """
+        write_saved(folder, self.to_files(inputs=inputs))
+
+    def to_files(self, *, inputs: dict[str, str] | None = None) -> dict[str, bytes]:
+        """Encode the files that `save` writes, by name."""
         arrays, meta = self.to_arrays()
         content = {
             "class_names": [str(name) for name in self.classes_.tolist()],
@@ -232,7 +236,7 @@ class TeacherSupervised(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             "meta": meta,
             "inputs": dict(inputs or {}),
         }
-        write_saved(folder, arrays, content)
+        return saved_files(arrays, content)
 
     def to_onnx(self, path: str | Path, *, precision: str = "float32") -> None:
         """Write the fitted student as an ONNX file, for serving without Python.

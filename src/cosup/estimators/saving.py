@@ -13,6 +13,7 @@ A saved model is a folder with ``model.safetensors`` (arrays) and ``model.json``
 | ``meta.parameters`` | optional: those of its parameters that JSON knows |
 | ``meta.unsaved`` | optional: names of the others |
 | ``inputs`` | optional: what features are made of, as in ``{"backbone": "lite:efficientnet-lite0"}`` |
+| ``fit`` | optional: the id of the fit, which stands in all JSON files of its folder |
 | ``sha256`` | optional: of ``model.safetensors`` |
 
 A fine-tuned network lies in a folder beside ``model.json``, which ``inputs`` names as ``model:FOLDER``.
@@ -26,7 +27,7 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,17 +35,30 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from cosup.utils.atomic_files import make_writable, write_whole
+from cosup.estimators.fit_folder import once_more
+from cosup.utils.atomic_files import committed_files, make_writable, replace_files
+from cosup.utils.folder_lock import only_writer
+from cosup.utils.json_files import read_json
 from cosup.utils.optional_imports import import_extra
 from cosup.utils.validation import CosupError, FloatArray
 
-__all__ = ["BESIDE", "META", "SCHEMA", "WEIGHTS", "beside", "onnx_of", "read_saved", "version", "write_saved"]
+__all__ = [
+    "BESIDE", "META", "SCHEMA", "WEIGHTS", "beside", "onnx_of", "read_saved", "saved_files", "version", "write_saved",
+]  # fmt: skip
 
 SCHEMA = 1
 WEIGHTS, META = "model.safetensors", "model.json"
 
 BESIDE = "model:"
 """What stands before the name of a folder beside ``model.json`` in ``inputs``: a fine-tuned network's."""
+
+AGAIN = "fit the model again"
+
+MOST = 1 << 31
+"""Features that a model may say it has."""
+
+SPARE = 1 << 20
+"""Bytes of a safetensors file's own, and of arrays that a later release adds."""
 
 OPSET, IR_VERSION = 13, 8
 """Of ONNX: from 2021, so that serving need not be of today."""
@@ -55,23 +69,35 @@ def version() -> str:
     return str(sys.modules["cosup"].__version__)
 
 
-def write_saved(folder: str | Path, arrays: Mapping[str, Any], content: Mapping[str, Any]) -> None:
-    """Write a model's two files into a folder, which is made.
+def saved_files(arrays: Mapping[str, Any], content: Mapping[str, Any]) -> dict[str, bytes]:
+    """Encode a model's two files, by name.
 
     Parameters
     ----------
-    folder : path
     arrays : mapping of str to ndarray
     content : mapping
         What goes into ``model.json`` beside ``schema``, ``cosup`` and ``sha256``.
     """
+    weights = save({key: np.ascontiguousarray(value) for key, value in arrays.items()})
+    whole = {"schema": SCHEMA, "cosup": version(), **content, "sha256": hashlib.sha256(weights).hexdigest()}
+    return {WEIGHTS: weights, META: (json.dumps(whole, indent=1) + "\n").encode()}
+
+
+def write_saved(folder: str | Path, files: Mapping[str, bytes], *, remove: Iterable[str] = ()) -> None:
+    """Write a model's files into a folder, which is made: all, or none.
+
+    Parameters
+    ----------
+    folder : path
+    files : mapping of str to bytes
+        See `saved_files`.
+    remove : iterable of str
+        What goes of an earlier model.
+    """
     folder = Path(folder)
     make_writable(folder)
-    weights = save({key: np.ascontiguousarray(value) for key, value in arrays.items()})
-    write_whole(folder / WEIGHTS, weights)
-    # Last: a folder whose model.json fits its arrays is a whole model.
-    whole = {"schema": SCHEMA, "cosup": version(), **content, "sha256": hashlib.sha256(weights).hexdigest()}
-    write_whole(folder / META, json.dumps(whole, indent=1) + "\n")
+    with only_writer(folder):
+        replace_files(folder, files, remove=remove)
 
 
 def read_saved(folder: str | Path) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -86,47 +112,113 @@ def read_saved(folder: str | Path) -> tuple[dict[str, Any], dict[str, Any]]:
     Raises
     ------
     CosupError
-        When a file is missing, broken, of a later format, or the two don't belong together.
+        When a file is missing, broken, of a later format, or the two don't belong together; or when weights are not
+        finite.
     """
     folder = Path(folder)
+    return once_more(folder, lambda: _read(folder))
+
+
+def _read(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    files = committed_files(folder)
     for name in (META, WEIGHTS):
-        if not (folder / name).is_file():
+        if name not in files:
             raise CosupError(f"{folder} holds no model: {name} is missing; make one with 'cosup fit --out {folder}'")
-    try:
-        content = json.loads((folder / META).read_bytes())
-    except ValueError as error:
-        raise CosupError(f"{folder / META} is not JSON ({error}); fit the model again") from error
-    if not isinstance(content, dict) or content.get("schema") != SCHEMA:
+    content = read_json(files[META], AGAIN)
+    if not isinstance(content, dict) or type(content.get("schema")) is not int or content["schema"] != SCHEMA:
         found = content.get("schema") if isinstance(content, dict) else None
         newer = isinstance(found, int) and found > SCHEMA
         raise CosupError(
             f"{folder / META} has schema {found!r}, this version of cosup reads {SCHEMA}; "
-            + ("upgrade cosup, or fit the model again" if newer else "fit the model again")
+            + (f"upgrade cosup, or {AGAIN}" if newer else AGAIN)
         )
-    weights = (folder / WEIGHTS).read_bytes()
-    if content.get("sha256", hashlib.sha256(weights).hexdigest()) != hashlib.sha256(weights).hexdigest():
+    n_features, n_classes = _check_content(folder, content)
+    # Before it is read: a file that is larger than its arrays is not read into memory.
+    if files[WEIGHTS].stat().st_size > 8 * (n_features + 1) * n_classes + SPARE:
+        raise CosupError(f"{folder / WEIGHTS} is larger than what {META} says; {AGAIN}")
+    weights = files[WEIGHTS].read_bytes()
+    digest = hashlib.sha256(weights).hexdigest()
+    if content.get("sha256", digest) != digest:
         raise CosupError(
-            f"{folder / WEIGHTS} is damaged, or of another model than {META}: its checksum is another one; fit the "
-            "model again"
+            f"{folder / WEIGHTS} is damaged, or of another model than {META}: its checksum is another one; {AGAIN}"
         )
     try:
         arrays = load(weights)
-    except SafetensorError as error:
-        raise CosupError(f"{folder / WEIGHTS} is damaged ({error}); fit the model again") from error
-    names, n_features, meta = (content.get(key) for key in ("class_names", "n_features", "meta"))
-    good = isinstance(names, list) and all(isinstance(name, str) for name in names)
-    if not (good and isinstance(n_features, int) and isinstance(meta, dict)):
-        raise CosupError(f"{folder / META} lacks class names, features or meta; fit the model again")
+    except (SafetensorError, KeyError, ValueError, TypeError) as error:
+        raise CosupError(f"{folder / WEIGHTS} is damaged ({error}); {AGAIN}") from error
+    for name, shape in (("weight", (n_features, n_classes)), ("bias", (n_classes,))):
+        if name not in arrays or arrays[name].shape != shape or arrays[name].dtype.kind != "f":
+            raise CosupError(f"{folder}: {META} and {WEIGHTS} don't belong together: {name} must be {shape}; {AGAIN}")
+        if not np.isfinite(arrays[name]).all():
+            raise CosupError(
+                f"{folder / WEIGHTS} holds a {name} with NaN or infinite values, and predicts nothing; {AGAIN}"
+            )
     return arrays, content
 
 
-def beside(inputs: Mapping[str, str], folder: str | Path) -> dict[str, str]:
-    """The ``inputs`` of a model in `folder`, with the folders beside it by their paths, as backbones know them."""
-    where = Path(folder).resolve()
-    return {
-        kind: f"hf:{where / name.removeprefix(BESIDE)}" if name.startswith(BESIDE) else name
-        for kind, name in inputs.items()
+def _check_content(folder: Path, content: Mapping[str, Any]) -> tuple[int, int]:
+    """Check every field of ``model.json`` that is known; the numbers of features and of classes."""
+    meta, names, n_features = (content.get(key) for key in ("meta", "class_names", "n_features"))
+    if not isinstance(meta, dict):
+        raise CosupError(f"{folder / META} lacks meta; {AGAIN}")
+    inputs = content.get("inputs", {})
+    checks = {
+        "class_names": _are_classes(names, str),
+        "n_features": type(n_features) is int and 0 < n_features < MOST,
+        "meta.classes": any(_are_classes(meta.get("classes"), kind) for kind in (str, bool, int, float))
+        and len(meta["classes"]) == len(names or ()),
+        "meta.method": isinstance(meta.get("method", ""), str),
+        "meta.parameters": isinstance(meta.get("parameters", {}), dict),
+        "meta.unsaved": isinstance(meta.get("unsaved", []), list)
+        and all(isinstance(name, str) for name in meta.get("unsaved", [])),
+        "inputs": isinstance(inputs, dict)
+        and set(inputs) <= {"backbone", "encoder", "module"}
+        and all(isinstance(name, str) and _stays(name) for name in inputs.values()),
+        "sha256": isinstance(content.get("sha256", ""), str),
+        "cosup": isinstance(content.get("cosup", ""), str),
     }
+    for field, good in checks.items():
+        if not good:
+            raise CosupError(f"{folder / META} lacks {field!r}, or holds there what it can't; {AGAIN}")
+    assert isinstance(n_features, int)
+    assert isinstance(names, list)
+    return n_features, len(names)
+
+
+def _are_classes(value: Any, kind: type[Any]) -> bool:
+    """Whether a value is a list of distinct classes of one kind, which numpy holds."""
+    return (
+        isinstance(value, list)
+        and bool(value)
+        and all(type(item) is kind and (kind is str or abs(item) < 1 << 63) for item in value)
+        and len(set(value)) == len(value)
+    )
+
+
+def _stays(name: str) -> bool:
+    """Whether a folder beside ``model.json`` is named without a way out of it; of other names this is not asked."""
+    if not name.startswith(BESIDE):
+        return True
+    place = name.removeprefix(BESIDE)
+    return bool(place) and not place.startswith(".") and not {"/", "\\", "\0"} & set(place)
+
+
+def beside(inputs: Mapping[str, str], folder: str | Path) -> dict[str, str]:
+    """The ``inputs`` of a model in `folder`, with the folders beside it by their paths, as backbones know them.
+
+    Raises
+    ------
+    CosupError
+        If such a folder is a link, or its name leads elsewhere.
+    """
+    where = Path(folder).resolve()
+    out = {}
+    for kind, name in inputs.items():
+        place = name.removeprefix(BESIDE)
+        if not _stays(name) or (name.startswith(BESIDE) and (where / place).is_symlink()):
+            raise CosupError(f"{where / META} names {name!r}, which is no folder beside it; {AGAIN}")
+        out[kind] = f"hf:{where / place}" if name.startswith(BESIDE) else name
+    return out
 
 
 def onnx_of(

@@ -15,14 +15,15 @@ from sklearn.utils.validation import check_is_fitted
 from cosup.cosupervision import CoSupervisedClassifier
 from cosup.embedding import make_backbone, read_image
 from cosup.estimators.base import TeacherSupervised
-from cosup.estimators.saving import BESIDE, beside, read_saved
+from cosup.estimators.saving import BESIDE, beside, read_saved, write_saved
 from cosup.finetuning.network import ModuleNetwork, Network, embedded
 from cosup.finetuning.student import FineTuned, TunedHead
 from cosup.labels import TeacherLabels
 from cosup.students import LinearHead
+from cosup.utils.atomic_files import sync_tree
 from cosup.utils.validation import CosupError, FloatArray, check_features
 
-__all__ = ["FineTunedClassifier", "ImageFiles", "believing"]
+__all__ = ["NETWORK", "FineTunedClassifier", "ImageFiles", "believing"]
 
 NETWORK = "network-"
 """What the folder of a saved model's network begins with; its fingerprint follows."""
@@ -200,6 +201,19 @@ class FineTunedClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         CosupError
             If the network can't be written: only models of transformers and torch modules can.
         """
+        files, stale = self.to_files(folder)
+        write_saved(folder, files, remove=stale)
+
+    def to_files(self, folder: str | Path) -> tuple[dict[str, bytes], list[str]]:
+        """Write the network into a folder of its own beside the files that `save` writes, which are encoded.
+
+        Returns
+        -------
+        files : dict of str to bytes
+            Name -> content, of the head; with them the network counts.
+        stale : list of str
+            Folders of other networks, which no file names any more when these are written.
+        """
         model = self.on_features()
         root = Path(folder)
         place = f"{NETWORK}{self.network_.fingerprint[:12]}"
@@ -207,11 +221,10 @@ class FineTunedClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             begun = root / f".{place}.tmp"
             shutil.rmtree(begun, ignore_errors=True)
             self.network_.save(begun)
+            sync_tree(begun)
             begun.rename(root / place)
-        model.save(root, inputs={self.network_.kind: f"{BESIDE}{place}"})
-        for old in root.glob(f"{NETWORK}*"):
-            if old.name != place:
-                shutil.rmtree(old)
+        stale = [old.name for old in root.glob(f"{NETWORK}*") if old.name != place]
+        return model.to_files(inputs={self.network_.kind: f"{BESIDE}{place}"}), stale
 
     @classmethod
     def load(cls, folder: str | Path, module: Any = None) -> Self:

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import json
 import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
+from cosup.estimators.fit_folder import check_one_fit, once_more
 from cosup.provenance.account import Account
+from cosup.utils.atomic_files import committed_files
+from cosup.utils.available_memory import check_memory
+from cosup.utils.json_files import read_json
 from cosup.utils.optional_imports import import_extra
 from cosup.utils.validation import CosupError, IntArray
 
@@ -20,6 +25,7 @@ __all__ = ["ACCOUNT", "PARQUET", "TABLE_CSV", "account_files", "has_parquet", "r
 
 PARQUET, TABLE_CSV, ACCOUNT = "provenance.parquet", "provenance.csv", "provenance.json"
 SCHEMA = 1
+AGAIN = "fit the model again"
 
 Column = tuple[Any, tuple[str, ...] | None]
 """Values, and the names that they are positions in (-1: blank); None: plain numbers (NaN: blank), flags or texts."""
@@ -54,8 +60,10 @@ def account_files(account: Account, facts: Mapping[str, str] | None = None) -> d
     """
     columns = _columns(account)
     table = {PARQUET: _parquet(columns)} if has_parquet() else {TABLE_CSV: _csv(columns)}
+    (encoded,) = table.values()
     meta = {
         "schema": SCHEMA,
+        "sha256": hashlib.sha256(encoded).hexdigest(),
         "class_names": account.class_names,
         "teachers": [
             {"name": name, "level": level, "specialty": specialty}
@@ -89,27 +97,79 @@ def read_account(folder: str | Path) -> tuple[Account, dict[str, str]]:
         When a file is missing, broken or of another schema, or pyarrow is needed and not installed.
     """
     folder = Path(folder)
-    try:
-        meta = json.loads((folder / ACCOUNT).read_bytes())
-    except FileNotFoundError as error:
-        raise CosupError(f"{folder} holds no {ACCOUNT}; make one with 'cosup fit --out {folder}'") from error
-    except ValueError as error:
-        raise CosupError(f"{folder / ACCOUNT} is not JSON ({error}); fit the model again") from error
-    if not isinstance(meta, dict) or meta.get("schema") != SCHEMA:
+    return once_more(folder, lambda: _read(folder))
+
+
+def _read(folder: Path) -> tuple[Account, dict[str, str]]:
+    files = committed_files(folder)
+    if ACCOUNT not in files:
+        raise CosupError(f"{folder} holds no {ACCOUNT}; make one with 'cosup fit --out {folder}'")
+    check_one_fit(folder)
+    meta = read_json(files[ACCOUNT], AGAIN)
+    if not isinstance(meta, dict) or type(meta.get("schema")) is not int or meta["schema"] != SCHEMA:
         found = meta.get("schema") if isinstance(meta, dict) else None
-        raise CosupError(
-            f"{folder / ACCOUNT} has schema {found!r}, this version of cosup reads {SCHEMA}; fit the model again"
-        )
-    path = folder / PARQUET if (folder / PARQUET).is_file() else folder / TABLE_CSV
-    if not path.is_file():
-        raise CosupError(f"{folder} holds neither {PARQUET} nor {TABLE_CSV}; fit the model again")
-    try:
-        codes, values = _read_parquet(path) if path.suffix == ".parquet" else _read_csv(path)
-        return _assemble(meta, codes, values), dict(meta["facts"])
-    except (KeyError, TypeError, ValueError) as error:
-        if isinstance(error, CosupError):
+        raise CosupError(f"{folder / ACCOUNT} has schema {found!r}, this version of cosup reads {SCHEMA}; {AGAIN}")
+    _check_meta(meta, folder / ACCOUNT)
+    name = next((name for name in (PARQUET, TABLE_CSV) if name in files), None)
+    if name is None:
+        raise CosupError(f"{folder} holds neither {PARQUET} nor {TABLE_CSV}; {AGAIN}")
+    with files[name].open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+        if meta.get("sha256", digest) != digest:
+            raise CosupError(f"{folder / name} is damaged, or of another fit than {ACCOUNT}; {AGAIN}")
+        file.seek(0)
+        try:
+            codes, values = (_read_parquet if name == PARQUET else _read_csv)(file, folder / name)
+            return _assemble(meta, codes, values), dict(meta["facts"])
+        except CosupError:
             raise
-        raise CosupError(f"{path} does not fit {ACCOUNT} ({error}); fit the model again") from error
+        # Whatever pyarrow and numpy say of columns of another type.
+        except (LookupError, TypeError, ValueError, NotImplementedError, AttributeError, ArithmeticError) as error:
+            raise CosupError(f"{folder / name} does not fit {ACCOUNT} ({error}); {AGAIN}") from error
+
+
+def _check_meta(meta: Mapping[str, Any], path: Path) -> None:
+    """Check every field of ``provenance.json`` that is known."""
+    classes, teachers, levels = (meta.get(key) for key in ("class_names", "teachers", "levels"))
+    reasons, facts = meta.get("reasons"), meta.get("facts")
+    n_classes = len(classes) if isinstance(classes, list) else 0
+    checks = {
+        "class_names": _distinct_texts(classes),
+        "teachers": isinstance(teachers, list)
+        and all(_is_teacher(teacher, n_classes) for teacher in teachers)
+        and _distinct_texts([teacher["name"] for teacher in teachers]),
+        "levels": isinstance(levels, list)
+        and bool(levels)
+        and all(_is_count(level) for level in levels)
+        and len(set(levels)) == len(levels),
+        "reasons": _distinct_texts(reasons) and isinstance(reasons, list) and reasons[0] == "" and len(reasons) < 256,
+        "facts": isinstance(facts, dict) and all(isinstance(fact, str) for fact in facts.values()),
+        "sha256": isinstance(meta.get("sha256", ""), str),
+    }
+    for field, good in checks.items():
+        if not good:
+            raise CosupError(f"{path} lacks {field!r}, or holds there what it can't; {AGAIN}")
+
+
+def _distinct_texts(value: Any) -> bool:
+    return (
+        isinstance(value, list)
+        and bool(value)
+        and all(isinstance(item, str) for item in value)
+        and len(set(value)) == len(value)
+    )
+
+
+def _is_count(value: Any) -> bool:
+    return type(value) is int and 0 <= value < 1 << 31
+
+
+def _is_teacher(value: Any, n_classes: int) -> bool:
+    if not isinstance(value, dict) or not isinstance(value.get("name"), str) or not _is_count(value.get("level")):
+        return False
+    specialty = value.get("specialty", ())
+    known = isinstance(specialty, list) and all(_is_count(item) and item < n_classes for item in specialty)
+    return specialty is None or known
 
 
 def _columns(account: Account) -> dict[str, Column]:
@@ -180,13 +240,18 @@ Reader = tuple[Callable[[str, tuple[str, ...]], IntArray], Callable[[str], Any]]
 """From a column's name and the names in it to positions; from a column's name to plain values."""
 
 
-def _read_parquet(path: Path) -> Reader:
+def _read_parquet(file: IO[bytes], path: Path) -> Reader:
     parquet: Any = import_extra("pyarrow.parquet", extra="tables", purpose=f"reading {path}")
     pyarrow: Any = import_extra("pyarrow", extra="tables", purpose=f"reading {path}")
     try:
-        table = parquet.read_table(path)
+        held = parquet.ParquetFile(file)
+        rows, columns = held.metadata.num_rows, held.metadata.num_columns
+        check_memory(
+            8 * rows * columns, f"{path}, {rows:,} rows of {columns:,} columns,", "look at it on a larger machine"
+        )
+        table = held.read()
     except (pyarrow.ArrowException, OSError) as error:
-        raise CosupError(f"{path} is not a readable parquet file ({error}); fit the model again") from error
+        raise CosupError(f"{path} is not a readable parquet file ({error}); {AGAIN}") from error
 
     def codes(column: str, names: tuple[str, ...]) -> IntArray:
         found = table[column].combine_chunks().dictionary_encode()
@@ -203,10 +268,13 @@ def _read_parquet(path: Path) -> Reader:
     return codes, values
 
 
-def _read_csv(path: Path) -> Reader:
-    rows = list(csv.reader(io.StringIO(path.read_bytes().decode("utf-8"), newline=""), strict=True))
+def _read_csv(file: IO[bytes], path: Path) -> Reader:
+    try:
+        rows = list(csv.reader(io.StringIO(file.read().decode("utf-8"), newline=""), strict=True))
+    except csv.Error as error:
+        raise CosupError(f"{path} is no readable CSV ({error}); {AGAIN}") from error
     if not rows:
-        raise CosupError(f"{path} is empty; fit the model again")
+        raise CosupError(f"{path} is empty; {AGAIN}")
     columns = dict(zip(rows[0], zip(*rows[1:], strict=True), strict=True))
 
     def codes(column: str, names: tuple[str, ...]) -> IntArray:
@@ -235,9 +303,15 @@ def _assemble(meta: Mapping[str, Any], codes: Any, values: Any) -> Account:
     def stack(parts: list[Any]) -> Any:
         return np.stack(parts, axis=1)
 
+    ids = tuple(values("id"))
+    rank = values("look_rank")
+    if not all(isinstance(name, str) for name in ids) or len(set(ids)) != len(ids) or not ids:
+        raise ValueError("ids are missing, no texts, or not distinct")
+    if not (np.isfinite(rank).all() and (np.abs(rank) <= len(ids)).all()):
+        raise ValueError("look_rank holds no ranks")
     prefixes = [f"level {level}: " for level in levels]
     return Account(
-        ids=tuple(values("id")),
+        ids=ids,
         class_names=classes,
         teachers=names,
         teacher_levels=tuple(teacher["level"] for teacher in meta["teachers"]),
@@ -258,7 +332,7 @@ def _assemble(meta: Mapping[str, Any], codes: Any, values: Any) -> Account:
         second=codes("second", classes),
         confidence=numbers("confidence"),
         second_confidence=numbers("second_confidence"),
-        rank=values("look_rank").astype(np.int32) - 1,
+        rank=rank.astype(np.int32) - 1,
         doubt=numbers("doubt"),
         dispute=numbers("dispute"),
         influence=numbers("influence"),

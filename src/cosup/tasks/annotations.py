@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from cosup.embedding.disk_space import disk_errors, write_whole
+from cosup.embedding.disk_space import disk_errors
 from cosup.labels import ImportedLabels, TeacherLabels, TopK
+from cosup.utils.atomic_files import write_whole
 from cosup.utils.validation import CosupError, check_positive, suggest
 
 Said = NDArray[Any]

@@ -16,7 +16,9 @@ from numpy.typing import NDArray
 from scipy.special import softmax
 from tqdm import tqdm
 
-from cosup.embedding.disk_space import disk_errors, only_writer, write_whole
+from cosup.embedding.disk_space import disk_errors
+from cosup.utils.atomic_files import write_whole
+from cosup.utils.folder_lock import only_writer
 from cosup.utils.validation import CosupError, FloatArray, IntArray, check_choice, check_positive
 
 KINDS = ("adam", "logistic")

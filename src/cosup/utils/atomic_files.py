@@ -1,14 +1,39 @@
-"""Files that are there whole or not at all."""
+"""Files that are there whole or not at all, and several of a folder that change as one.
+
+`replace_files` writes and syncs every new file under a temporary name first: there a full disk shows, and nothing has
+changed. Then one small file, `COMMIT`, says which temporary takes whose place; it is renamed into the folder, and from
+this moment on the new files count. The rest are renames, which `finish_commit` does again where a process died between
+them, and which `committed_files` sees through meanwhile: a reader never writes.
+"""
 
 from __future__ import annotations
 
+import json
 import os
+import re
+import shutil
+import sys
 import uuid
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from cosup.utils.errors import CosupError
 
-__all__ = ["make_writable", "write_whole"]
+__all__ = [
+    "COMMIT",
+    "committed_files",
+    "drop_temporaries",
+    "finish_commit",
+    "make_writable",
+    "replace_files",
+    "sync_tree",
+    "write_whole",
+]
+
+COMMIT = ".commit"
+"""Name of the file that says which temporaries take whose place."""
+
+_TEMPORARY = re.compile(r"\.(?P<name>[^/\\]+)-[0-9a-f]{32}\.tmp")
 
 
 def make_writable(folder: Path) -> None:
@@ -30,17 +55,156 @@ def make_writable(folder: Path) -> None:
 
 def write_whole(path: Path, content: str | bytes) -> None:
     """Write a file completely or not at all: to a temporary name beside it, flushed to the disk, then renamed."""
-    data = content.encode() if isinstance(content, str) else content
-    temporary = path.with_name(f".{path.name}-{uuid.uuid4().hex}.tmp")
+    temporary = _temporary(path)
     try:
-        with temporary.open("xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
+        _write_synced(temporary, content, path)
         temporary.replace(path)
-    except OSError as error:
-        if error.filename is None:  # a full disk says no name
-            error.filename = str(path)
-        raise
+        _sync_folder(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def replace_files(folder: Path, files: Mapping[str, str | bytes], *, remove: Iterable[str] = ()) -> None:
+    """Change several files of a folder as one: whatever ends the process, all are the new ones, or none is.
+
+    Parameters
+    ----------
+    folder : Path
+        It must be there; one process at a time writes to it, see `cosup.utils.folder_lock.only_writer`.
+    files : mapping of str to str or bytes
+        Name -> content.
+    remove : iterable of str
+        Files and folders of an earlier state that go, where they are there.
+
+    Raises
+    ------
+    OSError
+        Of a full disk and the like, with the file's name; the folder is as it was.
+    """
+    finish_commit(folder)
+    temporaries = {name: _temporary(folder / name) for name in files}
+    gone = sorted({*remove} - set(files))
+    moves = {name: path.name for name, path in temporaries.items()}
+    try:
+        for name, path in temporaries.items():
+            _write_synced(path, files[name], folder / name)
+        write_whole(folder / COMMIT, json.dumps({"files": moves, "removed": gone}))
+    except BaseException:
+        # Written, but interrupted before it was known: from the commit on there is no way back.
+        if not (folder / COMMIT).exists():
+            for path in temporaries.values():
+                path.unlink(missing_ok=True)
+        raise
+    finish_commit(folder)
+
+
+def finish_commit(folder: Path) -> None:
+    """Do the renames that are left of a change that was cut short; nothing where there is none."""
+    moves, removed = _read_commit(folder)
+    if not (folder / COMMIT).exists():
+        return
+    for name, temporary in moves.items():
+        if (folder / temporary).exists():
+            (folder / temporary).replace(folder / name)
+    for name in removed:
+        _remove(folder / name)
+    _sync_folder(folder)
+    (folder / COMMIT).unlink()
+
+
+def drop_temporaries(folder: Path) -> None:
+    """Remove what dead writers left; for one who holds the folder's lock, behind `finish_commit`."""
+    for left in folder.glob(".*.tmp"):
+        _remove(left)
+
+
+def committed_files(folder: Path) -> dict[str, Path]:
+    """Find the files of a folder by name, each where it lies: a change that was cut short behind its commit counts.
+
+    Raises
+    ------
+    CosupError
+        If one is a link that leads out of the folder.
+    """
+    moves, removed = _read_commit(folder)
+    try:
+        with os.scandir(folder) as entries:
+            there = {entry.name: entry for entry in entries if entry.is_file()}
+    except OSError:
+        return {}
+    places = {name: name for name in there if not _TEMPORARY.fullmatch(name) and name not in (COMMIT, *removed)}
+    places |= {name: temporary for name, temporary in moves.items() if temporary in there}
+    for name, place in places.items():
+        if there[place].is_symlink() and folder.resolve() not in (folder / place).resolve().parents:
+            raise CosupError(f"{folder / name} is a link out of its folder, which is not followed; copy the file there")
+    return {name: folder / place for name, place in places.items()}
+
+
+def _read_commit(folder: Path) -> tuple[dict[str, str], tuple[str, ...]]:
+    """The moves and removals of a commit; only plain names are obeyed, whoever wrote the file."""
+    try:
+        content = json.loads((folder / COMMIT).read_bytes())
+        moves = {str(name): str(temporary) for name, temporary in content["files"].items()}
+        removed = tuple(str(name) for name in content["removed"])
+    except (FileNotFoundError, NotADirectoryError):
+        return {}, ()
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise CosupError(
+            f"{folder / COMMIT} is broken ({error}); delete it, and make the folder's files anew"
+        ) from error
+    strange = [name for name in (*moves, *removed) if Path(name).name != name or name.startswith(".")]
+    for name, temporary in moves.items():
+        found = _TEMPORARY.fullmatch(temporary)
+        if found is None or found["name"] != name or (folder / temporary).is_symlink():
+            strange.append(temporary)
+    if strange:
+        raise CosupError(f"{folder / COMMIT} names {strange[0]!r}, which no change of this folder would; delete it")
+    return moves, removed
+
+
+def _temporary(path: Path) -> Path:
+    return path.with_name(f".{path.name}-{uuid.uuid4().hex}.tmp")
+
+
+def _write_synced(temporary: Path, content: str | bytes, meant: Path) -> None:
+    data = content.encode() if isinstance(content, str) else content
+    try:
+        # Unbuffered: a buffer that a full disk refused would be written once more when the file is closed.
+        with temporary.open("xb", buffering=0) as file:
+            rest = memoryview(data)
+            while rest:
+                rest = rest[file.write(rest) :]
+            os.fsync(file.fileno())
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        if error.filename is None or error.filename == str(temporary):  # a full disk says no name
+            error.filename = str(meant)
+        raise
+
+
+def sync_tree(folder: Path) -> None:
+    """Flush a folder to the disk, with all that is in it."""
+    for path in folder.rglob("*"):
+        if path.is_file():
+            with path.open("rb") as file:
+                os.fsync(file.fileno())
+        elif path.is_dir():
+            _sync_folder(path)
+    _sync_folder(folder)
+
+
+def _sync_folder(folder: Path) -> None:
+    if sys.platform == "win32":  # folders have no descriptors there
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
