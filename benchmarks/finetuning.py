@@ -36,8 +36,7 @@ from safetensors import safe_open
 from scipy import stats
 
 from cosup import TeacherLabels, make_method
-from cosup.embedding import make_backbone
-from cosup.embedding.texts_to_features import make_encoder
+from cosup.embedding import make_backbone, make_encoder
 from cosup.finetuning import FineTuned
 from cosup.finetuning.classifier import FineTunedClassifier, believing
 

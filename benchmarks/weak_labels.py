@@ -26,8 +26,7 @@ import numpy as np
 from scipy import stats
 
 from cosup import CoSupervisedClassifier, RidgeProbe, TeacherLabels, make_method
-from cosup.embedding import FeatureCache
-from cosup.embedding.texts_to_features import embed_texts, make_encoder
+from cosup.embedding import FeatureCache, embed_texts, make_encoder
 from cosup.io.labels import from_functions
 from cosup.students import shared
 from cosup.tasks import load_task

@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from cosup import CoSupervisedClassifier, make_method
-from cosup.embedding.texts_to_features import embed_texts, make_encoder
+from cosup.embedding import embed_texts, make_encoder
 from cosup.io.labels import from_functions
 
 DESKS = {

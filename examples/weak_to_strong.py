@@ -21,10 +21,9 @@ from typing import Any
 import numpy as np
 
 from cosup import CosupError, TeacherLabels, make_method, performance_gap_recovered
-from cosup.embedding import list_image_files, make_backbone
-from cosup.embedding.texts_to_features import make_encoder
-from cosup.finetuning.classifier import FineTunedClassifier, ImageFiles, believing
+from cosup.embedding import list_image_files, make_backbone, make_encoder
 from cosup.finetuning import FineTuned
+from cosup.finetuning.classifier import FineTunedClassifier, ImageFiles, believing
 
 
 class Part:

@@ -4,11 +4,11 @@ from cosup.cosupervision import co_supervise as co_supervise
 from cosup.cosupervision.assignment import register_assigner as register_assigner
 from cosup.cosupervision.rejection import register_rejection as register_rejection
 from cosup.embedding import embed_images as embed_images
+from cosup.embedding import embed_texts as embed_texts
 from cosup.embedding import make_backbone as make_backbone
+from cosup.embedding import make_encoder as make_encoder
 from cosup.embedding import read_image as read_image
 from cosup.embedding import register_backbone_source as register_backbone_source
-from cosup.embedding.texts_to_features import embed_texts as embed_texts
-from cosup.embedding.texts_to_features import make_encoder as make_encoder
 from cosup.io.features import read_features as read_features
 from cosup.io.features import read_texts as read_texts
 from cosup.io.labels import from_frame as from_frame

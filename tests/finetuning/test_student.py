@@ -14,8 +14,7 @@ torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 networks = pytest.importorskip("networks")
 finetuning = pytest.importorskip("cosup.finetuning")
-from cosup.embedding import make_backbone  # noqa: E402
-from cosup.embedding.texts_to_features import make_encoder  # noqa: E402
+from cosup.embedding import make_backbone, make_encoder  # noqa: E402
 from tuning import FAST, planted, same, trained, weights  # noqa: E402
 
 # --- the protocol ---------------------------------------------------------------------------------------------------

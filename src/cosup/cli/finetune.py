@@ -140,8 +140,7 @@ def finetune(
 
 
 def _network(spec: str, images: Path | None) -> Any:
-    from cosup.embedding import make_backbone
-    from cosup.embedding.texts_to_features import make_encoder
+    from cosup.embedding import make_backbone, make_encoder
 
     return make_encoder(spec) if images is None else make_backbone(spec)
 

@@ -9,3 +9,6 @@ from cosup.embedding.images_to_features import embed_images as embed_images
 from cosup.embedding.read_images import list_image_files as list_image_files
 from cosup.embedding.read_images import read_image as read_image
 from cosup.embedding.read_images import read_image_folder as read_image_folder
+from cosup.embedding.text_encoders import TextEncoder as TextEncoder
+from cosup.embedding.text_encoders import make_encoder as make_encoder
+from cosup.embedding.texts_to_features import embed_texts as embed_texts

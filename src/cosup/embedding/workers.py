@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import joblib
 import numpy as np
+from numpy.typing import NDArray
 
 from cosup.cluster import Cluster, everywhere, stream
 from cosup.embedding.backbones import Backbone, make_backbone
@@ -93,11 +94,15 @@ class Computing:
         # A short batch is filled up, so that its sums are taken as any other's.
         spare = min(STEADY, self.batch_size) - len(prepared)
         computed = self.backbone.forward(torch.stack([*prepared, *[prepared[0]] * spare]))[: len(prepared)]
+        return self._stored([file for file in entries if file.error is None], computed)
+
+    def _stored(self, files: Sequence[FileEntry], computed: NDArray[np.float32]) -> NDArray[Any]:
+        """Features of readable files as the store holds them; CosupError where one is not finite in its dtype."""
         with np.errstate(over="ignore"):  # looked for below
             rows = np.ascontiguousarray(computed, dtype=self.dtype)
         bad = np.flatnonzero(~np.isfinite(rows).all(axis=1))
         if bad.size:
-            path = [file.path for file in entries if file.error is None][bad[0]]
+            path = files[bad[0]].path
             hint = "; float16 ends at 65,504: use dtype float32" if np.isfinite(computed[bad[0]]).all() else ""
             raise CosupError(f"'{self.backbone.name}' gives features of {path} that are not finite{hint}")
         return rows

@@ -89,7 +89,7 @@ class FineTunedClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     Examples
     --------
-    >>> from cosup.embedding.texts_to_features import make_encoder
+    >>> from cosup.embedding import make_encoder
     >>> from cosup.finetuning import FineTunedClassifier
     >>> from cosup.finetuning import FineTuned
     >>> student = FineTuned(make_encoder("hf:FOLDER"), tune="lora:8")              # doctest: +SKIP
@@ -241,7 +241,7 @@ class FineTunedClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         CosupError
             If the folder holds no such model, or `module` is missing or another one.
         """
-        from cosup.embedding.texts_to_features import make_encoder
+        from cosup.embedding import make_encoder
 
         arrays, content = read_saved(folder)
         inputs = beside(content.get("inputs", {}), folder)

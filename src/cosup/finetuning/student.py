@@ -46,7 +46,7 @@ class FineTuned(TuningSettings):
     ----------
     network : torch.nn.Module or Network
         A module from samples (n, ...) to features (n, d); or what `cosup.tasks.make_backbone` or
-        `cosup.embedding.texts_to_features.make_encoder` gives. It is copied before it is trained.
+        `cosup.embedding.make_encoder` gives. It is copied before it is trained.
     tune : str
         ``"full"``; ``"last:K"``, the last K blocks and what comes after; or ``"lora:R"``, low-rank additions of rank R
         (Hu et al. 2022) to all linear layers of the blocks, by peft (extra ``finetune``), merged when training ends.

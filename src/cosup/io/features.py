@@ -298,7 +298,7 @@ def features_of_texts(
     out : path
         Where features are kept: stopped, the same call goes on; with more texts, only the new ones are embedded.
     encoder : str, optional
-        See `cosup.embedding.texts_to_features.make_encoder`. Default: ``pypi:all-minilm-l6-v2``.
+        See `cosup.embedding.make_encoder`. Default: ``pypi:all-minilm-l6-v2``.
     progress : bool
 
     Returns
@@ -310,7 +310,7 @@ def features_of_texts(
     CosupError
         If a text is missing, or `out` holds features of another encoder.
     """
-    from cosup.embedding.texts_to_features import make_encoder  # torch comes with it
+    from cosup.embedding import make_encoder  # torch comes with it
 
     texts = read_texts(path)
     network = make_encoder(encoder) if encoder else make_encoder()

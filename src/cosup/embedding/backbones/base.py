@@ -180,12 +180,15 @@ class TorchBackbone(ABC):
         if batch.ndim != 4 or batch.shape[1] != 3:
             raise CosupError(f"a batch of prepared images has shape (n, 3, s, s), got {tuple(batch.shape)}")
         features = self._compute(self._compiled if self._options.compile else self._runner, batch)
+        self._check_finite(features)
+        return features
+
+    def _check_finite(self, features: Float32Array) -> None:
         if not np.isfinite(features).all():
             raise CosupError(
                 f"'{self.name}' gave features that are not finite in {self._options.dtype}; "
                 "use dtype 'bfloat16' or 'float32'"
             )
-        return features
 
     def embed(self, images: Images, *, batch_size: int = 100, progress: bool = True) -> Float32Array:
         """Embed images.
@@ -293,7 +296,7 @@ class TorchBackbone(ABC):
 
     def _compute(self, network: Any, batch: torch.Tensor) -> Float32Array:
         if self._device != "cpu":
-            with _whole_float32():
+            with whole_float32():
                 return self._compute_part(network, batch)
         parts = in_parts(batch)
         # What torch compiled is not for two threads.
@@ -304,12 +307,17 @@ class TorchBackbone(ABC):
                 found = [self._compute_part(network, part) for part in parts]
         return found[0] if len(found) == 1 else np.concatenate(found)
 
+    def _to_device(self, batch: torch.Tensor) -> torch.Tensor:
+        import torch
+
+        return batch.to(self._device, getattr(torch, self._options.dtype))
+
     def _compute_part(self, network: Any, batch: torch.Tensor) -> Float32Array:
         import torch
 
         try:
             with torch.inference_mode():
-                features = network(batch.to(self._device, getattr(torch, self._options.dtype)))
+                features = network(self._to_device(batch))
         except torch.OutOfMemoryError as error:
             raise CosupError(f"{self._device} has too little memory for batches of {len(batch)}: {error}") from error
         except RuntimeError as error:
@@ -320,7 +328,7 @@ class TorchBackbone(ABC):
             raise
         if features.ndim != 2 or len(features) != len(batch):
             raise CosupError(
-                f"'{self.name}' gave an output of shape {tuple(features.shape)} for {len(batch)} images; "
+                f"'{self.name}' gave an output of shape {tuple(features.shape)} for {len(batch)} samples; "
                 "a backbone gives (n, n_features)"
             )
         # A view of the network's own memory would change with the next batch.
@@ -349,7 +357,7 @@ def _device(name: str | None) -> str:
 
 
 @contextlib.contextmanager
-def _whole_float32() -> Iterator[None]:
+def whole_float32() -> Iterator[None]:
     """Keep convolutions on a GPU from rounding float32 to 10 bits, which is torch's default there."""
     import torch
 
