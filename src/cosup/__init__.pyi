@@ -16,6 +16,7 @@ from cosup.io.labels import from_functions as from_functions
 from cosup.io.labels import from_probabilities as from_probabilities
 from cosup.io.labels import from_snorkel as from_snorkel
 from cosup.io.labels import read_labels as read_labels
+from cosup.io.labels import register_label_format as register_label_format
 from cosup.labels import ImportedLabels as ImportedLabels
 from cosup.labels import TeacherLabels as TeacherLabels
 from cosup.labels import TopK as TopK

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from cosup.cli.options import FOLDER, RAY
+from cosup.cli.options import FOLDER, PLUGIN, RAY, named_values, plugin_option
 from cosup.utils.errors import CosupError
 
 __all__ = ["bench", "demo", "report"]
@@ -23,7 +23,8 @@ DEMO_TASKS = "digits-classes,digits-domains"
 )
 @click.option("--jobs", type=click.IntRange(1), help="Processes.  [default: as many as cores]")
 @click.option("--cache", type=FOLDER, help="Folder for computed features.  [default: ~/.cache/cosup]")
-def demo(out: Path, seeds: int, tasks: str, jobs: int | None, cache: Path | None) -> None:
+@plugin_option(passed_on=True)
+def demo(out: Path, seeds: int, tasks: str, jobs: int | None, cache: Path | None, plugins: tuple[str, ...]) -> None:
     """Compare co-supervised learning with its rivals on embedded real data.
 
     Prints a table and writes report.html. Interrupted, the same command goes on where it stopped.
@@ -33,7 +34,7 @@ def demo(out: Path, seeds: int, tasks: str, jobs: int | None, cache: Path | None
     """  # noqa: D301
     from cosup.cli.bench_job import run_demo
 
-    run_demo(out, seeds=seeds, tasks=tasks, jobs=jobs, cache=cache)
+    run_demo(out, seeds=seeds, tasks=tasks, jobs=jobs, cache=cache, plugins=plugins)
 
 
 @click.command()
@@ -60,6 +61,7 @@ def demo(out: Path, seeds: int, tasks: str, jobs: int | None, cache: Path | None
     "--task-option",
     "options",
     multiple=True,
+    callback=named_values,
     metavar="NAME=VALUE",
     help="An option of the tasks, as JSON or as text; repeatable. It goes to those tasks that have it.",
 )
@@ -70,8 +72,10 @@ def demo(out: Path, seeds: int, tasks: str, jobs: int | None, cache: Path | None
     help="clean, or published: the released code's student at its best epoch ON TEST, for comparison only.",
 )
 @click.option(
-    "--plugin", "plugins", multiple=True, metavar="MODULE", help="Module or .py file that registers methods or tasks."
-)
+    "--set", "settings", multiple=True, callback=named_values, metavar="NAME=VALUE",
+    help="A parameter of the methods, as JSON or as text; repeatable. It goes to those methods that have it.",
+)  # fmt: skip
+@plugin_option(passed_on=True)
 @click.option("--dry-run", is_flag=True, help="Say how many runs are left and how long they take; write nothing.")
 @click.option("--jobs", type=click.IntRange(1), help="Processes.  [default: as many as cores]")
 @click.option("--cache", type=FOLDER, help="Folder for computed features.  [default: ~/.cache/cosup]")
@@ -99,6 +103,7 @@ def bench(ray: str | None, dry_run: bool, **options: Any) -> None:
 
 
 @click.command()
+@PLUGIN
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option(
     "--figures", type=FOLDER, help="Folder for a paper: figures as SVG, PDF and CSV, tables as LaTeX and Markdown."

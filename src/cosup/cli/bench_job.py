@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import fnmatch
+import json
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +21,11 @@ from cosup.benchmark import (
     forecast_benchmark,
     run_benchmark,
 )
-from cosup.cli.shell import named_value, names, resumable
-from cosup.methods import list_methods
+from cosup.cli.shell import names, resumable
+from cosup.methods import list_methods, method_parameters
 from cosup.report import build_report, render_table, require_figures
 from cosup.tasks import list_tasks, task_options
 from cosup.utils.errors import CosupError, suggest
-from cosup.utils.plugins import load_plugins
 
 __all__ = ["BenchOptions", "forecast", "run_bench", "run_demo"]
 
@@ -41,7 +41,8 @@ class BenchOptions:
     seeds: int
     out: Path
     root: Path | None
-    options: tuple[str, ...]
+    options: dict[str, Any]
+    settings: dict[str, Any]
     protocol: str
     plugins: tuple[str, ...]
     jobs: int | None
@@ -52,13 +53,17 @@ class BenchOptions:
         given = ["--tasks", self.tasks, "--seeds", str(self.seeds), "--protocol", self.protocol]
         given += ["--factorial", "--fraction", str(self.fraction)] if self.factorial else ["--methods", self.methods]
         given += [] if self.root is None else ["--root", str(self.root)]
-        for flag, values in (("--task-option", self.options), ("--plugin", self.plugins)):
-            for value in values:
-                given += [flag, value]
+        for flag, values in (("--task-option", self.options), ("--set", self.settings)):
+            for name, value in values.items():
+                given += [flag, f"{name}={value if isinstance(value, str) else json.dumps(value)}"]
+        for plugin in self.plugins:
+            given += ["--plugin", plugin]
         return f"cosup bench {shlex.join(given)}"
 
 
-def run_demo(out: Path, *, seeds: int, tasks: str, jobs: int | None, cache: Path | None) -> None:
+def run_demo(
+    out: Path, *, seeds: int, tasks: str, jobs: int | None, cache: Path | None, plugins: Sequence[str] = ()
+) -> None:
     """Measure the demo's methods on its tasks, print the table and write the report."""
     require_figures()  # before minutes of work, not after them
     records: list[dict[str, Any]] = []
@@ -73,6 +78,7 @@ def run_demo(out: Path, *, seeds: int, tasks: str, jobs: int | None, cache: Path
                 n_jobs=jobs,
                 cache=cache,
                 command=f"cosup demo --seeds {seeds} --tasks {tasks}",
+                plugins=plugins,
             )
     _conclude(records)
     click.echo(f"\nThe report, with figures and pictures: {build_report(out).resolve()}")
@@ -125,9 +131,31 @@ def forecast(options: BenchOptions) -> None:
 
 def _named(options: BenchOptions) -> tuple[list[tuple[str, dict[str, Any]]], list[Method]]:
     """Tasks, with the options that they have, and methods."""
-    load_plugins(options.plugins)
-    tasks = _tasks(options.tasks, _options(options.options, options.root))
-    return tasks, factorial_methods(fraction=options.fraction) if options.factorial else _methods(options.methods)
+    given = options.options if options.root is None else {"root": str(options.root), **options.options}
+    tasks = _tasks(options.tasks, given)
+    if options.factorial:
+        return tasks, factorial_methods(fraction=options.fraction)
+    return tasks, _with_settings(_methods(options.methods), options.settings)
+
+
+def _with_settings(methods: Sequence[Method], settings: Mapping[str, Any]) -> list[Method]:
+    """Give every method those of the settings that it has a parameter for; its label says so."""
+    known = {method.label: method_parameters(method.name) for method in methods}
+    everything = sorted({parameter for its in known.values() for parameter in its})
+    for name in settings:
+        if name not in everything:
+            raise CosupError(f"none of these methods has a parameter {name!r}.{suggest(name, everything)}")
+    out = []
+    for method in methods:
+        own = {name: value for name, value in settings.items() if name in known[method.label]}
+        label = ", ".join([method.label, *(f"{name}={_plain(value)}" for name, value in own.items())])
+        out.append(replace(method, label=label, parameters={**method.parameters, **own}))
+    return out
+
+
+def _plain(value: Any) -> str:
+    """Write a parameter's value in a label."""
+    return "+".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def _methods(text: str) -> list[Method]:
@@ -145,20 +173,6 @@ def _methods(text: str) -> list[Method]:
         if name not in known:
             raise CosupError(f"unknown method {name!r}.{suggest(name, list_methods())}")
         out.append(known[name])
-    return out
-
-
-def _options(given: Sequence[str], root: Path | None) -> dict[str, Any]:
-    """``NAME=VALUE`` texts as options; a value that is not JSON is text."""
-    out: dict[str, Any] = {} if root is None else {"root": str(root)}
-    for text in given:
-        found = named_value(text)
-        if found is None:
-            raise CosupError(f"--task-option takes NAME=VALUE, not {text!r}; for instance labels=hard")
-        name, value = found
-        if name in out:
-            raise CosupError(f"the task option {name!r} is given twice")
-        out[name] = value
     return out
 
 

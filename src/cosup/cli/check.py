@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from cosup.cli.options import AGAIN, FILE, FOLDER
+from cosup.cli.options import AGAIN, FILE, FOLDER, PLUGIN
 from cosup.utils.errors import CosupError
 
 __all__ = ["check"]
@@ -24,6 +24,7 @@ __all__ = ["check"]
               help="Folder for a new model: trained with --answers, probabilities calibrated by --uniform.  [default: "
                    "only check]")  # fmt: skip
 @AGAIN
+@PLUGIN
 def check(
     folder: Path, files: tuple[Path, ...], uniform: Path | None, out: Path | None, again: tuple[str, ...]
 ) -> None:

@@ -18,7 +18,7 @@ from cosup.finetuning import embedded
 from cosup.finetuning.classifier import NETWORK, FineTunedClassifier
 from cosup.io.features import Features
 from cosup.labels import ImportedLabels
-from cosup.methods import load, make_method
+from cosup.methods import load
 from cosup.provenance import (
     ACCOUNT,
     Account,
@@ -149,7 +149,7 @@ def _again(
 ) -> tuple[Any, Any, Callable[[Any, Path], tuple[dict[str, bytes], list[str]]]]:
     """The model of a fit, what it answers on, and what encodes its files: fitted anew, or of a fine-tuned network."""
     if recipe.tuned is None:
-        model = make_method(recipe.method, random_state=recipe.seed).fit(given.X, said)
+        model = recipe.model().fit(given.X, said)
         return model, given.X, lambda new, out: (new.to_files(inputs=given.inputs), [])
     whole = FineTunedClassifier.load(folder)
     model = load(folder)

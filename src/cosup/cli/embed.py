@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cosup.cli.options import FOLDER, RAY
-from cosup.cli.shell import named_value, resumable
+from cosup.cli.options import FOLDER, PLUGIN, RAY, named_values
+from cosup.cli.shell import resumable
 from cosup.utils.atomic_files import write_whole
 from cosup.utils.errors import CosupError
 
@@ -20,17 +20,6 @@ __all__ = ["embed", "teach_command"]
 IMAGES = click.Path(exists=True, path_type=Path)
 
 
-def _options(ctx: click.Context, parameter: click.Parameter, given: tuple[str, ...]) -> dict[str, Any]:
-    """``NAME=VALUE`` texts; a value that is not JSON is text."""
-    out: dict[str, Any] = {}
-    for text in given:
-        found = named_value(text)
-        if found is None:
-            raise click.BadParameter(f"{text!r}: NAME=VALUE is expected")
-        out[found[0]] = found[1]
-    return out
-
-
 @click.command()
 @click.option("--images", type=IMAGES, required=True, help="Folder of images, or a table with a column 'path'.")
 @click.option("--backbone", required=True, metavar="SOURCE:NAME", help="See cosup backbones.")
@@ -38,7 +27,7 @@ def _options(ctx: click.Context, parameter: click.Parameter, given: tuple[str, .
 @click.option(
     "--layout", default="flat", show_default=True, help="flat, folders, domains, imagenet, domainnet, table, auto."
 )
-@click.option("--layout-option", multiple=True, callback=_options, metavar="NAME=VALUE",
+@click.option("--layout-option", multiple=True, callback=named_values, metavar="NAME=VALUE",
               help="Of the layout, as in part=val; may be repeated.")  # fmt: skip
 @click.option("--image-size", type=click.IntRange(1), help="Side in pixels.  [default: the backbone's own]")
 @click.option("--pooling", type=click.Choice(["cls", "mean", "both"]), help="[default: the backbone's own]")
@@ -57,6 +46,7 @@ def _options(ctx: click.Context, parameter: click.Parameter, given: tuple[str, .
 )
 @click.option("--skip-unreadable", is_flag=True, help="Leave unreadable images out, and list them.")
 @RAY
+@PLUGIN
 def embed(
     images: Path,
     backbone: str,
@@ -108,7 +98,7 @@ def embed(
 @click.command("teach")
 @click.option("--images", type=IMAGES, required=True, help="Folder of images whose classes are known, or a table.")
 @click.option("--layout", default="auto", show_default=True, help="As in cosup embed.")
-@click.option("--layout-option", multiple=True, callback=_options, metavar="NAME=VALUE", help="As in cosup embed.")
+@click.option("--layout-option", multiple=True, callback=named_values, metavar="NAME=VALUE", help="As in cosup embed.")
 @click.option("--weak", type=FOLDER, required=True, help="What teachers see: a folder of cosup embed.")
 @click.option("--features", type=FOLDER, required=True, help="What the student sees: a folder of cosup embed.")
 @click.option("--levels", default="1,2", show_default=True, help="Class ranges, as in 1,2,4,8; or domains.")
@@ -120,6 +110,7 @@ def embed(
 @click.option("--top-k", type=click.IntRange(1), default=5, show_default=True, help="Classes kept, of more than 50.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Decides all that is random.")
 @click.option("--out", type=FOLDER, required=True, help="Folder for teachers, labels.npz and X.npy.")
+@PLUGIN
 def teach_command(
     images: Path,
     layout: str,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cosup.cli.options import FILE
+from cosup.cli.options import FILE, PLUGIN
 from cosup.utils.atomic_files import write_whole
 from cosup.utils.errors import CosupError
 from cosup.utils.optional_imports import import_extra
@@ -29,6 +29,7 @@ TEXTS = click.option("--text", "texts", type=FILE, help="csv, parquet, jsonl or 
 
 
 @click.command()
+@PLUGIN
 @DIR
 @click.argument("ids", metavar="ID...", nargs=-1, required=True)
 def explain(folder: Path, ids: tuple[str, ...]) -> None:
@@ -44,6 +45,7 @@ def explain(folder: Path, ids: tuple[str, ...]) -> None:
 
 
 @click.command()
+@PLUGIN
 @DIR
 @click.option("--first", type=click.IntRange(1), help="How many samples.  [default: 50]")
 @click.option("--uniform", type=click.IntRange(1), help="In place of the first: so many, drawn uniformly from all.")
@@ -101,6 +103,7 @@ def _look_row(account: Account, i: int) -> tuple[str, ...]:
 
 
 @click.command()
+@PLUGIN
 @DIR
 @IMAGES
 @TEXTS
@@ -129,6 +132,7 @@ def explore(folder: Path, images: Path | None, texts: Path | None, out: Path | N
 
 
 @click.command()
+@PLUGIN
 @DIR
 @IMAGES
 @TEXTS

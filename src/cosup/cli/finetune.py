@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cosup.cli.fit import fit
-from cosup.cli.options import FILE
+from cosup.cli.options import FILE, plugin_option
 from cosup.cli.shell import resumable
 from cosup.utils.errors import CosupError
 
@@ -60,6 +60,7 @@ def _labels_as_in_fit(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--precision", type=click.Choice(["float32", "bfloat16"]),
               help="[default: bfloat16 on GPUs that have it]")  # fmt: skip
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Decides all that is random.")
+@plugin_option(passed_on=True)
 def finetune(
     network: str,
     images: Path | None,
@@ -86,11 +87,11 @@ def finetune(
         raise CosupError("give one of --images FOLDER, --text FILE: a network is trained on samples, not on features")
     import numpy as np
 
-    from cosup.cli.fit_manifest import METHOD, Recipe
+    from cosup.cli.fit_manifest import Recipe
     from cosup.cli.fit_outputs import SECONDS, leave
     from cosup.finetuning import FineTuned, together
     from cosup.finetuning.classifier import FineTunedClassifier, believing
-    from cosup.methods import make_method
+    from cosup.methods import DEFAULT, make_method
     from cosup.report import REPORT_NAME
     from cosup.utils.folder_lock import only_writer
 
@@ -114,7 +115,7 @@ def finetune(
         if not world.leads:
             return
         facts = {
-            "Method": f"{method or f'{METHOD}, taught what the believed teachers said'}, seed {seed}",
+            "Method": f"{method or f'{DEFAULT}, taught what the believed teachers said'}, seed {seed}",
             "Network": f"{network}, fine-tuned ({student.tune}) in {len(model.epochs_)} epochs of {student.epochs}",
             "Samples": given.source,
             "Labels": said.source,

@@ -7,7 +7,19 @@ from typing import Any
 
 import click
 
-from cosup.cli.options import AGAIN, FEATURES, FOLDER, RAY, SOMEWHERE, covers, levels, pairs, words
+from cosup.cli.options import (
+    AGAIN,
+    FEATURES,
+    FOLDER,
+    RAY,
+    SETTINGS,
+    SOMEWHERE,
+    covers,
+    levels,
+    pairs,
+    plugin_option,
+    words,
+)
 
 __all__ = ["fit"]
 
@@ -32,10 +44,12 @@ __all__ = ["fit"]
 @click.option("--specialty", "specialties", multiple=True, callback=covers, metavar="TEACHER=CLASS,CLASS",
               help="Classes that a teacher is good at; may be repeated.")  # fmt: skip
 @click.option("--method", help="See cosup methods.  [default: co-supervised, or that of --update]")
+@SETTINGS
 @click.option("--seed", type=click.IntRange(0), help="Decides all that is random.  [default: 0, or that of --update]")
 @click.option("--update", type=click.Path(exists=True, file_okay=False, path_type=Path),
               help="Folder of an earlier fit: what it was made of, and what is named here besides.")  # fmt: skip
 @AGAIN
+@plugin_option(passed_on=True)
 @RAY
 def fit(ray: str | None, **options: Any) -> None:
     """Train a student on your own features and weak labels.

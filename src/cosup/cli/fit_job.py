@@ -13,9 +13,7 @@ import numpy as np
 from cosup.cli.fit_manifest import Recipe, read_recipe
 from cosup.cli.fit_outputs import leave
 from cosup.io.tables import Place
-from cosup.methods import make_method
 from cosup.report import REPORT_NAME
-from cosup.utils.errors import CosupError
 from cosup.utils.folder_lock import only_writer
 
 __all__ = ["FitOptions", "run_fit"]
@@ -41,9 +39,11 @@ class FitOptions:
     level: list[int] | dict[str, int] | None
     specialties: dict[str, list[str]]
     method: str | None
+    settings: dict[str, Any]
     seed: int | None
     update: Path | None
     again: tuple[str, ...]
+    plugins: tuple[str, ...]
 
 
 def run_fit(options: FitOptions) -> None:
@@ -56,13 +56,11 @@ def run_fit(options: FitOptions) -> None:
     """
     before = None if options.update is None else read_recipe(options.update)
     recipe = Recipe.of(vars(options), before)
-    if recipe.method == "oracle":
-        raise CosupError("the oracle needs the truth; it is for 'cosup bench' only")
-    model = make_method(recipe.method, random_state=recipe.seed)
+    model = recipe.model()
     given, said, notes = recipe.gather()
     click.echo(said.summary())
     facts = {
-        "Method": f"{recipe.method}, seed {recipe.seed}",
+        "Method": recipe.method_line(),
         "Features": f"{given.source}, {given.X.shape[1]} a sample"
         + "".join(f", {kind} {name}" for kind, name in given.inputs.items()),
         "Labels": said.source,

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shlex
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from cosup.cli.fit_inputs import gather_features, gather_labels, join
+from cosup.estimators.base import TeacherSupervised
 from cosup.estimators.fit_folder import AGAIN, read_fit_json
 from cosup.finetuning.classifier import ImageFiles
 from cosup.io.features import Features, read_texts
 from cosup.io.tables import place_of, unsigned
 from cosup.labels import ImportedLabels, extend_labels
+from cosup.methods import DEFAULT, make_method
+from cosup.utils.plugins import lasting_name, loaded_plugins
 from cosup.utils.validation import CosupError, some
 
 __all__ = ["RECIPE", "STORE", "Recipe", "read_recipe"]
@@ -26,9 +30,6 @@ STORE = "features"
 """Folder in the fit's own where features are kept."""
 
 SCHEMA = 1
-
-METHOD = "co-supervised"
-"""What is fitted where nothing is said."""
 
 KINDS = {"images": "images", "text": "texts", "features": "features"}
 """Option that features are given by -> its name in Python."""
@@ -61,6 +62,11 @@ class Recipe:
         Of ``cosup finetune``: the network, and how it was trained.
     left_out : tuple of str
         URLs whose query strings or credentials are not known any more: they are never written.
+    parameters : dict
+        Of the method, beside the seed.
+    plugins : tuple of str
+        Files and modules that the fit was given by ``--plugin``. They are named here for people; none is ever run
+        because it is.
     """
 
     inputs: tuple[dict[str, Any], ...]
@@ -71,6 +77,8 @@ class Recipe:
     digests: dict[str, str] | None = None
     tuned: dict[str, Any] | None = None
     left_out: tuple[str, ...] = ()
+    parameters: dict[str, Any] = field(default_factory=dict)
+    plugins: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, options: Mapping[str, Any], before: Recipe | None = None) -> Recipe:
@@ -94,12 +102,48 @@ class Recipe:
                 "that model was trained with a person's labels; update the one it came from, then give these to cosup "
                 f"check again: {', '.join(before.answers)}"
             )
-        method = options["method"] or (before.method if before else METHOD)
+        method = options["method"] or (before.method if before else DEFAULT)
         seed = options["seed"] if options["seed"] is not None else before.seed if before else 0
+        kept = before.parameters if before is not None and before.method == method else {}
+        plugins = (*(before.plugins if before else ()), *map(lasting_name, options.get("plugins", ())))
         return cls(
             inputs, partial, method, seed, digests=before.digests if before else None, tuned=options.get("tuned"),
-            left_out=before.left_out if before else (),
+            left_out=before.left_out if before else (), parameters={**kept, **options.get("settings", {})},
+            plugins=tuple(dict.fromkeys(plugins)),
         )  # fmt: skip
+
+    def model(self) -> TeacherSupervised:
+        """Make the method that is to be fitted.
+
+        Raises
+        ------
+        CosupError
+            If there is no such method, or it has no such parameter; if a plugin of the earlier fit is not named again;
+            or for the oracle.
+        """
+        self.check_plugins()
+        if self.method == "oracle":
+            raise CosupError("the oracle needs the truth; it is for 'cosup bench' only")
+        if "random_state" in self.parameters:
+            raise CosupError("random_state is not for --set; give --seed")
+        parameters = {n: tuple(v) if isinstance(v, list) else v for n, v in self.parameters.items()}
+        return make_method(self.method, random_state=self.seed, **parameters)
+
+    def check_plugins(self) -> None:
+        """Raise `CosupError` where a plugin of the earlier fit is not named again, with the words to type."""
+        loaded = {Path(name).name for name in loaded_plugins()}
+        missing = [plugin for plugin in self.plugins if Path(plugin).name not in loaded]
+        if missing:
+            raise CosupError(
+                f"the model was fitted with the plugin{'' if len(missing) == 1 else 's'} {', '.join(missing)}, which "
+                "runs only where it is named; if you trust it, add: "
+                + " ".join(f"--plugin {shlex.quote(plugin)}" for plugin in missing)
+            )
+
+    def method_line(self) -> str:
+        """Say what is fitted: method, parameters, seed."""
+        own = [f"{name}={json.dumps(value)}" for name, value in self.parameters.items()]
+        return ", ".join([self.method, *own, f"seed {self.seed}"])
 
     @property
     def kind(self) -> str:
@@ -163,6 +207,7 @@ class Recipe:
             As `gather_labels` and `gather_features`; for parts that can't be told apart since they have no ids; and for
             URLs of which a part is not known.
         """
+        self.check_plugins()
         if self.left_out:
             raise CosupError(
                 f"query strings and credentials of URLs are not kept in {RECIPE}; give these again, whole: "
@@ -211,15 +256,16 @@ def read_recipe(folder: Path) -> Recipe:
         (content, _FIELDS, ""),
         *((own, _INPUT, "inputs, ") for own in (inputs if isinstance(inputs, list) else ())),
     ):
-        for field, good in checks.items():
-            if not isinstance(given, dict) or not good(given.get(field)):
-                raise CosupError(f"{path} lacks {what}{field!r}, or holds there what it can't; {AGAIN}")
+        for name, good in checks.items():
+            if not isinstance(given, dict) or not good(given.get(name)):
+                raise CosupError(f"{path} lacks {what}{name!r}, or holds there what it can't; {AGAIN}")
     if all(inputs[0][source] is None for source in SOURCES):
         raise CosupError(f"{path} names no source of features; {AGAIN}")
-    known = {field.name for field in fields(Recipe)}
+    known = {own.name for own in fields(Recipe)}
     recipe = Recipe(**{name: value for name, value in content.items() if name in known})
     return replace(
-        recipe, inputs=tuple(inputs), answers=tuple(recipe.answers), left_out=tuple(recipe.left_out)
+        recipe, inputs=tuple(inputs), answers=tuple(recipe.answers), left_out=tuple(recipe.left_out),
+        plugins=tuple(recipe.plugins),
     )  # fmt: skip
 
 
@@ -258,6 +304,8 @@ _FIELDS: dict[str, Callable[[Any], bool]] = {
         lambda value: isinstance(value, dict) and _text(value.get("tune")) and _text(value.get("network"))
     ),
     "left_out": _texts,
+    "parameters": lambda value: isinstance(value, dict),
+    "plugins": _texts,
 }
 _INPUT: dict[str, Callable[[Any], bool]] = {
     **dict.fromkeys((*SOURCES, "backbone", "encoder"), _or_none(_text)),

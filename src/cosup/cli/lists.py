@@ -17,37 +17,38 @@ def _listing(lines: dict[str, str]) -> None:
 
 @click.command()
 @PLUGIN
-def methods(plugins: tuple[str, ...]) -> None:
+def methods() -> None:
     """List the methods, one line each.
 
     \b
     Example: cosup methods --plugin my_method.py
     """  # noqa: D301
     from cosup.methods import list_methods
-    from cosup.utils.plugins import load_plugins
 
-    load_plugins(plugins)
     _listing(list_methods())
 
 
 @click.command()
 @PLUGIN
-def tasks(plugins: tuple[str, ...]) -> None:
+def tasks() -> None:
     """List the tasks, one line each.
 
     \b
     Example: cosup tasks --plugin my_task.py
     """  # noqa: D301
     from cosup.tasks import list_tasks
-    from cosup.utils.plugins import load_plugins
 
-    load_plugins(plugins)
     _listing(list_tasks())
 
 
 @click.command()
+@PLUGIN
 def backbones() -> None:
-    """List the backbones, one line each."""
+    """List the backbones, one line each.
+
+    \b
+    Example: cosup backbones --plugin my_backbones.py
+    """  # noqa: D301
     from cosup.embedding import list_backbones
 
     _listing(list_backbones())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,10 @@ import click
 
 from cosup.io.tables.urls import Place, place_of
 
-__all__ = ["AGAIN", "FEATURES", "FILE", "FOLDER", "PLUGIN", "RAY", "SOMEWHERE", "covers", "levels", "pairs", "words"]
+__all__ = [
+    "AGAIN", "FEATURES", "FILE", "FOLDER", "PLUGIN", "RAY", "SETTINGS", "SOMEWHERE", "covers", "levels", "named_values",
+    "pairs", "plugin_option", "words",
+]  # fmt: skip
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 FOLDER = click.Path(file_okay=False, path_type=Path)
@@ -48,9 +52,52 @@ AGAIN = click.option("--again", multiple=True, metavar="URL",
                      help="A URL of the earlier fit as it was given then: query strings and credentials are not kept; "
                           "may be repeated.")  # fmt: skip
 
-PLUGIN = click.option(
-    "--plugin", "plugins", multiple=True, metavar="MODULE", help="Module or .py file that registers some of its own."
-)
+
+def _load(ctx: click.Context, parameter: click.Parameter, plugins: tuple[str, ...]) -> tuple[str, ...]:
+    if plugins and not ctx.resilient_parsing:
+        from cosup.utils.plugins import load_plugins
+
+        load_plugins(plugins)
+    return plugins
+
+
+def plugin_option(*, passed_on: bool = False) -> Callable[[Any], Any]:
+    """Make the option --plugin, which imports plugins before any other option is looked at.
+
+    Parameters
+    ----------
+    passed_on : bool
+        Whether the command gets their names, as ``plugins``, for its workers and for what it writes down.
+    """
+    return click.option(
+        "--plugin", "plugins", multiple=True, metavar="FILE", is_eager=True, expose_value=passed_on, callback=_load,
+        help="A .py file or module of yours that registers methods, steps, students, ...; it is run; may be repeated.",
+    )  # fmt: skip
+
+
+PLUGIN = plugin_option()
+
+
+def named_values(ctx: click.Context, parameter: click.Parameter, given: Sequence[str]) -> dict[str, Any]:
+    """``NAME=VALUE``, repeated; a value that is not JSON is text."""
+    out: dict[str, Any] = {}
+    for text in given:
+        name, sign, value = text.partition("=")
+        if not sign or not name.strip():
+            raise click.BadParameter(f"{text!r}: NAME=VALUE is expected")
+        if name.strip() in out:
+            raise click.BadParameter(f"{name.strip()!r} is given twice")
+        try:
+            out[name.strip()] = json.loads(value)
+        except ValueError:
+            out[name.strip()] = value
+    return out
+
+
+SETTINGS = click.option(
+    "--set", "settings", multiple=True, callback=named_values, metavar="NAME=VALUE",
+    help="A parameter of the method, as JSON or as text: rounds=3, 'reject=[\"margin\"]'; may be repeated.",
+)  # fmt: skip
 
 
 def _address(ctx: click.Context, parameter: click.Parameter, text: str | None) -> str | None:

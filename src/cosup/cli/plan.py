@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from cosup.cli.options import PLUGIN
 from cosup.cli.shell import names
 from cosup.utils.errors import CosupError
 
@@ -62,6 +63,7 @@ def _pixels(ctx: click.Context, parameter: click.Parameter, text: str) -> tuple[
 @click.option("--measure", type=FILE, help="Measure this machine anew and write its rates.")
 @click.option("--sharded", is_flag=True, help="Plan the design of docs/internet-scale.md, which is not built yet.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@PLUGIN
 def plan_command(
     images: int | None, backbone: str | None, weak: str | None, image_size: int | None, pixels: tuple[int, int],
     samples: int | None, features: int | None, dtype: str, classes: int, teachers: int | None,

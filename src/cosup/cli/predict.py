@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from cosup.cli.options import FEATURES
+from cosup.cli.options import FEATURES, PLUGIN
 from cosup.io.tables.urls import Place
 from cosup.utils.atomic_files import make_writable, write_whole
 from cosup.utils.errors import CosupError
@@ -20,6 +20,7 @@ __all__ = ["export", "predict"]
 @FEATURES
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), required=True,
               help="csv (names), npz (ids and probabilities) or npy (ids).")  # fmt: skip
+@PLUGIN
 def predict(
     folder: Path,
     features: Place | None,
@@ -46,6 +47,8 @@ def predict(
 
     extension(out, (".csv", ".npz", ".npy"))
     model = load(folder)
+    if images is not None:
+        _check_source(folder, backbone or model.inputs_.get("backbone", ""))
     make_writable(out.absolute().parent)
     given = gather_features(
         features=features, images=images, texts=texts, backbone=backbone, encoder=encoder,
@@ -61,12 +64,22 @@ def predict(
     click.echo(f"{len(given.X)} predictions in {out.resolve()}")
 
 
+def _check_source(folder: Path, backbone: str) -> None:
+    """Raise `CosupError` where a model's backbone is of a plugin that is not named again, with the words to type."""
+    from cosup.cli.fit_manifest import RECIPE, read_recipe
+    from cosup.embedding.backbones.sources import BACKBONE_SOURCES
+
+    if backbone and backbone.partition(":")[0] not in BACKBONE_SOURCES and (folder / RECIPE).is_file():
+        read_recipe(folder).check_plugins()
+
+
 @click.command()
 @click.option("--model", "folder", required=True, help="Folder that cosup fit wrote.",
               type=click.Path(exists=True, file_okay=False, path_type=Path))  # fmt: skip
 @click.option("--precision", type=click.Choice(["float32", "float64"]), default="float32", show_default=True,
               help="float64: exact for features of any scale, but known to few runtimes.")  # fmt: skip
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), required=True, help="The .onnx file.")
+@PLUGIN
 def export(folder: Path, precision: str, out: Path) -> None:
     """Write a fitted model as ONNX, for serving without Python.
 

@@ -17,8 +17,8 @@ from cosup.cli.fit_manifest import Recipe, read_recipe
 from cosup.cluster import Cluster, connect, run_tasks
 from cosup.embedding.workers import check_nodes
 from cosup.io.features import features_of_images
-from cosup.methods import make_method
 from cosup.utils.errors import CosupError
+from cosup.utils.plugins import load_plugins
 
 __all__ = ["fit_here", "fit_on_cluster"]
 
@@ -54,7 +54,7 @@ def fit_on_cluster(address: str, options: FitOptions) -> None:
         recipe = Recipe.of(vars(options), before)
         given, said, _ = recipe.gather()
         needed = _LIBRARIES + given.X.nbytes + said.annotations.nbytes
-        needed += make_method(recipe.method, random_state=recipe.seed)._peak_bytes(given.X, said)
+        needed += recipe.model()._peak_bytes(given.X, said)
         largest = cluster.largest("memory")
         if needed > largest:
             raise CosupError(
@@ -94,6 +94,7 @@ def fit_here(task: Mapping[str, Any]) -> tuple[str, str]:
             contextlib.redirect_stdout(output),
             contextlib.redirect_stderr(errors),
         ):
+            load_plugins(task["options"]["plugins"])
             run_fit(FitOptions(**task["options"]))
     except OSError as error:
         raise CosupError(f"{error.filename or 'the fit'}: {error.strerror or error}") from error

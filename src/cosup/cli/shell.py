@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import importlib.metadata
-import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,7 +15,7 @@ import cosup
 from cosup.io.tables.urls import unsigned
 from cosup.utils.errors import CosupError, suggest
 
-__all__ = ["Commands", "named_value", "names", "resumable", "versions"]
+__all__ = ["Commands", "names", "resumable", "versions"]
 
 
 class InputError(click.ClickException):
@@ -80,18 +79,6 @@ class Commands(click.Group):
                 raise
             where = f"{error.filename}: " if error.filename else ""
             raise InputError(f"{where}{error.strerror}") from error
-
-
-def named_value(text: str) -> tuple[str, Any] | None:
-    """``NAME=VALUE`` taken apart, the value read as JSON or else as text; None for what is no such thing."""
-    name, sign, value = text.partition("=")
-    name = name.strip()
-    if not sign or not name:
-        return None
-    try:
-        return name, json.loads(value)
-    except ValueError:
-        return name, value
 
 
 def names(text: str, what: str) -> list[str]:

@@ -10,9 +10,9 @@ from cosup.provenance.answers import read_answers as read_answers
 from cosup.provenance.calibration import Calibration as Calibration
 from cosup.provenance.calibration import recalibrate as recalibrate
 from cosup.provenance.explanation import explain as explain
-from cosup.provenance.explanation import reason_text as reason_text
 from cosup.provenance.explanation import tell as tell
 from cosup.provenance.looking import LOOK as LOOK
 from cosup.provenance.looking import after_looking as after_looking
 from cosup.provenance.looking import look_first as look_first
 from cosup.provenance.looking import with_person as with_person
+from cosup.provenance.reasons import reason_text as reason_text

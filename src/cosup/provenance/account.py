@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 
 from cosup.estimators.supervision import PROVENANCE
 from cosup.labels import TeacherLabels
+from cosup.provenance.reasons import reason_text
 from cosup.utils.validation import BoolArray, CosupError, FloatArray, IntArray, check_features
 
 __all__ = ["Account"]
@@ -52,7 +53,9 @@ class Account:
     reason : ndarray of shape (n, K), uint8
         Why not: a position in `reasons`.
     reasons : tuple of str
-        The first is empty: kept.
+        Names of rejection rules and steps; the first is empty: kept.
+    reason_texts : tuple of str
+        The same in words.
     probability : ndarray of shape (n, K), float32
         That the level's student, which had not trained on the sample, gives to the annotation; NaN where none.
     level_answer : ndarray of shape (n, K), int32
@@ -80,6 +83,7 @@ class Account:
     kept: BoolArray
     reason: IntArray
     reasons: tuple[str, ...]
+    reason_texts: tuple[str, ...]
     probability: FloatArray
     level_answer: IntArray
     answer: IntArray
@@ -155,6 +159,7 @@ class Account:
             kept=provenance["kept"].astype(bool),
             reason=reason,
             reasons=reasons,
+            reason_texts=tuple(reason_text(name) for name in reasons),
             probability=provenance["probability"].astype(np.float32),
             level_answer=np.full((n, K), -1, np.int32),
             answer=np.full(n, -1, np.int32),

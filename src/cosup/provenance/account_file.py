@@ -73,6 +73,7 @@ def account_files(account: Account, facts: Mapping[str, str] | None = None) -> d
         ],
         "levels": account.levels,
         "reasons": account.reasons,
+        "reason_texts": account.reason_texts,
         "facts": dict(facts or {}),
     }
     return {**table, ACCOUNT: (json.dumps(meta, indent=1) + "\n").encode("utf-8")}
@@ -326,6 +327,7 @@ def _assemble(meta: Mapping[str, Any], codes: Any, values: Any) -> Account:
         kept=stack([values(p + "kept").astype(bool) for p in prefixes]),
         reason=stack([(codes(p + "reason", reasons[1:]) + 1).astype(np.uint8) for p in prefixes]),
         reasons=reasons,
+        reason_texts=tuple(meta["reason_texts"]),
         probability=stack([numbers(p + "probability") for p in prefixes]),
         level_answer=stack([codes(p + "answer", classes) for p in prefixes]),
         answer=codes("answer", classes),

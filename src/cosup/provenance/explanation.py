@@ -9,26 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from cosup.cosupervision.rejection import REJECTIONS
 from cosup.labels import TeacherLabels
 from cosup.provenance.account import Account
 
-__all__ = ["explain", "reason_text", "tell"]
-
-_STEPS = {
-    "abstained": "nobody of this level annotates it",
-    "overruled": "the pooled posterior of all levels and the student finds another class more probable",
-    "outvoted": "most of the others name another class",
-}
-"""Why an annotation does not count where no rejection rule took it out."""
-
-
-def reason_text(reason: str) -> str:
-    """Say why an annotation does not count; a rule that is not registered here is called by its name."""
-    if reason in REJECTIONS:
-        return REJECTIONS[reason].reason
-    return _STEPS.get(reason, reason)
-
+__all__ = ["explain", "tell"]
 
 NAMED = 6
 """Who abstains is named, where these are few."""
@@ -117,8 +101,7 @@ def _level(account: Account, place: int, k: int) -> str:
         if account.kept[place, k]:
             text += "kept"
         else:
-            reason = account.reasons[account.reason[place, k]]
-            text += f"rejected: {reason_text(reason)}"
+            text += f"rejected: {account.reason_texts[account.reason[place, k]]}"
     silent = []
     for t in np.flatnonzero(np.asarray(account.teacher_levels) == level):
         if t == teacher:

@@ -16,7 +16,7 @@ from pathlib import Path
 from cosup.utils.errors import CosupError
 from cosup.utils.registry import snapshot
 
-__all__ = ["load_plugins", "loaded_plugins"]
+__all__ = ["lasting_name", "load_plugins", "loaded_plugins"]
 
 _LOADED: dict[str, None] = {}
 
@@ -39,7 +39,7 @@ def load_plugins(plugins: Iterable[str]) -> None:
         restore = snapshot()
         try:
             if plugin.endswith(".py"):
-                _load_file(Path(_lasting(plugin)))
+                _load_file(Path(lasting_name(plugin)))
             else:
                 importlib.import_module(plugin)
         except CosupError:
@@ -51,7 +51,7 @@ def load_plugins(plugins: Iterable[str]) -> None:
                 f"the plugin {plugin!r} cannot be imported: {type(error).__name__}: {error}; "
                 "give a module's dotted name or the path of a .py file"
             ) from error
-        _LOADED[_lasting(plugin)] = None
+        _LOADED[lasting_name(plugin)] = None
 
 
 def loaded_plugins() -> tuple[str, ...]:
@@ -59,7 +59,8 @@ def loaded_plugins() -> tuple[str, ...]:
     return tuple(_LOADED)
 
 
-def _lasting(plugin: str) -> str:
+def lasting_name(plugin: str) -> str:
+    """Name a plugin so that it is found from another folder: a file by its whole path."""
     return str(Path(plugin).expanduser().resolve()) if plugin.endswith(".py") else plugin
 
 

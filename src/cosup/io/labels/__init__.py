@@ -9,6 +9,7 @@
 | labelling functions and rules | `from_functions` |
 | probabilities of a model, a file or array a teacher | `from_probabilities` |
 | a remote model's answers, OpenAI's batch files | `read_labels`, with `class_names` |
+| a format of one's own | `read_labels`, with a reader under `register_label_format` |
 | several of these | `cosup.combine_labels` |
 | more samples or teachers than before | `cosup.labels.extend_labels` |
 """

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from cosup.io.labels.formats import LABEL_FORMATS, LabelOptions
 from cosup.io.labels.json_lines import read_json_lines
 from cosup.io.labels.shards import TABLES, read_arrays, read_tables, sharded_kind
 from cosup.io.labels.tables import labels_of_table
@@ -18,7 +19,6 @@ from cosup.utils.validation import CosupError, suggest
 
 __all__ = ["read_labels"]
 
-FORMATS = (".csv", ".tsv", ".parquet", ".jsonl", ".npy", ".npz")
 NPZ_KEYS = (
     "annotations", "classes", "probabilities", "levels", "specialties", "names", "n_classes", "class_names", "ids",
 )  # fmt: skip
@@ -50,7 +50,8 @@ def read_labels(
         batch file of OpenAI's. ``.npy``: int (n, m), -1 abstains, or float (n, m, C), NaN abstains. ``.npz``: the same
         under ``annotations``, with ``levels`` (m,), ``specialties`` (m, C) bool (a row that is all true: everything or
         unknown), ``names`` (m,), ``class_names`` (C,) and ``ids`` (n,) where there are any; or the k most probable
-        classes, ``classes`` and ``probabilities`` (n, m, k), in place of ``annotations``.
+        classes, ``classes`` and ``probabilities`` (n, m, k), in place of ``annotations``. Others: those that plugins
+        register, see `cosup.register_label_format`.
     class_names : sequence of str, optional
         Class id -> name; other names are errors then, and whole numbers are ids. Default: all that occur, sorted.
     abstain : sequence of str
@@ -91,21 +92,36 @@ def read_labels(
             )
             labels.source = place
     else:
-        labels = _of_file(place, class_names, abstain, teacher, options)
+        read = LABEL_FORMATS[extension(place, tuple(LABEL_FORMATS))]
+        labels = read(place, LabelOptions(class_names, abstain, teacher, options))
     if top_k is None or not labels.is_soft or labels.is_sparse:
         return labels
     return labels.top_k(top_k)
 
 
-def _of_file(
-    path: Path, class_names: Sequence[str] | None, abstain: Sequence[str], teacher: str | None, options: dict[str, Any]
-) -> ImportedLabels:
-    kind = extension(path, FORMATS)
-    if kind == ".jsonl":
-        return read_json_lines(path, class_names=class_names, teacher=teacher)
-    if kind in (".npy", ".npz"):
-        return _from_arrays(path, {"annotations": read_npy(path)} if kind == ".npy" else read_npz(path), class_names)
-    return labels_of_table(read_table(path), class_names=class_names, abstain=abstain, **options)
+def _of_table(path: Path, options: LabelOptions) -> ImportedLabels:
+    table = read_table(path)
+    return labels_of_table(table, class_names=options.class_names, abstain=options.abstain, **options.columns)
+
+
+def _of_json_lines(path: Path, options: LabelOptions) -> ImportedLabels:
+    return read_json_lines(path, class_names=options.class_names, teacher=options.teacher)
+
+
+def _of_npy(path: Path, options: LabelOptions) -> ImportedLabels:
+    return _from_arrays(path, {"annotations": read_npy(path)}, options.class_names)
+
+
+def _of_npz(path: Path, options: LabelOptions) -> ImportedLabels:
+    return _from_arrays(path, read_npz(path), options.class_names)
+
+
+for _extension, _reader in (
+    (".csv", _of_table), (".tsv", _of_table), (".parquet", _of_table), (".jsonl", _of_json_lines),
+    (".npy", _of_npy), (".npz", _of_npz),
+):  # fmt: skip
+    LABEL_FORMATS.add(_extension, _reader)
+LABEL_FORMATS.mark_shipped()
 
 
 def _of_shards(

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from cosup.provenance import Account, reason_text
+from cosup.provenance import Account
 from cosup.utils.validation import CosupError, FloatArray, IntArray
 
 __all__ = ["Estimates", "summarise_account"]
@@ -105,7 +105,7 @@ def summarise_account(
         "n": n,
         "classes": list(account.class_names),
         "facts": [[key, value] for key, value in (facts or {}).items()],
-        "reasons": [reason_text(reason) for reason in account.reasons],
+        "reasons": list(account.reason_texts),
         "teachers": [_teacher(account, t, speaks[:, t], covers[:, t]) for t in range(len(account.teachers))],
         "levels": _levels(account, history),
         "answers": np.bincount(answer[known], minlength=C).tolist(),
