@@ -28,6 +28,8 @@ from cosup.methods import register_method as register_method
 from cosup.metrics import performance_gap_recovered as performance_gap_recovered
 from cosup.students import AdamProbe as AdamProbe
 from cosup.students import GradientProbe as GradientProbe
+from cosup.students import HeadStudent as HeadStudent
+from cosup.students import LinearHead as LinearHead
 from cosup.students import LogisticProbe as LogisticProbe
 from cosup.students import MixtureProbe as MixtureProbe
 from cosup.students import MlpProbe as MlpProbe

@@ -16,24 +16,23 @@ from cosup.labels import TeacherLabels
 from cosup.tasks import Task
 from cosup.utils.validation import CosupError, IntArray, check_positive, suggest
 
-__all__ = ["FACTORS", "factorial_methods", "with_right_specialists"]
-
-_ASSIGNMENTS = {
-    "mass": "mass", "distance": "distance", "likelihood": "likelihood", "learned weights": "learned",
-    "random": "random", "oracle": "oracle",
-}  # fmt: skip
-_REJECTIONS: dict[str, list[str]] = {
-    "none": [], "top-3": ["top3"], "margin": ["margin"], "class-balanced": ["class-balanced"],
-    "teacher-student": ["teacher-student"], "local-global": ["local-global"],
-    "both": ["teacher-student", "local-global"],
-}  # fmt: skip
+__all__ = ["FACTORS", "design", "factorial_methods", "with_right_specialists"]
 
 FACTORS: dict[str, dict[str, dict[str, Any]]] = {
     "assignment": {
-        name: {"assign": piece} for name, piece in _ASSIGNMENTS.items() if piece in ASSIGNERS or piece == "oracle"
+        level: {"assign": rule}
+        for level, rule in {
+            "mass": "mass", "distance": "distance", "likelihood": "likelihood", "learned weights": "learned",
+            "random": "random", "oracle": "oracle",
+        }.items()
     },
     "rejection": {
-        name: {"reject": checks} for name, checks in _REJECTIONS.items() if all(check in REJECTIONS for check in checks)
+        level: {"reject": rules}
+        for level, rules in {
+            "none": [], "top-3": ["top3"], "margin": ["margin"], "class-balanced": ["class-balanced"],
+            "teacher-student": ["teacher-student"], "local-global": ["local-global"],
+            "both": ["teacher-student", "local-global"],
+        }.items()
     },
     "head": {
         "linear": {"student": {"name": "gradient"}},
@@ -47,10 +46,19 @@ FACTORS: dict[str, dict[str, dict[str, Any]]] = {
     },
     "labels": {"hard": {"hard": True}, "soft": {"hard": False}},
 }  # fmt: skip
-"""Factor -> level -> parameters of the method ``csl``; the loss is the student's (`cosup.students.GradientProbe`)."""
+"""Factor -> level -> parameters of the method ``csl``; the loss is the student's (`cosup.students.GradientProbe`).
+Rules that plugins register are further levels, see `design`."""
 
 _SOLVED = {"squared": "ridge", "cross-entropy": "logistic"}
 """Losses whose linear head has a solver: the ridge and the logistic probe stand for it in the design."""
+
+
+def design() -> dict[str, dict[str, dict[str, Any]]]:
+    """The levels of `FACTORS`, and one for every assignment and rejection rule that was registered from outside."""
+    levels = {name: dict(its) for name, its in FACTORS.items()}
+    levels["assignment"] |= {name: {"assign": name} for name in ASSIGNERS.added}
+    levels["rejection"] |= {name: {"reject": [name]} for name in REJECTIONS.added}
+    return levels
 
 
 def factorial_methods(*, fraction: int = 1, factors: Mapping[str, Sequence[str]] | None = None) -> list[Method]:
@@ -65,7 +73,7 @@ def factorial_methods(*, fraction: int = 1, factors: Mapping[str, Sequence[str]]
         are clear of each other, and for 2 of the interactions of two factors, too. What a fraction cannot tell
         apart is an interaction of some factors from those of the others.
     factors : mapping of str to sequence of str, optional
-        The levels to cross, of those factors that are not to be crossed in full; see `FACTORS`.
+        The levels to cross, of those factors that are not to be crossed in full; see `design`.
 
     Returns
     -------
@@ -78,13 +86,14 @@ def factorial_methods(*, fraction: int = 1, factors: Mapping[str, Sequence[str]]
         For an unknown factor or level, a factor without levels, or a fraction that leaves some level out.
     """
     check_positive(fraction, "fraction", integer=True)
-    chosen = {name: list(levels) for name, levels in FACTORS.items()}
+    known = design()
+    chosen = {name: list(levels) for name, levels in known.items()}
     for name, levels in (factors or {}).items():
-        if name not in FACTORS:
-            raise CosupError(f"there is no factor {name!r}.{suggest(name, FACTORS)}")
+        if name not in known:
+            raise CosupError(f"there is no factor {name!r}.{suggest(name, known)}")
         for level in levels:
-            if level not in FACTORS[name]:
-                raise CosupError(f"the factor {name!r} has no level {level!r}.{suggest(level, FACTORS[name])}")
+            if level not in known[name]:
+                raise CosupError(f"the factor {name!r} has no level {level!r}.{suggest(level, known[name])}")
         if not levels:
             raise CosupError(f"the factor {name!r} needs at least one level")
         chosen[name] = list(levels)
@@ -97,7 +106,7 @@ def factorial_methods(*, fraction: int = 1, factors: Mapping[str, Sequence[str]]
         here = {name: levels[place] for (name, levels), place in zip(chosen.items(), places, strict=True)}
         parameters: dict[str, Any] = {}
         for name, level in here.items():
-            parameters |= FACTORS[name][level]
+            parameters |= known[name][level]
         parameters["student"] = _student(parameters["student"], parameters.pop("loss"))
         label = ", ".join(f"{name}={level}" for name, level in here.items())
         methods.append(Method(label, "csl", parameters, factors=here))

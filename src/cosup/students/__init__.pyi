@@ -2,6 +2,7 @@ from cosup.students.adam.heads import LinearHeads as LinearHeads
 from cosup.students.adam.heads import train_heads as train_heads
 from cosup.students.adam.probe import AdamProbe as AdamProbe
 from cosup.students.caching import shared as shared
+from cosup.students.head_student import HeadStudent as HeadStudent
 from cosup.students.heads import DeferredHead as DeferredHead
 from cosup.students.heads import Head as Head
 from cosup.students.heads import LinearHead as LinearHead

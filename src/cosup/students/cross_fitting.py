@@ -10,9 +10,9 @@ from sklearn.model_selection import KFold
 
 from cosup.students.heads import Head
 from cosup.utils.row_blocks import row_blocks
-from cosup.utils.validation import CosupError, FloatArray, IntArray
+from cosup.utils.validation import CosupError, FloatArray, IntArray, check_positive
 
-__all__ = ["CrossFit", "cross_fit", "fold_of", "folds_of"]
+__all__ = ["CrossFit", "check_folds", "cross_fit", "fold_of", "folds_of"]
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,13 @@ class CrossFit:
                     out[positions] += found if share == 1.0 else found / share
             assert out is not None
             yield rows, out
+
+
+def check_folds(folds: int, student: str) -> None:
+    """Raise `CosupError` unless `folds` is a whole number from 2 up."""
+    check_positive(folds, f"folds of {student}", integer=True)
+    if folds < 2:
+        raise CosupError(f"folds of {student} must be at least 2, got {folds}")
 
 
 def folds_of(members: IntArray, folds: int, random_state: int) -> Iterator[tuple[IntArray, IntArray]]:

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 from sklearn.base import clone
 
-from cosup.students.cross_fitting import CrossFit, cross_fit
-from cosup.students.protocol import BlockFit, Fit
-from cosup.students.targets import Targets
-from cosup.utils.row_blocks import predicted, take, widen
-from cosup.utils.validation import BoolArray, CosupError, FloatArray, IntArray, check_positive
+from cosup.students.cross_fitting import check_folds
+from cosup.students.head_student import HeadTrainer
+from cosup.utils.row_blocks import widen
+from cosup.utils.validation import CosupError, FloatArray, IntArray
 
 __all__ = ["SklearnStudent"]
 
@@ -38,48 +35,20 @@ class SklearnStudent:
     def __post_init__(self) -> None:
         if not (hasattr(self.estimator, "fit") and hasattr(self.estimator, "predict")):
             raise CosupError(f"a student needs fit and predict, {type(self.estimator).__name__} has not")
-        check_positive(self.folds, "folds of SklearnStudent", integer=True)
-        if self.folds < 2:
-            raise CosupError(f"folds of SklearnStudent must be at least 2, got {self.folds}")
+        check_folds(self.folds, "SklearnStudent")
 
-    def prepare(self, X: FloatArray) -> SklearnTrainer:
+    def prepare(self, X: FloatArray) -> HeadTrainer:
         """Tie the classifier to features (n_samples, n_features)."""
-        return SklearnTrainer(self, X)
+        return HeadTrainer(self._train, self.folds, X)
 
-
-@dataclass(frozen=True)
-class SklearnTrainer:
-    """A `SklearnStudent` tied to features."""
-
-    student: SklearnStudent
-    X: FloatArray
-
-    def like(self, fit: Fit) -> SklearnTrainer:
-        """The same: nothing is calibrated here."""
-        return self
-
-    def train(
-        self,
-        targets: FloatArray | IntArray,
-        *,
-        train_mask: BoolArray | None = None,
-        random_state: int = 0,
-        alpha: float | None = None,
-        n_classes: int | None = None,
-    ) -> SklearnFit:
-        """Train on the most probable class of `targets`; see `cosup.students.Trainer`."""
-        checked = Targets.of(targets, train_mask, n_classes, len(self.X))
-        return SklearnFit(self, checked.predicted_class(slice(None)), checked.n_classes, checked.members, random_state)
-
-    def run(self, named: IntArray, n_classes: int, rows: IntArray, random_state: int) -> SklearnHead:
-        """One training on the samples at `rows`."""
-        present = np.unique(named[rows])
+    def _train(self, X: FloatArray, y: IntArray, n_classes: int, random_state: int) -> SklearnHead:
+        present = np.unique(y)
         if len(present) == 1:
             return SklearnHead(None, present, n_classes)
-        model = clone(self.student.estimator)
+        model = clone(self.estimator)
         if "random_state" in model.get_params():
             model.set_params(random_state=random_state)
-        return SklearnHead(model.fit(widen(take(self.X, rows)), named[rows]), present, n_classes)
+        return SklearnHead(model.fit(X, y), present, n_classes)
 
 
 @dataclass(frozen=True)
@@ -100,35 +69,3 @@ class SklearnHead:
         else:
             out[np.arange(len(X)), self.model.predict(widen(X))] = 1.0
         return out
-
-
-@dataclass(frozen=True)
-class SklearnFit(BlockFit):
-    """What `SklearnTrainer.train` gives; see `cosup.students.Fit`. Trains when first asked."""
-
-    _trainer: SklearnTrainer
-    _named: IntArray
-    _n_classes: int
-    _members: IntArray
-    _random_state: int
-    alpha: None = None
-    takes_soft: bool = False
-
-    @cached_property
-    def head(self) -> SklearnHead:
-        """The trained classifier."""
-        return self._trainer.run(self._named, self._n_classes, self._members, self._random_state)
-
-    @cached_property
-    def _folds(self) -> CrossFit:
-        return cross_fit(
-            lambda rows: self._trainer.run(self._named, self._n_classes, rows, self._random_state),
-            len(self._trainer.X), self._members, self._n_classes, self._trainer.student.folds, self._random_state,
-        )  # fmt: skip
-
-    def blocks(self, out_of_sample: bool, rows_per_block: int | None = None) -> Iterator[tuple[slice, FloatArray]]:
-        """By the trained classifier itself, or cross-fitted; see `cosup.students.Fit.blocks`."""
-        X = self._trainer.X
-        if out_of_sample:
-            return self._folds.blocks(X, rows_per_block)
-        return predicted(self.head.predict_proba, X, self._n_classes, rows_per_block)
