@@ -53,10 +53,10 @@ def test_as_student_refuses(wrong, message):
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: RidgeProbe(alpha=0), "regularisation of RidgeProbe"),
-        (lambda: RidgeProbe(alpha=float("nan")), "regularisation of RidgeProbe"),
+        (lambda: RidgeProbe(alpha=0), "alpha of RidgeProbe"),
+        (lambda: RidgeProbe(alpha=float("nan")), "alpha of RidgeProbe"),
         (lambda: RidgeProbe(calibration="score"), "'scores'"),
-        (lambda: LogisticProbe(alpha=-1), "regularisation of LogisticProbe"),
+        (lambda: LogisticProbe(alpha=-1), "alpha of LogisticProbe"),
         (lambda: LogisticProbe(folds=1), "folds of LogisticProbe"),
         (lambda: AdamProbe(learning_rate=0), "learning_rate of AdamProbe"),
         (lambda: AdamProbe(epochs=2.5), "epochs of AdamProbe"),

@@ -118,7 +118,7 @@ class Recipe:
         Raises
         ------
         CosupError
-            If there is no such method, or it has no such parameter; if a plugin of the earlier fit is not named again;
+            If there is no such method, or its parameters are wrong; if a plugin of the earlier fit is not named again;
             or for the oracle.
         """
         self.check_plugins()
@@ -127,7 +127,9 @@ class Recipe:
         if "random_state" in self.parameters:
             raise CosupError("random_state is not for --set; give --seed")
         parameters = {n: tuple(v) if isinstance(v, list) else v for n, v in self.parameters.items()}
-        return make_method(self.method, random_state=self.seed, **parameters)
+        model = make_method(self.method, random_state=self.seed, **parameters)
+        model.check_parameters()
+        return model
 
     def check_plugins(self) -> None:
         """Raise `CosupError` where a plugin of the earlier fit is not named again, with the words to type."""

@@ -22,6 +22,11 @@ class _CoSupervised(TeacherSupervised):
     def _plan(self) -> tuple[Any, CSLConfig]:
         raise NotImplementedError(f"{type(self).__name__} must implement _plan")
 
+    def check_parameters(self) -> None:
+        """Raise `CosupError` for parameters that `fit` would refuse, whatever the data."""
+        student, _ = self._plan()
+        as_student(student)
+
     def _peak_bytes(self, X: FloatArray, labels: TeacherLabels) -> int:
         student, config = self._plan()
         return expected_bytes(labels, config) + peak_bytes(as_student(student), X, labels.n_classes)

@@ -123,6 +123,10 @@ class TeacherSupervised(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         student = as_student(getattr(self, "student", "ridge"))
         return peak_bytes(student, X, labels.n_classes) + 80 * len(labels) * labels.n_classes
 
+    def check_parameters(self) -> None:
+        """Raise `CosupError` for parameters that `fit` would refuse, whatever the data."""
+        as_student(getattr(self, "student", "ridge"))
+
     def _supervise(self, X: FloatArray, labels: TeacherLabels, seed: int) -> Supervision:
         raise NotImplementedError(f"{type(self).__name__} must implement _supervise")
 

@@ -32,7 +32,7 @@ class Fit(Protocol):
 
     @property
     def alpha(self) -> float | None:
-        """The regularisation regularisation that was used, in the student's own unit; None if it has none."""
+        """The regularisation that was used, in the student's own unit; None if it has none."""
         ...
 
     @property

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, Self, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,7 +30,6 @@ DTYPES = ("float32", "bfloat16", "float16")
 POOLINGS = ("cls", "mean", "both")
 
 
-@runtime_checkable
 class Backbone(Protocol):
     """A frozen network that embeds images.
 

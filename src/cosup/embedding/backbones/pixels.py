@@ -57,6 +57,8 @@ class Preprocessing:
         check_choice(self.odd, ("down", "even"), "rounding of the crop's corner")
         if len(self.mean) != 3 or len(self.std) != 3 or 0 in self.std:
             raise CosupError(f"mean and std hold 3 numbers each, and std no 0; got {self.mean} and {self.std}")
+        if self.crop is not None and not isinstance(self.crop, tuple):
+            raise CosupError(f"crop is a height and a width, got {self.crop!r}")
         if self.crop is None and not isinstance(self.resize, tuple):
             raise CosupError("images must all end in one size: give resize a height and a width, or a crop")
 

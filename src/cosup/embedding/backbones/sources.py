@@ -6,7 +6,7 @@ import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from cosup.embedding.backbones import lite, names
 from cosup.embedding.backbones.base import Backbone, Options
@@ -88,8 +88,8 @@ def register_backbone_source(name: str, summary: str) -> Callable[[AnySource], A
     def register(build: AnySource) -> AnySource:
         def make(model: str, options: Options) -> Backbone:
             made = build(model, options)
-            if isinstance(made, Backbone):
-                return made
+            if hasattr(type(made), "prepare"):  # the protocol's, which no network has
+                return cast(Backbone, made)
             from cosup.embedding.backbones.from_code import NetworkBackbone
 
             return NetworkBackbone(f"{name}:{model}", made, options, code=build, asked=model)
