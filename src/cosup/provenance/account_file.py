@@ -132,7 +132,7 @@ def _read(folder: Path) -> tuple[Account, dict[str, str]]:
 def _check_meta(meta: Mapping[str, Any], path: Path) -> None:
     """Check every field of ``provenance.json`` that is known."""
     classes, teachers, levels = (meta.get(key) for key in ("class_names", "teachers", "levels"))
-    reasons, facts = meta.get("reasons"), meta.get("facts")
+    reasons, texts, facts = (meta.get(key) for key in ("reasons", "reason_texts", "facts"))
     n_classes = len(classes) if isinstance(classes, list) else 0
     checks = {
         "class_names": _distinct_texts(classes),
@@ -144,6 +144,9 @@ def _check_meta(meta: Mapping[str, Any], path: Path) -> None:
         and all(_is_count(level) for level in levels)
         and len(set(levels)) == len(levels),
         "reasons": _distinct_texts(reasons) and isinstance(reasons, list) and reasons[0] == "" and len(reasons) < 256,
+        "reason_texts": isinstance(texts, list)
+        and all(isinstance(text, str) for text in texts)
+        and len(texts) == len(reasons or ()),
         "facts": isinstance(facts, dict) and all(isinstance(fact, str) for fact in facts.values()),
         "sha256": isinstance(meta.get("sha256", ""), str),
     }
