@@ -32,6 +32,7 @@ from cosup.benchmark.tuning import Method, default_student
 from cosup.cluster import check_address, connect, run_tasks
 from cosup.embedding import FeatureCache
 from cosup.embedding.workers import check_nodes
+from cosup.methods import DEFAULT
 from cosup.tasks import list_tasks, load_task
 from cosup.utils.plugins import load_plugins
 from cosup.utils.validation import CosupError, suggest
@@ -206,7 +207,7 @@ def _plan(
         if twice:
             raise CosupError(f"{what} must differ; {twice[0]!r} is given more than once")
     # Pictures show our default if it is there, on the first seed.
-    shown = [m.label for m in methods if m.name == "co-supervised" and not m.parameters]
+    shown = [m.label for m in methods if m.name == DEFAULT and not m.parameters]
     return [
         Unit(
             task=name,

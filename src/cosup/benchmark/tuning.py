@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from cosup.benchmark.records import canonical
-from cosup.methods import method_parameters
+from cosup.methods import DEFAULT, method_parameters
 from cosup.students import STUDENTS, AdamProbe, RidgeProbe, Student, as_student
 from cosup.utils.validation import CosupError, suggest
 
@@ -123,11 +123,11 @@ def demo_methods(*, ablations: bool = True) -> list[Method]:
         Method("csl, no rejection", "csl", {"reject": []}),
         Method("csl, in-sample predictions", "csl", {"out_of_sample": False}),
         Method("csl, unregularised", "csl", UNREGULARISED),
-        Method("co-supervised", "co-supervised"),
-        Method("co-supervised, one round", "co-supervised", {"rounds": 1}),
-        Method("co-supervised, marginals not matched", "co-supervised", {"match_marginals": False}),
-        Method("co-supervised, in-sample predictions", "co-supervised", {"out_of_sample": False}),
-        Method("co-supervised, unregularised", "co-supervised", UNREGULARISED),
+        Method(DEFAULT, DEFAULT),
+        Method(f"{DEFAULT}, one round", DEFAULT, {"rounds": 1}),
+        Method(f"{DEFAULT}, marginals not matched", DEFAULT, {"match_marginals": False}),
+        Method(f"{DEFAULT}, in-sample predictions", DEFAULT, {"out_of_sample": False}),
+        Method(f"{DEFAULT}, unregularised", DEFAULT, UNREGULARISED),
         Method("oracle assignment", "oracle"),
     ]
     return methods if ablations else [m for m in methods if "," not in m.label]

@@ -51,7 +51,7 @@ def _pixels(ctx: click.Context, parameter: click.Parameter, text: str) -> tuple[
 @click.option("--top-k", type=int, metavar="K",
               help="Annotations list K classes with probabilities (cosup teach: 5).  [default: class ids]")  # fmt: skip
 @click.option("--unknown", is_flag=True, help="What specialists are good at is not known: gates are trained.")
-@click.option("--method", "methods", default="co-supervised", show_default=True, help="One, or several with commas.")
+@click.option("--method", "methods", help="One, or several with commas.  [default: co-supervised]")
 @click.option("--seeds", type=int, default=1, show_default=True, metavar="S", help="Runs of each method.")
 @click.option("--predict", "predictions", type=int, default=0, metavar="N", help="Samples to predict afterwards.")
 @click.option("--cluster", "cluster_file", type=FILE, help="Machines, as .json or .toml.")
@@ -67,7 +67,7 @@ def _pixels(ctx: click.Context, parameter: click.Parameter, text: str) -> tuple[
 def plan_command(
     images: int | None, backbone: str | None, weak: str | None, image_size: int | None, pixels: tuple[int, int],
     samples: int | None, features: int | None, dtype: str, classes: int, teachers: int | None,
-    levels: tuple[int, ...] | None, top_k: int | None, unknown: bool, methods: str, seeds: int, predictions: int,
+    levels: tuple[int, ...] | None, top_k: int | None, unknown: bool, methods: str | None, seeds: int, predictions: int,
     cluster_file: Path | None, machines: int | None, cores: int | None, memory: float | None, price: float | None,
     rates_file: Path | None, measure: Path | None, sharded: bool, as_json: bool,
 ) -> None:  # fmt: skip
@@ -83,6 +83,7 @@ def plan_command(
              cosup plan --measure here.json --backbone lite:efficientnet-lite0
              cosup plan --images 100000000 --backbone lite:efficientnet-lite0 --rates here.json --cluster cluster.toml
     """  # noqa: D301
+    from cosup.methods import DEFAULT
     from cosup.planning import Cluster, Job, measure_rates, plan, read_cluster, read_rates, render_plan, sizes_of
 
     backbones = [(spec, image_size) for spec in (backbone, weak) if spec]
@@ -95,7 +96,7 @@ def plan_command(
     job = Job(
         images=images, samples=samples, features=features, backbone=backbone, weak=weak, image_size=image_size,
         pixels=pixels, classes=classes, levels=sizes_of(teachers, levels), known=not unknown,
-        methods=names(methods, "method"), seeds=seeds, predictions=predictions, dtype=dtype, top_k=top_k,
+        methods=names(methods or DEFAULT, "method"), seeds=seeds, predictions=predictions, dtype=dtype, top_k=top_k,
         sharded=sharded,
     )  # fmt: skip
     if rates_file is not None:

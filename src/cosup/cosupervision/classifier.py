@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import fields, replace
 from typing import Any
 
 from cosup.cosupervision.algorithm import co_supervise
-from cosup.cosupervision.config import CSLConfig
+from cosup.cosupervision.config import DEFAULT, PAPER, PUBLISHED, CSLConfig
 from cosup.cosupervision.memory import expected_bytes
 from cosup.estimators.base import TeacherSupervised
 from cosup.estimators.supervision import Supervision
@@ -105,15 +106,15 @@ class CoSupervisedClassifier(_CoSupervised):
         self,
         student: Any = "ridge",
         *,
-        assign: str = "student",
-        reject: tuple[str, ...] = (),
-        pool: bool = True,
-        match_marginals: bool = True,
-        out_of_sample: bool = True,
-        hard: bool | None = None,
-        rounds: int = 5,
-        ensemble: str = "mean",
-        teacher_screening: bool = True,
+        assign: str = DEFAULT.assign,
+        reject: tuple[str, ...] = DEFAULT.reject,
+        pool: bool = DEFAULT.pool,
+        match_marginals: bool = DEFAULT.match_marginals,
+        out_of_sample: bool = DEFAULT.out_of_sample,
+        hard: bool | None = DEFAULT.hard,
+        rounds: int = DEFAULT.rounds,
+        ensemble: str = DEFAULT.ensemble,
+        teacher_screening: bool = DEFAULT.teacher_screening,
         random_state: Any = None,
     ) -> None:
         self.student = student
@@ -129,17 +130,8 @@ class CoSupervisedClassifier(_CoSupervised):
         self.random_state = random_state
 
     def _plan(self) -> tuple[Any, CSLConfig]:
-        return self.student, CSLConfig(
-            assign=self.assign,
-            reject=self.reject if isinstance(self.reject, str) else tuple(self.reject),
-            pool=self.pool,
-            match_marginals=self.match_marginals,
-            out_of_sample=self.out_of_sample,
-            hard=self.hard,
-            rounds=self.rounds,
-            ensemble=self.ensemble,
-            teacher_screening=self.teacher_screening,
-        )
+        own = {field.name: getattr(self, field.name) for field in fields(CSLConfig) if hasattr(self, field.name)}
+        return self.student, CSLConfig(**own)
 
 
 class PaperCSL(CoSupervisedClassifier):
@@ -160,15 +152,15 @@ class PaperCSL(CoSupervisedClassifier):
         self,
         student: Any = "ridge",
         *,
-        assign: str = "student",
-        reject: tuple[str, ...] = ("teacher-student", "local-global"),
-        pool: bool = False,
-        match_marginals: bool = False,
-        out_of_sample: bool = True,
-        hard: bool | None = True,
-        rounds: int = 1,
-        ensemble: str = "last",
-        teacher_screening: bool = False,
+        assign: str = PAPER.assign,
+        reject: tuple[str, ...] = PAPER.reject,
+        pool: bool = PAPER.pool,
+        match_marginals: bool = PAPER.match_marginals,
+        out_of_sample: bool = PAPER.out_of_sample,
+        hard: bool | None = PAPER.hard,
+        rounds: int = PAPER.rounds,
+        ensemble: str = PAPER.ensemble,
+        teacher_screening: bool = PAPER.teacher_screening,
         random_state: Any = None,
     ) -> None:
         super().__init__(
@@ -219,18 +211,8 @@ class PublishedCSL(_CoSupervised):
 
     def _plan(self) -> tuple[Any, CSLConfig]:
         check_choice(self.criterion, ("top1", "top2", "top3", "all"), "criterion")
-        return self._student(), CSLConfig(
-            assign="argmax",
-            reject=() if self.criterion == "all" else (self.criterion,),
-            pool=False,
-            match_marginals=False,
-            out_of_sample=False,
-            hard=not self.soft,
-            rounds=1,
-            ensemble="last",
-            teacher_screening=False,
-            all_classes=True,
-        )
+        reject = () if self.criterion == "all" else (self.criterion,)
+        return self._student(), replace(PUBLISHED, reject=reject, hard=not self.soft)
 
     def _student(self) -> Student:
         """The recipe's probe; the benchmark puts one in its place that remembers what it was trained on."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from cosup.cosupervision.assignment import ASSIGNERS
 from cosup.cosupervision.rejection import REJECTIONS
 from cosup.utils.validation import CosupError, check_choice, check_positive
 
-__all__ = ["CSLConfig"]
+__all__ = ["DEFAULT", "PAPER", "PUBLISHED", "CSLConfig"]
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,21 @@ class CSLConfig:
             raise CosupError(
                 f"reject must be a tuple of names, got the string {self.reject!r}: write ({self.reject!r},)"
             )
+        object.__setattr__(self, "reject", tuple(self.reject))
         for name in self.reject:
             REJECTIONS.find(name)
         check_choice(self.ensemble, ("mean", "last"), "ensemble")
         check_positive(self.rounds, "rounds", integer=True)
+
+
+DEFAULT = CSLConfig()
+"""The method ``co-supervised``: a pooled posterior of student and teachers, whose marginals are held."""
+
+PAPER = replace(
+    DEFAULT, reject=("teacher-student", "local-global"), pool=False, match_marginals=False, hard=True, rounds=1,
+    ensemble="last", teacher_screening=False,
+)  # fmt: skip
+"""The method ``csl``, the paper's algorithm 1: local students, both consistency checks."""
+
+PUBLISHED = replace(PAPER, assign="argmax", reject=("top3",), out_of_sample=False, all_classes=True)
+"""The method ``csl-published``, the released code: no local students, small losses are kept, all is in sample."""

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import numpy as np
 
-from cosup.methods import list_methods
+from cosup.methods import DEFAULT, list_methods
 from cosup.utils.validation import CosupError, IntArray, check_choice, check_positive, suggest
 
 __all__ = ["MODELLED", "Cluster", "Job", "Shape", "read_cluster", "sizes_of"]
 
-MODELLED = ("co-supervised", "csl", "csl-published", "vanilla")
+MODELLED = (DEFAULT, "csl", "csl-published", "vanilla")
 """Methods whose operations are counted; every other one is timed by ``cosup bench --dry-run``."""
 
 ID_BYTES = 4
@@ -185,7 +185,7 @@ class Job:
     classes: int = 10
     levels: Sequence[int] = (1, 4)
     known: bool = True
-    methods: Sequence[str] = ("co-supervised",)
+    methods: Sequence[str] = (DEFAULT,)
     seeds: int = 1
     predictions: int = 0
     dtype: str = "float16"

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from cosup.cosupervision import CoSupervisedClassifier
 from cosup.cosupervision.class_priors import FEWEST, MOST_SCORES, step_of
 from cosup.cosupervision.hierarchy import REMEMBERED
+from cosup.methods import DEFAULT
 from cosup.planning.engine_rates import LISTED
 from cosup.planning.job import Job
 from cosup.students.ridge.calibration import GUESS, HELD
@@ -202,7 +203,7 @@ def fit_terms(job: Job, d: int, method: str, *, factor: bool = True) -> list[Ter
         terms += [Term("checking features", f"check {job.dtype}", n * d, d), *_published(job, d)]
     else:
         terms += [*ridge.prepared(), *ridge.factor(c)] if factor else []
-        play = {"co-supervised": _pooled, "csl": _paper, "vanilla": _vanilla}[method]
+        play = {DEFAULT: _pooled, "csl": _paper, "vanilla": _vanilla}[method]
         terms += play(job, ridge)
     if method != "vanilla":
         T = sum(sizes)

@@ -8,14 +8,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from cosup.methods import DEFAULT
 from cosup.metrics import Comparison, Interval, Ranks, compare_with, mean_ranks
 from cosup.report import figures
 from cosup.report.markup import Data, Markup, Panel, join, table, tag
 from cosup.report.sections import FIXED_COLOURS, colour
 from cosup.report.summary import DASH, MethodSummary, TaskSummary, percent, span
 from cosup.tasks import sweep_of
-
-OURS = "co-supervised"
 
 MOST_RANKED = 40
 """The quantile of the critical difference is slow, and of little use, beyond."""
@@ -76,8 +75,8 @@ def _board(protocol: str, tasks: Sequence[TaskSummary]) -> Board:
         order = np.argsort(found.ranks, kind="stable")
         full = [full[i] for i in order]
         ranks = Ranks(found.ranks[order], found.critical, found.p_value, found.n_tasks)
-        if OURS in full:
-            compared = compare_with(scores[:, order], full.index(OURS))
+        if DEFAULT in full:
+            compared = compare_with(scores[:, order], full.index(DEFAULT))
     rest = [label for label in labels if label not in full]
     return Board(protocol, tuple(tasks), (*full, *rest), cells, ranks, tuple(ranked), tuple(compared))
 
@@ -105,7 +104,7 @@ def board_rows(board: Board) -> tuple[list[str], list[list[str]]]:
 def leaderboard(board: Board) -> Markup:
     """Tabulate all methods on all tasks, and the ranks where there are enough of both."""
     header, rows = board_rows(board)
-    ours = [place for place, label in enumerate(board.labels) if label == OURS]
+    ours = [place for place, label in enumerate(board.labels) if label == DEFAULT]
     caption = f"Performance gap recovered in %, 90 % intervals in brackets, by task; protocol “{board.protocol}”."
     if board.protocol == "published":
         caption += " CHOSEN ON TEST: the best epoch on the test samples, for the ceiling too."
@@ -114,8 +113,8 @@ def leaderboard(board: Board) -> Markup:
         parts.append(tag("p", _verdict(board)))
     if board.compared:
         caption = (
-            f"{OURS} with each other method over {len(board.ranked)} tasks. Accuracy, mean over seeds; p by Wilcoxon's "
-            "signed-rank test, corrected for the number of methods (Holm)."
+            f"{DEFAULT} with each other method over {len(board.ranked)} tasks. Accuracy, mean over seeds; p by "
+            "Wilcoxon's signed-rank test, corrected for the number of methods (Holm)."
         )
         parts.append(table(caption, *compared_rows(board)))
     return join(parts)

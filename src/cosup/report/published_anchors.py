@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from cosup.methods import DEFAULT
 from cosup.report.markup import Child, Markup, table
 from cosup.report.summary import DASH, TaskSummary, percent, signed, span
 from cosup.tasks import published_figures
 
-OWN = ("csl-published", "csl", "co-supervised")
+OWN = ("csl-published", "csl", DEFAULT)
 """Whose figures stand beside those of the paper's method."""
 
 

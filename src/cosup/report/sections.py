@@ -6,11 +6,12 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from cosup.methods import DEFAULT
 from cosup.report import figures
 from cosup.report.markup import Child, Data, Markup, Panel, join, table, tag
 from cosup.report.summary import DASH, MethodSummary, Record, TaskSummary, duration, notes, percent, signed, span
 
-FIXED_COLOURS = {"co-supervised": 0, "csl": 1, "oracle": 2, "csl-published": 3, "vanilla": 5}
+FIXED_COLOURS = {DEFAULT: 0, "csl": 1, "oracle": 2, "csl-published": 3, "vanilla": 5}
 """A method's colour is the same in every figure; others take what is left."""
 
 
@@ -193,7 +194,7 @@ def _level_table(title: str, series: Sequence[figures.Line]) -> Data:
 def assignment(task: TaskSummary, name: str) -> list[Panel]:
     """Draw who was believed on which class, for our default and for csl on the first seed."""
     parts = []
-    believers = [m for m in task.methods if m.whole and m.method in ("co-supervised", "csl")]
+    believers = [m for m in task.methods if m.whole and m.method in (DEFAULT, "csl")]
     for method in sorted(believers, key=lambda m: m is not task.ours):
         record = method.records[0]
         levels = [level for level in record["levels"] if len(level["teachers"]) > 1 and level["assignment"]]

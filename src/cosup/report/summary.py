@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from cosup.benchmark import decode_correct, task_label
+from cosup.methods import DEFAULT
 from cosup.metrics import Interval, bootstrap_pgr, paired_difference, performance_gap_recovered
 from cosup.utils.validation import BoolArray, CosupError
 
@@ -178,7 +179,7 @@ def _task(records: Sequence[Record]) -> TaskSummary:
         weak=float(np.mean([record["weak"] for record in by_seed.values()])),
         ceiling=float(np.mean([record["ceiling"] for record in by_seed.values()])),
         methods=methods,
-        ours=next((m for m in methods if m.method == "co-supervised" and m.whole), None),
+        ours=next((m for m in methods if m.method == DEFAULT and m.whole), None),
         vanilla=next((m for m in methods if m.method == "vanilla" and m.whole), None),
     )
 
