@@ -10,13 +10,13 @@ from cosup.embedding import make_encoder as make_encoder
 from cosup.embedding import read_image as read_image
 from cosup.embedding import register_backbone_source as register_backbone_source
 from cosup.io.features import read_features as read_features
-from cosup.io.features import read_texts as read_texts
 from cosup.io.labels import from_frame as from_frame
 from cosup.io.labels import from_functions as from_functions
 from cosup.io.labels import from_probabilities as from_probabilities
 from cosup.io.labels import from_snorkel as from_snorkel
 from cosup.io.labels import read_labels as read_labels
 from cosup.io.labels import register_label_format as register_label_format
+from cosup.io.texts import read_texts as read_texts
 from cosup.labels import ImportedLabels as ImportedLabels
 from cosup.labels import TeacherLabels as TeacherLabels
 from cosup.labels import TopK as TopK

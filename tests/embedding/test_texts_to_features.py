@@ -7,7 +7,8 @@ import pytest
 
 from cosup import CosupError
 from cosup.embedding import FeatureStore
-from cosup.io.features import features_of_texts, read_texts
+from cosup.io.features import features_of_texts
+from cosup.io.texts import read_texts
 
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from cosup import CosupError, ImportedLabels, combine_labels, read_labels
-from cosup.io.features import read_features, read_texts
+from cosup.io.features import read_features
 from cosup.io.labels import from_probabilities
+from cosup.io.texts import read_texts
 
 KINDS = {}
 
@@ -77,7 +78,7 @@ text("no teacher", "bad.csv", "id\na\nb\n", "{f} has no column of a teacher")
 text("all cells blank", "bad.csv", "id,rule\na,\nb,\n", "{f} names 0 classes", "at least two")
 text("one class only", "bad.csv", "id,rule\na,ant\nb,ant\n", "{f} names 1 classes (ant)", "at least two")
 text("a teacher who never speaks", "bad.csv", "id,r,s\na,ant,\nb,bee,\n", "{f}: teacher 's' (column 1)", "leave it out")
-text("a column of free text", "bad.csv", "id,note\n" + "".join(f"{i},note {i}\n" for i in range(120)),
+text("a column of free text", "bad.csv", "id,remark\n" + "".join(f"{i},note {i}\n" for i in range(120)),
      "{f} names 120 different classes in 120 rows", "Keep 'id' and the teachers' columns only")  # fmt: skip
 text("unknown class", "bad.csv", WIDE + "d,ant,caat\n", "{f}, row 5, column 3 ('model')", "the class 'caat'",
      "Did you mean 'cat'", class_names=ANIMALS)  # fmt: skip
@@ -104,8 +105,8 @@ text("two answers of a worker", "bad.csv", LONG + "1,ann,bee\n", "{f}, row 2, co
 # -- parquet -----------------------------------------------------------------------------------------------
 text("no parquet", "bad.parquet", "hello", "{f} is not a readable parquet file", "write it again")
 parquet("parquet without rows", lambda: {"id": np.array([], str), "rule": np.array([], str)}, "{f}", "no rows")
-parquet("parquet of lists", lambda: {"id": ["a", "b"], "rule": [["ant"], ["bee"]]}, "{f}, column 2 ('rule')", "list",
-        "names (text) or whole numbers are expected")  # fmt: skip
+parquet("parquet of lists", lambda: {"id": ["a", "b"], "rule": [["ant"], ["ant", "bee"]]},
+        "{f}, column 2 ('rule'), row 2", "2 labels for one sample; one class a sample is expected")  # fmt: skip
 parquet("a date in features", lambda: {"f": np.array(["2024-01-01", "2024-01-02"], "datetime64[s]")},
         "{f}, column 1 ('f')",         "features must be numbers: leave it out", read=read_features)  # fmt: skip
 parquet("lists of other lengths", lambda: {"f": [[1.0, 2.0], [1.0]]}, "{f}, column 1 ('f')", "row 2 has 1 numbers",
@@ -125,8 +126,8 @@ text(
     "{f}, row 1: there is neither 'label'",
     "lable",
 )
-text("answer of no class", "bad.jsonl", GOOD + '{"id": "c", "label": "cta"}\n', "{f}, row 3: unknown class 'cta'",
-     "Did you mean 'cat'", class_names=ANIMALS)  # fmt: skip
+text("answer of no class", "bad.jsonl", GOOD + '{"id": "c", "label": "cta"}\n',
+     "{f}, row 3: the label names the class 'cta'", "Did you mean 'cat'", class_names=ANIMALS)  # fmt: skip
 text("two answers for a sample", "bad.jsonl", GOOD + '{"id": "a", "label": "bee"}\n', "{f}, row 3", "'a' in row 1 too",
      "keep one answer")  # fmt: skip
 text("answer's probabilities", "bad.jsonl", '{"id": "a", "probabilities": {"ant": 0.5, "bee": 0.1}}\n', "{f}, row 1",

@@ -177,7 +177,7 @@ def test_a_batch_file_with_answers_refusals_and_failures(tmp_path):
     assert labels.hard().ravel().tolist() == [0, 1, -1, -1, 2]
     text = str(labels.summary())
     assert "1 answers name no class (first in row 3: 'I cannot tell.')" in text
-    assert "1 requests failed (first in row 4)" in text
+    assert "1 answers failed to come (first in row 4)" in text
 
 
 def test_models_over_features_of_their_own():

@@ -16,8 +16,9 @@ from cosup.cli.fit_inputs import gather_features, gather_labels, join
 from cosup.estimators.base import TeacherSupervised
 from cosup.estimators.fit_folder import AGAIN, read_fit_json
 from cosup.finetuning.classifier import ImageFiles
-from cosup.io.features import Features, read_texts
+from cosup.io.features import Features
 from cosup.io.tables import place_of, unsigned
+from cosup.io.texts import read_texts
 from cosup.labels import ImportedLabels, extend_labels
 from cosup.methods import DEFAULT, make_method
 from cosup.utils.plugins import lasting_name, loaded_plugins

@@ -17,8 +17,9 @@ from cosup.cli.shell import versions
 from cosup.cosupervision.accuracy_estimates import Estimates as Known
 from cosup.embedding import list_image_files
 from cosup.estimators.fit_folder import AGAIN, read_fit_json, write_fit
-from cosup.io.features import Features, read_texts
+from cosup.io.features import Features
 from cosup.io.tables import unsigned
+from cosup.io.texts import read_texts
 from cosup.labels import ImportedLabels, TeacherLabels
 from cosup.provenance import PARQUET, TABLE_CSV, Account, account_files, look_first
 from cosup.report import REPORT_NAME

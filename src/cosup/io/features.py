@@ -1,8 +1,7 @@
-"""Features of a user's own: arrays, tables, shards, stores of ``cosup embed``, folders of images, files of texts."""
+"""Features of a user's own: arrays, tables, shards, stores of ``cosup embed``, folders of images, texts."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,13 +12,12 @@ import numpy as np
 from cosup.embedding import FeatureStore, list_image_files, make_backbone
 from cosup.embedding.feature_store import FEATURES_NAME, FILES_NAME, MANIFEST_NAME, finished_manifest, read_files
 from cosup.embedding.incremental import Grown, grow_images, grow_texts
+from cosup.io.feature_files import of_csv, of_npz, of_parquet
 from cosup.io.tables import (
-    ID_COLUMNS,
     MATRICES,
-    CsvFile,
+    FeatureColumns,
     Matrix,
     Place,
-    Table,
     arrow_features,
     check_finite,
     check_pairs,
@@ -30,23 +28,21 @@ from cosup.io.tables import (
     find_column,
     gather_matrix,
     name_of,
-    not_empty,
-    pick,
+    partition_keys,
     place_of,
     read_npy,
-    read_npz,
     read_parquet,
-    read_table,
 )
+from cosup.io.texts import read_texts
 from cosup.labels import ImportedLabels
 from cosup.utils.shard import Shard
-from cosup.utils.validation import CosupError, is_bfloat16, suggest
+from cosup.utils.validation import CosupError, is_bfloat16, some, suggest
 
-__all__ = ["Features", "check_shards", "features_of_images", "features_of_texts", "read_features", "read_texts"]
+__all__ = ["Features", "check_shards", "features_of_images", "features_of_texts", "read_features"]
 
 FORMATS = (".npy", ".npz", ".csv", ".tsv", ".parquet", ".safetensors")
-TEXT_FORMATS = (".csv", ".tsv", ".parquet", ".jsonl", ".txt")
-TEXT_COLUMNS = ("text", "sentence", "content", "body", "message")
+COUNTERS = ("index", "idx", "row", "row_number", "rownum", "row_id", "no", "no.", "nr", "nr.", "#", "number", "sno")
+"""Names of columns that may number the rows."""
 
 
 # eq=False: comparing arrays field by field has no single truth value.
@@ -65,6 +61,10 @@ class Features:
         What made them, if that is known: ``{"backbone": ...}`` or ``{"encoder": ...}``.
     shards : tuple of Shard
         The files of a folder, each with its ``name`` and number of ``rows``; empty where there was one file.
+    names : tuple of str, or None
+        Of the columns, where the file has any.
+    notes : tuple of str
+        What the user should know about how it was read.
     """
 
     source: str
@@ -72,9 +72,38 @@ class Features:
     ids: tuple[str, ...] | None
     inputs: dict[str, str]
     shards: tuple[Shard, ...] = ()
+    names: tuple[str, ...] | None = None
+    notes: tuple[str, ...] = ()
+
+    def by_name(self, columns: Sequence[str]) -> Features:
+        """Take columns by name, in the order of `columns`.
+
+        Raises
+        ------
+        CosupError
+            If some are missing: which, and which are new.
+        """
+        if self.names is None or self.names == tuple(columns):
+            return self
+        place = {name: column for column, name in enumerate(self.names)}
+        missing = [name for name in columns if name not in place]
+        wanted = set(columns)
+        new = [name for name in self.names if name not in wanted]
+        if missing:
+            near = suggest(missing[0], new).partition(" Known:")[0] if new else ""
+            raise CosupError(
+                f"{self.source} lacks {some(missing, 'columns')} that the model was fitted on"
+                + (f", and has {some(new, 'columns')} that it was not" if new else "")
+                + f"; name the columns as for fitting.{near}"
+            )
+        notes = [f"{some(new, 'columns')} were not there when the model was fitted, and were left out"] if new else []
+        if [name for name in self.names if name in wanted] != list(columns):
+            notes.append("columns are in another order than when the model was fitted, and were taken by name")
+        taken = np.ascontiguousarray(self.X[:, [place[name] for name in columns]])
+        return replace(self, X=taken, names=tuple(columns), notes=(*self.notes, *notes))
 
 
-def read_features(path: str | Path) -> Features:
+def read_features(path: str | Path, *, columns: Sequence[str] | None = None) -> Features:
     """Read features.
 
     Parameters
@@ -85,7 +114,10 @@ def read_features(path: str | Path) -> Features:
         ``.safetensors`` with one tensor, or one named X; a folder that ``cosup embed`` wrote; or a folder of shards,
         all ``.npy``, ``.parquet`` or ``.safetensors``, in the order of their names. URLs are of any file system that
         fsspec knows: what they name is copied once to the folder for temporary files, whose room is looked at
-        beforehand. Shards and ``.npy`` are mapped into memory.
+        beforehand. Shards and ``.npy`` are mapped into memory. Numbers of rows, under the names that pandas and R give
+        them, are no features. An ``.npz`` of ``scipy.sparse.save_npz`` is read where it is not too large when dense.
+    columns : sequence of str, optional
+        Names of the features to read, in this order, where the file names its columns: others may hold anything.
 
     Returns
     -------
@@ -106,26 +138,27 @@ def read_features(path: str | Path) -> Features:
     place = place_of(path)
     files = files_in(place) if isinstance(place, str) or place.is_dir() else None
     if files is not None:
-        return _of_folder(place, files)
-    kind = extension(place, FORMATS)
-    if kind == ".safetensors" or (isinstance(place, str) and kind in MATRICES):
-        return _of_matrix(gather_matrix([place], place), place)
-    if isinstance(place, str):
+        found = _of_folder(place, files)
+    elif (kind := extension(place, FORMATS)) == ".safetensors" or (isinstance(place, str) and kind in MATRICES):
+        found = _of_matrix(gather_matrix([place], place), place)
+    elif isinstance(place, str):
         with fetched(place) as copy:
-            return replace(read_features(copy), source=place)
-    path = place
-    ids: tuple[str, ...] | None = None
-    if kind == ".npy":
-        X = read_npy(path, mapped=True)
-    elif kind == ".npz":
-        arrays = read_npz(path)
-        X = pick(path, arrays, "X")
-        if "ids" in arrays and arrays["ids"].dtype.kind == "U":
-            ids = tuple(map(str, arrays["ids"]))
-    elif kind == ".parquet":
-        X, ids = arrow_features(read_parquet(path), str(path))
+            found = replace(read_features(copy, columns=columns), source=place)
     else:
-        X, ids = _of_csv(path)
+        found = _of_file(place, kind, columns)
+    return found if columns is None else found.by_name(columns)
+
+
+def _of_file(path: Path, kind: str, columns: Sequence[str] | None) -> Features:
+    if kind == ".npy":
+        read = FeatureColumns(read_npy(path, mapped=True), None, None)
+    elif kind == ".npz":
+        read = of_npz(path)
+    elif kind == ".parquet":
+        read = of_parquet(path, columns)
+    else:
+        read = of_csv(path, columns)
+    X, ids = read.X, read.ids
     if X.dtype.kind not in "fiub" and not is_bfloat16(X):
         raise CosupError(f"{path} holds values of type {X.dtype}; features must be numbers")
     if X.ndim != 2 or 0 in X.shape:
@@ -135,7 +168,22 @@ def read_features(path: str | Path) -> Features:
     if ids is not None and len(ids) != len(X):
         raise CosupError(f"{path} has {len(ids)} ids for {len(X)} rows of features; write one a row")
     check_finite(path, X)
-    return Features(str(path), X, ids, {})
+    return _without_counter(Features(str(path), X, ids, {}, (), read.names, read.notes), columns)
+
+
+def _without_counter(features: Features, columns: Sequence[str] | None) -> Features:
+    """Leave out a column that is named like, and holds, the numbers of rows; not one that is asked for."""
+    names, X = features.names, features.X
+    place = None if names is None or len(names) < 2 else find_column(names, COUNTERS)
+    if names is None or place is None or len(X) < 3 or (columns is not None and names[place] in columns):
+        return features
+    if not np.array_equal(X[:, place], X[0, place] + np.arange(len(X))):
+        return features
+    others = [column for column in range(len(names)) if column != place]
+    note = f"the column {names[place]!r} numbers the rows and was left out"
+    return replace(
+        features, X=X[:, others], names=tuple(names[column] for column in others), notes=(*features.notes, note)
+    )
 
 
 def check_shards(features: Features, labels: ImportedLabels) -> None:
@@ -159,6 +207,11 @@ def check_shards(features: Features, labels: ImportedLabels) -> None:
 def _of_folder(place: Place, files: Sequence[Place]) -> Features:
     """A store of ``cosup embed``, or shards."""
     names = [name_of(file) for file in files]
+    if isinstance(place, Path) and names and all("=" in name for name in names) and (keys := partition_keys(place)):
+        read = arrow_features(read_parquet(place), str(place), aside=keys)
+        check_finite(place, read.X)
+        note = f"{some(keys, 'keys')} of the partitioned folder are no features and were left out"
+        return Features(str(place), read.X, read.ids, {}, (), read.names, (*read.notes, note))
     kinds = {kind for kind in MATRICES for name in names if name.lower().endswith(kind)}
     if MANIFEST_NAME in names and isinstance(place, str):
         return _of_remote_store(place)
@@ -175,7 +228,7 @@ def _of_folder(place: Place, files: Sequence[Place]) -> Features:
 
 
 def _of_matrix(matrix: Matrix, place: Place, *, sharded: bool = False) -> Features:
-    return Features(str(place), matrix.X, matrix.ids, {}, matrix.shards if sharded else ())
+    return Features(str(place), matrix.X, matrix.ids, {}, matrix.shards if sharded else (), matrix.names, matrix.notes)
 
 
 def _of_remote_store(url: str) -> Features:
@@ -204,45 +257,6 @@ def _of_grown(grown: Grown, source: str | Path) -> Features:
 def _inputs(described: dict[str, Any]) -> dict[str, str]:
     """What made features, of how a store's manifest describes it: only text has tokens at the most."""
     return {"encoder" if "tokens" in described["preprocessing"] else "backbone": str(described["name"])}
-
-
-def _of_csv(path: Path) -> tuple[Any, tuple[str, ...] | None]:
-    file = CsvFile(path)
-    place = find_column(file.header, ID_COLUMNS)
-    columns = [column for column in range(len(file.header)) if column != place]
-    if not columns:
-        raise CosupError(f"{path} has no column of features beside {file.header[place or 0]!r}")
-    parts = [_numbers(file, rows, lines, columns) for rows, lines in file.blocks()]
-    ids = None if place is None else read_table(path).ids(place)
-    return np.concatenate(parts), ids
-
-
-def _numbers(file: CsvFile, rows: list[list[str]], lines: Any, columns: list[int]) -> Any:
-    try:
-        out = np.array([[cells[column] for column in columns] for cells in rows]).astype(np.float64)
-    except ValueError:
-        out = None
-    if out is not None and np.isfinite(out).all():
-        return out
-    for cells, line in zip(rows, lines.tolist(), strict=True):
-        for column in columns:
-            _number(file, cells[column].strip(), line, column)
-    # What numpy does not read, but Python does: 1_000.
-    return np.array([[float(cells[column]) for column in columns] for cells in rows])
-
-
-def _number(file: CsvFile, text: str, line: int, column: int) -> None:
-    where = f"{file.path}, row {line}, column {column + 1} ({file.header[column]!r})"
-    try:
-        value = float(text)
-    except ValueError as error:
-        shown = "blank" if not text else f"{text[:40]!r}, not a number"
-        raise CosupError(
-            f"{where} is {shown}; fill it in or leave the sample out"
-            + (" (is the first row a header?)" if line == 2 else "")
-        ) from error
-    if not np.isfinite(value):
-        raise CosupError(f"{where} is {text}; fill it in or leave the sample out")
 
 
 def features_of_images(
@@ -315,73 +329,3 @@ def features_of_texts(
     texts = read_texts(path)
     network = make_encoder(encoder) if encoder else make_encoder()
     return _of_grown(grow_texts(texts, network, out, progress=progress, source=str(path)), path)
-
-
-def read_texts(path: str | Path) -> dict[str, str]:
-    """Read texts with their ids.
-
-    Parameters
-    ----------
-    path : path
-        ``.csv``, ``.tsv`` or ``.parquet`` with a column ``text`` (sentence, content, body, message) and perhaps
-        ``id``; ``.jsonl`` with these keys; or ``.txt``, a text a line. Without ids, texts are numbered from 0.
-
-    Returns
-    -------
-    dict of str to str
-        Id -> text, in the file's order.
-
-    Raises
-    ------
-    CosupError
-        For a missing column or text, and ids that repeat: where, and what to do.
-    """
-    path = Path(path)
-    kind = extension(path, TEXT_FORMATS)
-    if kind == ".txt":
-        lines = _lines(path)
-        return {str(row): text for row, (_, text) in enumerate(lines)}
-    if kind == ".jsonl":
-        return _texts_of_json(path)
-    table = read_table(path)
-    place = table.find(*TEXT_COLUMNS)
-    if place is None:
-        raise CosupError(f"{path} has no column 'text'.{suggest('text', table.names)} Rename the one that holds it")
-    blank = np.flatnonzero(table.columns[place].codes < 0)
-    if blank.size:
-        raise CosupError(f"{table.where(int(blank[0]), place)} is blank; leave the sample out")
-    return dict(zip(_ids(table), table.columns[place].texts(), strict=True))
-
-
-def _ids(table: Table) -> Sequence[str]:
-    place = table.find(*ID_COLUMNS)
-    return [str(row) for row in range(len(table))] if place is None else table.ids(place)
-
-
-def _lines(path: Path) -> list[tuple[int, str]]:
-    not_empty(path)
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise CosupError(f"{path} is not UTF-8 text (byte {error.start}); save it in UTF-8") from error
-    found = [(number, line.strip()) for number, line in enumerate(text.splitlines(), start=1) if line.strip()]
-    if not found:
-        raise CosupError(f"{path} holds blank lines only; one text a line is expected")
-    return found
-
-
-def _texts_of_json(path: Path) -> dict[str, str]:
-    out: dict[str, str] = {}
-    for number, line in _lines(path):
-        try:
-            record = json.loads(line)
-        except ValueError as error:
-            raise CosupError(f"{path}, row {number} is no JSON ({error}); one object a line") from error
-        key = next((key for key in TEXT_COLUMNS if isinstance(record, dict) and key in record), None)
-        if key is None or not isinstance(record[key], str) or not record[key].strip():
-            raise CosupError(f"{path}, row {number} has no 'text'; every line needs one")
-        name = next((str(record[k]) for k in ID_COLUMNS if k in record), str(len(out)))
-        if name in out:
-            raise CosupError(f"{path}, row {number}: the id {name!r} stands in an earlier row too")
-        out[name] = record[key]
-    return out

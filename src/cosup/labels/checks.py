@@ -16,6 +16,13 @@ SUM_TOLERANCE = 1e-3
 """How far a soft annotation's probabilities may sum away from one (float16 storage rounds by about this)."""
 
 
+LONGEST = 1000
+"""Digits of a number by which names are ordered."""
+
+MOST_CLASSES = 2**31 - 1
+"""Class ids that 32 bits hold."""
+
+
 def check_names(names: Sequence[str] | None, n_teachers: int) -> tuple[str, ...]:
     """Return a name for every teacher, or raise where they are too few or repeat."""
     if names is None:
@@ -24,21 +31,38 @@ def check_names(names: Sequence[str] | None, n_teachers: int) -> tuple[str, ...]
     if len(out) != n_teachers:
         raise CosupError(f"names has {len(out)} entries for {n_teachers} teachers")
     if len(set(out)) != n_teachers:
-        twice = next(n for n in out if out.count(n) > 1)
+        seen: set[str] = set()
+        twice = next(n for n in out if n in seen or seen.add(n))  # type: ignore[func-returns-value]
         raise CosupError(f"teachers' names must differ; {twice!r} occurs more than once")
     return out
 
 
 def check_n_classes(array: np.ndarray[Any, Any], n_classes: int | None) -> int:
     if n_classes is None:
-        found = array.shape[2] if array.ndim == 3 else int(np.max(array, initial=-1)) + 1
+        found = array.shape[2] if array.ndim == 3 else int(array.max()) + 1
     else:
         found = int(n_classes)
         if array.ndim == 3 and array.shape[2] != found:
             raise CosupError(f"annotations have {array.shape[2]} columns of probabilities but n_classes is {found}")
+    if found > MOST_CLASSES:
+        raise CosupError(
+            f"{found:,} classes are more than class ids of 32 bits can name; number the classes from 0 without gaps"
+        )
+    if array.ndim == 2 and n_classes is None and array.dtype.kind == "u":
+        _check_wrapped(array, found - 1)
     if found < 2:
         raise CosupError(f"training needs at least two classes, these annotations have {max(found, 0)}")
     return found
+
+
+def _check_wrapped(array: np.ndarray[Any, Any], top: int) -> None:
+    """Raise where an unsigned type seems to have made its largest number of -1."""
+    others = array[array != top]
+    if top == int(np.iinfo(array.dtype).max) and (others.size == 0 or int(others.max()) < top // 2):
+        raise CosupError(
+            f"the class id {top} is the largest that {array.dtype} holds, and no other is near: if it was -1, which "
+            "abstains, use a signed type, as int32; if it is a class, say how many there are (n_classes)"
+        )
 
 
 def check_ids(array: np.ndarray[Any, Any]) -> None:
@@ -145,5 +169,5 @@ def check_specialties(
 def sort_names(names: Iterable[str]) -> tuple[str, ...]:
     """Order names: 2 before 10, when all are whole numbers."""
     found = list(names)
-    numeric = all(name.isdecimal() for name in found)
+    numeric = all(name.isdecimal() and len(name) < LONGEST for name in found)
     return tuple(sorted(found, key=(lambda name: (int(name), name)) if numeric else None))

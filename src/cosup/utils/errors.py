@@ -8,6 +8,10 @@ from collections.abc import Iterable
 __all__ = ["CosupError", "check_choice", "suggest"]
 
 
+LISTED, MANY, LONG = 60, 2000, 200
+"""Of names: as many as a message lists, as many as near ones are sought among, and characters of one."""
+
+
 class CosupError(ValueError):
     """The input is wrong; the message says what, where, and what to do."""
 
@@ -28,9 +32,11 @@ def suggest(name: str, known: Iterable[str]) -> str:
         A sentence to append to an error message.
     """
     known = list(known)
-    near = difflib.get_close_matches(str(name), known, n=3, cutoff=0.5)
+    near = difflib.get_close_matches(str(name)[:LONG], [text for text in known[:MANY] if len(text) <= LONG], 3, 0.5)
     hint = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
-    return f"{hint} Known: {', '.join(sorted(known))}."
+    listed = sorted(known)
+    more = f", ... ({len(listed)} in all)" if len(listed) > LISTED else ""
+    return f"{hint} Known: {', '.join(text[:LONG] for text in listed[:LISTED])}{more}."
 
 
 def check_choice(value: str, known: Iterable[str], what: str) -> str:

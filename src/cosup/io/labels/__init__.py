@@ -8,7 +8,8 @@
 | a Snorkel label matrix | `from_snorkel` |
 | labelling functions and rules | `from_functions` |
 | probabilities of a model, a file or array a teacher | `from_probabilities` |
-| a remote model's answers, OpenAI's batch files | `read_labels`, with `class_names` |
+| a remote model's answers, batch files of OpenAI and Anthropic | `read_labels`, with `class_names` |
+| exports of Label Studio, doccano, Prodigy, Argilla, MTurk, Toloka, SageMaker, Roboflow, COCO, CVAT | `read_labels` |
 | a format of one's own | `read_labels`, with a reader under `register_label_format` |
 | several of these | `cosup.combine_labels` |
 | more samples or teachers than before | `cosup.labels.extend_labels` |

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
+from cosup.io.labels.matrices import class_ids
 from cosup.labels.imported_labels import ImportedLabels
 from cosup.utils.validation import CosupError
 
@@ -49,7 +50,7 @@ def from_snorkel(
     TeacherLabels(3 samples, 2 teachers in levels of 2, 2 classes, hard)
     """
     matrix = np.asarray(L)
-    if matrix.ndim != 2 or 0 in matrix.shape or matrix.dtype.kind not in "iuf":
+    if matrix.ndim != 2 or 0 in matrix.shape or matrix.dtype.kind not in "iufb":
         raise CosupError(
             f"a label matrix has shape (n_samples, n_functions) and class ids, -1 abstains; this one has shape "
             f"{matrix.shape} and type {matrix.dtype}"
@@ -62,23 +63,22 @@ def from_snorkel(
     )
     if len(names) != matrix.shape[1]:
         raise CosupError(f"the label matrix has {matrix.shape[1]} columns, but there are {len(names)} functions")
-    if class_names is None:
-        class_names = [str(place) for place in range(max(int(matrix.max()) + 1, 1))]
-    return hard_labels(matrix, class_names, names, ids, "the label matrix")
+    annotations, classes, notes = class_ids(matrix, class_names, (), "the label matrix")
+    return hard_labels(annotations, classes, names, ids, "the label matrix", notes)
 
 
 def hard_labels(
     matrix: np.ndarray, class_names: Sequence[str], names: Sequence[str], ids: Sequence[str] | None, source: str,
     notes: Sequence[str] = (),
 ) -> ImportedLabels:  # fmt: skip
-    """Labels of a matrix of class ids, without those who never speak: rules often do not."""
+    """Labels of a matrix of class ids, without teachers that abstain on every sample, as rules often do."""
     speaks = (matrix != -1).any(axis=0)
     if not speaks.any():
         raise CosupError(f"{source}: everybody abstains on every sample; there is nothing to learn from")
-    silent = [name for name, spoke in zip(names, speaks, strict=True) if not spoke]
-    said = [f"{', '.join(map(repr, silent))} always abstain, and were left out"] if silent else []
-    kept = [name for name, spoke in zip(names, speaks, strict=True) if spoke]
-    return ImportedLabels(matrix[:, speaks], class_names, names=kept, ids=ids, source=source, notes=[*notes, *said])
+    silent = [name for name, labels in zip(names, speaks, strict=True) if not labels]
+    note = [f"{', '.join(map(repr, silent))} always abstain, and were left out"] if silent else []
+    kept = [name for name, labels in zip(names, speaks, strict=True) if labels]
+    return ImportedLabels(matrix[:, speaks], class_names, names=kept, ids=ids, source=source, notes=[*notes, *note])
 
 
 def name_of(function: object, place: int) -> str:

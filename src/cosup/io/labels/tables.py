@@ -2,23 +2,45 @@
 
 from __future__ import annotations
 
+import shlex
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
 
 from cosup.io.labels.classes import encode_columns
-from cosup.io.tables import ID_COLUMNS, Table, find_column
+from cosup.io.tables import ID_COLUMNS, Table, find_column, is_row_number
 from cosup.labels.imported_labels import ImportedLabels
+from cosup.utils.texts import plain_text, shown
 from cosup.utils.validation import CosupError, some, suggest
 
 __all__ = ["TASKS", "VOTES", "WORKERS", "labels_of_table"]
 
-TASKS = ("task", "sample", "item", *ID_COLUMNS)
-WORKERS = ("worker", "teacher", "annotator", "labeler", "labeller", "model")
-VOTES = ("label", "class", "annotation", "answer")
+TASKS = ("task", "task_id", "sample", "item", "item_id", "unit", "unit_id", "document", "doc", "example", *ID_COLUMNS)
+WORKERS = (
+    "worker", "worker_id", "workerid", "performer", "teacher", "annotator", "annotator_id", "labeler", "labeller",
+    "rater", "coder", "judge", "user", "user_id", "username", "model",
+)  # fmt: skip
+VOTES = (
+    "label", "class", "class_name", "annotation", "answer", "response", "vote", "choice", "judgment", "judgement",
+    "category", "output",
+)  # fmt: skip
 
 MANY = 50
 """Different classes that a table may name however few its rows are."""
+
+NEARLY_ALL = 0.9
+"""Of a column's cells: where more differ from each other, it names no classes."""
+
+FEW = 10
+"""Cells of a column that may all differ where nothing else speaks against it."""
+
+BESIDE = frozenset({
+    "text", "sentence", "content", "body", "message", "title", "question", "url", "uri", "caption", "description",
+    "comment", "comments", "note", "notes", "created_at", "updated_at", "timestamp", "date", "time", "lead_time",
+    "source", "prompt", "document", *ID_COLUMNS,
+})  # fmt: skip
+"""Names of columns that stand beside labels and are left out where their values nearly all differ."""
 
 
 def labels_of_table(
@@ -41,23 +63,45 @@ def labels_of_table(
     """
     found = [find_column(table.names, (given,) if given else known)
              for given, known in ((task, TASKS), (worker, WORKERS), (label, VOTES))]  # fmt: skip
+    if task is None and id is not None:
+        found[0] = find_column(table.names, (id,))
     for given, place, what in zip((task, worker, label), found, ("task", "worker", "label"), strict=True):
         if given is not None and place is None:
             raise CosupError(f"{table.source} has no column {given!r} for the {what}.{suggest(given, table.names)}")
-    if None not in found and (worker or label or task or len(table.columns) <= 5):
-        places = [place for place in found if place is not None]
+    places = [place for place in found if place is not None]
+    asked = worker is not None or label is not None or task is not None
+    if len(set(places)) == 3 and (asked or _is_long(table, places)):
         return _long(table, places[0], places[1], places[2], class_names, abstain, workers)
+    if asked:
+        lacking = [what for what, place in zip(("task", "worker", "label"), found, strict=True) if place is None]
+        raise CosupError(
+            f"{table.source}: a long table has columns for task, worker and label; the one for the "
+            f"{' and the '.join(lacking) or 'worker'} is not known: name it "
+            + " ".join(f"--{what} NAME" for what in lacking or ["worker"])
+        )
     return _wide(table, id, class_names, abstain)
 
 
+def _is_long(table: Table, places: Sequence[int]) -> bool:
+    """Whether rows are answers: tasks repeat; or there is little else, and workers are not named like classes."""
+    task, worker, label = (table.columns[place] for place in places)
+    if task.fault or worker.fault or label.fault:
+        return False
+    if len(task.values) < len(table) and len(worker.values) > 1:
+        return True
+    return len(table.columns) <= 5 and not set(worker.values) & set(label.values)
+
+
 def _wide(table: Table, id: str | None, class_names: Sequence[str] | None, abstain: Sequence[str]) -> ImportedLabels:
-    place = table.find(id) if id is not None else table.find(*ID_COLUMNS)
-    if id is not None and place is None:
-        raise CosupError(f"{table.source} has no column {id!r} for the ids.{suggest(id, table.names)}")
-    teachers = [column for column in range(len(table.columns)) if column != place]
+    place, notes = _id_column(table, id)
+    columns = [column for column in range(len(table.columns)) if column != place]
+    teachers, left = _teachers(table, columns, class_names)
+    if left:
+        shown = some((repr(table.names[column]) for column in left), "columns")
+        notes.append(f"{shown} name no classes and were left out")
     if not teachers:
         raise CosupError(f"{table.source} has no column of a teacher beside {table.names[place or 0]!r}")
-    ids, notes = (None, []) if place is None else (table.ids(place), _named_ids(table, place))
+    ids = None if place is None else _ids(table, place)
     for column in teachers if class_names is None else ():
         _check_names(table, column)
     annotations, names, more = encode_columns(table, teachers, class_names, abstain)
@@ -68,21 +112,115 @@ def _wide(table: Table, id: str | None, class_names: Sequence[str] | None, absta
     )  # fmt: skip
 
 
-def _named_ids(table: Table, place: int) -> list[str]:
-    name = table.names[place]
-    return [] if name.lower() == "id" else [f"the column {name!r} was read as the samples' ids"]
+def _id_column(table: Table, id: str | None) -> tuple[int | None, list[str]]:
+    """Where the ids are, and a note where the column is called otherwise."""
+    if id is not None:
+        place = table.find(id)
+        if place is None:
+            raise CosupError(f"{table.source} has no column {id!r} for the ids.{suggest(id, table.names)}")
+        return place, []
+    place = table.find(*ID_COLUMNS)
+    if place is None:
+        candidates = [find_column(table.names, (name,)) for name in (*TASKS, "__index_level_0__")]
+        place = next((c for c in candidates if c is not None and _are_ids(table, c)), None)
+    if place is None or table.names[place].lower() == "id":
+        return place, []
+    return place, [f"the column {table.names[place]!r} was read as the samples' ids"]
+
+
+def _are_ids(table: Table, place: int) -> bool:
+    column = table.columns[place]
+    counts = is_row_number(column.name) and all(value.isdecimal() for value in column.values)
+    return len(column.values) == len(table) and not counts
+
+
+def _ids(table: Table, place: int) -> tuple[str, ...]:
+    try:
+        return table.ids(place)
+    except CosupError as error:
+        worker = find_column(table.names, WORKERS)
+        if worker is None or len(table.columns[place].values) == len(table):
+            raise
+        raise CosupError(
+            f"{error}. Is it a long table, a row an answer? Name its columns: --task {table.names[place]} --worker "
+            f"{table.names[worker]} --label NAME"
+        ) from error
+
+
+def _teachers(
+    table: Table, columns: Sequence[int], class_names: Sequence[str] | None
+) -> tuple[list[int], list[int]]:  # fmt: skip
+    """The columns of teachers, and those that are left out: numbers of rows, texts, times.
+
+    Raises
+    ------
+    CosupError
+        For a column that is neither, as its values nearly all differ.
+    """
+    known = None if class_names is None else {plain_text(str(name)) for name in class_names}
+    counts: Counter[str] = Counter()
+    for place in columns:
+        counts.update(table.columns[place].values)
+    teachers, left = [], []
+    for place in columns:
+        column = table.columns[place]
+        if is_row_number(column.name):
+            left.append(place)
+            continue
+        cells = int((column.codes >= 0).sum())
+        differ = column.fault != "" or (cells > 1 and len(column.values) > NEARLY_ALL * cells)
+        if differ and known is not None and known & set(column.values):
+            differ = False
+        # Teachers of few samples may differ in all their cells, and share the names with each other.
+        if differ and not column.fault and cells < max(FEW, 2 * MANY):
+            shared = sum(counts[value] > 1 for value in column.values)
+            lonely = len(columns) == 1 and cells < FEW
+            enough = 0 if cells < FEW else len(column.values) // 2
+            differ = not (shared > enough or lonely or len(table) <= 2)
+        if not differ:
+            teachers.append(place)
+        elif column.name.lower() in BESIDE:
+            left.append(place)
+        elif column.fault:
+            raise CosupError(column.fault)
+        else:
+            raise CosupError(_no_teacher(table, place, len(columns)))
+    return teachers, left
+
+
+def _no_teacher(table: Table, place: int, n_columns: int) -> str:
+    column = table.columns[place]
+    first = ", ".join(shown(value) for value in column.values[:3])
+    fractions = sum(_is_fraction(value) for value in column.values[:100])
+    if fractions and fractions == len(column.values[:100]):
+        row = int(np.flatnonzero(column.codes == 0)[0])
+        return _score(table, row, place)
+    return (
+        f"{table.source} names {len(column.values)} different classes in {len(table)} rows in the column "
+        f"{column.name!r} ({first}, ...): it is no teacher's. Keep 'id' and the teachers' columns only"
+        + ("; if it holds the samples' ids, call it 'id' (--id)" if n_columns > 1 else "")
+    )
 
 
 def _check_names(table: Table, place: int) -> None:
     """Numbers with fractions are scores, not classes."""
     column = table.columns[place]
-    fractions = sum("." in text and text.replace(".", "", 1).lstrip("-").isdecimal() for text in column.values[:100])
-    if fractions and fractions == len(column.values[:100]):
-        row = int(np.flatnonzero(column.codes == 0)[0])
-        raise CosupError(
-            f"{table.where(row, place)} is {column.values[0]!r}, a number and no class; a teacher's probabilities are "
-            f"a file of their own, one column a class: --probabilities {table.names[place]}=FILE (from_probabilities)"
-        )
+    fractions = sum(_is_fraction(text) for text in column.values[:100])
+    whole = all(text.partition(".")[2].strip("0") == "" for text in column.values[:100])
+    if fractions and fractions == len(column.values[:100]) and not whole:
+        raise CosupError(_score(table, int(np.flatnonzero(column.codes == 0)[0]), place))
+
+
+def _is_fraction(text: str) -> bool:
+    return "." in text and text.replace(".", "", 1).lstrip("-").isdecimal()
+
+
+def _score(table: Table, row: int, place: int) -> str:
+    column = table.columns[place]
+    return (
+        f"{table.where(row, place)} is {column.values[0]!r}, a number and no class; a teacher's probabilities are a "
+        f"file of their own, one column a class: --probabilities {shlex.quote(column.name)}=FILE (from_probabilities)"
+    )
 
 
 def _check_number(table: Table, names: Sequence[str], n_rows: int) -> None:
@@ -103,6 +241,9 @@ def _long(
     workers: Sequence[str] | None,
 ) -> ImportedLabels:  # fmt: skip
     tasks, people = table.columns[task], table.columns[worker]
+    for column in (tasks, people, table.columns[label]):
+        if column.fault:
+            raise CosupError(column.fault)
     for column, place, what in ((tasks, task, "task"), (people, worker, "worker")):
         blank = np.flatnonzero(column.codes < 0)
         if blank.size:
@@ -112,32 +253,32 @@ def _long(
             if name not in workers:
                 row = int(np.flatnonzero(people.codes == code)[0])
                 raise CosupError(f"{table.where(row, worker)} is the unknown worker {name!r}.{suggest(name, workers)}")
-    said, names, notes = encode_columns(table, [label], class_names, abstain)
+    votes, names, notes = encode_columns(table, [label], class_names, abstain)
     _check_number(table, names, len(table))
     n_tasks, n_people = len(tasks.values), len(people.values)
     cell = tasks.codes.astype(np.int64) * n_people + people.codes
     ids = np.full(n_tasks * n_people, -1, dtype=np.int32)
-    ids[cell] = said[:, 0]
-    other = np.flatnonzero(ids[cell] != said[:, 0])
+    ids[cell] = votes[:, 0]
+    other = np.flatnonzero(ids[cell] != votes[:, 0])
     if other.size:
         row = int(other[0])
         later = int(np.flatnonzero(cell == cell[row])[-1])
         raise CosupError(
-            f"{table.where(row, label)}: {people.values[people.codes[row]]!r} says "
-            f"{_name(names, said[row, 0])} of {tasks.values[tasks.codes[row]]!r}, and in row {table.number(later)} "
-            f"{_name(names, said[later, 0])}; keep one answer a worker and task"
+            f"{table.where(row, label)}: {people.values[people.codes[row]]!r} answers "
+            f"{_name(names, votes[row, 0])} for {tasks.values[tasks.codes[row]]!r}, and in row {table.number(later)} "
+            f"{_name(names, votes[later, 0])}; keep one answer a worker and task"
         )
     repeated = len(cell) - len(np.unique(cell))
     if repeated:
-        notes.append(f"{repeated} rows say the same of a task twice")
+        notes.append(f"{repeated} rows repeat an answer of the same worker to the same task")
     annotations = ids.reshape(n_tasks, n_people)
     speaks = np.asarray((annotations >= 0).any(axis=0))
     if not speaks.all():
-        silent = [name for name, spoke in zip(people.values, speaks, strict=True) if not spoke]
+        silent = [name for name, named in zip(people.values, speaks, strict=True) if not named]
         notes.append(f"{some(silent, 'workers')} never name a class, and were left out")
     shown = ", ".join(repr(table.names[place]) for place in (task, worker, label))
     return ImportedLabels(
-        annotations[:, speaks], names, names=[n for n, spoke in zip(people.values, speaks, strict=True) if spoke],
+        annotations[:, speaks], names, names=[n for n, named in zip(people.values, speaks, strict=True) if named],
         ids=tasks.values, source=table.source, notes=[f"read as a long table of {shown}", *notes],
     )  # fmt: skip
 

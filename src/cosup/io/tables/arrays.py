@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from cosup.io.tables.table import not_empty
+from cosup.io.tables.table import as_text, not_empty
+from cosup.utils.sparse import densified
 from cosup.utils.validation import BLOCK, CosupError, not_finite
 
-__all__ = ["check_finite", "pick", "read_npy", "read_npz"]
+__all__ = ["as_texts", "check_finite", "dense_of_sparse", "is_sparse", "pick", "read_npy", "read_npz"]
+
+_UNREADABLE = (ValueError, EOFError, OSError, SyntaxError, TypeError, OverflowError, MemoryError)
 
 
 def read_npy(path: Path, *, mapped: bool = False) -> Any:
@@ -19,7 +23,7 @@ def read_npy(path: Path, *, mapped: bool = False) -> Any:
     not_empty(path)
     try:
         return np.load(path, mmap_mode="r" if mapped else None, allow_pickle=False)
-    except (ValueError, EOFError, OSError) as error:
+    except _UNREADABLE as error:
         raise CosupError(
             f"{path} is not a readable .npy file of numbers ({error}); write it with numpy.save, without objects"
         ) from error
@@ -31,10 +35,53 @@ def read_npz(path: Path) -> dict[str, Any]:
     try:
         with np.load(path, allow_pickle=False) as archive:
             return {key: archive[key] for key in archive.files}
-    except (ValueError, EOFError, OSError, zipfile.BadZipFile, AttributeError) as error:
+    except (*_UNREADABLE, zipfile.BadZipFile, zlib.error, AttributeError, NotImplementedError, RuntimeError) as error:
         raise CosupError(
             f"{path} is not a readable .npz file of numbers ({error}); write it with numpy.savez, without objects"
         ) from error
+
+
+def is_sparse(arrays: dict[str, Any]) -> bool:
+    """Whether arrays are those of ``scipy.sparse.save_npz``."""
+    return {"format", "shape", "data"} <= set(arrays)
+
+
+def dense_of_sparse(path: Path) -> Any:
+    """Read a matrix of ``scipy.sparse.save_npz`` as a dense one.
+
+    Raises
+    ------
+    CosupError
+        If it is damaged, or too large for the memory when it is dense.
+    """
+    from scipy import sparse
+
+    try:
+        matrix = sparse.load_npz(path)
+    except (*_UNREADABLE, KeyError, NotImplementedError) as error:
+        raise CosupError(
+            f"{path} is not a readable sparse matrix ({error}); write it with scipy.sparse.save_npz"
+        ) from (error)
+    return densified(matrix, str(path))
+
+
+def as_texts(path: object, key: str, values: Any, length: int) -> tuple[str, ...]:
+    """Read an array of names: texts, bytes or whole numbers, as many as `length`.
+
+    Raises
+    ------
+    CosupError
+        For another shape or type.
+    """
+    if values.shape != (length,) or values.dtype.kind not in "UTSiub":
+        raise CosupError(
+            f"{path}: {key} must be {length} texts or whole numbers; their shape is {values.shape} and their type "
+            f"{values.dtype}"
+        )
+    try:
+        return tuple(as_text(value) for value in values.tolist())
+    except CosupError as error:
+        raise CosupError(f"{path}: one of {key} {error}") from error
 
 
 def pick(path: object, arrays: dict[str, Any], key: str) -> Any:

@@ -3,31 +3,46 @@
 from __future__ import annotations
 
 import csv
-import io
+import re
+import sys
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 
-from cosup.io.tables.table import Column, Table, check_header, not_empty
+from cosup.io.tables.table import ID_COLUMNS, Column, Table, as_text, check_header, check_width, not_empty
+from cosup.utils.texts import plain_text
 from cosup.utils.validation import CosupError, IntArray
 
 __all__ = ["CsvFile", "csv_table"]
 
-BLOCK = 1 << 16
-"""Rows that are turned into columns together."""
+BLOCK = 1 << 20
+"""Cells that are turned into columns together."""
+
+SEPARATORS = (",", "\t", ";", "|")
+OTHERS = ("^", "~", "\x01", ":", " ")
+"""Separators that are recognised in order to be refused by name."""
+
+SAMPLE = 100
+"""Rows by which the separator is chosen."""
+
+_EXCEL = re.compile(r'"?sep=(.)"?[\r\n]*', re.IGNORECASE)
+_BLANK_AFTER_QUOTE = r'(?<!")" +(?=[{}\r\n]|$)'
 
 
 class CsvFile:
-    """A CSV file with a header; commas, or where the header has none, semicolons or tabs.
+    """A CSV file with a header; separated by commas, tabs, semicolons or bars, as most of its rows agree.
 
     Parameters
     ----------
     path : Path
+        Of a ``.tsv`` the separator is the tab. A first line ``sep=;``, as Excel writes it, names the separator.
 
     Attributes
     ----------
     header : tuple of str
+    separator : str
 
     Raises
     ------
@@ -38,13 +53,14 @@ class CsvFile:
     def __init__(self, path: Path) -> None:
         not_empty(path)
         self.path = path
-        text = _decode(path)
-        first = text.lstrip("\r\n").split("\n", 1)[0]
-        separator = next((s for s in (",", "\t", ";") if s in first), ",")
-        self._reader = csv.reader(io.StringIO(text, newline=""), strict=True, delimiter=separator)
-        self.header = tuple(name.strip() for name in next(self._cells(), []))
-        if not self.header:
+        _check_bytes(path)
+        self._skip, self.separator = self._dialect()
+        self._blank_after_quote = re.compile(_BLANK_AFTER_QUOTE.format(re.escape(self.separator)))
+        header, _ = next(self._cells(), ([], 0))
+        if not header:
             raise CosupError(f"{path} is empty; a header and one row a sample are expected")
+        check_width(path, len(header))
+        self.header = tuple(plain_text(name) for name in header)
         check_header(str(path), self.header)
 
     def blocks(self) -> Iterator[tuple[list[list[str]], IntArray]]:
@@ -55,61 +71,146 @@ class CsvFile:
         CosupError
             For rows of another length, torn quotes, or no rows at all.
         """
-        rows: list[list[str]] = []
-        lines: list[int] = []
-        some = False
         width = len(self.header)
-        for cells in self._cells():
-            if len(cells) != width:
-                raise CosupError(
-                    f"{self.path}, row {self._reader.line_num} has {len(cells)} cells, but the header has {width}; "
-                    "every row needs one cell a column (quote text that holds a comma)"
-                )
-            rows.append(cells)
-            lines.append(self._reader.line_num)
-            if len(rows) == BLOCK:
-                some = True
-                yield rows, np.array(lines)
-                rows, lines = [], []
-        if rows:
-            yield rows, np.array(lines)
-        elif not some:
+        cells = self._cells()
+        next(cells, None)
+        empty = True
+        while True:
+            with _any_length():
+                block = list(islice(cells, max(1, BLOCK // width)))
+            if not block:
+                break
+            empty = False
+            for row, line in block:
+                if len(row) != width:
+                    raise CosupError(
+                        f"{self.path}, row {line} has {len(row)} cells, but the header has {width}; every row needs "
+                        f"one cell a column (quote text that holds a {_named(self.separator)})"
+                    )
+            yield [row for row, _ in block], np.array([line for _, line in block])
+        if empty:
             raise CosupError(f"{self.path} has a header but no rows; one row a sample is expected")
 
-    def _cells(self) -> Iterator[list[str]]:
+    def _dialect(self) -> tuple[int, str]:
+        """Lines before the header, and the separator."""
+        with _any_length():
+            lines = list(islice(self._lines(), 3 * SAMPLE))
+            start = next((place for place, line in enumerate(lines) if line.strip()), 0)
+            named = _EXCEL.fullmatch(lines[start]) if lines else None
+            if named is not None:
+                return start + 1, named[1]
+            if self.path.suffix.lower() == ".tsv":
+                return 0, "\t"
+            found = {separator: self._widths(lines, separator) for separator in SEPARATORS}
+        agreed = [s for s in SEPARATORS if found[s] and found[s][0] > 1 and len(set(found[s])) == 1]
+        if agreed:
+            return 0, max(agreed, key=lambda s: found[s][0])
+        several = [s for s in SEPARATORS if found[s] and found[s][0] > 1]
+        if several:
+            return 0, max(several, key=lambda s: (found[s].count(found[s][0]), -SEPARATORS.index(s)))
+        for other in OTHERS if start < len(lines) and lines[start].lower().startswith(ID_COLUMNS) else ():
+            counts = {line.strip().count(other) for line in lines if line.strip()}
+            if len(counts) == 1 and counts != {0} and lines[start].strip().lower().split(other)[0] in ID_COLUMNS:
+                raise CosupError(
+                    f"{self.path} seems to be separated by {_named(other)}s, which are not read; save it with commas, "
+                    "semicolons, tabs or bars"
+                )
+        return 0, ","
+
+    def _widths(self, lines: list[str], separator: str) -> list[int]:
+        # A quote may be open where the sample ends, and its row is then no whole one.
+        rows = [row for row in csv.reader(lines, delimiter=separator, skipinitialspace=True) if row][: SAMPLE + 1]
+        return [len(row) for row in (rows[:-1] if len(rows) > 2 and len(lines) == 3 * SAMPLE else rows)]
+
+    def _lines(self) -> Iterator[str]:
+        with self.path.open(encoding="utf-8-sig", newline="") as file:
+            yield from file
+
+    def _cells(self) -> Iterator[tuple[list[str], int]]:
+        """Rows of cells from the header on, with the line that each ends on; an empty line is no row."""
+        reader: Iterator[list[str]] = csv.reader(
+            self._tidy(islice(self._lines(), self._skip, None)), strict=True, delimiter=self.separator,
+            skipinitialspace=True,
+        )  # fmt: skip
         try:
-            for cells in self._reader:
-                if cells:  # an empty line is no row
-                    yield cells
+            with _any_length():
+                first = next((row for row in reader if row), None)
+            if first is not None:
+                yield first, self._skip + reader.line_num  # type: ignore[attr-defined]
+            for row in reader:
+                if row:
+                    yield row, self._skip + reader.line_num  # type: ignore[attr-defined]
         except csv.Error as error:
-            raise CosupError(
-                f"{self.path}, row {self._reader.line_num}: {error}; check the quotes in this row"
-            ) from error
+            line = self._skip + reader.line_num  # type: ignore[attr-defined]
+            raise CosupError(f"{self.path}, row {line}: {error}; check the quotes in this row") from error
+
+    def _tidy(self, lines: Iterator[str]) -> Iterator[str]:
+        return (self._blank_after_quote.sub('"', line) if '" ' in line else line for line in lines)
 
 
-def _decode(path: Path) -> str:
-    data = path.read_bytes()
-    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        raise CosupError(f"{path} is UTF-16 text, not UTF-8; save it as CSV in UTF-8")
+class _any_length:  # noqa: N801 (a context manager)
+    """Lifts the limit on a cell's length, which is the whole process's, for as long as rows are read."""
+
+    def __enter__(self) -> None:
+        self.before = csv.field_size_limit(min(sys.maxsize, 2**31 - 1))
+
+    def __exit__(self, *error: object) -> None:
+        csv.field_size_limit(self.before)
+
+
+def _named(separator: str) -> str:
+    return {",": "comma", "\t": "tab", ";": "semicolon", "|": "bar", " ": "blank", ":": "colon"}.get(
+        separator, repr(separator)
+    )
+
+
+def _check_bytes(path: Path) -> None:
+    """Raise `CosupError` for what is no text in UTF-8, naming the row."""
+    before = 0
+    with path.open("rb") as file:
+        if file.read(2) in (b"\xff\xfe", b"\xfe\xff"):
+            raise CosupError(f"{path} is UTF-16 text, not UTF-8; save it as CSV in UTF-8")
+        file.seek(0)
+        rest = b""
+        while chunk := file.read(1 << 22):
+            chunk = rest + chunk
+            if b"\0" in chunk:
+                row = before + chunk.count(b"\n", 0, chunk.index(b"\0")) + 1
+                raise CosupError(f"{path}, row {row} holds a zero byte: this is no text; save it as CSV in UTF-8")
+            try:
+                # The last bytes may be the beginning of a character.
+                whole = len(chunk) - (3 if len(chunk) > 1 << 21 else 0)
+                while whole < len(chunk) and chunk[whole] & 0xC0 == 0x80:
+                    whole += 1
+                if not chunk.isascii():
+                    chunk[:whole].decode("utf-8")
+            except UnicodeDecodeError as error:
+                row = before + chunk.count(b"\n", 0, error.start) + 1
+                raise CosupError(
+                    f"{path}, row {row} is not UTF-8 text (byte {error.start} is 0x{chunk[error.start]:02x}); save it "
+                    "as CSV in UTF-8 (parts of the file may be in another encoding)"
+                ) from error
+            rest = chunk[whole:]
+            before += chunk.count(b"\n", 0, whole)
+        if rest:
+            _check_rest(path, rest, before)
+
+
+def _check_rest(path: Path, rest: bytes, before: int) -> None:
     try:
-        text = data.decode("utf-8-sig")
+        rest.decode("utf-8")
     except UnicodeDecodeError as error:
-        row = data.count(b"\n", 0, error.start) + 1
         raise CosupError(
-            f"{path}, row {row} is not UTF-8 text (byte {error.start} is 0x{data[error.start]:02x}); save it as CSV in "
-            "UTF-8 (parts of the file may be in another encoding)"
+            f"{path}, row {before + 1} is not UTF-8 text (it ends in 0x{rest[error.start]:02x}); save it as CSV in "
+            "UTF-8"
         ) from error
-    if "\0" in text:
-        row = text.count("\n", 0, text.index("\0")) + 1
-        raise CosupError(f"{path}, row {row} holds a zero byte: this is no text; save it as CSV in UTF-8")
-    return text
 
 
 class _Codes(dict[str, int]):
     """Numbers texts as they are met; blank is -1."""
 
     def __missing__(self, text: str) -> int:
-        stripped = text.strip()
+        stripped = as_text(text)
         code = self[stripped] if stripped in self else len(self.known)
         if stripped not in self:
             self.known.append(stripped)

@@ -56,13 +56,16 @@ def frame_table(frame: Any, source: str = SOURCE) -> Table:
 
 def _encode(name: str, values: Any, where: str) -> Column:
     if values.ndim != 1 or values.dtype.kind not in "iufbOUST":
-        raise CosupError(f"{where} has the type {values.dtype}; names (text) or whole numbers are expected")
+        fault = f"{where} has the type {values.dtype}; names (text) or whole numbers are expected: leave it out"
+        return Column(name, np.full(len(values), -1, dtype=np.int32), (), fault)
     if values.dtype.kind in "iufb":
         distinct, codes = np.unique(values, return_inverse=True)
-        return Column.of(name, codes.astype(np.int32), distinct.tolist())
+        return Column.of(name, codes.astype(np.int32), distinct.tolist(), lambda row: f"{where}, row {row}")
     place: dict[str, int] = {"": -1}
-    codes = np.fromiter(
-        (place.setdefault(as_text(value), len(place) - 1) for value in values.tolist()), dtype=np.int32,
-        count=len(values),
-    )  # fmt: skip
+    codes = np.empty(len(values), dtype=np.int32)
+    for row, value in enumerate(values.tolist()):
+        try:
+            codes[row] = place.setdefault(as_text(value), len(place) - 1)
+        except CosupError as error:
+            raise CosupError(f"{where}, row {row} {error}") from error
     return Column(name, codes, tuple(place)[1:])

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from cosup.io.tables.arrays import check_finite
-from cosup.io.tables.arrow import arrow_features
+from cosup.io.tables.arrow import FeatureColumns, arrow_features
 from cosup.io.tables.urls import Place, fetched, name_of, opened, require_room, size_of
 from cosup.utils.optional_imports import import_extra
 from cosup.utils.shard import Shard
@@ -36,11 +36,16 @@ class Matrix:
         Mapped from a file that vanishes with it.
     ids : tuple of str, or None
     shards : tuple of Shard
+    names : tuple of str, or None
+        Of the columns.
+    notes : tuple of str
     """
 
     X: Any
     ids: tuple[str, ...] | None
     shards: tuple[Shard, ...]
+    names: tuple[str, ...] | None = None
+    notes: tuple[str, ...] = ()
 
 
 def gather_matrix(places: Sequence[Place], source: Place) -> Matrix:
@@ -66,11 +71,15 @@ def gather_matrix(places: Sequence[Place], source: Place) -> Matrix:
     ids: list[str] = []
     shards: list[Shard] = []
     first: Any = None
+    columns: FeatureColumns | None = None
     file = tempfile.TemporaryFile(prefix="cosup-")  # noqa: SIM115 (the array that is mapped from it outlives it)
     with file:
         for place in places:
             rows = 0
-            for block, names in _blocks(place):
+            for read in _blocks(place):
+                block, names = read.X, read.ids
+                columns = columns or read
+                _check_names(place, read, columns, places[0])
                 given = block if is_bfloat16(block) or block.dtype.kind == "f" else block.astype(np.float64)
                 if first is None:
                     first = given[:0]
@@ -91,7 +100,8 @@ def gather_matrix(places: Sequence[Place], source: Place) -> Matrix:
         file.flush()
         shape = (sum(shard.rows for shard in shards), first.shape[1])
         X = np.memmap(file, dtype=first.dtype, mode="r", shape=shape)
-    return Matrix(X, tuple(ids) or None, tuple(shards))
+    assert columns is not None
+    return Matrix(X, tuple(ids) or None, tuple(shards), columns.names, columns.notes)
 
 
 def check_pairs(
@@ -140,13 +150,13 @@ def check_pairs(
             )
 
 
-def _blocks(place: Place) -> Iterator[tuple[Any, tuple[str, ...] | None]]:
+def _blocks(place: Place) -> Iterator[FeatureColumns]:
     """Rows of one file, with their ids, some at a time."""
     kind = name_of(place).rpartition(".")[2].lower()
     return _of_npy(place) if kind == "npy" else _of_parquet(place) if kind == "parquet" else _of_safetensors(place)
 
 
-def _of_npy(place: Place) -> Iterator[tuple[Any, None]]:
+def _of_npy(place: Place) -> Iterator[FeatureColumns]:
     with opened(place) as file:
         try:
             version = np.lib.format.read_magic(file)
@@ -165,7 +175,7 @@ def _of_npy(place: Place) -> Iterator[tuple[Any, None]]:
         for start in range(0, shape[0], step):
             count = min(step, shape[0] - start)
             data = _exactly(file, count * width, place)
-            yield np.frombuffer(data, dtype=dtype).reshape(count, shape[1]), None
+            yield FeatureColumns(np.frombuffer(data, dtype=dtype).reshape(count, shape[1]), None, None)
 
 
 def _exactly(file: Any, size: int, place: Place) -> bytes:
@@ -179,7 +189,7 @@ def _exactly(file: Any, size: int, place: Place) -> bytes:
     return b"".join(parts)
 
 
-def _of_parquet(place: Place) -> Iterator[tuple[Any, tuple[str, ...] | None]]:
+def _of_parquet(place: Place) -> Iterator[FeatureColumns]:
     arrow = import_extra("pyarrow", extra="tables", purpose=f"reading {place}")
     parquet = import_extra("pyarrow.parquet", extra="tables", purpose=f"reading {place}")
     with opened(place) as file:
@@ -190,7 +200,7 @@ def _of_parquet(place: Place) -> Iterator[tuple[Any, tuple[str, ...] | None]]:
             raise CosupError(f"{place} is not a readable parquet file ({error}); write it again") from error
 
 
-def _of_safetensors(place: Place) -> Iterator[tuple[Any, None]]:
+def _of_safetensors(place: Place) -> Iterator[FeatureColumns]:
     import torch
     from safetensors import SafetensorError, safe_open
 
@@ -208,9 +218,10 @@ def _of_safetensors(place: Place) -> Iterator[tuple[Any, None]]:
                 for start in range(0, shape[0], step):
                     block = part[start : start + step].contiguous()
                     if block.dtype == torch.bfloat16:
-                        yield block.view(torch.int16).numpy().view([("bfloat16", "<u2")]), None
+                        words = block.view(torch.int16).numpy().view([("bfloat16", "<u2")])
+                        yield FeatureColumns(words, None, None)
                     else:
-                        yield block.numpy(), None
+                        yield FeatureColumns(block.numpy(), None, None)
         except (SafetensorError, OSError) as error:
             raise CosupError(f"{place} is not a readable .safetensors file ({error}); write it again") from error
 
@@ -226,6 +237,16 @@ def _check_room(places: Sequence[Place], first: Place, width: int, source: Place
             parquet = import_extra("pyarrow.parquet", extra="tables", purpose=f"reading {first}")
             rows = parquet.ParquetFile(file).metadata.num_rows
         require_room(int(rows * width * sum(known) / max(known[0], 1)), source)
+
+
+def _check_names(place: Place, read: FeatureColumns, first: FeatureColumns, other: Place) -> None:
+    if read.names != first.names:
+        its, there = set(read.names or ()), set(first.names or ())
+        odd = some(its ^ there, "columns") if its != there else "the same columns in another order"
+        raise CosupError(
+            f"{place} and {other} differ in {odd}; all shards need the same columns in the same order: write this one "
+            "again"
+        )
 
 
 def _check_like(place: Place, block: Any, first: Any, other: Place) -> None:

@@ -2,19 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
 
+from cosup.utils.texts import plain_text, shown
 from cosup.utils.validation import CosupError, IntArray
 
-__all__ = ["Column", "Table", "as_text", "check_header", "extension", "find_column", "not_empty"]
+__all__ = [
+    "ID_COLUMNS",
+    "MAX_COLUMNS",
+    "Column",
+    "Table",
+    "as_text",
+    "check_header",
+    "check_width",
+    "extension",
+    "find_column",
+    "is_row_number",
+    "not_empty",
+]
 
-ID_COLUMNS = ("id", "path", "file", "filename")
+ID_COLUMNS = (
+    "id", "path", "file", "filename", "file_name", "filepath", "file_path", "image", "image_path", "image_name", "img",
+    "img_path", "image_id", "sample_id", "uid", "uuid",
+)  # fmt: skip
 """Names of columns that say which sample a row is about, in this order of preference."""
+
+MAX_COLUMNS = 65_536
+"""Columns of a table: wider matrices are arrays."""
+
+_ROW_NUMBERS = ("unnamed: 0", "__index_level_0__", "unnamed: 0.1", "level_0", "rownames", "row.names", "...1")
+"""Names that pandas, R and arrow give to the numbers of rows."""
 
 _REMEDIES = {
     ".xlsx": "save the sheet as CSV in UTF-8",
@@ -39,19 +61,28 @@ class Column:
         -1 where the cell is blank.
     values : tuple of str
         Distinct, never blank; in no order.
+    fault : str
+        Why the cells can't be read as names, for whoever asks for them; such a column has none.
     """
 
     name: str
     codes: IntArray
     values: tuple[str, ...]
+    fault: str = ""
 
     @classmethod
-    def of(cls, name: str, codes: IntArray, raw: Sequence[Any]) -> Column:
-        """A column whose distinct values may still be of any type, blank, or the same text."""
+    def of(cls, name: str, codes: IntArray, raw: Sequence[Any], where: Callable[[int], str] = str) -> Column:
+        """A column whose distinct values may still be of any type, blank, or the same text.
+
+        `where` says of a row where its cell is.
+        """
         place: dict[str, int] = {}
         lookup = np.full(len(raw) + 1, -1, dtype=np.int32)
         for code, value in enumerate(raw):
-            text = as_text(value)
+            try:
+                text = as_text(value)
+            except CosupError as error:
+                raise CosupError(f"{where(int(np.flatnonzero(codes == code)[0]))} {error}") from error
             if text:
                 lookup[code] = place.setdefault(text, len(place))
         return cls(name, lookup[codes], tuple(place))
@@ -107,6 +138,8 @@ class Table:
     def ids(self, place: int) -> tuple[str, ...]:
         """Read the column at `place` as the samples' ids: none blank, none twice."""
         column = self.columns[place]
+        if column.fault:
+            raise CosupError(column.fault)
         blank = np.flatnonzero(column.codes < 0)
         if blank.size:
             raise CosupError(f"{self.where(int(blank[0]), place)}: the id is blank; every sample needs one")
@@ -117,43 +150,90 @@ class Table:
             row = int(np.flatnonzero(first[column.codes] != np.arange(len(self)))[0])
             code = int(column.codes[row])
             raise CosupError(
-                f"{self.where(row, place)}: the id {column.values[code]!r} stands in row "
+                f"{self.where(row, place)}: the id {shown(column.values[code])} stands in row "
                 f"{self.number(int(first[code]))} too; every sample needs an id of its own"
             )
         return column.texts()
 
 
 def as_text(value: Any) -> str:
-    """Write a cell's value as text: blank for what is missing, 3 for 3.0."""
+    """Write a cell's value as text: blank for what is missing, 3 for 3.0, names as they are compared.
+
+    A list of one is that one, and an empty one is missing.
+
+    Raises
+    ------
+    CosupError
+        For lists of several, mappings, infinity, bytes that are no UTF-8, and halves of surrogate pairs.
+    """
+    if isinstance(value, str):
+        return _checked(plain_text(value))
     if value is None or type(value).__name__ in ("NAType", "NaTType"):
         return ""
-    if isinstance(value, str):
-        return value.strip()
+    if isinstance(value, list | tuple | set | np.ndarray):
+        items = list(value)
+        if len(items) > 1:
+            raise CosupError(
+                f"is {shown(value)}, {len(items)} labels for one sample; one class a sample is expected: keep the "
+                'best one, or give probabilities ({"probabilities": {"a": 0.5, "b": 0.5}} in JSON lines)'
+            )
+        return as_text(items[0]) if items else ""
+    if isinstance(value, Mapping):
+        raise CosupError(f"is the object {shown(value)}; the name of a class, a whole number or null is expected")
     if isinstance(value, float | np.floating):
-        if value != value:
+        number = float(value)
+        if number != number:
             return ""
-        return str(int(value)) if value == int(value) else str(value)
+        if number in (float("inf"), float("-inf")):
+            raise CosupError(f"is {number}, which is neither a name nor a whole number; leave the cell blank")
+        return str(int(number)) if number == int(number) and abs(number) < 1e16 else repr(number)
     if isinstance(value, bytes):
-        return value.decode("utf-8", errors="strict").strip()
-    return str(value).strip()
+        try:
+            return _checked(plain_text(value.decode("utf-8")))
+        except UnicodeDecodeError as error:
+            raise CosupError(f"holds bytes that are no UTF-8 text ({value[:20]!r}); write it in UTF-8") from error
+    return _checked(plain_text(str(value)))
+
+
+def _checked(text: str) -> str:
+    if not text.isascii() and any("\ud800" <= c <= "\udfff" for c in text):
+        raise CosupError(f"is {shown(text)}, which holds half of a surrogate pair and is no text; write it in UTF-8")
+    return text
 
 
 def find_column(header: Sequence[str], names: Iterable[str]) -> int | None:
     """Position of the first of `names` in the header, whatever its case."""
-    lower = [text.lower() for text in header]
-    return next((lower.index(name.lower()) for name in names if name.lower() in lower), None)
+    wanted = {name.lower(): None for name in names}
+    found = {text.lower(): place for place, text in enumerate(header) if text.lower() in wanted}
+    return next((found[name] for name in wanted if name in found), None)
+
+
+def is_row_number(name: str) -> bool:
+    """Whether a column is called what programs call the numbers of rows that nobody named."""
+    return name.lower() in _ROW_NUMBERS
+
+
+def check_width(source: object, n_columns: int) -> None:
+    """Raise `CosupError` for tables with more than `MAX_COLUMNS` columns."""
+    if n_columns > MAX_COLUMNS:
+        raise CosupError(
+            f"{source} has {n_columns:,} columns; tables of up to {MAX_COLUMNS:,} are read: write a wider matrix of "
+            "numbers as .npy (numpy.save), and labels as rows of task, worker, label"
+        )
 
 
 def check_header(source: str, header: Sequence[str]) -> None:
-    """Raise `CosupError` for a column without a name, or two of one name (whatever their case)."""
-    lower = [name.lower() for name in header]
-    for place, name in enumerate(lower):
+    """Raise `CosupError` for a column without a name, two of one name (whatever their case), or too many."""
+    check_width(source, len(header))
+    first: dict[str, int] = {}
+    for place, text in enumerate(header):
+        name = text.lower()
         if not name:
             hint = " (an index of pandas? write it by to_csv(index_label='id'))" if place == 0 else ""
             raise CosupError(f"{source}: column {place + 1} has no name in the header; name it{hint}")
-        if lower.index(name) != place:
+        if first.setdefault(name, place) != place:
             raise CosupError(
-                f"{source}: two columns are named {name!r} ({lower.index(name) + 1} and {place + 1}); rename one"
+                f"{source}: two columns are named {shown(name)} ({first[name] + 1} and {place + 1}); rename one"
             )
 
 

@@ -12,11 +12,13 @@ __all__ = ["read_table"]
 
 
 def read_table(path: Path) -> Table:
-    """Read a CSV, TSV or parquet file as columns of texts.
+    """Read a CSV, TSV or parquet file, or a partitioned folder of the latter, as columns of texts.
 
     Raises
     ------
     CosupError
         For whatever is wrong with the file: what, where, what to do.
     """
-    return parquet_table(path) if path.suffix.lower() in (".parquet", ".pq") else csv_table(path)
+    if path.is_dir() or path.suffix.lower() in (".parquet", ".pq"):
+        return parquet_table(path)
+    return csv_table(path)

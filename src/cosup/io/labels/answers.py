@@ -1,0 +1,213 @@
+"""Answers one by one, as tools export them, into labels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from cosup.io.labels.classes import encode_columns
+from cosup.io.tables import Column, Table, as_text
+from cosup.labels.checks import SUM_TOLERANCE
+from cosup.labels.imported_labels import ImportedLabels
+from cosup.utils.available_memory import check_memory
+from cosup.utils.texts import shown
+from cosup.utils.validation import CosupError, some
+
+__all__ = ["Answer", "labels_of_answers"]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What one teacher answers on one sample.
+
+    Parameters
+    ----------
+    sample : object
+        The sample's id: a text or whole number.
+    value : object
+        A class's name, a class id or a truth value; None, NaN, blank and an empty list abstain; a list of one is that
+        one; or a mapping of classes' names to probabilities.
+    teacher : object
+        Its name; blank is the one teacher of the file.
+    row : int
+        What messages call the place: the line of the file, or the record's number.
+    note : str
+        Why an answer abstains where the file holds one, as in ``"were rejected"``; counted.
+    detail : str
+        More on this one, which is shown of the first.
+    """
+
+    sample: Any
+    value: Any
+    teacher: Any = ""
+    row: int = 0
+    note: str = ""
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class _Answers(Table):
+    """The classes that answers name, a row each: in `lines` the rows of the file."""
+
+    def where(self, row: int, column: int) -> str:
+        """Say where an answer is."""
+        return f"{self.source}, row {self.number(row)}: the label"
+
+
+class _Read:
+    """Answers as they are read: whose, of which sample, and which classes they name."""
+
+    def __init__(self, source: str, teacher: str) -> None:
+        self.source, self.teacher = source, teacher
+        self.samples: dict[str, int] = {}
+        self.teachers: dict[str, int] = {}
+        self.cells: dict[tuple[int, int], int] = {}  # (sample, teacher) -> place of the answer
+        self.rows: list[int] = []
+        self.values: list[Any] = []  # a text, or a mapping of texts to probabilities
+        self.notes: dict[str, list[Answer]] = {}
+        self.repeated = 0
+
+    def add(self, answer: Answer) -> None:
+        sample = self._text(answer.sample, answer.row, "the id")
+        if not sample:
+            raise CosupError(f"{self.source}, row {answer.row}: the id is blank; every answer needs one")
+        teacher = self._text(answer.teacher, answer.row, "the teacher") or self.teacher
+        soft = isinstance(answer.value, Mapping)
+        value = self._soft(answer) if soft else self._text(answer.value, answer.row, "the label")
+        if answer.note:
+            self.notes.setdefault(answer.note, []).append(answer)
+        cell = (
+            self.samples.setdefault(sample, len(self.samples)),
+            self.teachers.setdefault(teacher, len(self.teachers)),
+        )
+        before = self.cells.setdefault(cell, len(self.rows))
+        if before != len(self.rows):
+            if self.values[before] != value:
+                raise CosupError(
+                    f"{self.source}, row {answer.row}: {teacher!r} answers for {sample!r} in row {self.rows[before]} "
+                    "too; keep one answer a teacher and sample"
+                )
+            self.repeated += 1
+            return
+        self.rows.append(answer.row)
+        self.values.append(value)
+
+    def _text(self, value: Any, row: int, what: str) -> str:
+        try:
+            return as_text(value)
+        except CosupError as error:
+            raise CosupError(f"{self.source}, row {row}: {what} {error}") from error
+
+    def _soft(self, answer: Answer) -> dict[str, float]:
+        where = f"{self.source}, row {answer.row}"
+        out: dict[str, float] = {}
+        for name, share in answer.value.items():
+            if isinstance(share, bool) or not isinstance(share, int | float | np.number) or not 0 <= share <= 1:
+                raise CosupError(
+                    f"{where}: the probability of {shown(name)} is {shown(share)}; a number from 0 to 1 is expected"
+                )
+            text = self._text(name, answer.row, "the class")
+            if not text or text in out:
+                raise CosupError(f"{where}: the class {shown(name)} is blank, or named twice; name every class once")
+            out[text] = float(share)
+        total = sum(out.values())
+        if abs(total - 1) > SUM_TOLERANCE:
+            raise CosupError(f"{where}: the probabilities sum to {total:.4g}, not 1; normalise them, or write null")
+        return out
+
+
+def labels_of_answers(
+    answers: Iterable[Answer],
+    source: str,
+    *,
+    teacher: str = "teacher",
+    class_names: Sequence[str] | None = None,
+    abstain: Sequence[str] = (),
+    workers: Sequence[str] | None = None,
+    notes: Sequence[str] = (),
+) -> ImportedLabels:
+    """Make labels of answers; soft ones where any answer is a distribution.
+
+    Parameters
+    ----------
+    answers : iterable of Answer
+    source : str
+        What messages call the file.
+    teacher : str
+        The name of the teacher of answers that have none.
+    class_names, abstain
+        As of `cosup.io.labels.read_labels`.
+    workers : sequence of str, optional
+        All teachers that answers may name.
+    notes : sequence of str
+
+    Raises
+    ------
+    CosupError
+        For what is wrong with an answer: file, row and remedy.
+    """
+    read = _Read(source, teacher)
+    for answer in answers:
+        read.add(answer)
+    if not read.rows:
+        raise CosupError(f"{source} holds no answer; was everything exported?")
+    if workers is not None:
+        for name in read.teachers:
+            if name not in workers:
+                raise CosupError(f"{source}: {name!r} is an unknown worker; known are {some(workers, 'workers')}")
+    soft = any(isinstance(value, dict) for value in read.values)
+    entries = [
+        (place, name, share)
+        for place, value in enumerate(read.values)
+        for name, share in (value.items() if isinstance(value, dict) else [(value, 1.0)])
+    ]
+    known: dict[str, int] = {"": -1}
+    codes = np.array([known.setdefault(name, len(known) - 1) for _, name, _ in entries], dtype=np.int32)
+    places = np.array([place for place, _, _ in entries])
+    lines = np.array(read.rows)[places]
+    table = _Answers(source, (Column("label", codes, tuple(known)[1:]),), lines)
+    encoded, names, more = encode_columns(table, [0], class_names, abstain)
+    ids = encoded[:, 0]
+    if len(names) < 2:
+        raise CosupError(
+            f"{source} names {len(names)} classes ({', '.join(names) or 'every answer abstains'}); training needs at "
+            "least two: where another file names the others, say all, --classes a,b (class_names)"
+        )
+    cells = np.array(list(read.cells), dtype=np.int64)
+    shape = (len(read.samples), len(read.teachers))
+    out: Any
+    if soft:
+        check_memory(
+            4 * shape[0] * shape[1] * len(names), f"probabilities of {len(names)} classes in {source}",
+            "write the most probable ones as npz (classes, probabilities: see docs)",
+        )  # fmt: skip
+        out = np.full((*shape, len(names)), np.nan, dtype=np.float32)
+        shares = np.array([share for _, _, share in entries], dtype=np.float32)
+        answers_of = cells[places[ids >= 0]]
+        out[tuple(cells[np.unique(places[ids >= 0])].T)] = 0.0
+        out[answers_of[:, 0], answers_of[:, 1], ids[ids >= 0]] = shares[ids >= 0]
+        speaks = ~np.isnan(out[:, :, 0]).all(axis=0)
+    else:
+        out = np.full(shape, -1, dtype=np.int32)
+        out[cells[:, 0], cells[:, 1]] = ids
+        speaks = (out >= 0).any(axis=0)
+    if not speaks.any():
+        raise CosupError(f"{source}: no answer names a class; there is nothing to learn from")
+    listed = list(read.teachers)
+    told = [
+        f"{len(found)} answers {note} (first in row {found[0].row}{found[0].detail and ': ' + found[0].detail}), and "
+        "abstain"
+        for note, found in read.notes.items()
+    ]
+    if read.repeated:
+        told.append(f"{read.repeated} answers repeat an earlier one of the same teacher and sample")
+    if not speaks.all():
+        silent = [name for name, heard in zip(listed, speaks, strict=True) if not heard]
+        told.append(f"{some(silent, 'teachers')} never name a class, and were left out")
+    return ImportedLabels(
+        out[:, speaks], names, names=[name for name, named in zip(listed, speaks, strict=True) if named],
+        ids=list(read.samples), source=source, notes=[*notes, *told, *more],
+    )  # fmt: skip
