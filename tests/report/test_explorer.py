@@ -1,6 +1,7 @@
 """The explorer: what its page holds, what its server answers."""
 
 import base64
+import csv
 import dataclasses
 import hashlib
 import html.parser
@@ -100,16 +101,18 @@ def test_a_summary_counts_what_is_there(fitted):
     account, history = fitted
     summary = summarise_account(account, history, title="t")
     first, second = summary["levels"]
-    assert first["kept"] == pytest.approx(account.kept[:, 0].mean())
+    assert first["kept"] == account.kept[:, 0].sum()
+    assert all(level["kept"] + level["overruled"] + level["nobody"] == 300 for level in (first, second))
     assert sum(count for _, count in second["believed"]) + second["nobody"] + second["voted"] == 300
     assert second["agreement"] == pytest.approx(history[1]["agreement"])
     assert second["changed"] == pytest.approx((account.level_answer[:, 1] != account.level_answer[:, 0]).mean())
     assert sum(summary["answers"]) == sum(summary["histogram"]) == 300
-    covered = np.isin(account.answer, [0, 1]) & (account.said[:, 1] >= 0)
-    agreed = account.said[covered, 1] == account.answer[covered]
-    assert summary["teachers"][1]["agreement"] == pytest.approx(agreed.mean())
-    # Specialists of different classes are never compared.
-    assert summary["disagreement"][1][2] == [0, 0]
+    speaks = account.said[:, 1] >= 0
+    assert summary["teachers"][1]["agreement"] == pytest.approx(
+        (account.said == account.answer[:, None])[speaks, 1].mean()
+    )
+    both = (account.said[:, 1] >= 0) & (account.said[:, 2] >= 0)
+    assert summary["disagreement"][1][2] == [both.sum(), (both & (account.said[:, 1] != account.said[:, 2])).sum()]
     before, now = account.annotation.T
     changed = (before >= 0) & (now >= 0) & (before != now)
     assert sum(row["count"] for row in summary["corrections"]) == changed.sum()
@@ -186,19 +189,24 @@ def test_what_is_asked_for_is_found(fitted):
     assert found(teacher=0, relation="abstained") == set(np.flatnonzero(account.said[:, 0] < 0))
     assert found(teacher=1, relation="believed") == set(np.flatnonzero(account.believed[:, 1] == 1))
     differs = (account.said >= 0) & (account.said != account.answer[:, None])
-    covered = np.stack([account.covers(t) for t in range(3)], axis=1)
-    assert found(relation="differs") == set(np.flatnonzero((differs & covered).any(axis=1)))
+    assert found(relation="differs") == set(np.flatnonzero(differs.any(axis=1)))
     assert found(says=3, teacher=2) == set(np.flatnonzero(account.said[:, 2] == 3))
-    assert found(kept="kept") | found(kept="rejected") == every
-    assert found(kept="rejected", level=0) == set(np.flatnonzero(~account.kept[:, 0]))
+    assert found(kept="kept") | found(kept="overruled") | found(kept="silent") == every
+    assert found(kept="silent", level=0) == set(np.flatnonzero(account.annotation[:, 0] < 0))
+    assert found(kept="overruled", level=0) == set(
+        np.flatnonzero(~account.kept[:, 0] & (account.annotation[:, 0] >= 0))
+    )
     assert found(low=50) | found(high=50) == every
     assert found(reason=1, level=1) == set(np.flatnonzero(account.reason[:, 1] == 1))
     both = (account.said[:, 0] >= 0) & (account.said[:, 1] >= 0) & (account.said[:, 0] != account.said[:, 1])
-    assert found(teacher=0, against=1) == set(np.flatnonzero(both & covered[:, 1]))
+    assert found(teacher=0, against=1) == set(np.flatnonzero(both))
     row = next(c for c in summarise_account(account, title="")["corrections"] if c["from"] >= 0 <= c["to"])
     assert len(found(teacher=row["to"], instead=row["from"])) == row["count"]
     assert find_samples(account, Query(sort="look"))[0] == np.argmin(account.rank)
-    assert find_samples(account, Query(sort="low"))[0] == np.argmin(account.confidence)
+    assert find_samples(account, Query(sort="confidence"))[0] == np.argmin(account.confidence)
+    assert find_samples(account, Query(sort="-confidence"))[0] == np.argmax(account.confidence)
+    assert find_samples(account, Query(sort="-id"))[0] == 299
+    assert find_samples(account, Query(sort="draw")).tolist() == np.random.default_rng(0).permutation(300).tolist()
 
 
 @pytest.fixture
@@ -258,8 +266,18 @@ def test_commands_explain_and_rank(fitted, folder):
     assert "there is no sample 'nobody'" in run("explain", folder, "nobody", code=2)
     lines = run("look", folder, "--first", "7", "--out", folder / "look.csv").splitlines()
     assert lines[1].split()[0] == account.ids[int(np.argmin(account.rank))]
-    assert (folder / "look.csv").read_text().splitlines()[0] == "id,person"
-    assert len((folder / "look.csv").read_text().splitlines()) == 8
+    with (folder / "look.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["id"] for row in rows] == [account.ids[i] for i in np.argsort(account.rank)[:7]]
+    assert [row["classes"] for row in rows][:4] == list(account.class_names)
+    assert {row["person"] for row in rows} == {""}
+    assert {row["chosen"] for row in rows} == {"look"}
+    first = int(np.argmin(account.rank))
+    assert rows[0]["model"] == account.class_names[account.answer[first]]
+    said = account.said[first]
+    assert [rows[0][f"says: {name}"] for name in account.teachers] == [
+        "" if c < 0 else account.class_names[c] for c in said
+    ]
     assert "holds no provenance.json" in run("look", folder.parent, code=2)
 
 

@@ -4,16 +4,19 @@ Needs selenium, /usr/bin/chromium and /usr/bin/chromedriver (Debian's chromium-d
 needs axe.min.js of the npm package axe-core at the path in COSUP_AXE. What is missing is named where a test is skipped.
 """
 
+import csv
 import importlib.util
 import os
 import threading
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from cosup.report.explorer import Estimates, build_explorer, make_app
+from cosup.provenance import read_answers
+from cosup.report.explorer import Estimates, LabelStore, build_explorer, make_app
 from cosup.report.explorer.query import Query, find_samples
 
 webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
@@ -25,7 +28,16 @@ FLAGS = (
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
     "--disable-background-networking", "--disable-component-update",
 )  # fmt: skip
-VIEWS = ("overview", "look", "samples", "teachers", "rejected", "disagreements", "levels")
+VIEWS = (
+    "overview",
+    "label",
+    "samples",
+    "samples?show=gallery",
+    "teachers",
+    "teacher?teacher=1",
+    "disagreements",
+    "levels",
+)
 WORDS = ["refund", "login", "invoice", "broken", "thanks", "where", "my", "<b>"]
 CHOOSE = """
 const field = [...document.querySelectorAll('label.field')].find((f) => f.textContent.startsWith(arguments[0]));
@@ -113,7 +125,7 @@ def test_twenty_thousand_samples_paint_and_filter_in_time(browser, page):
     search = browser.find_element("id", "search")
     for letter in "refund login":
         search.send_keys(letter)
-    for label, value in (("… that", "differs"), ("… says", "3"), ("Fate", "rejected"), ("Sort", "low")):
+    for label, value in (("… that", "differs"), ("… names", "3"), ("Fate", "overruled"), ("Sort", "-differ")):
         browser.execute_script(CHOOSE, label, value)
     time.sleep(0.3)
     filters = browser.execute_script("return performance.getEntriesByName('filter').map((e) => e.duration)")
@@ -131,15 +143,50 @@ def test_twenty_thousand_samples_paint_and_filter_in_time(browser, page):
     [
         {"q": "T-0001"}, {"q": "ticket-0001"}, {"answer": 3}, {"teacher": 1, "relation": "differs"},
         {"relation": "differs"}, {"relation": "abstained"}, {"teacher": 5, "relation": "believed", "says": 2},
-        {"teacher": 1, "against": 0}, {"teacher": 2, "instead": 0}, {"kept": "rejected", "level": 1},
-        {"reason": 2, "kept": "rejected"}, {"low": 30, "high": 60}, {"teacher": 4, "relation": "agrees"},
+        {"teacher": 1, "against": 0}, {"teacher": 2, "instead": 0}, {"kept": "overruled", "level": 1},
+        {"kept": "silent"}, {"reason": 2, "kept": "overruled"}, {"low": 30, "high": 60},
+        {"teacher": 4, "relation": "agrees"}, {"sort": "-id", "answer": 1}, {"sort": "differ", "kept": "kept"},
     ],
     ids=str,
 )  # fmt: skip
 def test_the_page_finds_what_the_server_would(browser, page, account, asked):
     query = "&".join(f"{key}={value}" for key, value in asked.items())
     opened(browser, f"{page}#samples?{query}")
-    assert matching(browser) == len(find_samples(account, Query(**asked)))
+    found = find_samples(account, Query(**{"sort": "look", **asked}))
+    assert matching(browser) == len(found)
+    shown = [node.text for node in browser.find_elements("css selector", ".rows .id")[:5]]
+    assert shown == [account.ids[i] for i in found[:5]]
+    quiet(browser)
+
+
+def test_the_address_holds_filters_and_the_open_sample_and_back_works(browser, page, account):
+    from selenium.webdriver.common.keys import Keys
+
+    opened(browser, f"{page}#samples")
+    matching(browser)
+    browser.execute_script(CHOOSE, "Fate", "overruled")
+    few = matching(browser)
+    assert browser.current_url.endswith("#samples?kept=overruled")
+    assert "overruled" in browser.find_element("css selector", ".sentence").text
+    browser.find_element("css selector", "#row-2").click()
+    browser.switch_to.active_element.send_keys("j")
+    row = find_samples(account, Query(kept="overruled"))[3]
+    assert browser.current_url.endswith(f"open={account.ids[row]}")
+    address = browser.current_url
+    browser.back()
+    wait(browser, "return !location.hash.includes('open=')")
+    assert matching(browser) == few
+    browser.back()
+    wait(browser, "return !location.hash.includes('kept=')")
+    assert matching(browser) == 20_000
+    opened(browser, address)
+    wait(browser, "return document.getElementById('sample-title')")
+    assert browser.find_element("id", "sample-title").text == f"Sample {account.ids[row]}"
+    search = browser.find_element("id", "search")
+    search.send_keys("no such thing", Keys.ENTER)
+    assert matching(browser) == 0
+    browser.find_element("css selector", ".empty button").click()
+    assert matching(browser) == 20_000
     quiet(browser)
 
 
@@ -190,8 +237,8 @@ def test_axe_finds_no_serious_fault(browser, page, dark, width):
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
     for view in VIEWS:
         opened(browser, f"{page}#{view}")
-        if view == "samples":
-            browser.find_element("css selector", ".rows [role=row]").click()
+        if view.startswith("samples"):
+            browser.find_element("css selector", "#row-0").click()
         browser.execute_cdp_cmd("Runtime.evaluate", {"expression": axe.read_text(encoding="utf-8")})
         found = browser.execute_async_script("axe.run(document).then(arguments[0])")
         serious = [
@@ -204,22 +251,122 @@ def test_axe_finds_no_serious_fault(browser, page, dark, width):
     browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
 
 
-def test_a_served_page_shows_the_same(browser, account):
+@contextmanager
+def served(app):
     uvicorn = pytest.importorskip("uvicorn")
-    pytest.importorskip("starlette")
-    server = uvicorn.Server(uvicorn.Config(make_app(account), port=0, log_level="error"))
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error"))
     thread = threading.Thread(target=server.run)
     thread.start()
     try:
         while not server.started:
             time.sleep(0.02)
-        port = server.servers[0].sockets[0].getsockname()[1]
+        yield server.servers[0].sockets[0].getsockname()[1]
+    finally:
+        server.should_exit = True
+        thread.join()
+
+
+def label_fifty(browser, account, address, order):
+    """Name the class that the sample's number says, by keys alone; every seventh is skipped, one is taken back."""
+    opened(browser, address)
+    wait(browser, "return document.querySelector('.stage .sample bdi')")
+    places = find_samples(account, Query(sort="look" if order == "look" else "draw"))
+    want = {}
+    for step, i in enumerate(places.tolist()):
+        assert browser.find_element("css selector", ".stage .sample bdi").text == account.ids[i]
+        if step % 7 == 6:
+            browser.switch_to.active_element.send_keys("s")
+            continue
+        chosen = i % serving.CLASSES
+        if step == 4:
+            browser.switch_to.active_element.send_keys("3z")
+        if step % 2:  # the search, for classes beyond the keys
+            browser.switch_to.active_element.send_keys("/", f"class {chosen} <", "\n")
+        else:
+            keys = browser.find_elements("css selector", ".class")
+            chosen = int(keys[step % 9].get_attribute("data-class"))
+            browser.switch_to.active_element.send_keys(str(step % 9 + 1))
+        want[account.ids[i]] = account.class_names[chosen]
+        if len(want) == 50:
+            break
+    wait(browser, "return document.querySelector('.labelling h3')")
+    assert browser.find_element("css selector", ".labelling h3").text == "Done."
+    next_ = browser.execute_script("return performance.getEntriesByName('next sample').map((e) => e.duration)")
+    print(f"next sample: at most {max(next_):.1f} ms")
+    assert max(next_) < 50
+    return want
+
+
+def answers_of(text, order="look"):
+    rows = csv.DictReader(text.splitlines())
+    return {row["id"]: row["person"] for row in rows if row["status"] == "label" and row["chosen"] == order}
+
+
+@pytest.mark.parametrize("order", ["look", "uniform"])
+def test_fifty_samples_are_labelled_by_keys_in_a_file_and_served_with_the_same_answers(
+    browser, page, account, order, tmp_path
+):
+    browser.execute_cdp_cmd("Browser.setDownloadBehavior", {"behavior": "allow", "downloadPath": str(tmp_path)})
+    alone = label_fifty(browser, account, f"{page}#label?order={order}", order)
+    browser.find_element("css selector", ".labelling .primary").click()
+    end = time.monotonic() + 10
+    while not (tmp_path / "answers.csv").is_file() and time.monotonic() < end:
+        time.sleep(0.05)
+    downloaded = (tmp_path / "answers.csv").read_text()
+    store = LabelStore(tmp_path / "served.csv", account.ids, account.class_names, who="ann")
+    with served(make_app(account, labels=store)) as port:
+        there = label_fifty(browser, account, f"http://127.0.0.1:{port}/#label?order={order}", order)
+        wait(browser, "return document.querySelector('.kept').textContent.startsWith('Each answer')")
+    written = (tmp_path / "served.csv").read_text()
+    assert answers_of(downloaded, order) == answers_of(written, order) == alone == there
+    rows = list(csv.DictReader(written.splitlines()))
+    assert {row["chosen"] for row in rows} == {order}
+    assert {row["who"] for row in rows} == {"ann"}
+    assert sum(row["status"] == "skip" for row in rows) == 8
+    known = read_answers(tmp_path / "served.csv", account.ids, account.class_names, drawn=order == "uniform")
+    assert (known >= 0).sum() == 50
+    quiet(browser)
+
+
+def test_answers_wait_in_the_browser_for_a_server_that_was_killed(browser, account, tmp_path):
+    store = LabelStore(tmp_path / "answers.csv", account.ids, account.class_names)
+    with served(make_app(account, labels=store)) as port:
+        opened(browser, f"http://127.0.0.1:{port}/#label")
+        wait(browser, "return document.querySelector('.stage .sample bdi')")
+        browser.switch_to.active_element.send_keys("11")
+        end = time.monotonic() + 10
+        while len(store) < 2 and time.monotonic() < end:
+            time.sleep(0.02)
+    browser.switch_to.active_element.send_keys("1")
+    wait(browser, "return document.querySelector('.kept').textContent.includes('not written')")
+    assert len(answers_of((tmp_path / "answers.csv").read_text())) == 2
+    again = LabelStore(tmp_path / "answers.csv", account.ids, account.class_names)
+    app = make_app(account, labels=again)
+    uvicorn = pytest.importorskip("uvicorn")
+    server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="error"))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    try:
+        while not server.started:
+            time.sleep(0.02)
+        opened(browser, f"http://127.0.0.1:{port}/#label")
+        end = time.monotonic() + 10
+        while len(again) < 3 and time.monotonic() < end:
+            time.sleep(0.02)
+        expected = {account.ids[i] for i in np.argsort(account.rank)[:3]}
+        assert set(answers_of((tmp_path / "answers.csv").read_text())) == expected
+    finally:
+        server.should_exit = True
+        thread.join()
+    browser.get_log("browser")  # the refused request is told there
+
+
+def test_a_served_page_shows_the_same(browser, account):
+    pytest.importorskip("starlette")
+    with served(make_app(account)) as port:
         opened(browser, f"http://127.0.0.1:{port}/#samples?answer=3")
         assert matching(browser) == (account.answer == 3).sum()
         first = find_samples(account, Query(answer=3))[0]
         wait(browser, "return document.querySelectorAll('.rows .id').length > 5")
         assert browser.find_element("css selector", ".rows .id").text == account.ids[first]
         quiet(browser)
-    finally:
-        server.should_exit = True
-        thread.join()

@@ -15,8 +15,8 @@ __all__ = ["check"]
 @click.command()
 @click.argument("folder", metavar="DIR", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option("--answers", "files", type=FILE, multiple=True,
-              help="csv or parquet with columns id and person, of samples chosen in whatever way, as cosup look --out "
-                   "writes it; may be repeated.")  # fmt: skip
+              help="csv or parquet with columns id and person, as label mode and cosup look --out write it, or json of "
+                   "Label Studio; may be repeated.")  # fmt: skip
 @click.option("--uniform", type=FILE,
               help="The same, of samples drawn uniformly: cosup look --uniform N --out FILE. They measure, and are "
                    "never trained on.")  # fmt: skip
@@ -34,6 +34,8 @@ def check(
     what was estimated without them. With --out, a new student is taught the model's answers with those of --answers in
     their places, and its probabilities are calibrated by --uniform; the model in DIR stays as it is. A network that was
     fine-tuned stays as it was trained: the new student is a head on its features.
+
+    A file whose column 'chosen' says how samples were chosen, as that of label mode, may be given to both options.
 
     \b
     Example: cosup check model --answers look.csv --uniform check.csv --out model2

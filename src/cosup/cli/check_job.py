@@ -53,7 +53,7 @@ def run_check(
         _check_free(out, folder)
     account, facts = read_account(folder)
     looked = _together(files, account) if files else None
-    drawn = None if uniform is None else read_answers(uniform, account.ids, account.class_names)
+    drawn = None if uniform is None else read_answers(uniform, account.ids, account.class_names, drawn=True)
     click.echo(check_estimates(account, looked=looked, uniform=drawn, estimates=read_known(folder)))
     if out is None:
         click.echo("Nothing was trained; --out FOLDER makes a new model with these labels.")
@@ -78,7 +78,7 @@ def _together(files: tuple[Path, ...], account: Account) -> IntArray:
     """The answers of several files; none may contradict another."""
     known = np.full(len(account), -1, dtype=np.int64)
     for file in files:
-        more = read_answers(file, account.ids, account.class_names)
+        more = read_answers(file, account.ids, account.class_names, drawn=False)
         other = np.flatnonzero((known >= 0) & (more >= 0) & (known != more))
         if other.size:
             row = int(other[0])
@@ -104,7 +104,7 @@ def _train(
         raise CosupError(f"the inputs of {folder} name other classes than when it was fitted; fit it again")
     known = np.full(len(account), -1, dtype=np.int64)
     for file in recipe.answers:  # the last word counts
-        more = read_answers(Path(file), account.ids, account.class_names)
+        more = read_answers(Path(file), account.ids, account.class_names, drawn=False)
         known = np.where(more >= 0, more, known)
     with only_writer(out):
         new, model, rest = _leave(folder, account, drawn, facts, recipe, out, (given, said), known)

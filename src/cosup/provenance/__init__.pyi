@@ -11,6 +11,9 @@ from cosup.provenance.calibration import Calibration as Calibration
 from cosup.provenance.calibration import recalibrate as recalibrate
 from cosup.provenance.explanation import explain as explain
 from cosup.provenance.explanation import tell as tell
+from cosup.provenance.label_studio import label_studio_config as label_studio_config
+from cosup.provenance.label_studio import label_studio_tasks as label_studio_tasks
+from cosup.provenance.label_studio import read_label_studio as read_label_studio
 from cosup.provenance.looking import LOOK as LOOK
 from cosup.provenance.looking import after_looking as after_looking
 from cosup.provenance.looking import look_first as look_first

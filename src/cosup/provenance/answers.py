@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from scipy.stats import beta
 from cosup.cosupervision.accuracy_estimates import Estimates
 from cosup.io.tables import ID_COLUMNS, read_table
 from cosup.provenance.account import NEAR, Account
+from cosup.provenance.label_studio import read_label_studio
 from cosup.utils.validation import BoolArray, CosupError, FloatArray, IntArray, suggest
 
 __all__ = ["Checked", "check_estimates", "known_labels", "read_answers"]
@@ -20,21 +21,33 @@ __all__ = ["Checked", "check_estimates", "known_labels", "read_answers"]
 PERSON = ("person", "label", "class", "answer")
 """Names of the column that holds the answers, in this order of preference."""
 
+CHOSEN, UNIFORM = "chosen", "uniform"
+"""Column that says how a sample was chosen, and its word for those that were drawn uniformly."""
+
+TELLING = 0.4
+"""A measured interval that is wider contradicts hardly any estimate, and so bears out none."""
+
 LEVEL = 0.9
 """Of the intervals, as of those that are estimated without labels."""
 
 
-def read_answers(path: str | Path, ids: Sequence[str], class_names: Sequence[str]) -> IntArray:
+def read_answers(
+    path: str | Path, ids: Sequence[str], class_names: Sequence[str], *, drawn: bool | None = None
+) -> IntArray:
     """Read the labels that a person gave.
 
     Parameters
     ----------
     path : path
         CSV, TSV or parquet: a column ``id`` and a column ``person`` (or label, class, answer; or the only other one)
-        with names of classes, blank where there is no answer. ``cosup look --out`` writes it.
+        with names of classes, blank where there is no answer; ``cosup look --out`` and label mode write it. Or what
+        Label Studio exports as JSON.
     ids : sequence of str
         All samples', in order.
     class_names : sequence of str
+    drawn : bool, optional
+        Where the file says how samples were chosen, in a column ``chosen``: only those that were drawn uniformly, or
+        only the others. By default, and where the file does not say it, all.
 
     Returns
     -------
@@ -46,7 +59,48 @@ def read_answers(path: str | Path, ids: Sequence[str], class_names: Sequence[str
     CosupError
         For an id or a class that is unknown, a sample with two different answers, a file without an answer or column.
     """
-    table = read_table(Path(path))
+    path = Path(path)
+    rows_of = {name: row for row, name in enumerate(ids)}
+    class_of = {name: c for c, name in enumerate(class_names)}
+    known = np.full(len(ids), -1, dtype=np.int64)
+    first: dict[int, str] = {}
+    given = list(_studio_answers(path) if path.suffix.lower() == ".json" else _table_answers(path))
+    for there, where, name, answer, chosen in given:
+        if drawn is not None and chosen and (chosen == UNIFORM) != drawn:
+            continue
+        if name not in rows_of:
+            raise CosupError(f"{there}: {_no_sample(name, ids)}")
+        if answer not in class_of:
+            raise CosupError(
+                f"{where} names the class {answer!r}.{suggest(answer, class_names)} A class that no "
+                "teacher names is known to a fit that is told of it: cosup fit --classes"
+            )
+        sample = rows_of[name]
+        if known[sample] not in (-1, class_of[answer]):
+            raise CosupError(
+                f"{where}: {name!r} is {answer!r} here, and {class_names[known[sample]]!r} in {first[sample]}; keep "
+                "one answer a sample"
+            )
+        known[sample] = class_of[answer]
+        first.setdefault(sample, where)
+    if not first:
+        which = "" if not given else ", drawn uniformly," if drawn else " that was chosen for a look"
+        raise CosupError(f"{path} holds no answer{which}: fill it in, or leave the option out")
+    return known
+
+
+Answer = tuple[str, str, str, str, str]
+"""Where the id and where the class stand, the id, the class, and how the sample was chosen, where that is said."""
+
+
+def _studio_answers(path: Path) -> Iterator[Answer]:
+    for place, (name, answer, chosen) in enumerate(read_label_studio(path), start=1):
+        where = f"{path}, label {place}"
+        yield where, where, name, answer, chosen
+
+
+def _table_answers(path: Path) -> Iterator[Answer]:
+    table = read_table(path)
     place = table.find(*ID_COLUMNS)
     if place is None:
         raise CosupError(f"{path} has no column 'id'; write the file with 'cosup look DIR --out FILE' and fill it in")
@@ -56,31 +110,14 @@ def read_answers(path: str | Path, ids: Sequence[str], class_names: Sequence[str
         column = others[0]
     if column is None:
         raise CosupError(f"{path} has no column {PERSON[0]!r} with the answers; its columns: {', '.join(table.names)}")
-    rows_of = {name: row for row, name in enumerate(ids)}
-    class_of = {name: c for c, name in enumerate(class_names)}
-    known = np.full(len(ids), -1, dtype=np.int64)
-    said, names = table.columns[column], table.columns[place].texts()
-    first: dict[int, int] = {}
-    for row in np.flatnonzero(said.codes >= 0).tolist():
-        name, answer = names[row], said.values[said.codes[row]]
-        if name not in rows_of:
-            raise CosupError(f"{table.where(row, place)}: {_no_sample(name, ids)}")
-        if answer not in class_of:
-            raise CosupError(
-                f"{table.where(row, column)} names the class {answer!r}.{suggest(answer, class_names)} A class that no "
-                "teacher names is known to a fit that is told of it: cosup fit --classes"
-            )
-        sample = rows_of[name]
-        if known[sample] not in (-1, class_of[answer]):
-            raise CosupError(
-                f"{table.where(row, column)}: {name!r} is {answer!r} here, and {class_names[known[sample]]!r} in row "
-                f"{table.number(first[sample])}; keep one answer a sample"
-            )
-        known[sample] = class_of[answer]
-        first.setdefault(sample, row)
-    if not first:
+    said, names, how = table.columns[column], table.columns[place].texts(), table.find(CHOSEN)
+    chosen = None if how is None else table.columns[how].texts()
+    answered = np.flatnonzero(said.codes >= 0).tolist()
+    if not answered:
         raise CosupError(f"{path} holds no answer: the column {table.names[column]!r} is blank in all rows; fill it in")
-    return known
+    for row in answered:
+        answer = said.values[said.codes[row]]
+        yield table.where(row, place), table.where(row, column), names[row], answer, chosen[row] if chosen else ""
 
 
 def _no_sample(name: str, ids: Sequence[str]) -> str:
@@ -139,13 +176,15 @@ class Checked:
 
     @property
     def verdicts(self) -> tuple[str, ...]:
-        """Whether the two intervals contradict: "agrees", "too high" or "too low" (the estimate), or "not measured"."""
+        """Whether the intervals contradict: "agrees", "too high" or "too low" (the estimate), or why that is open."""
         out = []
         for (_, low, high), (_, bottom, top) in zip(self.measured, self.estimated, strict=True):
             if np.isnan(low) or np.isnan(bottom):
                 out.append("not measured" if np.isnan(low) else "no estimate")
+            elif bottom > high or top < low:
+                out.append("too high" if bottom > high else "too low")
             else:
-                out.append("too high" if bottom > high else "too low" if top < low else "agrees")
+                out.append("agrees" if high - low <= TELLING else "too few labels to tell")
         return tuple(out)
 
     def __str__(self) -> str:
@@ -165,8 +204,12 @@ class Checked:
             )
         elif wrong:
             lines.append(f"The labels contradict what was estimated of {', '.join(wrong)}: go by what was measured.")
-        else:
+        elif self.verdicts[-1] == "agrees":
             lines.append("The labels don't contradict what was estimated.")
+        else:
+            lines.append(
+                "These are too few labels to tell whether the estimates hold: draw more with cosup look --uniform."
+            )
         lines.append(
             f"Of the {self.looked[-1]} samples with a label the student has {self.right[-1]} right; by its own "
             f"probabilities it would be {self.expected[-1]:.0f}."

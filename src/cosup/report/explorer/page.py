@@ -12,14 +12,20 @@ from typing import Any
 import numpy as np
 
 from cosup.provenance import Account
+from cosup.report.explorer.comparison import Comparison
+from cosup.report.explorer.query import draw_order
 from cosup.report.explorer.summary import Estimates, summarise_account
 from cosup.report.explorer.thumbnails import ACROSS, check_count, make_sheets
 from cosup.report.markup import Markup, tag
 
-__all__ = ["LARGEST", "build_explorer", "skeleton"]
+__all__ = ["LARGEST", "build_explorer", "fit_key", "skeleton"]
 
 LARGEST = 20_000
 """Samples that one file holds; all of more are served."""
+
+STYLES = ("base", "list", "label")
+SCRIPTS = ("base", "source", "list", "sample", "overview", "teachers", "levels", "answers", "label", "frame")
+"""Files of `static`, in this order; they share a scope."""
 
 UNKNOWN = 65535
 """A probability that isn't known, in the 16 bits that hold one as ten-thousandths."""
@@ -34,8 +40,10 @@ def build_explorer(
     estimates: Estimates | None = None,
     images: Any = None,
     texts: Sequence[str] | None = None,
+    folder: str | None = None,
+    against: Comparison | None = None,
 ) -> str:
-    """Make the page: overview, teachers, samples, rejected, disagreements, levels.
+    """Make the page: overview, label mode, samples, teachers, disagreements, levels.
 
     Parameters
     ----------
@@ -52,6 +60,10 @@ def build_explorer(
         The samples' pictures.
     texts : sequence of n str, optional
         The samples' texts.
+    folder : str, optional
+        Of the fit, in the commands that the page shows.
+    against : Comparison, optional
+        With another model, of which the page shows what changed.
 
     Returns
     -------
@@ -66,13 +78,20 @@ def build_explorer(
     check_count("images", images, len(account))
     check_count("texts", texts, len(account))
     summary = summarise_account(account, history, title=title, facts=facts, estimates=estimates)
+    columns: dict[str, Any] = {"draw": np.argsort(draw_order(len(account)))}
+    if against is not None:
+        summary["compare"] = against.to_json(account, estimates)
+        columns["before"] = against.before(account)
+    key = fit_key(account)
     if len(account) > LARGEST:
         rows = np.sort(np.argsort(account.rank, kind="stable")[:LARGEST])
-        account = account.take(rows)
+        account, columns = account.take(rows), {name: values[rows] for name, values in columns.items()}
         texts = None if texts is None else [texts[i] for i in rows]
         if images is not None:
             images = images[rows] if isinstance(images, np.ndarray) else [images[i] for i in rows]
-    boot: dict[str, Any] = {"summary": summary, "ids": account.ids, "columns": _columns(account)}
+    boot: dict[str, Any] = {
+        "summary": summary, "ids": account.ids, "columns": _columns(account, columns), "folder": folder, "key": key,
+    }  # fmt: skip
     if texts is not None:
         boot["texts"] = list(texts)
     sheets: list[str] = []
@@ -82,10 +101,25 @@ def build_explorer(
     return skeleton(title, boot, sheets)
 
 
+def fit_key(account: Account) -> str:
+    """Name a fit by its samples and classes: under it, a browser keeps a person's answers."""
+    text = json.dumps([account.ids, account.class_names], ensure_ascii=False)
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
+def assets() -> tuple[str, str]:
+    """Style and script of the page, of the files that hold an idea each."""
+    here = resources.files("cosup.report.explorer") / "static"
+    style, script = (
+        "".join((here / f"{name}.{suffix}").read_text(encoding="utf-8") for name in names)
+        for names, suffix in ((STYLES, "css"), (SCRIPTS, "js"))
+    )
+    return style, f'"use strict";\n(() => {{\n{script}}})();'
+
+
 def skeleton(title: str, boot: Mapping[str, Any], sheets: Sequence[str] = (), *, remote: bool = False) -> str:
     """The document around what the script needs to begin."""
-    here = resources.files("cosup.report.explorer")
-    style, script = ((here / name).read_text(encoding="utf-8") for name in ("explorer.css", "explorer.js"))
+    style, script = assets()
     # Only this style and this script: whatever got into the data, no browser would run or fetch it.
     policy = (
         f"default-src 'none'; script-src {_hash(script)}; style-src {_hash(style)}; "
@@ -121,12 +155,12 @@ def _hash(text: str) -> str:
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode('utf-8')).digest()).decode('ascii')}'"
 
 
-def _columns(account: Account) -> dict[str, dict[str, str]]:
+def _columns(account: Account, more: Mapping[str, Any]) -> dict[str, dict[str, str]]:
     """The account's arrays column by column, in few bits: whole numbers in the narrowest type, shares in 16 bits."""
     whole = {
         "said": account.said, "believed": account.believed, "annotation": account.annotation, "kept": account.kept,
         "reason": account.reason, "levelAnswer": account.level_answer, "answer": account.answer,
-        "second": account.second, "rank": account.rank,
+        "second": account.second, "rank": account.rank, **more,
     }  # fmt: skip
     shares = {
         "support": account.support, "probability": account.probability, "confidence": account.confidence,

@@ -1,4 +1,4 @@
-"""Which samples match what was asked, in which order: what explorer.js does for a page on its own, for a server."""
+"""Find the samples that match what was asked, in the order asked for, as static/source.js does in a file."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ import numpy as np
 from cosup.provenance import Account
 from cosup.utils.validation import CosupError, IntArray, check_choice
 
-__all__ = ["Query", "describe_rows", "find_samples"]
+__all__ = ["Query", "describe_rows", "draw_order", "find_samples"]
 
 RELATIONS = ("", "spoke", "abstained", "agrees", "differs", "believed")
-SORTS = ("look", "low", "high", "file")
+FATES = ("", "kept", "overruled", "silent")
+SORTS = ("look", "file", "id", "answer", "confidence", "differ", "believed", "fate", "draw")
 
 
 @dataclass(frozen=True)
@@ -30,23 +31,25 @@ class Query:
     teacher : int
         Whom `relation`, `says` and `against` are about; any of them.
     relation : {"", "spoke", "abstained", "agrees", "differs", "believed"}
-        ``agrees`` and ``differs``: with the student's answer, where the teacher knows it (`Account.covers`).
+        ``agrees`` and ``differs``: with the student's answer, wherever the teacher names a class.
         ``believed``: at the teacher's level.
     says : int
         Class that the teacher says.
     against : int
-        Another teacher that says something else, where both know the student's answer.
+        Another teacher that names another class.
     instead : int
         The teacher believed one level before, where that said something else: `teacher` was believed in its place.
-    kept : {"", "kept", "rejected"}
+    kept : {"", "kept", "overruled", "silent"}
+        What became of the annotation: trained on, not trained on, or there was none.
     reason : int
-        Check that the annotation failed, a position in the account's reasons.
+        Why it was not trained on, a position in the account's reasons.
     level : int
         Position of the level that `kept` and `reason` are about; the last.
     low, high : int
         Range of the confidence, in per cent.
-    sort : {"look", "low", "high", "file"}
-        By the order in which to look, least or most confident first, or as in the file.
+    sort : {"look", "file", "id", "answer", "confidence", "differ", "believed", "fate", "draw"}
+        By the order in which to look, as in the file, by id, class of the answer, confidence, number of teachers that
+        differ from it, class that was believed, fate, or as `draw_order` draws; "-" before it: backwards.
     """
 
     q: str = ""
@@ -90,8 +93,8 @@ class Query:
             values[field.name] = int(text)
         query = cls(**values)
         check_choice(query.relation, RELATIONS, "relation")
-        check_choice(query.kept, ("", "kept", "rejected"), "kept")
-        check_choice(query.sort, SORTS, "sort")
+        check_choice(query.kept, FATES, "kept")
+        check_choice(query.sort.removeprefix("-"), SORTS, "sort")
         return query
 
 
@@ -112,11 +115,10 @@ def find_samples(account: Account, query: Query, texts: Sequence[str] | None = N
     if query.low > 0 or query.high < 100:
         percent = np.round(account.confidence.astype(np.float64), 4) * 100
         match &= (percent >= query.low) & (percent <= query.high)
-    if query.kept or query.reason >= 0:
-        kept = account.kept[:, query.level]
-        match &= kept if query.kept == "kept" else ~kept
-        if query.reason >= 0:
-            match &= account.reason[:, query.level] == query.reason
+    if query.kept:
+        match &= _fate(account, query.level) == FATES.index(query.kept) - 1
+    if query.reason >= 0:
+        match &= ~account.kept[:, query.level] & (account.reason[:, query.level] == query.reason)
     if query.relation or max(query.says, query.against, query.instead) >= 0:
         match &= _by_teacher(account, query)
     found = np.flatnonzero(match)
@@ -126,10 +128,40 @@ def find_samples(account: Account, query: Query, texts: Sequence[str] | None = N
             part in account.ids[i].lower() or (texts is not None and part in texts[i].lower()) for i in found.tolist()
         ]
         found = found[np.array(hit, dtype=bool)]
-    keys = {"look": account.rank, "low": account.confidence, "high": -account.confidence}
-    if query.sort in keys:
-        found = found[np.argsort(keys[query.sort][found], kind="stable")]
-    return found
+    key = _sort_key(account, query)
+    order = found[np.argsort(-key[found] if query.sort.startswith("-") else key[found], kind="stable")]
+    return np.asarray(order)
+
+
+def draw_order(n: int, seed: int = 0) -> IntArray:
+    """Draw all samples uniformly, one after the other: positions, in the order of the draw, (n,) int64.
+
+    Whoever stops early has still seen a uniform draw.
+    """
+    return np.random.default_rng(seed).permutation(n)
+
+
+def _sort_key(account: Account, query: Query) -> Any:
+    """What samples are sorted by, the smallest first, (n,)."""
+    name = query.sort.removeprefix("-")
+    if name == "draw":
+        return np.argsort(draw_order(len(account)))
+    if name == "id":
+        return np.argsort(np.array(sorted(range(len(account)), key=account.ids.__getitem__)))
+    if name == "differ":
+        return ((account.said >= 0) & (account.said != account.answer[:, None])).sum(axis=1)
+    if name == "fate":
+        return _fate(account, query.level)
+    keys = {
+        "look": account.rank, "answer": account.answer, "confidence": account.confidence,
+        "believed": account.annotation[:, query.level],
+    }  # fmt: skip
+    return keys.get(name, np.arange(len(account)))
+
+
+def _fate(account: Account, k: int) -> Any:
+    """0: kept, 1: overruled, 2: there was no annotation; at one level, (n,)."""
+    return np.where(account.kept[:, k], 0, np.where(account.annotation[:, k] < 0, 2, 1))
 
 
 def _by_teacher(account: Account, query: Query) -> Any:
@@ -147,12 +179,12 @@ def _by_teacher(account: Account, query: Query) -> Any:
         elif query.relation:
             its &= said >= 0
             if query.relation != "spoke":
-                its &= account.covers(t) & ((said == account.answer) == (query.relation == "agrees"))
+                its &= (said == account.answer) == (query.relation == "agrees")
         if query.says >= 0:
             its &= said == query.says
         if query.against >= 0:
             other = account.said[:, query.against]
-            its &= (said >= 0) & (other >= 0) & (said != other) & account.covers(t) & account.covers(query.against)
+            its &= (said >= 0) & (other >= 0) & (said != other)
         if query.instead >= 0:
             its &= False if not k else _in_place_of(account, t, query.instead, k)
         any_of |= its

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from cosup.provenance import Account
-from cosup.report.explorer.page import skeleton
+from cosup.report.explorer.label_store import LabelStore, label_routes
+from cosup.report.explorer.page import fit_key, skeleton
 from cosup.report.explorer.query import Query, describe_rows, find_samples
 from cosup.report.explorer.summary import Estimates, summarise_account
 from cosup.report.explorer.thumbnails import check_count
@@ -34,6 +35,9 @@ def make_app(
     images: Sequence[str | Path] | None = None,
     texts: Sequence[str] | None = None,
     hosts: Sequence[str] = LOOPBACK,
+    folder: str | None = None,
+    labels: LabelStore | None = None,
+    check: Callable[[], Mapping[str, Any]] | None = None,
 ) -> Any:
     """Make a Starlette application that serves the explorer.
 
@@ -45,6 +49,12 @@ def make_app(
         The samples' pictures; only these files are served.
     hosts : sequence of str
         Names under which it answers: a page from elsewhere can't reach it under a name of its own.
+    folder : str, optional
+        Of the fit, in the commands that the page shows.
+    labels : LabelStore, optional
+        Takes a person's answers; without it nothing is ever written.
+    check : callable, optional
+        Checks the fit by these answers: see `label_routes`.
 
     Returns
     -------
@@ -65,7 +75,11 @@ def make_app(
     check_count("images", images, len(account))
     check_count("texts", texts, len(account))
     summary = summarise_account(account, history, title=title, facts=facts, estimates=estimates)
-    boot = {"summary": summary, "remote": True, "pictures": images is not None, "textual": texts is not None}
+    routes, label = ([], None) if labels is None else label_routes(labels, check)
+    boot = {
+        "summary": summary, "remote": True, "pictures": images is not None, "textual": texts is not None,
+        "folder": folder, "key": fit_key(account), "label": label,
+    }  # fmt: skip
     page = skeleton(title, boot, remote=True)
 
     @lru_cache(maxsize=8)  # paging goes on within what was found
@@ -97,6 +111,7 @@ def make_app(
             routing.Route("/", index),
             routing.Route("/api/samples", samples),
             routing.Route("/image/{place:int}", picture),
+            *routes,
         ],
         middleware=[
             middleware.Middleware(trusted.TrustedHostMiddleware, allowed_hosts=list(hosts)),

@@ -1,4 +1,4 @@
-"""The numbers of an account that the explorer's pages show; the browser only draws them."""
+"""Count what the explorer's pages show of an account; the browser only draws it."""
 
 from __future__ import annotations
 
@@ -9,13 +9,21 @@ from typing import Any
 
 import numpy as np
 
+from cosup.labels.summary import specialty_flag, tally
 from cosup.provenance import Account
+from cosup.report.explorer.findings import find_suspicious
 from cosup.utils.validation import CosupError, FloatArray, IntArray
 
 __all__ = ["Estimates", "summarise_account"]
 
 BINS = 20
 """Bars of the histogram of confidences."""
+
+CONFUSIONS = 144
+"""Pairs of classes, a teacher's and the student's, that a teacher's page shows: all of twelve classes."""
+
+RIVALS = 8
+"""Teachers that contradict another most often, as its page shows."""
 
 USUAL = 4
 """Changes of class that are named for a teacher that corrects another."""
@@ -97,45 +105,63 @@ def summarise_account(
     n, C = len(account), len(account.class_names)
     said, answer = account.said, account.answer
     speaks = said >= 0
-    covers = np.stack([account.covers(t) for t in range(len(account.teachers))], axis=1)
-    differs = speaks & covers & (said != answer[:, None])
     known = answer >= 0
+    disagreement = _disagreement(said, speaks)
+    totals, named, _ = tally(said, C)
+    teachers = [_teacher(account, t, totals[t], named[t], disagreement[t]) for t in range(len(account.teachers))]
     return {
         "title": title,
         "n": n,
         "classes": list(account.class_names),
         "facts": [[key, value] for key, value in (facts or {}).items()],
         "reasons": list(account.reason_texts),
-        "teachers": [_teacher(account, t, speaks[:, t], covers[:, t]) for t in range(len(account.teachers))],
+        "teachers": teachers,
         "levels": _levels(account, history),
         "answers": np.bincount(answer[known], minlength=C).tolist(),
         "histogram": np.histogram(account.confidence[known], bins=BINS, range=(0.0, 1.0))[0].tolist(),
         "confidence": _mean(account.confidence[known]),
-        "disputed": float(differs.any(axis=1).mean()),
+        "disputed": float((speaks & (said != answer[:, None])).any(axis=1).mean()),
         "corrections": _corrections(account),
-        "disagreement": _disagreement(said, speaks & covers),
+        "disagreement": disagreement,
         "estimates": None if estimates is None else estimates.to_json(),
+        "findings": find_suspicious(account, named, disagreement, None if estimates is None else estimates.overall),
         "ranked": bool((account.rank >= 0).all()),
     }
 
 
-def _teacher(account: Account, t: int, speaks: Any, covers: Any) -> dict[str, Any]:
-    level, C = account.teacher_levels[t], len(account.class_names)
+def _teacher(
+    account: Account, t: int, totals: IntArray, named: IntArray, against: Sequence[Sequence[int]]
+) -> dict[str, Any]:
+    """Sum up a teacher; everybody who names a class counts, whatever the class."""
+    level, C, n = account.teacher_levels[t], len(account.class_names), len(account)
     k = account.levels.index(level) if level in account.levels else None
-    its = account.answer[speaks & covers]
-    heard = np.bincount(its, minlength=C)
-    agreed = np.bincount(its[account.said[speaks & covers, t] == its], minlength=C)
-    believed = None if k is None else account.believed[:, k] == t
+    said = account.said[:, t]
+    speaks = said >= 0
+    its, names = account.answer[speaks], np.flatnonzero(named)
+    heard = np.bincount(its[its >= 0], minlength=C)
+    agreed = np.bincount(its[(its >= 0) & (said[speaks] == its)], minlength=C)
+    kept = 0 if k is None else int((speaks & account.kept[:, k] & (account.annotation[:, k] == said)).sum())
+    pairs, counts = np.unique(said[speaks].astype(np.int64) * C + np.maximum(its, 0), return_counts=True)
+    often: list[int] = np.argsort(-counts, kind="stable")[:CONFUSIONS].tolist() if (its >= 0).any() else []
+    rivals = sorted((u for u, (_, differ) in enumerate(against) if differ), key=lambda u: -against[u][1])[:RIVALS]
+    partly = account.specialties[t] is None and 0 < len(names) < C
     return {
         "name": account.teachers[t],
         "level": level,
         "specialty": account.specialties[t],
-        "field": np.flatnonzero(account.field(t)).tolist(),
-        "coverage": float(speaks.mean()),
-        "believed": None if believed is None else float(believed.mean()),
+        "names": names.tolist(),
+        "votes": int(totals[0]),
+        "coverage": float(totals[0] / n),
+        "overlaps": float(totals[1] / n),
+        "conflicts": float(totals[2] / n),
+        "kept": kept,
+        "overruled": int(totals[0]) - kept,
         "agreement": float(agreed.sum() / heard.sum()) if heard.sum() else None,
         "heard": heard.tolist(),
         "agreed": agreed.tolist(),
+        "confusion": [[int(pairs[place] // C), int(pairs[place] % C), int(counts[place])] for place in often],
+        "against": [[u, *against[u]] for u in rivals],
+        "flag": specialty_flag(account.teachers[t], [account.class_names[c] for c in names]) if partly else None,
     }
 
 
@@ -146,7 +172,8 @@ def _levels(account: Account, history: Sequence[Mapping[str, Any]]) -> list[dict
         entry = told.get(level, {})
         believed = account.believed[:, k]
         counts = np.bincount(believed[believed >= 0], minlength=len(account.teachers))
-        lost = np.bincount(account.reason[~account.kept[:, k], k], minlength=len(account.reasons))
+        silent = account.annotation[:, k] < 0
+        lost = np.bincount(account.reason[~account.kept[:, k] & ~silent, k], minlength=len(account.reasons))
         now, before = account.level_answer[:, k], account.level_answer[:, k - 1] if k else None
         out.append(
             {
@@ -154,8 +181,9 @@ def _levels(account: Account, history: Sequence[Mapping[str, Any]]) -> list[dict
                 "teachers": [t for t, at in enumerate(account.teacher_levels) if at == level],
                 "believed": [[t, int(counts[t])] for t in np.argsort(-counts, kind="stable").tolist() if counts[t]],
                 "voted": int(((believed < 0) & (account.annotation[:, k] >= 0)).sum()),
-                "nobody": int((account.annotation[:, k] < 0).sum()),
-                "kept": float(account.kept[:, k].mean()),
+                "nobody": int(silent.sum()),
+                "kept": int(account.kept[:, k].sum()),
+                "overruled": int((~account.kept[:, k] & ~silent).sum()),
                 "lost": [[r, int(lost[r])] for r in np.argsort(-lost, kind="stable").tolist() if lost[r]],
                 "changed": None if before is None or (now < 0).any() else float((now != before).mean()),
                 "agreement": _finite(entry.get("agreement")),
@@ -194,13 +222,13 @@ def _corrections(account: Account) -> list[dict[str, Any]]:
     return sorted(out, key=lambda row: -row["count"])
 
 
-def _disagreement(said: IntArray, competent: Any) -> list[list[list[int]]]:
-    """For every two teachers, on how many samples both speak of what they cover, and on how many they then differ."""
+def _disagreement(said: IntArray, speaks: Any) -> list[list[list[int]]]:
+    """For every two teachers, on how many samples both name a class, and on how many of these not the same one."""
     m = said.shape[1]
     out = [[[0, 0] for _ in range(m)] for _ in range(m)]
     for a in range(m):
         for b in range(a):
-            both = competent[:, a] & competent[:, b]
+            both = speaks[:, a] & speaks[:, b]
             found = [int(both.sum()), int((both & (said[:, a] != said[:, b])).sum())]
             out[a][b] = out[b][a] = found
     return out
