@@ -27,35 +27,35 @@ QUESTIONS = (
 )  # fmt: skip
 
 
-def account_of(n: int) -> Account:
-    """A made-up account of n samples, 12 teachers at 3 levels, 12 classes."""
+def account_of(n: int, teachers: int = TEACHERS, classes: int = CLASSES) -> Account:
+    """A made-up account of n samples, 12 teachers or more at 3 levels, 12 classes or more."""
     rng = np.random.default_rng(0)
-    level = np.repeat([0, 1, 2], [1, 3, 8])
-    said = rng.integers(-1, CLASSES, (n, TEACHERS), dtype=np.int32)
+    level = np.repeat([0, 1, 2], [1, 3, teachers - 4])
+    said = rng.integers(-1, classes, (n, teachers), dtype=np.int32)
     believed = np.stack([rng.choice(np.flatnonzero(level == k), n) for k in range(LEVELS)], axis=1).astype(np.int32)
     annotation = np.take_along_axis(said, believed, axis=1)
     kept = (annotation >= 0) & (rng.random((n, LEVELS)) < 0.8)
     confidence = rng.beta(4, 2, n).astype(np.float32)
     rank = np.argsort(np.argsort(confidence, kind="stable"), kind="stable").astype(np.int32)
-    answer = rng.integers(0, CLASSES, n, dtype=np.int32)
+    answer = rng.integers(0, classes, n, dtype=np.int32)
 
     def share(*shape: int) -> np.ndarray:
         return rng.random(shape, dtype=np.float32)
 
     return Account(
         ids=tuple(f"ticket-{i:05}" for i in range(n)),
-        class_names=tuple(f"class {c} <&>" for c in range(CLASSES)),
-        teachers=tuple(f"teacher '{t}'" for t in range(TEACHERS)),
+        class_names=tuple(f"class {c} <&>" for c in range(classes)),
+        teachers=tuple(f"teacher '{t}'" for t in range(teachers)),
         teacher_levels=tuple(level.tolist()),
-        specialties=(None, *(tuple(range(4 * t, 4 * t + 4)) for t in range(3)), *(None,) * 8),
+        specialties=(None, *(tuple(range(4 * t, 4 * t + 4)) for t in range(3)), *(None,) * (teachers - 4)),
         levels=(0, 1, 2),
-        said=said, support=np.where(said >= 0, share(n, TEACHERS), np.nan).astype(np.float32),
+        said=said, support=np.where(said >= 0, share(n, teachers), np.nan).astype(np.float32),
         believed=believed, annotation=annotation, kept=kept,
         reason=np.where(kept, 0, np.where(annotation < 0, 1, 2)).astype(np.uint8),
-        reasons=("", "abstained", "overruled"),
+        reasons=("", "abstained", "overruled"), reason_texts=("", "nobody names a class", "others were believed"),
         probability=np.where(annotation >= 0, share(n, LEVELS), np.nan).astype(np.float32),
         level_answer=np.repeat(answer[:, None], LEVELS, axis=1),
-        answer=answer, second=(answer + 1) % CLASSES, confidence=confidence, second_confidence=(1 - confidence) / 2,
+        answer=answer, second=(answer + 1) % classes, confidence=confidence, second_confidence=(1 - confidence) / 2,
         rank=rank, doubt=share(n), dispute=share(n), influence=share(n) * 2,
     )  # fmt: skip
 

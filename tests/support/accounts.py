@@ -30,6 +30,7 @@ def by_hand(said, answer, *, classes, names, kept=None):
         teacher_levels=(0,) * m, specialties=(None,) * m, levels=(0,), said=said,
         support=np.where(spoke, 0.5, np.nan).astype(np.float32), believed=believed, annotation=annotation, kept=kept,
         reason=np.where(kept, 0, np.where(silent, 1, 2)).astype(np.uint8), reasons=("", "abstained", "overruled"),
+        reason_texts=("", "nobody names a class", "others were believed"),
         probability=np.where(silent, np.nan, 0.5).astype(np.float32), level_answer=answer[:, None],
         answer=answer, second=np.zeros(n, np.int32), confidence=share, second_confidence=share / 2,
         rank=np.arange(n, dtype=np.int32), doubt=share, dispute=share, influence=share,
