@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from cosup.cli.options import AGAIN, FILE, FOLDER, PLUGIN
+from cosup.cli.options import AGAIN, FILE, FOLDER, PLUGIN, TRUST
 from cosup.utils.errors import CosupError
 
 __all__ = ["check"]
@@ -25,9 +25,11 @@ __all__ = ["check"]
                    "only check]")  # fmt: skip
 @AGAIN
 @PLUGIN
+@TRUST
 def check(
-    folder: Path, files: tuple[Path, ...], uniform: Path | None, out: Path | None, again: tuple[str, ...]
-) -> None:
+    folder: Path, files: tuple[Path, ...], uniform: Path | None, out: Path | None, again: tuple[str, ...],
+    trust: tuple[str, ...],
+) -> None:  # fmt: skip
     """Check a fit by a person's labels, and train a new one with them.
 
     Says how accurate the student and every teacher are by the labels, with 90 % intervals, and whether that contradicts
@@ -44,4 +46,4 @@ def check(
         raise CosupError("no labels are named; give --answers FILE, --uniform FILE, or both")
     from cosup.cli.check_job import run_check
 
-    run_check(folder, files, uniform, out, again)
+    run_check(folder, files, uniform, out, again, trust)

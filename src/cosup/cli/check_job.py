@@ -13,6 +13,7 @@ import numpy as np
 from cosup.cli.fit_manifest import STORE, Recipe, read_recipe
 from cosup.cli.fit_outputs import leave, read_history, read_known
 from cosup.cosupervision.accuracy_estimates import Estimates
+from cosup.embedding.backbones.trust import Trust
 from cosup.estimators.fit_folder import find_file
 from cosup.finetuning import embedded
 from cosup.finetuning.classifier import NETWORK, FineTunedClassifier
@@ -40,8 +41,9 @@ PERSON = "Person"
 
 
 def run_check(
-    folder: Path, files: tuple[Path, ...], uniform: Path | None, out: Path | None, again: tuple[str, ...]
-) -> None:
+    folder: Path, files: tuple[Path, ...], uniform: Path | None, out: Path | None, again: tuple[str, ...],
+    trust: tuple[str, ...] = (),
+) -> None:  # fmt: skip
     """Check the fit in `folder` by a person's labels, and train a new one in `out` with them.
 
     Raises
@@ -60,7 +62,8 @@ def run_check(
         return
     recipe = read_recipe(folder).signed(again)
     answers = (*recipe.answers, *(str(file.resolve()) for file in files))
-    _train(folder, account, drawn, facts, replace(recipe, answers=answers), out)
+    typed = Trust(frozenset((*again, *trust)))
+    _train(folder, account, drawn, facts, replace(recipe, answers=answers), out, typed)
 
 
 def _check_free(out: Path, folder: Path) -> None:
@@ -91,9 +94,10 @@ def _together(files: tuple[Path, ...], account: Account) -> IntArray:
 
 
 def _train(
-    folder: Path, account: Account, drawn: IntArray | None, facts: dict[str, str], recipe: Recipe, out: Path
-) -> None:
-    given, said, notes = recipe.gather()
+    folder: Path, account: Account, drawn: IntArray | None, facts: dict[str, str], recipe: Recipe, out: Path,
+    typed: Trust,
+) -> None:  # fmt: skip
+    given, said, notes = recipe.gather(out / STORE, typed, kept=(folder / STORE,))
     ids = said.ids if said.ids is not None else given.ids
     if len(said) != len(account) or (ids is not None and tuple(ids) != account.ids):
         raise CosupError(

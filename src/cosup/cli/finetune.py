@@ -17,6 +17,7 @@ from cosup.utils.errors import CosupError
 
 if TYPE_CHECKING:
     from cosup.cli.fit_manifest import Recipe
+    from cosup.embedding.backbones.trust import Trust
     from cosup.finetuning import World
     from cosup.io.features import Features
 
@@ -99,13 +100,14 @@ def finetune(
     kind = "backbone" if images is not None else "encoder"
     keys = ("tune", "folds", "epochs", "batch_size", "micro_batch", "learning_rate", "precision")
     training = {"patience": patience or None, **{key: options[key] for key in keys}}
-    recipe = Recipe.of({
+    given_options = {
         **options, "features": None, "images": images, "texts": texts, "backbone": None, "encoder": None,
         kind: network, "out": out, "method": method, "seed": seed, "tuned": {"network": network, **training},
-    })  # fmt: skip
+    }  # fmt: skip
+    recipe = Recipe.of(given_options)
     student = FineTuned(_network(network, images), checkpoint=out / TRAINING, **training)
     with together() as world, resumable(out), contextlib.ExitStack() as stack:
-        given, said, notes = _in_turn(world, recipe)
+        given, said, notes = _in_turn(world, recipe, out, Recipe.typed(given_options))
         if world.leads:
             click.echo(said.summary())
         samples = recipe.samples(given)
@@ -146,12 +148,14 @@ def _network(spec: str, images: Path | None) -> Any:
     return make_encoder(spec) if images is None else make_backbone(spec)
 
 
-def _in_turn(world: World, recipe: Recipe) -> tuple[Features, Any, list[str]]:
+def _in_turn(world: World, recipe: Recipe, out: Path, trust: Trust) -> tuple[Features, Any, list[str]]:
     """Features, computed by the leading process, and labels; the others read them one after the other."""
+    from cosup.cli.fit_manifest import STORE
+
     found: tuple[Features, Any, list[str]] | None = None
     for rank in range(world.size):
         if rank == world.rank:
-            found = recipe.gather()
+            found = recipe.gather(out / STORE, trust)
         world.wait()
     assert found is not None
     return found

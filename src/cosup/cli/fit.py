@@ -14,6 +14,7 @@ from cosup.cli.options import (
     RAY,
     SETTINGS,
     SOMEWHERE,
+    TRUST,
     covers,
     levels,
     pairs,
@@ -50,6 +51,7 @@ __all__ = ["fit"]
               help="Folder of an earlier fit: what it was made of, and what is named here besides.")  # fmt: skip
 @AGAIN
 @plugin_option(passed_on=True)
+@TRUST
 @RAY
 def fit(ray: str | None, **options: Any) -> None:
     """Train a student on your own features and weak labels.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
+from cosup.embedding.backbones.trust import Trust
 from cosup.io.features import Features, check_shards, features_of_images, features_of_texts, read_features
 from cosup.io.labels import from_probabilities, read_labels
 from cosup.io.tables import Place
@@ -37,6 +38,8 @@ def gather_features(
     store: Path,
     skip_unreadable: bool,
     made_of: Mapping[str, str] | None = None,
+    trust: Trust | None = None,
+    kept: Sequence[Path] = (),
 ) -> Features:
     """Read or compute features.
 
@@ -48,11 +51,15 @@ def gather_features(
         Where computed features are kept.
     made_of : mapping, optional
         What a model's features were made of, where that is known.
+    trust : Trust, optional
+        Names that stand on the command line, for what `made_of` names.
+    kept : sequence of Path
+        Further folders of features, which are read where they are of the same samples and backbone.
 
     Raises
     ------
     CosupError
-        If there is not exactly one source, or it is another than the model's.
+        If there is not exactly one source, it is another than the model's, or nobody named what would be run.
     """
     made_of = made_of or {}
     given = [source for source in (features, images, texts) if source is not None]
@@ -73,15 +80,17 @@ def gather_features(
                 f"the model was fitted on features of {', '.join(made_of.values())}; give features of the same, "
                 "not --" + ("images" if name == "backbone" else "text")
             )
+        if needs is not None and value is None and name in made_of:
+            (trust or Trust()).check(name, made_of[name])
     if features is not None:
         found = read_features(features)
     elif images is not None:
         found = features_of_images(
-            images, store, backbone=backbone or made_of.get("backbone"), skip_unreadable=skip_unreadable
+            images, store, backbone=backbone or made_of.get("backbone"), skip_unreadable=skip_unreadable, kept=kept
         )
     else:
         assert texts is not None
-        found = features_of_texts(texts, store, encoder=encoder or made_of.get("encoder"))
+        found = features_of_texts(texts, store, encoder=encoder or made_of.get("encoder"), kept=kept)
     if found.inputs and made_of and found.inputs != dict(made_of):
         raise CosupError(
             f"{found.source} holds features of {', '.join(found.inputs.values())}, but the model was fitted on "

@@ -10,7 +10,7 @@ from typing import Any
 import click
 import numpy as np
 
-from cosup.cli.fit_manifest import Recipe, read_recipe
+from cosup.cli.fit_manifest import STORE, Recipe, read_recipe
 from cosup.cli.fit_outputs import leave
 from cosup.io.tables import Place
 from cosup.report import REPORT_NAME
@@ -44,6 +44,7 @@ class FitOptions:
     update: Path | None
     again: tuple[str, ...]
     plugins: tuple[str, ...]
+    trust: tuple[str, ...]
 
 
 def run_fit(options: FitOptions) -> None:
@@ -57,7 +58,8 @@ def run_fit(options: FitOptions) -> None:
     before = None if options.update is None else read_recipe(options.update)
     recipe = Recipe.of(vars(options), before)
     model = recipe.model()
-    given, said, notes = recipe.gather()
+    kept = () if options.update is None else (options.update / STORE,)
+    given, said, notes = recipe.gather(options.out / STORE, Recipe.typed(vars(options)), kept=kept)
     click.echo(said.summary())
     facts = {
         "Method": recipe.method_line(),

@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 
 from cosup.cli.fit_inputs import gather_features, gather_labels, join
+from cosup.cli.manifest_fields import KINDS, OPTIONS, SOURCES, check_fields
+from cosup.embedding.backbones.trust import Trust
 from cosup.estimators.base import TeacherSupervised
 from cosup.estimators.fit_folder import AGAIN, read_fit_json
 from cosup.finetuning.classifier import ImageFiles
@@ -31,16 +33,6 @@ STORE = "features"
 """Folder in the fit's own where features are kept."""
 
 SCHEMA = 1
-
-KINDS = {"images": "images", "text": "texts", "features": "features"}
-"""Option that features are given by -> its name in Python."""
-
-SOURCES = tuple(KINDS.values())
-OPTIONS = (
-    *SOURCES, "backbone", "encoder", "skip_unreadable", "files", "probabilities", "classes", "abstain", "top_k",
-    "level", "specialties",
-)  # fmt: skip
-"""Of ``cosup fit``: those that say what goes in."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +88,9 @@ class Recipe:
             raise CosupError("--again is for URLs of an earlier fit, with --update; leave it out")
         own = {name: _each(options.get(name), _absolute) for name in OPTIONS}
         own["store"] = _absolute(options["out"] / STORE)
-        inputs = (*(before.inputs if before else ()), own)
+        inputs = before.inputs if before else ()
+        # Of a command that was killed behind its last step, in place: the same once more adds nothing.
+        inputs = inputs if inputs and json.loads(json.dumps(own)) == inputs[-1] else (*inputs, own)
         partial = bool(options["partial"]) or (before is not None and before.partial)
         if before is not None and before.answers:
             raise CosupError(
@@ -154,6 +148,15 @@ class Recipe:
         own = self.inputs[0]
         return next(name for name, option in KINDS.items() if own[option] is not None)
 
+    @staticmethod
+    def typed(options: Mapping[str, Any]) -> Trust:
+        """The names that stand on the command line."""
+        named = [options.get(key) for key in ("backbone", "encoder", "features")]
+        for key in ("files", "again", "trust"):
+            named += options.get(key) or ()
+        named += (options.get("probabilities") or {}).values()
+        return Trust(frozenset(str(name) for name in named if name is not None))
+
     def shown(self) -> dict[str, Any]:
         """The folder of all images and the file of all texts, for the explorer; None where there is none or more."""
         out: dict[str, Any] = {}
@@ -166,13 +169,20 @@ class Recipe:
         """The same with URLs as they were given once, for those that `RECIPE` holds in part."""
         whole = {unsigned(url): url for url in urls}
         for name in whole:
-            if name not in self.left_out:
+            if name not in (*self.left_out, *self.urls()):
                 raise CosupError(
                     f"--again names {name}, of which nothing is missing"
                     + (f"; what is: {', '.join(self.left_out)}" if self.left_out else "; leave it out")
                 )
         inputs = _each(self.inputs, lambda text: whole.get(text, text) if isinstance(text, str) else text)
         return replace(self, inputs=tuple(inputs), left_out=tuple(url for url in self.left_out if url not in whole))
+
+    def urls(self) -> list[str]:
+        """URLs among the inputs."""
+        named = [
+            name for own in self.inputs for name in (own["features"], *own["files"], *own["probabilities"].values())
+        ]
+        return [name for name in named if name is not None and isinstance(place_of(name), str)]
 
     def samples(self, given: Features) -> Any:
         """What a network is fine-tuned on, in the order of the features' rows: images or texts."""
@@ -194,8 +204,19 @@ class Recipe:
         )
         return json.dumps({"schema": SCHEMA, **asdict(plain)}, indent=1) + "\n"
 
-    def gather(self) -> tuple[Features, ImportedLabels, list[str]]:
+    def gather(
+        self, store: Path, trust: Trust, *, kept: Sequence[Path] = ()
+    ) -> tuple[Features, ImportedLabels, list[str]]:
         """Read all inputs again.
+
+        Parameters
+        ----------
+        store : Path
+            Where features are kept that have to be computed; nothing is written where the manifest says.
+        trust : Trust
+            Names that stand on the command line: of backbones, encoders and URLs.
+        kept : sequence of Path
+            Folders of features beside those that the manifest names, to be read.
 
         Returns
         -------
@@ -207,8 +228,8 @@ class Recipe:
         Raises
         ------
         CosupError
-            As `gather_labels` and `gather_features`; for parts that can't be told apart since they have no ids; and for
-            URLs of which a part is not known.
+            As `gather_labels` and `gather_features`; for parts that can't be told apart since they have no ids; for
+            URLs of which a part is not known; and for URLs, backbones and encoders that nobody named.
         """
         self.check_plugins()
         if self.left_out:
@@ -216,6 +237,13 @@ class Recipe:
                 f"query strings and credentials of URLs are not kept in {RECIPE}; give these again, whole: "
                 + ", ".join(f"--again {url}" for url in self.left_out)
             )
+        unnamed = [url for url in self.urls() if url not in trust.names]
+        if unnamed:
+            raise CosupError(
+                f"{RECIPE} names URLs, and nothing that a file names is fetched unless you name it, too: add "
+                + " ".join(f"--again {url}" for url in dict.fromkeys(unnamed))
+            )
+        folders = list(dict.fromkeys([*kept, *(Path(own["store"]) for own in self.inputs)]))
         notes = [
             f"{file} has changed since the fit"
             for file, digest in (self.digests or {}).items()
@@ -225,7 +253,7 @@ class Recipe:
         labels: ImportedLabels | None = None
         for own in self.inputs:
             if any(own[source] is not None for source in SOURCES) or features is None:
-                features = _stack(features, _features(own, features))
+                features = _stack(features, _features(own, features, store, trust, folders))
             if own["files"] or own["probabilities"] or labels is None:
                 more = _labels(own, labels)
                 labels = more if labels is None else extend_labels(labels, more)
@@ -254,75 +282,14 @@ def read_recipe(folder: Path) -> Recipe:
         raise CosupError(f"{path} is broken: it has no schema; {AGAIN}")
     if content.pop("schema") != SCHEMA:
         raise CosupError(f"{path} is of a later version of cosup; upgrade, or {AGAIN}")
-    inputs: Any = content.get("inputs")
-    for given, checks, what in (
-        (content, _FIELDS, ""),
-        *((own, _INPUT, "inputs, ") for own in (inputs if isinstance(inputs, list) else ())),
-    ):
-        for name, good in checks.items():
-            if not isinstance(given, dict) or not good(given.get(name)):
-                raise CosupError(f"{path} lacks {what}{name!r}, or holds there what it can't; {AGAIN}")
-    if all(inputs[0][source] is None for source in SOURCES):
-        raise CosupError(f"{path} names no source of features; {AGAIN}")
+    check_fields(content, path)
+    inputs: Any = content["inputs"]
     known = {own.name for own in fields(Recipe)}
     recipe = Recipe(**{name: value for name, value in content.items() if name in known})
     return replace(
         recipe, inputs=tuple(inputs), answers=tuple(recipe.answers), left_out=tuple(recipe.left_out),
         plugins=tuple(recipe.plugins),
     )  # fmt: skip
-
-
-def _text(value: Any) -> bool:
-    return isinstance(value, str) and bool(value) and "\0" not in value
-
-
-def _texts(value: Any) -> bool:
-    return isinstance(value, list) and all(map(_text, value))
-
-
-def _whole(value: Any) -> bool:
-    return type(value) is int and 0 <= value < 1 << 32
-
-
-def _flag(value: Any) -> bool:
-    return isinstance(value, bool)
-
-
-def _or_none(check: Callable[[Any], bool]) -> Callable[[Any], bool]:
-    return lambda value: value is None or check(value)
-
-
-def _by_text(check: Callable[[Any], bool]) -> Callable[[Any], bool]:
-    return lambda value: isinstance(value, dict) and all(map(check, value.values()))
-
-
-_FIELDS: dict[str, Callable[[Any], bool]] = {
-    "inputs": lambda value: isinstance(value, list) and bool(value),
-    "partial": _flag,
-    "method": _text,
-    "seed": _whole,
-    "answers": _texts,
-    "digests": _or_none(_by_text(_text)),
-    "tuned": _or_none(
-        lambda value: isinstance(value, dict) and _text(value.get("tune")) and _text(value.get("network"))
-    ),
-    "left_out": _texts,
-    "parameters": lambda value: isinstance(value, dict),
-    "plugins": _texts,
-}
-_INPUT: dict[str, Callable[[Any], bool]] = {
-    **dict.fromkeys((*SOURCES, "backbone", "encoder"), _or_none(_text)),
-    "skip_unreadable": lambda value: value is None or _flag(value),
-    "files": _texts,
-    "probabilities": _by_text(_text),
-    "classes": _or_none(_texts),
-    "abstain": _or_none(lambda value: isinstance(value, list) and all(isinstance(item, str) for item in value)),
-    "top_k": _or_none(lambda value: _whole(value) and value > 0),
-    "level": _or_none(lambda value: (isinstance(value, list) and all(map(_whole, value))) or _by_text(_whole)(value)),
-    "specialties": lambda value: not value or _by_text(_texts)(value),
-    "store": _text,
-}
-"""Fields of a fit's manifest, and of each of its inputs, and what they may hold."""
 
 
 def _each(value: Any, change: Callable[[Any], Any]) -> Any:
@@ -356,12 +323,17 @@ def _labels(own: Mapping[str, Any], before: ImportedLabels | None) -> ImportedLa
     )  # fmt: skip
 
 
-def _features(own: Mapping[str, Any], before: Features | None) -> Features:
+def _features(
+    own: Mapping[str, Any], before: Features | None, store: Path, trust: Trust, kept: Sequence[Path]
+) -> Features:
+    for kind in ("backbone", "encoder"):
+        if own[kind] is not None:
+            trust.check(kind, own[kind])
     return gather_features(
         features=None if own["features"] is None else place_of(own["features"]),
         images=None if own["images"] is None else Path(own["images"]),
         texts=None if own["texts"] is None else Path(own["texts"]),
-        backbone=own["backbone"], encoder=own["encoder"], store=Path(own["store"]),
+        backbone=own["backbone"], encoder=own["encoder"], store=store, kept=kept, trust=trust,
         skip_unreadable=own["skip_unreadable"], made_of=None if before is None else before.inputs,
     )  # fmt: skip
 

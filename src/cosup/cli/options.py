@@ -12,8 +12,8 @@ import click
 from cosup.io.tables.urls import Place, place_of
 
 __all__ = [
-    "AGAIN", "FEATURES", "FILE", "FOLDER", "PLUGIN", "RAY", "SETTINGS", "SOMEWHERE", "covers", "levels", "named_values",
-    "pairs", "plugin_option", "words",
+    "AGAIN", "FEATURES", "FILE", "FOLDER", "PLUGIN", "RAY", "SETTINGS", "SOMEWHERE", "TRUST", "covers", "levels",
+    "named_values", "pairs", "plugin_option", "words",
 ]  # fmt: skip
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -51,6 +51,9 @@ _OPTIONS = (
 AGAIN = click.option("--again", multiple=True, metavar="URL",
                      help="A URL of the earlier fit as it was given then: query strings and credentials are not kept; "
                           "may be repeated.")  # fmt: skip
+TRUST = click.option("--trust", multiple=True, metavar="NAME",
+                     help="A backbone or encoder of the earlier fit that runs code or is fetched, as the message "
+                          "names it; may be repeated.")  # fmt: skip
 
 
 def _load(ctx: click.Context, parameter: click.Parameter, plugins: tuple[str, ...]) -> tuple[str, ...]:

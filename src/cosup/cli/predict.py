@@ -42,6 +42,7 @@ def predict(
     """  # noqa: D301
     from cosup.cli import prediction_files
     from cosup.cli.fit_inputs import gather_features
+    from cosup.embedding.backbones.trust import Trust
     from cosup.io.tables import extension
     from cosup.methods import load
 
@@ -54,6 +55,7 @@ def predict(
         features=features, images=images, texts=texts, backbone=backbone, encoder=encoder,
         store=out.with_name(f"{out.stem}-features"), made_of=model.inputs_,
         skip_unreadable=skip_unreadable,
+        trust=Trust(frozenset(name for name in (backbone, encoder) if name), "--{kind}", folder),
     )  # fmt: skip
     if given.X.shape[1] != model.n_features_in_:
         raise CosupError(

@@ -13,7 +13,7 @@ import click
 from threadpoolctl import threadpool_limits
 
 from cosup.cli.fit_job import FitOptions, run_fit
-from cosup.cli.fit_manifest import Recipe, read_recipe
+from cosup.cli.fit_manifest import STORE, Recipe, read_recipe
 from cosup.cluster import Cluster, connect, run_tasks
 from cosup.embedding.workers import check_nodes
 from cosup.io.features import features_of_images
@@ -43,16 +43,21 @@ def fit_on_cluster(address: str, options: FitOptions) -> None:
     """
     out: Path = options.out
     before = None if options.update is None else read_recipe(options.update)
+    kept = () if options.update is None else (options.update / STORE,)
+    trust = Recipe.typed(vars(options))
     with connect(address) as cluster:
         _check_folder(cluster, out)
         if options.images is not None:
             made_of = [own["backbone"] for own in before.inputs if own["backbone"]] if before else []
+            backbone = options.backbone or next(iter(made_of), None)
+            if backbone is not None:
+                trust.check("backbone", backbone)
             features_of_images(
-                options.images, out / "features", backbone=options.backbone or next(iter(made_of), None),
+                options.images, out / STORE, backbone=backbone,
                 skip_unreadable=options.skip_unreadable, ray=address,
             )  # fmt: skip
         recipe = Recipe.of(vars(options), before)
-        given, said, _ = recipe.gather()
+        given, said, _ = recipe.gather(out / STORE, trust, kept=kept)
         needed = _LIBRARIES + given.X.nbytes + said.annotations.nbytes
         needed += recipe.model()._peak_bytes(given.X, said)
         largest = cluster.largest("memory")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from cosup.utils.validation import CosupError
 __all__ = ["Grown", "grow_images", "grow_texts"]
 
 PART = "part-{}"
+_logger = logging.getLogger(__name__)
 
 
 # eq=False: comparing arrays field by field has no single truth value.
@@ -49,6 +51,8 @@ def grow_images(
     paths: Sequence[str],
     backbone: Backbone,
     folder: str | os.PathLike[str],
+    *,
+    kept: Sequence[str | os.PathLike[str]] = (),
     **options: Any,
 ) -> Grown:
     """Embed those images that `folder` does not hold yet, or holds as they were before they changed.
@@ -59,6 +63,8 @@ def grow_images(
         As of `cosup.tasks.embed_images`.
     folder : path
         Holds a store a call that found something new: ``part-0``, ``part-1``, ... Stopped, the same call goes on.
+    kept : sequence of path
+        Further folders of this kind: what they hold of these images by this backbone is read; nothing is written there.
     **options
         As of `cosup.tasks.embed_images`.
 
@@ -71,7 +77,7 @@ def grow_images(
     return _grow(
         [_entry(root, path) for path in paths], root, backbone, Path(folder),
         lambda wanted, part: embed_images(root, wanted, backbone, part, **options),
-        (lambda path: _is_readable(root / path)) if options.get("skip_unreadable") else None,
+        (lambda path: _is_readable(root / path)) if options.get("skip_unreadable") else None, list(map(Path, kept)),
     )  # fmt: skip
 
 
@@ -84,8 +90,9 @@ def _is_readable(path: Path) -> bool:
 
 
 def grow_texts(
-    texts: Mapping[str, str], encoder: Any, folder: str | os.PathLike[str], *, source: str, **options: Any
-) -> Grown:
+    texts: Mapping[str, str], encoder: Any, folder: str | os.PathLike[str], *, source: str,
+    kept: Sequence[str | os.PathLike[str]] = (), **options: Any,
+) -> Grown:  # fmt: skip
     """Likewise for texts; see `cosup.embedding.texts_to_features.embed_texts`."""
     from cosup.embedding.texts_to_features import embed_texts, text_entry
 
@@ -93,15 +100,17 @@ def grow_texts(
         [text_entry(name, text) for name, text in texts.items()], Path(source), encoder, Path(folder),
         lambda wanted, part: embed_texts(
             {name: texts[name] for name in wanted}, encoder, part, source=source, **options
-        ),
+        ), kept=list(map(Path, kept)),
     )  # fmt: skip
 
 
 def _grow(
     listed: Sequence[FileEntry], root: Path, backbone: Any, folder: Path,
     embed: Callable[[list[str], Path], FeatureStore], is_readable: Callable[[str], bool] | None = None,
+    kept: Sequence[Path] = (),
 ) -> Grown:  # fmt: skip
     parts, place = _finished_parts(folder, backbone)
+    parts = [*parts, *_parts_elsewhere([other for other in kept if other.resolve() != folder.resolve()], backbone)]
     where: dict[str, tuple[int, int]] = {}
     for number, part in enumerate(parts):
         now = {file.path: file for file in listed}
@@ -131,6 +140,17 @@ def _grow(
             target, row = np.array(own).T
             out[target] = part.features[row]
     return Grown(out, paths, len(missing), described)
+
+
+def _parts_elsewhere(folders: Sequence[Path], backbone: Any) -> list[FeatureStore]:
+    """Finished stores of this backbone in other folders; what can't be used there is computed here instead."""
+    found: list[FeatureStore] = []
+    for folder in folders:
+        try:
+            found += _finished_parts(folder, backbone)[0]
+        except CosupError as error:
+            _logger.info("features in %s are not used: %s", folder, error)
+    return found
 
 
 def _finished_parts(folder: Path, backbone: Any) -> tuple[list[FeatureStore], int]:

@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 
 from cosup.embedding.backbones.base import Options, TorchBackbone, whole_float32
 from cosup.embedding.backbones.cpu import side_by_side
-from cosup.embedding.backbones.huggingface import _offline_said, _silent, write_folder
+from cosup.embedding.backbones.huggingface import _offline_said, _silent, plain_loading, write_folder
 from cosup.utils.atomic_files import write_whole
+from cosup.utils.json_files import read_json
 from cosup.utils.optional_imports import import_extra
 from cosup.utils.validation import CosupError, check_choice, check_positive, suggest
 
@@ -64,8 +65,9 @@ class TextEncoder(TorchBackbone):
         self._library = import_extra("transformers", extra="text", purpose=f"the encoder '{name}'")
         self._source = folder
         with _offline_said(name), _silent(self._library):
-            self._config = self._library.AutoConfig.from_pretrained(folder)
-            self._tokenizer = self._library.AutoTokenizer.from_pretrained(folder)
+            plain = plain_loading(folder)
+            self._config = self._library.AutoConfig.from_pretrained(folder, **plain)
+            self._tokenizer = self._library.AutoTokenizer.from_pretrained(folder, **plain)
         said = _sentence_settings(Path(folder), name)
         self._pooling = check_choice(options.pooling or said["pooling"], _POOLINGS, "pooling of texts")
         self._normalised = bool(said["normalised"])
@@ -93,7 +95,9 @@ class TextEncoder(TorchBackbone):
         import torch
 
         with _offline_said(self.name), _silent(self._library):
-            model = self._library.AutoModel.from_pretrained(self._source, dtype=torch.float32)
+            model = self._library.AutoModel.from_pretrained(
+                self._source, dtype=torch.float32, use_safetensors=True, **plain_loading(self._source)
+            )
         return _pooled(model, self._pooling, normalised=self._normalised)
 
     @cached_property
@@ -262,7 +266,10 @@ def _sentence_settings(folder: Path, name: str) -> dict[str, Any]:
     out: dict[str, Any] = {"pooling": "mean", "normalised": True, "length": None}
     if not (folder / "modules.json").is_file():
         return out
-    modules = json.loads((folder / "modules.json").read_text(encoding="utf-8"))
+    wrong = "fetch the model's folder again"
+    modules = read_json(folder / "modules.json", wrong)
+    if not isinstance(modules, list) or not all(isinstance(m, dict) and "type" in m and "path" in m for m in modules):
+        raise CosupError(f"{folder / 'modules.json'} does not list the steps of '{name}'; {wrong}")
     kinds = [str(module["type"]).rsplit(".", 1)[-1] for module in modules]
     strange = [kind for kind in kinds if kind not in ("Transformer", "Pooling", "Normalize")]
     if strange:
@@ -270,14 +277,17 @@ def _sentence_settings(folder: Path, name: str) -> dict[str, Any]:
                          "give the features as npy")  # fmt: skip
     out["normalised"] = "Normalize" in kinds
     if "Pooling" in kinds:
-        pooling = json.loads((folder / modules[kinds.index("Pooling")]["path"] / "config.json").read_text("utf-8"))
+        place = str(modules[kinds.index("Pooling")]["path"])
+        if Path(place).name != place:
+            raise CosupError(f"'{name}' keeps a step in {place!r}, which is no folder of its own; {wrong}")
+        pooling = read_json(folder / place / "config.json", wrong)
         chosen = [key for key, value in pooling.items() if key.startswith("pooling_mode_") and value is True]
         known = {"pooling_mode_mean_tokens": "mean", "pooling_mode_cls_token": "cls"}
         if len(chosen) != 1 or chosen[0] not in known:
             raise CosupError(f"'{name}' pools its tokens by {', '.join(chosen)}, which cosup does not know")
         out["pooling"] = known[chosen[0]]
     if (folder / "sentence_bert_config.json").is_file():
-        out["length"] = json.loads((folder / "sentence_bert_config.json").read_text("utf-8")).get("max_seq_length")
+        out["length"] = read_json(folder / "sentence_bert_config.json", wrong).get("max_seq_length")
     return out
 
 

@@ -215,8 +215,11 @@ def beside(inputs: Mapping[str, str], folder: str | Path) -> dict[str, str]:
     out = {}
     for kind, name in inputs.items():
         place = name.removeprefix(BESIDE)
-        if not _stays(name) or (name.startswith(BESIDE) and (where / place).is_symlink()):
-            raise CosupError(f"{where / META} names {name!r}, which is no folder beside it; {AGAIN}")
+        own = name.startswith(BESIDE)
+        if not _stays(name) or (
+            own and any(path.is_symlink() for path in (where / place, *(where / place).rglob("*")))
+        ):
+            raise CosupError(f"{where / META} names {name!r}, which is no folder beside it, or holds links; {AGAIN}")
         out[kind] = f"hf:{where / place}" if name.startswith(BESIDE) else name
     return out
 

@@ -267,6 +267,7 @@ def features_of_images(
     skip_unreadable: bool = False,
     progress: bool = True,
     ray: str | None = None,
+    kept: Sequence[str | Path] = (),
 ) -> Features:
     """Features of all images in a folder, computed once and kept.
 
@@ -283,6 +284,8 @@ def features_of_images(
     progress : bool
     ray : str, optional
         Address of a cluster that computes them, see `cosup.tasks.embed_images`.
+    kept : sequence of path
+        Further folders of this kind, which are read and never written to.
 
     Returns
     -------
@@ -296,13 +299,16 @@ def features_of_images(
     folder = Path(folder)
     network = make_backbone(backbone) if backbone else make_backbone()
     paths = list_image_files(folder)
-    grown = grow_images(folder, paths, network, out, skip_unreadable=skip_unreadable, progress=progress, ray=ray)
+    grown = grow_images(
+        folder, paths, network, out, kept=kept, skip_unreadable=skip_unreadable, progress=progress, ray=ray
+    )
     return _of_grown(grown, folder)
 
 
 def features_of_texts(
-    path: str | Path, out: str | Path, *, encoder: str | None = None, progress: bool = True
-) -> Features:
+    path: str | Path, out: str | Path, *, encoder: str | None = None, progress: bool = True,
+    kept: Sequence[str | Path] = (),
+) -> Features:  # fmt: skip
     """Features of the texts in a file, computed once and kept.
 
     Parameters
@@ -314,6 +320,8 @@ def features_of_texts(
     encoder : str, optional
         See `cosup.embedding.make_encoder`. Default: ``pypi:all-minilm-l6-v2``.
     progress : bool
+    kept : sequence of path
+        Further folders of this kind, which are read and never written to.
 
     Returns
     -------
@@ -328,4 +336,4 @@ def features_of_texts(
 
     texts = read_texts(path)
     network = make_encoder(encoder) if encoder else make_encoder()
-    return _of_grown(grow_texts(texts, network, out, progress=progress, source=str(path)), path)
+    return _of_grown(grow_texts(texts, network, out, kept=kept, progress=progress, source=str(path)), path)

