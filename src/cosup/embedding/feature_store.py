@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,6 +14,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cosup.utils.json_files import read_json
 from cosup.utils.validation import CosupError, FloatArray, IntArray
 
 SCHEMA = 1
@@ -55,6 +56,9 @@ class FileEntry:
     def parse(cls, line: str) -> FileEntry:
         """Read `line` back; ValueError where it is no such line."""
         path, size, mtime_ns, sha256, error = json.loads(line)
+        texts = isinstance(path, str) and all(text is None or isinstance(text, str) for text in (sha256, error))
+        if not texts or type(size) is not int or type(mtime_ns) is not int:
+            raise ValueError("this is no entry of a list of files")
         return cls(path, size, mtime_ns, sha256, error)
 
     def same_file(self, now: FileEntry, root: Path) -> bool:
@@ -102,17 +106,23 @@ class FeatureStore:
         Raises
         ------
         CosupError
-            If there is none, it is not finished, was made by a newer cosup, or its array was cut short.
+            If there is none, it is not finished, was made by a newer cosup, its array was cut short, or its files are
+            others than the manifest's checksums say: small files are compared whole, of large ones samples, see
+            `sample_file`; `verify` compares all.
         """
         folder = Path(folder)
         manifest = finished_manifest(folder)
         store = cls(folder, manifest)
         expected = header_of(store.shape, manifest["dtype"])
+        for name in (FEATURES_NAME, FILES_NAME):
+            check_own(folder / name)
         with disk_array(folder).open("rb") as file:
             found = file.read(len(expected))
             size = file.seek(0, os.SEEK_END)
         if found != expected or size != len(expected) + store.nbytes:
             raise CosupError(f"{disk_array(folder)} is not the array that its manifest describes; {_AGAIN}")
+        for name in (FEATURES_NAME, FILES_NAME):
+            _compare(folder / name, manifest)
         return store
 
     def __len__(self) -> int:
@@ -196,6 +206,42 @@ class FeatureStore:
 
 _AGAIN = "delete the folder and embed again"
 
+WHOLE = 1 << 22
+"""Bytes of a file that is compared whole when a store is opened."""
+
+SAMPLES, SAMPLE = 64, 1 << 12
+"""Blocks of a larger file that are compared, and bytes of each."""
+
+
+def sample_file(path: Path) -> str:
+    """Return the SHA-256 of a file's size and of evenly spaced blocks of it: what is cheap for a file of any size."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        digest.update(f"{size}\n".encode())
+        last = max(size - SAMPLE, 0)
+        for place in range(SAMPLES):
+            file.seek(last * place // (SAMPLES - 1))
+            digest.update(file.read(SAMPLE))
+    return digest.hexdigest()
+
+
+def check_own(path: Path) -> None:
+    """Raise `CosupError` where a file of a store is missing, or a link out of its folder."""
+    if path.is_symlink() and path.parent.resolve() not in path.resolve().parents:
+        raise CosupError(f"{path} is a link out of its folder, which is not followed; copy the file there")
+    if not path.is_file():
+        raise CosupError(f"{path} is missing; {_AGAIN}")
+
+
+def _compare(path: Path, manifest: dict[str, Any]) -> None:
+    """Compare a file with the manifest's checksums, as far as that is cheap."""
+    whole = path.stat().st_size <= WHOLE
+    known = manifest["sha256"] if whole else manifest.get("samples_sha256") or {}
+    found = hash_file(path) if whole else sample_file(path) if path.name in known else None
+    if known.get(path.name) != found:
+        raise CosupError(f"{path} was changed or damaged: its checksum is another one; {_AGAIN}")
+
 
 def disk_array(folder: Path) -> Path:
     """The file of a store's features."""
@@ -221,26 +267,66 @@ def read_manifest(folder: Path) -> dict[str, Any] | None:
         If the folder holds something else, or a store that a newer cosup made.
     """
     path = folder / MANIFEST_NAME
-    try:
-        manifest = json.loads(path.read_bytes())
-    except (FileNotFoundError, NotADirectoryError):
+    if not path.is_symlink() and not path.exists():
         # A writer that was killed at once leaves no more than these.
         strangers = [p.name for p in folder.glob("*") if not p.name.startswith(".")] if folder.is_dir() else []
         if strangers:
-            raise CosupError(
-                f"{folder} holds other things ({strangers[0]}) and no features; name a new folder"
-            ) from None
+            raise CosupError(f"{folder} holds other things ({strangers[0]}) and no features; name a new folder")
         return None
-    except (OSError, ValueError) as error:
-        raise CosupError(f"{path} cannot be read ({error}); {_AGAIN}") from error
+    check_own(path)
+    manifest = read_json(path, _AGAIN)
     if not isinstance(manifest, dict) or manifest.get("kind") != "cosup features":
         raise CosupError(f"{path} is not the manifest of a feature store; name another folder")
-    if manifest["schema"] != SCHEMA:
+    if type(manifest.get("schema")) is not int or manifest["schema"] != SCHEMA:
         raise CosupError(
-            f"the features in {folder} have format {manifest['schema']}, and this cosup reads format {SCHEMA}: "
+            f"the features in {folder} have format {manifest.get('schema')!r}, and this cosup reads format {SCHEMA}: "
             "they were made by another version; upgrade cosup, or embed into another folder"
         )
+    complete = manifest.get("complete")
+    checks = _FIELDS | (_FINISHED if complete is True else {})
+    backbone = manifest.get("backbone")
+    for field, good in checks.items():
+        if not good(manifest.get(field)):
+            raise CosupError(f"{path} lacks {field!r}, or holds there what it can't; {_AGAIN}")
+    for field, good in _BACKBONE.items():
+        if not isinstance(backbone, dict) or not good(backbone.get(field)):
+            raise CosupError(f"{path} lacks backbone {field!r}, or holds there what it can't; {_AGAIN}")
     return manifest
+
+
+def _count(value: Any) -> bool:
+    return type(value) is int and 0 < value < 1 << 40
+
+
+def _texts_by_name(value: Any) -> bool:
+    return isinstance(value, dict) and all(isinstance(item, str) for item in value.values())
+
+
+_FIELDS: dict[str, Callable[[Any], bool]] = {
+    "complete": lambda value: isinstance(value, bool),
+    "dtype": lambda value: isinstance(value, str) and value in DTYPES,
+    "batch_size": _count,
+    "shard_size": _count,
+    "runs": lambda value: (
+        isinstance(value, list)
+        and bool(value)
+        and all(isinstance(run, dict) and isinstance(run.get("versions"), dict) for run in value)
+    ),
+}
+_BACKBONE: dict[str, Callable[[Any], bool]] = {
+    "name": lambda value: isinstance(value, str) and bool(value),
+    "fingerprint": lambda value: isinstance(value, str) and bool(value),
+    "preprocessing": lambda value: isinstance(value, dict),
+    "n_features": lambda value: _count(value) and value < 1 << 31,
+}
+_FINISHED: dict[str, Callable[[Any], bool]] = {
+    "n_images": _count,
+    "n_files": _count,
+    "unreadable": lambda value: isinstance(value, list) and all(isinstance(path, str) for path in value),
+    "sha256": lambda value: _texts_by_name(value) and {FEATURES_NAME, FILES_NAME} <= set(value),
+    "samples_sha256": lambda value: value is None or _texts_by_name(value),
+}
+"""Fields of a manifest, of its backbone, and of a finished one, and what they may hold."""
 
 
 def finished_manifest(folder: Path, called: object = None) -> dict[str, Any]:
@@ -277,5 +363,5 @@ def read_files(folder: Path) -> Iterator[FileEntry]:
         for line in file:
             try:
                 yield FileEntry.parse(line)
-            except (ValueError, TypeError):
+            except (ValueError, TypeError, RecursionError):
                 return

@@ -25,10 +25,12 @@ from cosup.embedding.feature_store import (
     SCHEMA,
     FeatureStore,
     FileEntry,
+    check_own,
     hash_file,
     header_of,
     read_files,
     read_manifest,
+    sample_file,
 )
 from cosup.embedding.workers import Batch, Computing, batches_of, versions
 from cosup.utils.atomic_files import write_whole
@@ -285,13 +287,16 @@ class _Writer(Computing):
             "n_images": n_rows,
             "unreadable": sorted(unreadable),
             "sha256": {name: hash_file(self.folder / name) for name in (FEATURES_NAME, FILES_NAME)},
+            "samples_sha256": {name: sample_file(self.folder / name) for name in (FEATURES_NAME, FILES_NAME)},
         }
         with disk_errors(self.folder, "Everything is embedded and kept"):
             _write_manifest(self.folder, self.manifest)
 
     def _file(self, name: str) -> FileIO:
         path = self.folder / name
-        path.touch()
+        if not path.is_symlink():
+            path.touch()
+        check_own(path)  # what a link leads to is not overwritten
         # Unbuffered: a buffer that a full disk refused would be written once more when the file is closed.
         return path.open("r+b", buffering=0)
 
