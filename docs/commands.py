@@ -1,4 +1,4 @@
-"""Write docs/cli.md from the commands' own help: python docs/commands.py. tests/test_docs.py holds the page to it."""
+"""Write docs/reference/cli.md from the commands' own help: python docs/commands.py. tests/test_docs.py holds the page to it."""
 
 from pathlib import Path
 
@@ -6,15 +6,15 @@ import click
 
 from cosup.cli import main
 
-PAGE = Path(__file__).with_name("cli.md")
+PAGE = Path(__file__).parent / "reference" / "cli.md"
 WIDTH = 86
 
 
 def page() -> str:
     """Every command's help, in the order in which `cosup --help` lists them."""
     parts = [
-        "# Commands\n",
-        "What `cosup COMMAND --help` prints; written by `python docs/commands.py`, not by hand.\n",
+        "# Command line\n",
+        "Every command as its own `--help` describes it. The page is written by `python docs/commands.py`.\n",
     ]
     context = click.Context(main, info_name="cosup")
     commands = [(name, main.get_command(context, name)) for name in main.list_commands(context)]

@@ -1,4 +1,4 @@
-"""Draw docs/figures/levels.svg and the table of docs/how-it-works.md: python docs/figures.py (needs matplotlib).
+"""Draw docs/figures/levels.svg and the table of docs/explanation/idea.md: python docs/figures.py (needs matplotlib).
 
 The task is planted (`make_hierarchy()`, seed 0: 2,000 samples, 12 classes, teachers of 50, 65 and 80 % on what they
 know), so that who is right is known; the truth is used for measuring alone.
@@ -15,13 +15,13 @@ from cosup import CoSupervisedClassifier, TeacherLabels, make_method
 from cosup.tasks import make_hierarchy
 
 FOLDER = Path(__file__).parent
-PAGE = FOLDER / "how-it-works.md"
+PAGE = FOLDER / "explanation" / "idea.md"
 DRAWN = FOLDER / "figures" / "levels.json"
 INK = "#123456"  # stands for the colour of the text around, see `save`
 
 
 def measure() -> dict[str, Any]:
-    """Accuracy after every level, and how often each teacher is believed on samples of each true class."""
+    """Accuracy after every level, and how often each teacher is assigned to samples of each true class."""
     task = make_hierarchy()
     truth, labels = task.truth, task.labels
     fit = CoSupervisedClassifier(random_state=0).fit
@@ -39,14 +39,14 @@ def measure() -> dict[str, Any]:
             ),
         )
         record, rows = model.history_[k], model.provenance_[:, k]
-        believed = np.array(
+        assigned = np.array(
             [np.bincount(truth.y_train[rows["teacher"] == t], minlength=labels.n_classes) for t in record["teachers"]]
         ) / np.bincount(truth.y_train, minlength=labels.n_classes)
         right = rows["annotation"] == truth.y_train
         levels.append(
             {
                 "teachers": len(record["teachers"]),
-                "believed": believed.round(3).tolist(),
+                "assigned": assigned.round(3).tolist(),
                 "annotations right": float(right.mean()),
                 "kept": float(record["keep_rate"]),
                 "kept right": float(right[rows["kept"]].mean()),
@@ -61,10 +61,10 @@ def measure() -> dict[str, Any]:
 
 
 def table(measured: dict[str, Any]) -> str:
-    """The table of docs/how-it-works.md."""
+    """The table of docs/explanation/idea.md."""
     weak, ceiling = measured["weak"], measured["ceiling"]
     lines = [
-        "| after level | teachers | believed, and right | kept | of these right | student, test | gap closed |",
+        "| after level | teachers | assigned and right | kept | of these right | student, test | gap closed |",
         "| --- | --- | --- | --- | --- | --- | --- |",
     ]
     for k, level in enumerate(measured["levels"]):
@@ -75,7 +75,7 @@ def table(measured: dict[str, Any]) -> str:
 
 
 def draw(measured: dict[str, Any], path: Path) -> None:
-    """Who is believed on which class, level by level, and what the student makes of it."""
+    """Who is assigned to which class, level by level, and the student's accuracy."""
     import matplotlib as mpl
 
     mpl.use("svg")
@@ -88,12 +88,12 @@ def draw(measured: dict[str, Any], path: Path) -> None:
             1, len(levels) + 1, figsize=(10, 3), layout="constrained", width_ratios=[2, 2, 2, 3]
         )
         for k, (axis, level) in enumerate(zip(axes, levels, strict=False)):
-            shown = axis.imshow(level["believed"], vmin=0, vmax=1, cmap="viridis", aspect="auto")
+            shown = axis.imshow(level["assigned"], vmin=0, vmax=1, cmap="viridis", aspect="auto")
             axis.set(title=f"level {k}", xlabel="true class", yticks=range(level["teachers"]))
             axis.set_yticklabels([f"{k}.{t + 1}" for t in range(level["teachers"])])
         axes[0].set_ylabel("teacher")
         bar = figure.colorbar(shown, ax=axes[len(levels) - 1])
-        bar.set_label("share on which it is believed")
+        bar.set_label("share to which it is assigned")
         axis = axes[-1]
         accuracy = [level["student"] for level in levels]
         axis.plot(range(len(levels)), accuracy, "o-", color="#2a9d8f")
