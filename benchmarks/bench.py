@@ -3,9 +3,9 @@
 Every row runs in a process of its own (so that its peak memory is its own); what it compares takes turns in that
 process, and a ratio is that of neighbours in time. Prints a table and, as its last line, everything as JSON, which
 also goes to ``benchmarks/results.json`` with the machine's name; rows that were not asked for stay there as they were.
-The row ``growth`` is drawn, too (docs/figures/growth.svg).
+The row ``growth`` is drawn, too (benchmarks/studies/figures/growth.svg).
 The rows ``imagenet`` and ``study`` take many minutes and are measured only when named.
-How to read it all: docs/speed.md.
+How to read it all: benchmarks/studies/speed.md.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Draw docs/figures/growth.svg from the growth row of benchmarks/results.json: python benchmarks/curve.py.
+"""Draw studies/figures/growth.svg from the growth row of benchmarks/results.json: python benchmarks/curve.py.
 
 bench.py draws it itself whenever it measures that row.
 """
@@ -15,7 +15,7 @@ from statistics import median
 from typing import Any
 
 HERE = Path(__file__).parent
-FIGURE = HERE.parent / "docs" / "figures" / "growth.svg"
+FIGURE = HERE / "studies" / "figures" / "growth.svg"
 INK = "#123456"  # stands for the colour of the text around
 PANELS = (("cpu_seconds", "CPU seconds"), ("mb", "MB of data and training"))
 

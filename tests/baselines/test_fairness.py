@@ -19,7 +19,7 @@ from fits import few_steps
 pytest.importorskip("crowdkit")
 pytest.importorskip("cleanlab")
 
-DOCS = Path(__file__).resolve().parents[2] / "docs" / "bench.md"
+DOCS = Path(__file__).resolve().parents[2] / "docs" / "reference" / "methods.md"
 TINY = {"n_samples": 150, "n_test": 200, "n_features": 10, "n_classes": 4, "soft": True}
 TOLD = {"oracle"}
 """Methods that are handed the truth."""
@@ -78,7 +78,7 @@ def test_no_method_is_told_the_truth_or_takes_it(name, monkeypatch):
 
 
 def choices():
-    """The table of docs/bench.md: method -> (number of label-free choices, what is chosen)."""
+    """The table of docs/reference/methods.md: method -> (number of label-free choices, what is chosen)."""
     table = DOCS.read_text(encoding="utf-8").split("## Label-free choices")[1].split("\n## ")[0]
     rows = re.findall(r"^\| `([a-z-]+)` \| (\d) \| ([^|]+) \|", table, flags=re.MULTILINE)
     return {name: (int(number), what.strip()) for name, number, what in rows}

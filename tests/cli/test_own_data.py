@@ -1,10 +1,7 @@
-"""docs/own-data.md, word by word: its commands and its Python run on images, labels and texts made on the spot."""
+"""One's own images, labels and texts, made on the spot, through the command line; the pages of docs/ run besides."""
 
 import csv
 import json
-import re
-import shlex
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,32 +9,14 @@ from click.testing import CliRunner
 
 from cosup.cli import main
 
-PAGE = (Path(__file__).resolve().parents[2] / "docs" / "own-data.md").read_text(encoding="utf-8")
 COLOURS = ("red", "blue")
 
 
-def blocks(section):
-    """Language and code of every block in a section that is run."""
-    part = PAGE.split(f"\n## {section}", 1)[1].split("\n## ", 1)[0]
-    found = [(language, code) for language, code in re.findall(r"```(\w+)\n(.*?)```", part, re.S) if language != "text"]
-    assert found
-    return found
-
-
-def run(section):
-    """Run a section's blocks in order; what the last Python block left."""
-    left = {}
-    for language, code in blocks(section):
-        if language == "python":
-            left = {"__name__": "page"}
-            exec(compile(code, "docs/own-data.md", "exec"), left)
-            continue
-        for line in code.replace("\\\n", " ").splitlines():
-            name, *arguments = shlex.split(line)
-            assert name == "cosup"
-            result = CliRunner().invoke(main, arguments)
-            assert result.exit_code == 0, result.output
-    return left
+def cosup(*arguments):
+    """What the command prints; it must succeed."""
+    result = CliRunner().invoke(main, list(arguments))
+    assert result.exit_code == 0, result.output
+    return result.output
 
 
 def make_photos(folder, n, rng, first=0):
@@ -74,19 +53,13 @@ def photos(tmp_path, monkeypatch):
 
 
 def test_images_and_a_csv_and_serving(photos):
-    left = run("Images and a CSV")
-    assert left["names"].tolist() == ["blue"] * 3 + ["red"] * 3
+    cosup("fit", "--images", "photos", "--labels", "labels.csv", "--out", "model")
+    cosup("predict", "--model", "model", "--images", "new-photos", "--out", "predictions.csv")
     with (photos / "predictions.csv").open(newline="") as file:
         assert [row["prediction"] == row["id"].split("/")[0] for row in csv.DictReader(file)] == [True] * 6
     pytest.importorskip("onnx")
-    run("Save, load, serve")
+    cosup("export", "--model", "model", "--out", "model.onnx")
     assert (photos / "model.onnx").stat().st_size > 1000
-
-
-def test_the_promise_of_two_commands_or_ten_lines():
-    (_, commands), (_, code) = blocks("Images and a CSV")
-    assert len(commands.strip().splitlines()) == 2
-    assert len([line for line in code.splitlines() if line.strip()]) <= 10
 
 
 def test_an_update(photos):
@@ -97,7 +70,7 @@ def test_an_update(photos):
         csv.writer(file).writerows(
             [["id", "rule", "new model"], *([n, n.split("/")[0], n.split("/")[0]] for n in names)]
         )
-    run("More samples")
+    cosup("fit", "--update", "model", "--images", "later", "--labels", "later.csv", "--out", "model2")
     columns = (photos / "model2" / "provenance.json").read_text()
     assert '"new model"' in columns
     parts = [np.load(photos / name / "features" / "part-0" / "features.npy") for name in ("model", "model2")]
@@ -121,20 +94,6 @@ def test_more_photos_are_embedded_alone(photos):
     assert result.exit_code == 0, result.output
     parts = [np.load(photos / "model" / "features" / f"part-{place}" / "features.npy") for place in (0, 1)]
     assert [len(part) for part in parts] == [40, 4]
-
-
-def write_answers(folder):
-    answers = {"t1": "bug", "t2": "billing", "t3": "billing", "t4": "billing"}
-    (folder / "answers.jsonl").write_text("".join(json.dumps({"id": i, "label": c}) + "\n" for i, c in answers.items()))
-
-
-def test_labels_as_they_come(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    write_answers(tmp_path)
-    labels = run("Labels as they come")["labels"]
-    assert labels.names == ("says_crash", "says_refund", "answers")
-    assert labels.levels.tolist() == [1, 1, 0]
-    assert labels.hard().tolist() == [[1, -1, 1], [-1, 0, 0], [1, 0, 0], [-1, -1, 0]]
 
 
 @pytest.mark.slow
@@ -167,7 +126,9 @@ def test_text(tmp_path, monkeypatch):
         csv.writer(file).writerows([["id", "rule"], *rows])
     answers = [{"id": f"t{row}", "label": kind} for row, (_, kind) in enumerate(tickets[:40])]
     (tmp_path / "answers.jsonl").write_text("".join(json.dumps(answer) + "\n" for answer in answers))
-    run("Text")
+    labels = ("--labels", "rules.csv", "--labels", "answers.jsonl", "--partial")
+    cosup("fit", "--text", "tickets.csv", *labels, "--out", "model")
+    cosup("predict", "--model", "model", "--text", "new-tickets.csv", "--out", "ticket-predictions.csv")
     with (tmp_path / "ticket-predictions.csv").open(newline="") as file:
         said = [row["prediction"] for row in csv.DictReader(file)]
     assert np.mean([a == kind for a, (_, kind) in zip(said, tickets[::6], strict=True)]) > 0.8

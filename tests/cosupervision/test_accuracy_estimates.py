@@ -58,7 +58,7 @@ HARD = {"imbalance": 10.0, "adversarial": 1}
 @pytest.mark.slow
 @pytest.mark.parametrize("harder", [{}, HARD], ids=["plain", "hard"])
 def test_coverage_over_random_planted_hierarchies(harder):
-    """A 90 % interval holds the true accuracy in 80 to 100 % of cases; docs/default.md has the exact figures."""
+    """A 90 % interval holds the true accuracy in 80 to 100 % of cases; studies/default.md has figures."""
     hits = {"student": [], "teachers": []}
     for seed in range(20):
         rng = np.random.default_rng(seed)

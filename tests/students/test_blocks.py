@@ -201,5 +201,5 @@ def test_neither_features_nor_predictions_are_ever_held(student, blocks, tmp_pat
         [sys.executable, "-c", MEMORY, str(tmp_path / "X.npy"), student], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    # Blocks of 32 MB, as many as docs/speed.md says; features in float64 would take 307 MB more, predictions 480.
+    # Blocks of 32 MB, as many as reference/memory.md says; features in float64 would take 307 MB more, predictions 480.
     assert float(done.stdout) < 34 * blocks

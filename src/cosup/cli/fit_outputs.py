@@ -109,7 +109,7 @@ def _known_accuracies(model: Any) -> Estimates | None:
         return None
     overall = np.vstack([known.teachers, known.student])
     by_class = np.concatenate([known.by_class, np.full((1, *known.by_class.shape[1:]), np.nan)])
-    return Estimates(overall, by_class, "Estimated without a label, 90 % intervals: docs/method.md says how.")
+    return Estimates(overall, by_class, "Estimated without a label, 90 % intervals: docs/how-to/rely.md.")
 
 
 def history_json(history: Sequence[Mapping[str, Any]], labels: TeacherLabels) -> tuple[str, list[Any]]:

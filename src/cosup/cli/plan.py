@@ -61,7 +61,9 @@ def _pixels(ctx: click.Context, parameter: click.Parameter, text: str) -> tuple[
 @click.option("--price", type=float, default=None, metavar="P", help="Of a machine for an hour.")
 @click.option("--rates", "rates_file", "--measured", type=FILE, help="Rates of another machine, written by --measure.")
 @click.option("--measure", type=FILE, help="Measure this machine anew and write its rates.")
-@click.option("--sharded", is_flag=True, help="Plan the design of docs/internet-scale.md, which is not built yet.")
+@click.option(
+    "--sharded", is_flag=True, help="Plan the design of benchmarks/studies/internet-scale.md, which is not built yet."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @PLUGIN
 def plan_command(

@@ -3,7 +3,7 @@
 The posterior says how probable each annotation is, and the student, on samples that it was not trained on, names the
 same class or not. Both err where teachers share their mistakes, which no data without labels shows, so the intervals
 hold, beside the sampling error, what the estimate depends on that nobody knows: the class shares first of all. The
-weights of these were chosen on planted hierarchies and their coverage measured on others (docs/default.md).
+weights of these were chosen on planted hierarchies and their coverage measured on others (studies/default.md).
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ __all__ = ["expected_bytes"]
 
 
 def expected_bytes(labels: TeacherLabels, config: CSLConfig) -> int:
-    """Bytes at the most; docs/speed.md has the formula in words.
+    """Bytes at the most; docs/reference/memory.md has the formula in words.
 
     Parameters
     ----------

@@ -34,7 +34,7 @@ def believing(random_state: Any = 0) -> CoSupervisedClassifier:
 
     The network is trained on what the believed teachers said, the mean of five rounds a level. The posterior multiplies
     in what the student believes already; where its features show little of the classes, that drowns what the teachers
-    know, and what the network could learn (measured: docs/fine-tuning.md).
+    know, and what the network could learn (measured: benchmarks/studies/fine-tuning.md).
 
     Parameters
     ----------

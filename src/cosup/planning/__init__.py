@@ -1,7 +1,7 @@
 """What a job will take: disk, memory, time and money, from measured rates.
 
-`measure_rates` measures this machine in some seconds, `plan` counts a job's operations and multiplies; docs/plan.md has
-the formulas.
+`measure_rates` measures this machine in some seconds, `plan` counts a job's operations and multiplies;
+docs/reference/memory.md has the formulas.
 """
 
 from cosup.planning.job import Cluster, Job, read_cluster, sizes_of

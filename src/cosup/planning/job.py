@@ -172,7 +172,7 @@ class Job:
     top_k : int, optional
         Classes with probabilities that every annotation lists. Default: annotations are class ids.
     sharded : bool
-        Plan the design of docs/internet-scale.md, which spreads samples over machines, instead of what cosup does.
+        Plan the design of benchmarks/studies/internet-scale.md, over machines, instead of what cosup does.
     """
 
     images: int | None = None

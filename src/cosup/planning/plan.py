@@ -124,7 +124,7 @@ class Plan:
 def plan(job: Job, rates: Rates, cluster: Cluster | None = None) -> Plan:
     """Predict time, memory, disk and money of a job, before any of it is done.
 
-    Counts of operations times measured seconds an operation; the counts are those of docs/plan.md.
+    Counts of operations times measured seconds an operation; the counts are those of docs/reference/memory.md.
 
     Parameters
     ----------
@@ -234,7 +234,7 @@ class _Planner:
         wall = self._spread(core - serial) + serial / self.cluster.speed + talk
         # Cores that wait are counted as if they worked, so that parts are parts of the clock.
         parts[NETWORK_WAITS] = talk * self.cluster.all_cores * self.cluster.speed
-        basis = "the design of docs/internet-scale.md, which cosup does not have yet"
+        basis = "the design of benchmarks/studies/internet-scale.md, which cosup does not have yet"
         return self._stage(
             "fit", parts, wall, self._memory(self.cluster.machines), self._model(), self.cluster.machines, basis, core
         )  # fmt: skip

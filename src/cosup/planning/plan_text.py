@@ -64,7 +64,7 @@ def render_plan(plan: Plan) -> str:
         "",
         *(f"{stage.name} rests on: {stage.basis}" for stage in plan.stages),
         f"Rates are of {plan.machine}. Memory is that of one machine.",
-        "THE SHARDED DESIGN IS NOT BUILT: see docs/internet-scale.md."
+        "THE SHARDED DESIGN IS NOT BUILT: see benchmarks/studies/internet-scale.md."
         if job.sharded
         else "A fit is one process, and its time one core's.",
     ]

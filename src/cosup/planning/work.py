@@ -1,4 +1,4 @@
-"""How often every measured kernel runs: the formulas of docs/plan.md, one function a stage.
+"""How often every measured kernel runs: the formulas of docs/reference/memory.md, one function a stage.
 
 n samples, d features, c classes, m_k teachers at level k, T in all. A term whose count grows with the samples can be
 spread over machines; the others can't.
@@ -207,7 +207,7 @@ def fit_terms(job: Job, d: int, method: str, *, factor: bool = True) -> list[Ter
         terms += play(job, ridge)
     if method != "vanilla":
         T = sum(sizes)
-        terms += Term("laying out the problem", "problem", n * c * T, T, c).reading(job.top_k)
+        terms += Term("laying out the problem", "hierarchy", n * c * T, T, c).reading(job.top_k)
         terms += Term("estimating accuracies", "estimates", n * T * (c + 20), T, c).reading(job.top_k)
     terms.append(Term("provenance", "provenance", n * len(sizes)))
     return terms

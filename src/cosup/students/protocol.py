@@ -6,7 +6,7 @@ features share; the *trainer* that comes back trains on any targets and any subs
 Features may be larger than memory: float16, bfloat16 (`BFLOAT16`), float32 or float64, in memory or memory-mapped.
 Shipped students read them a block of rows at a time, and what they predict can be had a block at a time, too
 (`Fit.blocks`): with class ids as targets nothing of shape (n_samples, n_classes) is ever held. What every student
-takes beside the features is in docs/speed.md.
+takes beside the features is in docs/reference/memory.md.
 """
 
 from __future__ import annotations

@@ -108,7 +108,7 @@ def _pacs(
     return build_task(experiment, _three_parts(images, seed), seed=seed, cache=cache or FeatureCache(), store=store)
 
 
-@register_task("images", "any images with classes from root=DIR (folders, or a table); see docs/vision.md")
+@register_task("images", "any images with classes from root=DIR (folders, or a table); see docs/how-to/reproduce.md")
 def _images(
     *,
     seed: int,

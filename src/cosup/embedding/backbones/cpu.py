@@ -19,7 +19,7 @@ Result = TypeVar("Result")
 STEADY = 16
 """Images in a batch from which on a CPU's features do not depend on the number of threads.
 
-Found out, not promised by torch: EfficientNet-Lite, ViT, ResNet and ConvNeXt on 1 to 8 threads (docs/large-runs.md).
+Found out, not promised by torch: EfficientNet-Lite, ViT, ResNet and ConvNeXt on 1 to 8 threads (studies/large-runs.md).
 """
 
 

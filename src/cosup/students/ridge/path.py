@@ -66,7 +66,7 @@ def ridge_path(X: FloatArray, targets: ArrayLike, alphas: ArrayLike = GRID) -> R
     """Leave-one-out errors of a ridge for every target and regularisation (Allen 1974), from one eigendecomposition.
 
     Products are in float32, the eigendecomposition in float64: errors agree with float64's to about 1e-5. Features and
-    targets are read block by block; the memory taken beside them is given in docs/speed.md.
+    targets are read block by block; the memory taken beside them is given in docs/reference/memory.md.
 
     Parameters
     ----------
