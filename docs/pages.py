@@ -2,10 +2,10 @@
 
     python docs/pages.py --write PAGE ...     put today's numbers into pages
 
-Fenced Python and shell blocks are run in order, in one namespace and a folder that is empty but for what the page is
+Fenced Python and shell blocks run in order, in one namespace and a folder that is empty but for what the page is
 given: ``<!-- given: NAME -->`` names a maker of `GIVEN` in docs/given.py. A block that can't run has the reason in the
-line before it, ``<!-- not run: REASON -->``; a page that another test runs has ``<!-- run by: tests/FILE -->``. Lines of
-a ``text`` block must be printed or written by the blocks before it (``<!-- not checked: REASON -->``): the words
+line before it, ``<!-- not run: REASON -->``; a page that another test runs has ``<!-- run by: tests/FILE -->``. Lines
+of a ``text`` block must be printed or written by the blocks before it (``<!-- not checked: REASON -->``): the words
 exactly, numbers within `TOLERANCE`.
 """
 

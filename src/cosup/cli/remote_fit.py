@@ -63,7 +63,7 @@ def fit_on_cluster(address: str, options: FitOptions) -> None:
         largest = cluster.largest("memory")
         if needed > largest:
             raise CosupError(
-                f"the fit needs about {needed / 1e9:.1f} GB of memory (docs/reference/memory.md), but the largest node of the "
+                f"the fit needs about {needed / 1e9:.1f} GB of memory, but the largest node of the "
                 f"cluster at {address} offers {largest / 1e9:.1f} GB; add one, or start it with 'ray start --memory'"
             )
         # As many threads as it would use here: sums come out the same.
