@@ -61,6 +61,33 @@ def test_an_update_gives_what_a_fit_on_everything_gives(files):
     assert "vanilla, seed 0" in (files / "three" / "provenance.json").read_text()
 
 
+def test_an_update_trains_with_a_persons_answers_again_after_everything_else(files):
+    answers = files / "answers.csv"
+    answers.write_text("id,person,chosen\n" + "".join(f"s{i:03},{NAMES[i % 3]},look\n" for i in range(0, 60, 2))
+                       + "s001,cat,uniform\n")  # fmt: skip
+    levels = ("--levels", "ann=1")
+    run("fit", "--features", files / "old.npz", "--labels", files / "old.csv", *levels, "--out", files / "one")
+    run("check", files / "one", "--answers", answers, "--out", files / "looked")
+    new = ("--features", files / "new.npz", "--labels", files / "new.csv", "--levels", "llm=1")
+    said = run("fit", "--update", files / "looked", *new, "--out", files / "two").stdout
+    assert "A person's 30 answers of the earlier fit were trained on last" in said
+    run("fit", "--features", files / "all.npz", "--labels", files / "all.csv", "--levels", "ann=1,llm=1", "--out",
+        files / "whole")  # fmt: skip
+    run("check", files / "whole", "--answers", answers, "--out", files / "wanted")
+    found, wanted = load(files / "two"), load(files / "wanted")
+    np.testing.assert_array_equal(found.head_.weight, wanted.head_.weight)
+    assert (found.head_.weight != load(files / "whole").head_.weight).any()
+    run("fit", "--update", files / "two", "--out", files / "three")  # and again
+    np.testing.assert_array_equal(load(files / "three").head_.weight, wanted.head_.weight)
+    compared = run("explore", "--compare", files / "whole", files / "two").stdout
+    moved = int(compared.splitlines()[-1].split()[0])
+    weights = [load(files / name) for name in ("whole", "two")]
+    with np.load(files / "all.npz") as arrays:
+        assert moved == (weights[0].predict(arrays["X"]) != weights[1].predict(arrays["X"])).sum() > 0
+    answers.unlink()
+    assert "is gone; put it back" in run("fit", "--update", files / "two", "--out", files / "four", code=2).stderr
+
+
 def test_what_cannot_be_added_is_named(files):
     arguments = ("fit", "--features", files / "old.npz", "--labels", files / "old.csv", "--out", files / "one")
     run(*arguments)

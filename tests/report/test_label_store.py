@@ -4,8 +4,8 @@ import csv
 
 import numpy as np
 import pytest
-from tests.support.accounts import small_account
 
+from accounts import small_account
 from cosup import CosupError
 from cosup.provenance import read_answers
 from cosup.report.explorer import LabelStore, make_app

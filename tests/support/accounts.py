@@ -1,10 +1,10 @@
 """Accounts of small fits, made by hand or fitted in no time."""
 
 import numpy as np
-from tests.support.fits import flat
 
 from cosup import CoSupervisedClassifier, TeacherLabels
 from cosup.provenance import Account, look_first
+from fits import flat
 
 
 def small_account(names=("ant", "bee", "cat"), ids=None):

@@ -12,6 +12,7 @@ import numpy as np
 
 from cosup.cli.fit_manifest import STORE, Recipe, read_recipe
 from cosup.cli.fit_outputs import leave, read_history, read_known
+from cosup.cli.person import PERSON, fact, given_answers, taught
 from cosup.cosupervision.accuracy_estimates import Estimates
 from cosup.embedding.backbones.trust import Trust
 from cosup.estimators.fit_folder import find_file
@@ -23,21 +24,16 @@ from cosup.methods import load
 from cosup.provenance import (
     ACCOUNT,
     Account,
-    after_looking,
     check_estimates,
     read_account,
     read_answers,
     recalibrate,
-    with_person,
 )
 from cosup.report import REPORT_NAME
 from cosup.utils.folder_lock import only_writer
 from cosup.utils.validation import CosupError, IntArray
 
 __all__ = ["run_check"]
-
-PERSON = "Person"
-"""The fact of an account that says that a person's labels went into the model."""
 
 
 def run_check(
@@ -106,10 +102,7 @@ def _train(
         )
     if said.class_names != account.class_names:
         raise CosupError(f"the inputs of {folder} name other classes than when it was fitted; fit it again")
-    known = np.full(len(account), -1, dtype=np.int64)
-    for file in recipe.answers:  # the last word counts
-        more = read_answers(Path(file), account.ids, account.class_names, drawn=False)
-        known = np.where(more >= 0, more, known)
+    known = given_answers(recipe.answers, account.ids, account.class_names)
     with only_writer(out):
         new, model, rest = _leave(folder, account, drawn, facts, recipe, out, (given, said), known)
     for note in notes:
@@ -130,16 +123,11 @@ def _leave(
     before = None if recipe.tuned is None else account
     model, X, files_of = _again(folder, account, recipe, given, said)
     if recipe.answers:
-        model = after_looking(X, said, model, known)
-        said = ImportedLabels.of(with_person(said, known), account.class_names, ids=ids, source=said.source)
-        model.estimates_ = _with_person(model.estimates_)
+        model, said = taught(model, X, said, known, ids)
     rest = None if drawn is None else np.where(known >= 0, -1, drawn)
     if rest is not None and (rest >= 0).any():
         model, _ = recalibrate(model, X, rest)
-    facts = {
-        **facts,
-        PERSON: f"{(known >= 0).sum()} labels of {', '.join(recipe.answers) or 'nobody'}",
-    }
+    facts = {**facts, PERSON: fact(known, recipe.answers)}
     files, stale = files_of(model, out)
     new = leave(
         out, model, said, X, given=given, recipe=recipe, facts=facts, files=files, known=known, before=before,
@@ -164,15 +152,6 @@ def _again(
     model.estimates_ = estimates
     X = embedded(whole.network_, recipe.samples(given), progress=False)
     return model, X, lambda new, out: whole.with_student(new).to_files(out)
-
-
-def _with_person(estimates: Estimates | None) -> Estimates | None:
-    """The same with a row for the person, of whom nothing is estimated."""
-    if estimates is None:
-        return None
-    teachers, by_class = (np.pad(values, [(0, 1)] + [(0, 0)] * (values.ndim - 1), constant_values=np.nan)
-                          for values in (estimates.teachers, estimates.by_class))  # fmt: skip
-    return Estimates(estimates.student, teachers, by_class)
 
 
 def _tell(old: Account, new: Account, known: IntArray, rest: IntArray | None) -> None:

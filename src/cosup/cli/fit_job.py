@@ -12,6 +12,7 @@ import numpy as np
 
 from cosup.cli.fit_manifest import STORE, Recipe, read_recipe
 from cosup.cli.fit_outputs import leave
+from cosup.cli.person import PERSON, fact, given_answers, taught
 from cosup.io.tables import Place
 from cosup.report import REPORT_NAME
 from cosup.utils.folder_lock import only_writer
@@ -67,13 +68,23 @@ def run_fit(options: FitOptions) -> None:
         + "".join(f", {kind} {name}" for kind, name in given.inputs.items()),
         "Labels": said.source,
     }
+    ids = said.ids if said.ids is not None else given.ids
+    known = None
+    if recipe.answers:
+        places = tuple(map(str, range(len(said))))
+        known = given_answers(recipe.answers, places if ids is None else ids, said.class_names)
+        facts[PERSON] = fact(known, recipe.answers)
     with only_writer(options.out):
         model.fit(given.X, said)
+        if known is not None:
+            model, said = taught(model, given.X, said, known, ids)
         leave(
-            options.out, model, said, given.X, given=given, recipe=recipe, facts=facts,
+            options.out, model, said, given.X, given=given, recipe=recipe, facts=facts, known=known,
             files=model.to_files(inputs=given.inputs),
         )  # fmt: skip
     click.echo(repr(said))
+    if known is not None:
+        click.echo(f"A person's {int((known >= 0).sum()):,} answers of the earlier fit were trained on last.")
     for note in notes:
         click.echo(f"Note: {note}", err=True)
     for line in _accuracies(model, said.names):

@@ -48,7 +48,7 @@ class Recipe:
     method : str
     seed : int
     answers : tuple of str
-        Files of a person's labels that ``cosup check`` trained with.
+        Files of a person's labels that ``cosup check`` trained with, and that an update trains with again.
     digests : dict of str to str
         File of labels -> its SHA-256.
     tuned : dict
@@ -92,17 +92,13 @@ class Recipe:
         # Of a command that was killed behind its last step, in place: the same once more adds nothing.
         inputs = inputs if inputs and json.loads(json.dumps(own)) == inputs[-1] else (*inputs, own)
         partial = bool(options["partial"]) or (before is not None and before.partial)
-        if before is not None and before.answers:
-            raise CosupError(
-                "that model was trained with a person's labels; update the one it came from, then give these to cosup "
-                f"check again: {', '.join(before.answers)}"
-            )
         method = options["method"] or (before.method if before else DEFAULT)
         seed = options["seed"] if options["seed"] is not None else before.seed if before else 0
         kept = before.parameters if before is not None and before.method == method else {}
         plugins = (*(before.plugins if before else ()), *map(lasting_name, options.get("plugins", ())))
         return cls(
-            inputs, partial, method, seed, digests=before.digests if before else None, tuned=options.get("tuned"),
+            inputs, partial, method, seed, answers=before.answers if before else (),
+            digests=before.digests if before else None, tuned=options.get("tuned"),
             left_out=before.left_out if before else (), parameters={**kept, **options.get("settings", {})},
             plugins=tuple(dict.fromkeys(plugins)),
         )  # fmt: skip

@@ -1,0 +1,57 @@
+"""A person's answers in a fit: read from their files, and trained on after everything else."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cosup.cosupervision.accuracy_estimates import Estimates
+from cosup.labels import ImportedLabels
+from cosup.provenance import after_looking, read_answers, with_person
+from cosup.utils.validation import CosupError, IntArray
+
+__all__ = ["PERSON", "fact", "given_answers", "taught"]
+
+PERSON = "Person"
+"""The fact of an account that says that a person's labels went into the model."""
+
+
+def given_answers(files: Sequence[str], ids: Sequence[str], class_names: Sequence[str]) -> IntArray:
+    """Read the answers that are trained on, (n_samples,) class ids, -1 where there is none; the last word counts.
+
+    Raises
+    ------
+    CosupError
+        If a file is gone or broken, or names samples or classes that are not among these.
+    """
+    known = np.full(len(ids), -1, dtype=np.int64)
+    for file in files:
+        if not Path(file).is_file():
+            raise CosupError(f"{file}, a person's answers that the model was trained with, is gone; put it back")
+        more = read_answers(Path(file), ids, class_names, drawn=False)
+        known = np.where(more >= 0, more, known)
+    return known
+
+
+def taught(
+    model: Any, X: Any, said: ImportedLabels, known: IntArray, ids: Sequence[str] | None
+) -> tuple[Any, ImportedLabels]:
+    """Train a last student with a person's answers; it, and the labels with the person's beside the others'."""
+    model = after_looking(X, said, model, known)
+    said = ImportedLabels.of(with_person(said, known), said.class_names, ids=ids, source=said.source)
+    estimates = model.estimates_
+    if estimates is not None:  # of the person nothing is estimated
+        teachers, by_class = (
+            np.pad(values, [(0, 1)] + [(0, 0)] * (values.ndim - 1), constant_values=np.nan)
+            for values in (estimates.teachers, estimates.by_class)
+        )
+        model.estimates_ = Estimates(estimates.student, teachers, by_class)
+    return model, said
+
+
+def fact(known: IntArray, files: Sequence[str]) -> str:
+    """Say how many answers went in, and from where."""
+    return f"{(known >= 0).sum()} labels of {', '.join(files) or 'nobody'}"
