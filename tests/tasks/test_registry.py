@@ -85,13 +85,13 @@ def test_a_task_is_one_decorated_function(monkeypatch, tmp_path):
     ],
 )
 def test_a_task_checks_itself(change, message):
-    task = make_hierarchy(10, 5, 4, 3, (1, 2), (0.5, 0.6))
+    task = make_hierarchy(10, 5, n_features=4, n_classes=3, teachers_per_level=(1, 2), accuracy=(0.5, 0.6))
     with pytest.raises(CosupError, match=message):
         dataclasses.replace(task, **change)
 
 
 def test_an_expert_is_a_teacher_of_its_level():
-    task = make_hierarchy(10, 5, 4, 3, (1, 2), (0.5, 0.6))
+    task = make_hierarchy(10, 5, n_features=4, n_classes=3, teachers_per_level=(1, 2), accuracy=(0.5, 0.6))
     swapped = dataclasses.replace(task.truth, expert=task.truth.expert[:, ::-1])
     with pytest.raises(CosupError, match="not at level 0"):
         dataclasses.replace(task, truth=swapped)

@@ -48,23 +48,7 @@ IMAGES = click.Path(exists=True, path_type=Path)
 @RAY
 @PLUGIN
 def embed(
-    images: Path,
-    backbone: str,
-    out: Path,
-    layout: str,
-    layout_option: dict[str, Any],
-    image_size: int | None,
-    pooling: str | None,
-    precision: str,
-    compile: bool,
-    device: str | None,
-    weights: Path | None,
-    dtype: str,
-    batch_size: int,
-    shard_size: int,
-    workers: int | None,
-    skip_unreadable: bool,
-    ray: str | None,
+    images: Path, backbone: str, out: Path, layout: str, layout_option: dict[str, Any], precision: str, **options: Any
 ) -> None:
     """Turn images into features by a pre-trained network.
 
@@ -79,15 +63,10 @@ def embed(
     from cosup.tasks import read_image_list
 
     listed = read_image_list(images, "auto" if images.is_file() else layout, **layout_option)
-    network = make_backbone(
-        backbone, image_size=image_size, pooling=pooling, dtype=precision, compile=compile, device=device,
-        weights=weights,
-    )  # fmt: skip
+    own = {name: options.pop(name) for name in ("image_size", "pooling", "compile", "device", "weights")}
+    network = make_backbone(backbone, dtype=precision, **own)
     with resumable(out):
-        store = embed_images(
-            listed.root, listed.paths, network, out, batch_size=batch_size, shard_size=shard_size, dtype=dtype,
-            skip_unreadable=skip_unreadable, workers=workers, ray=ray,
-        )  # fmt: skip
+        store = embed_images(listed.root, listed.paths, network, out, **options)
     click.echo(f"{len(store):,} images, {store.shape[1]:,} features each, {store.nbytes / 1e6:.1f} MB in {out}")
     if store.unreadable:
         click.echo(f"Left out, unreadable ({len(store.unreadable):,}):", err=True)
@@ -112,18 +91,7 @@ def embed(
 @click.option("--out", type=FOLDER, required=True, help="Folder for teachers, labels.npz and X.npy.")
 @PLUGIN
 def teach_command(
-    images: Path,
-    layout: str,
-    layout_option: dict[str, Any],
-    weak: Path,
-    features: Path,
-    levels: str,
-    share: float,
-    kind: str,
-    iterations: int,
-    top_k: int,
-    seed: int,
-    out: Path,
+    images: Path, layout: str, layout_option: dict[str, Any], weak: Path, features: Path, out: Path, **options: Any
 ) -> None:
     """Train weak teachers on some images; they annotate the others, for a student that never sees the first.
 
@@ -146,13 +114,13 @@ def teach_command(
     listed = listed[np.array([path not in lost for path in listed.paths])]
     if not len(listed):
         raise CosupError(f"no image of {images} is left: all are unreadable")
-    parts = split_images(listed, "stratified", seed=seed, shares={"teachers": share, "student": 1 - share})
+    share = options.pop("share")
+    shares = {"teachers": share, "student": 1 - share}
+    recipe = HeadRecipe(options.pop("kind"), options.pop("iterations"))
+    parts = split_images(listed, "stratified", seed=options["seed"], shares=shares)
     asked = parts["student"]
     with resumable(out):
-        labels = teach(
-            listed, eyes, parts["teachers"], asked, levels=levels, recipe=HeadRecipe(kind, iterations),
-            folder=out / "teachers", seed=seed, top_k=top_k,
-        )  # fmt: skip
+        labels = teach(listed, eyes, parts["teachers"], asked, recipe=recipe, folder=out / "teachers", **options)
     paths = [listed.paths[i] for i in asked]
     save_annotations(out / "labels.npz", labels, listed.class_names)
     write_whole(out / "paths.txt", "".join(f"{path}\n" for path in paths))

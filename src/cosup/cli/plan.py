@@ -67,12 +67,8 @@ def _pixels(ctx: click.Context, parameter: click.Parameter, text: str) -> tuple[
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @PLUGIN
 def plan_command(
-    images: int | None, backbone: str | None, weak: str | None, image_size: int | None, pixels: tuple[int, int],
-    samples: int | None, features: int | None, dtype: str, classes: int, teachers: int | None,
-    levels: tuple[int, ...] | None, top_k: int | None, unknown: bool, methods: str | None, seeds: int, predictions: int,
-    cluster_file: Path | None, machines: int | None, cores: int | None, memory: float | None, price: float | None,
-    rates_file: Path | None, measure: Path | None, sharded: bool, as_json: bool,
-) -> None:  # fmt: skip
+    rates_file: Path | None, measure: Path | None, cluster_file: Path | None, as_json: bool, **options: Any
+) -> None:
     """Say beforehand what a job takes: time, memory, disk, money.
 
     The first plan measures this machine for some seconds, and every backbone for a few more; later ones read what was
@@ -88,25 +84,25 @@ def plan_command(
     from cosup.methods import DEFAULT
     from cosup.planning import Cluster, Job, measure_rates, plan, read_cluster, read_rates, render_plan, sizes_of
 
-    backbones = [(spec, image_size) for spec in (backbone, weak) if spec]
+    machines = {"machines": "machines", "cores": "cores", "memory": "memory_gb", "price": "price"}
+    given = {own: options.pop(name) for name, own in machines.items()}
+    given = {name: value for name, value in given.items() if value is not None}
+    pixels = options["pixels"]
+    backbones = [(spec, options["image_size"]) for spec in (options["backbone"], options["weak"]) if spec]
     if measure is not None:
         rates = measure_rates(backbones, pixels=pixels, fresh=True)
         rates.save(measure)
         click.echo(f"the rates of {rates.machine} are in {measure}")
-        if images is None and samples is None:
+        if options["images"] is None and options["samples"] is None:
             return
     job = Job(
-        images=images, samples=samples, features=features, backbone=backbone, weak=weak, image_size=image_size,
-        pixels=pixels, classes=classes, levels=sizes_of(teachers, levels), known=not unknown,
-        methods=names(methods or DEFAULT, "method"), seeds=seeds, predictions=predictions, dtype=dtype, top_k=top_k,
-        sharded=sharded,
+        levels=sizes_of(options.pop("teachers"), options.pop("levels")), known=not options.pop("unknown"),
+        methods=names(options.pop("methods") or DEFAULT, "method"), **options,
     )  # fmt: skip
     if rates_file is not None:
         rates = read_rates(rates_file)
     elif measure is None:
         rates = measure_rates(backbones, pixels=pixels)
-    given: dict[str, Any] = {"machines": machines, "cores": cores, "memory_gb": memory, "price": price}
-    given = {name: value for name, value in given.items() if value is not None}
     if cluster_file is not None and given:
         raise CosupError(f"{cluster_file} says what the machines are; leave out {', '.join(sorted(given))}")
     cluster = None

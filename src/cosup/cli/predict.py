@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
 from cosup.cli.options import FEATURES, PLUGIN
-from cosup.io.tables.urls import Place
 from cosup.utils.atomic_files import make_writable, write_whole
 from cosup.utils.errors import CosupError
 
@@ -21,16 +21,7 @@ __all__ = ["export", "predict"]
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), required=True,
               help="csv (names), npz (ids and probabilities) or npy (ids).")  # fmt: skip
 @PLUGIN
-def predict(
-    folder: Path,
-    features: Place | None,
-    images: Path | None,
-    backbone: str | None,
-    skip_unreadable: bool,
-    texts: Path | None,
-    encoder: str | None,
-    out: Path,
-) -> None:
+def predict(folder: Path, out: Path, **options: Any) -> None:
     """Predict classes with a model that cosup fit made.
 
     Images and texts go through the backbone or encoder that the model was fitted with; their features are kept beside
@@ -48,14 +39,13 @@ def predict(
 
     extension(out, (".csv", ".npz", ".npy"))
     model = load(folder)
-    if images is not None:
-        _check_source(folder, backbone or model.inputs_.get("backbone", ""))
+    if options["images"] is not None:
+        _check_source(folder, options["backbone"] or model.inputs_.get("backbone", ""))
     make_writable(out.absolute().parent)
+    named = frozenset(name for name in (options["backbone"], options["encoder"]) if name)
     given = gather_features(
-        features=features, images=images, texts=texts, backbone=backbone, encoder=encoder,
-        store=out.with_name(f"{out.stem}-features"), made_of=model.inputs_,
-        skip_unreadable=skip_unreadable,
-        trust=Trust(frozenset(name for name in (backbone, encoder) if name), "--{kind}", folder),
+        store=out.with_name(f"{out.stem}-features"), made_of=model.inputs_, trust=Trust(named, "--{kind}", folder),
+        **options,
     )  # fmt: skip
     if given.X.shape[1] != model.n_features_in_:
         raise CosupError(

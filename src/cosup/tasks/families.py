@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 import re
+from dataclasses import fields
 from typing import Any
 
 from cosup.embedding.backbones import EfficientNetLite0, make_backbone
 from cosup.embedding.feature_cache import FeatureCache
 from cosup.tasks.digits import THUMBNAILS, load_mnist_digits, make_class_task
-from cosup.tasks.planted import make_hierarchy
+from cosup.tasks.planted import PlantedDesign, make_hierarchy
 from cosup.tasks.registry import register_member, register_task
 from cosup.tasks.task import Task
 from cosup.utils.validation import check_choice
@@ -53,7 +54,7 @@ for _side in THUMBNAILS:
     _what = f"digits-classes with teachers that see {_side}x{_side} pixels (extra: demo)"
     register_member("digits-strength", str(_side), _what, thumbnail=_side)
 
-_OPTIONS = tuple(name for name in make_hierarchy.__annotations__ if name not in ("random_state", "return"))
+_OPTIONS = ("n_samples", "n_test", *(option.name for option in fields(PlantedDesign)))
 
 
 @register_task("hierarchy", "synthetic features, a planted hierarchy of class-range teachers", options=_OPTIONS)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +28,9 @@ EARLY = "early"
 
 SHARES = {"teachers": 0.3, "train": 0.5, "test": 0.2}
 SPLITS = ("clean", "published")
+
+Cut = Callable[[ImageList, int], Parts]
+"""From images and a seed to the parts for teachers, student and test."""
 
 
 def _backbone(spec: str, image_size: int | None, options: dict[str, Any] | None) -> Backbone:
@@ -67,7 +73,7 @@ def _few_of_train(images: ImageList, each: int) -> ImageList:
     return images[chosen]
 
 
-def _imagenet_parts(images: ImageList, split: str, n_train: int | None, seed: int) -> Parts:
+def _imagenet_parts(images: ImageList, seed: int, *, split: str, n_train: int | None) -> Parts:
     """Teachers from train; student and test from val, as published."""
     assert images.splits is not None
     val = np.flatnonzero(images.splits == "val")
@@ -83,128 +89,115 @@ def _imagenet_parts(images: ImageList, split: str, n_train: int | None, seed: in
     return Parts(np.flatnonzero(images.splits == "train"), halves["train"], halves["test"], pool=val)
 
 
-@register_task("pacs", "PACS photos from root=DIR/DOMAIN/CLASS; one specialist a domain (extras: demo, images)")
-def _pacs(
-    *,
-    seed: int,
-    cache: FeatureCache | None,
-    root: str | None = None,
-    labels: str = "soft",
-    levels: str = "domains",
-    student: str = EfficientNetLite0.name,
-    image_size: int | None = 224,
-    student_options: dict[str, Any] | None = None,
-    teacher: str = EARLY,
-    teacher_options: dict[str, Any] | None = None,
-    iterations: int = 1000,
-    store: str | None = None,
-    skip_unreadable: bool = False,
-) -> Task:
-    images = read_image_list(_root(root, "pacs"), "domains")
-    experiment = Experiment(
-        "pacs", images, _backbone(student, image_size, student_options), _backbone(teacher, None, teacher_options),
-        HeadRecipe("logistic", iterations), levels, labels, skip_unreadable=skip_unreadable,
-    )  # fmt: skip
-    return build_task(experiment, _three_parts(images, seed), seed=seed, cache=cache or FeatureCache(), store=store)
+@dataclass(frozen=True, kw_only=True)
+class ImageOptions:
+    """Options of tasks on images; a task takes those of its line in the registry, and has its own defaults.
+
+    Attributes
+    ----------
+    root : str
+        Folder of the images.
+    labels : {"soft", "hard"}
+    levels : str, optional
+        Class ranges, as in ``"1,2,4"``, or ``"domains"``.
+    student, teacher : str
+        Backbones; for the teacher ``"early"``, too.
+    image_size : int, optional
+        That the student's backbone sees.
+    student_options, teacher_options : dict, optional
+        Further arguments of `make_backbone`.
+    recipe : {"logistic", "adam"}
+        How teachers' heads are trained; with `iterations`, `learning_rate` and `outputs`, see `HeadRecipe`.
+    top_k : int
+        Classes kept of soft annotations.
+    store : str, optional
+        Folder for features that are shared with other tasks.
+    skip_unreadable : bool
+    """
+
+    root: str | None = None
+    labels: str = "soft"
+    levels: str | None = None
+    student: str = EfficientNetLite0.name
+    image_size: int | None = None
+    student_options: dict[str, Any] | None = None
+    teacher: str = EARLY
+    teacher_options: dict[str, Any] | None = None
+    recipe: str = "logistic"
+    iterations: int = 1000
+    learning_rate: float = 1e-4
+    outputs: str = "all"
+    top_k: int = 5
+    store: str | None = None
+    skip_unreadable: bool = False
+
+    def task(self, name: str, images: ImageList, cut: Cut, *, seed: int, cache: FeatureCache | None) -> Task:
+        """Cut the images into parts, embed them, train the teachers and let them annotate."""
+        assert self.levels is not None
+        recipe = HeadRecipe(self.recipe, self.iterations, self.learning_rate, outputs=self.outputs)
+        experiment = Experiment(
+            name, images, _backbone(self.student, self.image_size, self.student_options),
+            _backbone(self.teacher, None, self.teacher_options), recipe, self.levels, self.labels, self.top_k,
+            self.skip_unreadable,
+        )  # fmt: skip
+        return build_task(experiment, cut(images, seed), seed=seed, cache=cache or FeatureCache(), store=self.store)
 
 
-@register_task("images", "any images with classes from root=DIR (folders, or a table); see docs/how-to/reproduce.md")
+_COMMON = (
+    "root", "labels", "levels", "student", "image_size", "student_options", "teacher", "teacher_options", "iterations",
+    "store", "skip_unreadable",
+)  # fmt: skip
+_PUBLISHED = {"student": PUBLISHED_STUDENT, "teacher": PUBLISHED_TEACHER, "recipe": "adam"}
+
+
+@register_task(
+    "pacs", "PACS photos from root=DIR/DOMAIN/CLASS; one specialist a domain (extras: demo, images)", options=_COMMON
+)
+def _pacs(*, seed: int, cache: FeatureCache | None, **given: Any) -> Task:
+    options = ImageOptions(**{"levels": "domains", "image_size": 224, **given})
+    images = read_image_list(_root(options.root, "pacs"), "domains")
+    return options.task("pacs", images, _three_parts, seed=seed, cache=cache)
+
+
+@register_task(
+    "images", "any images with classes from root=DIR (folders, or a table); see docs/how-to/reproduce.md",
+    options=(*_COMMON, "recipe", "learning_rate", "outputs", "top_k", "layout", "columns"),
+)  # fmt: skip
 def _images(
-    *,
-    seed: int,
-    cache: FeatureCache | None,
-    root: str | None = None,
-    layout: str = "auto",
-    labels: str = "soft",
-    levels: str | None = None,
-    student: str = EfficientNetLite0.name,
-    image_size: int | None = None,
-    student_options: dict[str, Any] | None = None,
-    teacher: str = EARLY,
-    teacher_options: dict[str, Any] | None = None,
-    recipe: str = "logistic",
-    iterations: int = 1000,
-    learning_rate: float = 1e-4,
-    outputs: str = "all",
-    top_k: int = 5,
-    columns: dict[str, str] | None = None,
-    store: str | None = None,
-    skip_unreadable: bool = False,
+    *, seed: int, cache: FeatureCache | None, layout: str = "auto", columns: dict[str, str] | None = None, **given: Any
 ) -> Task:
-    options = {} if columns is None else {"columns": columns}
-    images = read_image_list(_root(root, "images"), layout, **options)
-    if levels is None:
-        levels = "1,2" if images.domains is None else "domains"
-    experiment = Experiment(
-        "images", images, _backbone(student, image_size, student_options), _backbone(teacher, None, teacher_options),
-        HeadRecipe(recipe, iterations, learning_rate, outputs=outputs), levels, labels, top_k, skip_unreadable,
-    )  # fmt: skip
-    return build_task(experiment, _three_parts(images, seed), seed=seed, cache=cache or FeatureCache(), store=store)
+    options = ImageOptions(**given)
+    images = read_image_list(_root(options.root, "images"), layout, **({} if columns is None else {"columns": columns}))
+    if options.levels is None:
+        options = replace(options, levels="1,2" if images.domains is None else "domains")
+    return options.task("images", images, _three_parts, seed=seed, cache=cache)
 
 
-@register_task("domainnet", "DomainNet from root=DIR with its official lists; one specialist a domain")
-def _domainnet(
-    *,
-    seed: int,
-    cache: FeatureCache | None,
-    root: str | None = None,
-    labels: str = "soft",
-    levels: str = "domains",
-    student: str = PUBLISHED_STUDENT,
-    image_size: int | None = None,
-    student_options: dict[str, Any] | None = None,
-    teacher: str = PUBLISHED_TEACHER,
-    teacher_options: dict[str, Any] | None = None,
-    recipe: str = "adam",
-    iterations: int = 1000,
-    learning_rate: float = 1e-4,
-    top_k: int = 5,
-    store: str | None = None,
-    skip_unreadable: bool = False,
-) -> Task:
-    images = read_image_list(_root(root, "domainnet"), "domainnet")
-    experiment = Experiment(
-        "domainnet", images, _backbone(student, image_size, student_options), _backbone(teacher, None, teacher_options),
-        HeadRecipe(recipe, iterations, learning_rate), levels, labels, top_k, skip_unreadable,
-    )  # fmt: skip
-    parts = _from_official(images, seed)
-    return build_task(experiment, parts, seed=seed, cache=cache or FeatureCache(), store=store)
+@register_task(
+    "domainnet", "DomainNet from root=DIR with its official lists; one specialist a domain",
+    options=(*_COMMON, "recipe", "learning_rate", "top_k"),
+)  # fmt: skip
+def _domainnet(*, seed: int, cache: FeatureCache | None, **given: Any) -> Task:
+    options = ImageOptions(**{**_PUBLISHED, "levels": "domains", **given})
+    images = read_image_list(_root(options.root, "domainnet"), "domainnet")
+    return options.task("domainnet", images, _from_official, seed=seed, cache=cache)
 
 
-@register_task("imagenet", "ImageNet from root=DIR (train and val); class-range specialists on AlexNet, as published")
+@register_task(
+    "imagenet", "ImageNet from root=DIR (train and val); class-range specialists on AlexNet, as published",
+    options=(*_COMMON, "recipe", "learning_rate", "outputs", "top_k", "split", "train_images", "n_train"),
+)  # fmt: skip
 def _imagenet(
-    *,
-    seed: int,
-    cache: FeatureCache | None,
-    root: str | None = None,
-    split: str = "published",
-    labels: str = "soft",
-    levels: str = "1,2,4,8",
-    student: str = PUBLISHED_STUDENT,
-    image_size: int | None = None,
-    student_options: dict[str, Any] | None = None,
-    teacher: str = PUBLISHED_TEACHER,
-    teacher_options: dict[str, Any] | None = None,
-    recipe: str = "adam",
-    iterations: int = 1000,
-    learning_rate: float = 1e-4,
-    outputs: str = "all",
-    train_images: int = 256,
-    n_train: int | None = None,
-    top_k: int = 5,
-    store: str | None = None,
-    skip_unreadable: bool = False,
-) -> Task:
+    *, seed: int, cache: FeatureCache | None, split: str = "published", train_images: int = 256,
+    n_train: int | None = None, **given: Any,
+) -> Task:  # fmt: skip
     check_choice(split, SPLITS, "split")
     check_positive(train_images, "train_images", integer=True)
+    options = ImageOptions(**{**_PUBLISHED, "levels": "1,2,4,8", **given})
     part = "val" if split == "clean" else "all"
-    images = _few_of_train(read_image_list(_root(root, "imagenet"), "imagenet", part=part), train_images)
-    parts = _imagenet_parts(images, split, n_train, seed)
-    experiment = Experiment(
-        "imagenet", images, _backbone(student, image_size, student_options), _backbone(teacher, None, teacher_options),
-        HeadRecipe(recipe, iterations, learning_rate, outputs=outputs), levels, labels, top_k, skip_unreadable,
-    )  # fmt: skip
-    return build_task(experiment, parts, seed=seed, cache=cache or FeatureCache(), store=store)
+    images = _few_of_train(read_image_list(_root(options.root, "imagenet"), "imagenet", part=part), train_images)
+    cut = partial(_imagenet_parts, split=split, n_train=n_train)
+    return options.task("imagenet", images, cut, seed=seed, cache=cache)
 
 
 # The paper's figures: PGR against the number of specialists, and against the teachers' strength. The number in a

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,25 +26,39 @@ class _Teacher:
     systematic: float
 
 
-def make_hierarchy(
-    n_samples: int = 2000,
-    n_test: int = 1000,
-    n_features: int = 64,
-    n_classes: int = 12,
-    teachers_per_level: Sequence[int] = (1, 2, 4),
-    accuracy: Sequence[float] = (0.5, 0.65, 0.8),
-    separation: float = 3.2,
-    systematic: float = 0.5,
-    overlap: int = 0,
-    uncovered: int = 0,
-    soft: bool = False,
-    abstain: float = 0.0,
-    correlation: float = 0.0,
-    imbalance: float = 1.0,
-    useless: int = 0,
-    adversarial: int = 0,
-    random_state: int = 0,
-) -> Task:
+@dataclass(frozen=True, kw_only=True)
+class PlantedDesign:
+    """What `make_hierarchy` plants; see there."""
+
+    n_features: int = 64
+    n_classes: int = 12
+    teachers_per_level: Sequence[int] = (1, 2, 4)
+    accuracy: Sequence[float] = (0.5, 0.65, 0.8)
+    separation: float = 3.2
+    systematic: float = 0.5
+    overlap: int = 0
+    uncovered: int = 0
+    soft: bool = False
+    abstain: float = 0.0
+    correlation: float = 0.0
+    imbalance: float = 1.0
+    useless: int = 0
+    adversarial: int = 0
+
+    def __post_init__(self) -> None:
+        check_positive(self.n_features, "n_features", integer=True)
+        check_positive(self.separation, "separation", allow_zero=True)
+        _check_share(self.systematic, "systematic")
+        _check_share(self.abstain, "abstain")
+        if self.abstain == 1:
+            raise CosupError("abstain must be below 1: a teacher that never speaks is none")
+        _check_share(self.correlation, "correlation")
+        check_positive(self.imbalance, "imbalance")
+        if self.imbalance < 1:
+            raise CosupError(f"imbalance must be at least 1, the first class over the last; got {self.imbalance!r}")
+
+
+def make_hierarchy(n_samples: int = 2000, n_test: int = 1000, *, random_state: int = 0, **design: Any) -> Task:
     """Make a synthetic task with a planted hierarchy of teachers.
 
     What is planted:
@@ -80,7 +95,7 @@ def make_hierarchy(
     Parameters
     ----------
     n_samples, n_test : int
-        Training and test samples.
+        Training and test samples. All that follows is given by name.
     n_features, n_classes : int
         Features and classes.
     teachers_per_level : sequence of int, default (1, 2, 4)
@@ -129,48 +144,38 @@ def make_hierarchy(
     >>> [s.tolist() for s in task.labels.specialties[1:]]
     [[0, 1, 2, 3], [4, 5, 6], [7, 8, 9]]
     """
-    for value, what in ((n_samples, "n_samples"), (n_test, "n_test"), (n_features, "n_features")):
+    plan = PlantedDesign(**design)
+    for value, what in ((n_samples, "n_samples"), (n_test, "n_test")):
         check_positive(value, what, integer=True)
-    check_positive(separation, "separation", allow_zero=True)
-    _check_share(systematic, "systematic")
-    _check_share(abstain, "abstain")
-    if abstain == 1:
-        raise CosupError("abstain must be below 1: a teacher that never speaks is none")
-    _check_share(correlation, "correlation")
-    check_positive(imbalance, "imbalance")
-    if imbalance < 1:
-        raise CosupError(f"imbalance must be at least 1, the first class over the last; got {imbalance!r}")
-    teachers = _plan_teachers(
-        n_classes, tuple(teachers_per_level), tuple(accuracy), overlap, uncovered, systematic, useless, adversarial
-    )
+    teachers = _plan_teachers(plan)
 
     seeds = np.random.SeedSequence(check_seed(random_state, name="random_state"))
     of_samples, of_test, *of_teachers, of_all = seeds.spawn(3 + len(teachers))
     rng = np.random.default_rng(of_samples)
-    means = rng.standard_normal((n_classes, n_features))
-    means *= separation / np.linalg.norm(means, axis=1, keepdims=True)
-    X, y = _draw_samples(means, n_samples, imbalance, rng)
-    X_test, y_test = _draw_samples(means, n_test, imbalance, np.random.default_rng(of_test))
+    means = rng.standard_normal((plan.n_classes, plan.n_features))
+    means *= plan.separation / np.linalg.norm(means, axis=1, keepdims=True)
+    X, y = _draw_samples(means, n_samples, plan.imbalance, rng)
+    X_test, y_test = _draw_samples(means, n_test, plan.imbalance, np.random.default_rng(of_test))
 
     streams = [sequence.spawn(4) for sequence in of_teachers]
     distances = _squared_distances(X, means)
     common = _Luck.draw(n_samples, np.random.default_rng(of_all))
     hard = np.stack(
         [
-            _annotate(t, y, distances, _Luck.draw(n_samples, s[0]).shared(common, correlation, s[3]))
+            _annotate(t, y, distances, _Luck.draw(n_samples, s[0]).shared(common, plan.correlation, s[3]))
             for t, s in zip(teachers, streams, strict=True)
         ],
         axis=1,
     )
-    withheld = np.stack([np.random.default_rng(s[1]).random(n_samples) < abstain for s in streams], axis=1)
+    withheld = np.stack([np.random.default_rng(s[1]).random(n_samples) < plan.abstain for s in streams], axis=1)
     weak_test = _annotate(teachers[0], y_test, _squared_distances(X_test, means), _Luck.draw(n_test, streams[0][2]))
     annotations: FloatArray | IntArray
-    if soft:
-        annotations = _soften(hard, teachers, n_classes)
+    if plan.soft:
+        annotations = _soften(hard, teachers, plan.n_classes)
         annotations[withheld] = np.nan
     else:
         annotations = np.where(withheld, -1, hard)
-    sizes = "/".join(str(n) for n in teachers_per_level)
+    sizes = "/".join(str(n) for n in plan.teachers_per_level)
     return Task(
         name="hierarchy",
         X_train=X.astype(np.float32),
@@ -179,14 +184,14 @@ def make_hierarchy(
             levels=[t.level for t in teachers],
             specialties=[t.classes for t in teachers],
             names=[t.name for t in teachers],
-            n_classes=n_classes,
+            n_classes=plan.n_classes,
         ),
         X_test=X_test.astype(np.float32),
         weak_test=weak_test,
-        truth=Truth(y_train=y, y_test=y_test, expert=_experts(teachers, y, n_classes)),
-        class_names=tuple(f"class {c}" for c in range(n_classes)),
+        truth=Truth(y_train=y, y_test=y_test, expert=_experts(teachers, y, plan.n_classes)),
+        class_names=tuple(f"class {c}" for c in range(plan.n_classes)),
         images_train=None,
-        description=f"planted hierarchy: {n_classes} classes, {n_features} features, levels {sizes}",
+        description=f"planted hierarchy: {plan.n_classes} classes, {plan.n_features} features, levels {sizes}",
     )
 
 
@@ -196,39 +201,35 @@ def _check_share(value: float, what: str) -> None:
         raise CosupError(f"{what} must be from 0 to 1, got {value!r}")
 
 
-def _plan_teachers(
-    n_classes: int, per_level: tuple[int, ...], accuracy: tuple[float, ...], overlap: int, uncovered: int,
-    systematic: float, useless: int, adversarial: int,
-) -> list[_Teacher]:  # fmt: skip
+def _plan_teachers(plan: PlantedDesign) -> list[_Teacher]:
+    per_level, accuracy, n_classes = tuple(plan.teachers_per_level), tuple(plan.accuracy), plan.n_classes
     check_positive(n_classes, "n_classes", integer=True)
-    for count, what in (
-        (overlap, "overlap"), (uncovered, "uncovered"), (useless, "useless"), (adversarial, "adversarial"),
-    ):  # fmt: skip
-        check_positive(count, what, integer=True, allow_zero=True)
+    for what in ("overlap", "uncovered", "useless", "adversarial"):
+        check_positive(getattr(plan, what), what, integer=True, allow_zero=True)
     if n_classes < 2:
         raise CosupError(f"n_classes must be at least 2, got {n_classes}")
     if not per_level or per_level[0] != 1:
         raise CosupError(f"teachers_per_level must begin with 1, the generalist; got {per_level}")
     if len(accuracy) != len(per_level):
         raise CosupError(f"accuracy has {len(accuracy)} entries for {len(per_level)} levels; give one a level")
-    covered = np.arange(n_classes - uncovered)
+    covered = np.arange(n_classes - plan.uncovered)
     everything = np.arange(n_classes)
     teachers: list[_Teacher] = []
     for level, (size, right) in enumerate(zip(per_level, accuracy, strict=True)):
         check_positive(size, f"teachers_per_level[{level}]", integer=True)
         _check_share(right, f"accuracy[{level}]")
         if level == 0:
-            teachers.append(_Teacher(0, "generalist", everything, everything, right, right, systematic))
+            teachers.append(_Teacher(0, "generalist", everything, everything, right, right, plan.systematic))
             continue
         if size > len(covered):
             raise CosupError(f"level {level} has {size} teachers for {len(covered)} covered classes; each needs one")
         for place, own in enumerate(np.array_split(covered, size)):
-            classes = covered[own[0] : own[-1] + 1 + overlap]
+            classes = covered[own[0] : own[-1] + 1 + plan.overlap]
             name = f"level {level}, classes {classes[0]}-{classes[-1]}"
-            truly, predictable = float(right), systematic
-            if place >= size - adversarial:
+            truly, predictable = float(right), plan.systematic
+            if place >= size - plan.adversarial:
                 truly, predictable = 0.0, 1.0
-            elif place >= size - adversarial - useless:
+            elif place >= size - plan.adversarial - plan.useless:
                 truly, predictable = 1 / len(classes), 0.0
             teachers.append(_Teacher(level, name, classes, own, truly, right, predictable))
     return teachers

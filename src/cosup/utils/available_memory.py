@@ -38,6 +38,5 @@ def check_memory(needed: int, what: str, remedy: str) -> None:
     there = available_memory()
     if there is not None and needed > there:
         raise CosupError(
-            f"{what} needs about {needed / 1e9:.1f} GB of memory, but {there / 1e9:.1f} GB are "
-            f"available; {remedy}"
+            f"{what} needs about {needed / 1e9:.1f} GB of memory, but {there / 1e9:.1f} GB are available; {remedy}"
         )
