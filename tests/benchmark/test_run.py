@@ -172,7 +172,7 @@ def test_a_method_that_there_is_not_is_refused_when_it_is_named():
 
 def test_a_folder_that_cannot_be_written_is_said(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(CosupError, match="can't be written"):
+    with pytest.raises(CosupError, match="cannot be made or written"):
         run_benchmark([SMALL], PAIR, [0], tmp_path / "file" / "out", n_jobs=1)
 
 

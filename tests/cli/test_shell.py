@@ -310,5 +310,5 @@ def test_wrong_commands(tmp_path):
     assert "names nothing" in error("bench", "--tasks", ",", "--out", tmp_path / "r")
     assert "does not exist" in error("report", tmp_path)
     blocked = write(tmp_path / "file", "")
-    assert "can't be written" in error("bench", "--out", blocked / "r")
+    assert "cannot be made or written" in error("bench", "--out", blocked / "r")
     assert run("bench", code=2).exit_code == 2

@@ -108,13 +108,38 @@ def decode_correct(record: Mapping[str, Any], field: str = "correct") -> BoolArr
     return np.unpackbits(np.frombuffer(raw, dtype=np.uint8), count=n_test).astype(np.bool_)
 
 
+def begin_records(path: Path) -> None:
+    """Make the file of records, or drop from it what an interrupted write tore.
+
+    Raises
+    ------
+    CosupError
+        If it can't be written, or is a link: what that leads to is not written to.
+    """
+    try:
+        if path.is_symlink():
+            raise CosupError(f"{path} is a link, which is not followed; copy the file there, or name another folder")
+        path.touch()
+        repair(path)
+    except OSError as error:
+        raise CosupError(f"{path} can't be written: {error.strerror}; name another folder") from error
+
+
 def append_record(path: Path, record: Record) -> None:
-    """Add one line and make sure that it is on disk before going on."""
+    """Add one line and make sure that it is on disk before going on: the whole line, or nothing of it."""
     line = json.dumps(record, allow_nan=False, ensure_ascii=False, separators=(",", ":")) + "\n"
-    with path.open("ab") as file:
-        file.write(line.encode("utf-8"))
-        file.flush()
-        os.fsync(file.fileno())
+    # Unbuffered: a buffer that a full disk refused would be written once more when the file is closed.
+    with path.open("ab", buffering=0) as file:
+        before = file.seek(0, os.SEEK_END)
+        rest = memoryview(line.encode("utf-8"))
+        try:
+            while rest:
+                rest = rest[file.write(rest) :]
+            os.fsync(file.fileno())
+        except OSError as error:
+            file.truncate(before)
+            error.filename = str(path)
+            raise
 
 
 def repair(path: Path) -> None:

@@ -22,9 +22,9 @@ from cosup.benchmark.records import (
     RECORDS_NAME,
     Record,
     append_record,
+    begin_records,
     canonical,
     read_records,
-    repair,
     task_label,
     write_samples,
 )
@@ -34,6 +34,7 @@ from cosup.embedding import FeatureCache
 from cosup.embedding.workers import check_nodes
 from cosup.methods import DEFAULT
 from cosup.tasks import list_tasks, load_task
+from cosup.utils.folder_lock import only_writer
 from cosup.utils.plugins import load_plugins
 from cosup.utils.validation import CosupError, suggest
 
@@ -114,15 +115,22 @@ def run_benchmark(
         check_address(ray)
     units = _plan(tasks, methods, seeds, protocol, cache, command, plugins)
     folder = Path(out)
+    with only_writer(folder):
+        return _measure(units, folder, n_jobs=n_jobs, progress=progress, on_record=on_record, ray=ray)
+
+
+def _measure(
+    units: list[Unit],
+    folder: Path,
+    *,
+    n_jobs: int | None,
+    progress: bool | None,
+    on_record: Callable[[Record], None] | None,
+    ray: str | None,
+) -> list[Record]:
+    """Measure what is missing in the folder, which no other process writes to meanwhile."""
     path = folder / RECORDS_NAME
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        if path.exists():
-            repair(path)
-        else:
-            path.touch()
-    except OSError as error:
-        raise CosupError(f"the folder {folder} can't be written: {error.strerror}; name another one") from error
+    begin_records(path)
     done = {record["run"]: record for record in read_records(folder)}
     missing = _missing(units, done)
     total = sum(len(unit.methods) for unit in missing)

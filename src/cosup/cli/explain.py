@@ -95,10 +95,16 @@ def explore(folder: Path, images: Path | None, texts: Path | None, out: Path | N
 @click.option("--who", help="With --label: whose answers these are.  [default: the account's name]")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen at: this machine only.")
 @click.option("--port", type=click.IntRange(0, 65535), default=PORT, show_default=True)
+@click.option("--host-name", "host_names", multiple=True, metavar="NAME",
+              help="A name that browsers of other machines call this one by, as in --host 0.0.0.0 --host-name "
+                   "lab.example.org; may be repeated.")  # fmt: skip
 def serve(
-    folder: Path, images: Path | None, texts: Path | None, label: bool, who: str | None, host: str, port: int
-) -> None:
+    folder: Path, images: Path | None, texts: Path | None, label: bool, who: str | None, host: str, port: int,
+    host_names: tuple[str, ...],
+) -> None:  # fmt: skip
     """Serve the explorer of a fit of any size to a browser on this machine; with --label, to label samples.
+
+    To other machines it answers under the names of --host-name only, at an address that nobody guesses: it is printed.
 
     \b
     Example: cosup serve model --images photos
@@ -106,4 +112,4 @@ def serve(
     """  # noqa: D301
     from cosup.cli.explorer_job import run_serve
 
-    run_serve(folder, images, texts, label, who, host, port)
+    run_serve(folder, images, texts, label, who, host, port, host_names)

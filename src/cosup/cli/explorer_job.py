@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import getpass
 import itertools
+import secrets
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +35,9 @@ __all__ = ["own_samples", "run_explore", "run_serve"]
 
 COMPARED = "compared.html"
 
+ANYWHERE = ("0.0.0.0", "::")  # noqa: S104 (what a person may ask for)
+"""Addresses of all of a machine's networks."""
+
 
 def run_explore(folder: Path, images: Path | None, texts: Path | None, out: Path | None, compare: Path | None) -> None:
     """Write the explorer of the fit in `folder`, beside that of `compare` where one is named."""
@@ -58,8 +63,9 @@ def run_explore(folder: Path, images: Path | None, texts: Path | None, out: Path
 
 
 def run_serve(
-    folder: Path, images: Path | None, texts: Path | None, label: bool, who: str | None, host: str, port: int
-) -> None:
+    folder: Path, images: Path | None, texts: Path | None, label: bool, who: str | None, host: str, port: int,
+    host_names: Sequence[str] = (),
+) -> None:  # fmt: skip
     """Serve the explorer of the fit in `folder` until interrupted.
 
     Raises
@@ -72,21 +78,27 @@ def run_serve(
     local = host in LOOPBACK
     if label and not local:
         raise CosupError(f"--label writes to {folder}, so it listens at this machine only; leave --host out")
+    if host in ANYWHERE and not host_names:
+        raise CosupError(f"--host {host} is no name that a browser can ask for; add --host-name NAME, this machine's")
     store = None
     if label:
         make_writable(folder)
         store = LabelStore(folder / ANSWERS, account.ids, account.class_names, who=_who() if who is None else who)
-    images, texts = own_samples(folder, images, texts)
+    if local:  # other machines are shown what is named here only
+        images, texts = own_samples(folder, images, texts)
+    names = (*LOOPBACK, *([] if host in ANYWHERE else [host]), *host_names)
+    token = None if local else secrets.token_urlsafe(16)
     app = make_app(
         account, read_history(folder), facts=facts, estimates=read_estimates(folder),
-        images=pictures_of(images, account.ids), texts=texts_of(texts, account.ids), hosts=LOOPBACK if local else ["*"],
+        images=pictures_of(images, account.ids), texts=texts_of(texts, account.ids), hosts=names, token=token,
         folder=str(folder), labels=store, check=lambda: _check(folder, account),
     )  # fmt: skip
     if not local:
-        click.echo(f"Note: whoever reaches {host}:{port} can read all samples; there is no password", err=True)
-    page = "#label" if label else ""
-    click.echo(f"http://{host}:{port}/{page} shows {len(account):,} samples; stop it with Ctrl+C")
-    uvicorn.run(app, host=host, port=port, log_level="warning")
+        click.echo("Note: whoever has this address can read all samples, and it travels unencrypted", err=True)
+    page = "#label" if label else "" if token is None else f"{token}/"
+    called = host_names[0] if host_names else f"[{host}]" if ":" in host else host
+    click.echo(f"http://{called}:{port}/{page} shows {len(account):,} samples; stop it with Ctrl+C")
+    uvicorn.run(app, host=host, port=port, log_level="warning", server_header=False, proxy_headers=False)
 
 
 def own_samples(folder: Path, images: Path | None, texts: Path | None) -> tuple[Path | None, Path | None]:

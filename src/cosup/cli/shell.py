@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import importlib.metadata
+import os
+import sys
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,6 +29,9 @@ class InputError(click.ClickException):
 
     def __init__(self, message: str) -> None:
         super().__init__(unsigned(" ".join(message.split())))
+
+
+STOPPED = "stopped; what was finished is kept, and the same command goes on from there, or begins anew"
 
 
 class Stopped(click.ClickException):
@@ -68,17 +75,47 @@ class Commands(click.Group):
             ctx.fail(f"there is no command {name!r}.{suggest(name, self.commands_at)}")
         return super().resolve_command(ctx, args)
 
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> click.Context:
+        """Read the options of the group."""
+        with _in_words():
+            return super().make_context(info_name, args, parent, **extra)
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command."""
-        try:
+        with _in_words():
             return super().invoke(ctx)
-        except CosupError as error:
-            raise InputError(str(error)) from error
-        except OSError as error:
-            if error.strerror is None:
-                raise
-            where = f"{error.filename}: " if error.filename else ""
-            raise InputError(f"{where}{error.strerror}") from error
+
+
+@contextmanager
+def _in_words() -> Iterator[None]:
+    """Say wrong input, a full disk and an interrupt in one line each."""
+    try:
+        yield
+    except CosupError as error:
+        raise InputError(str(error)) from error
+    except KeyboardInterrupt as error:
+        raise Stopped(STOPPED) from error
+    except MemoryError as error:
+        raise InputError(f"memory ran out ({str(error) or 'no more was given'}); take fewer samples at once") from error
+    except OSError as error:
+        # Nobody reads on, as behind `| head`: click ends quietly.
+        if error.strerror is None or error.errno == errno.EPIPE:
+            raise
+        raise InputError(f"{_place(error)}: {error.strerror}") from error
+
+
+def _place(error: OSError) -> str:
+    """Name the file that an error is about; one without a name is of standard output, or of a temporary file."""
+    if error.filename:
+        return str(error.filename)
+    try:
+        sys.stdout.flush()
+    except OSError:
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123 (what is left in it goes nowhere)
+        return "standard output"
+    return f"a temporary file in {tempfile.gettempdir()}, or standard output"
 
 
 def names(text: str, what: str) -> list[str]:

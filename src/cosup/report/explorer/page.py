@@ -18,7 +18,7 @@ from cosup.report.explorer.summary import Estimates, summarise_account
 from cosup.report.explorer.thumbnails import ACROSS, check_count, make_sheets
 from cosup.report.markup import Markup, tag
 
-__all__ = ["LARGEST", "build_explorer", "fit_key", "skeleton"]
+__all__ = ["LARGEST", "build_explorer", "fit_key", "served_policy", "skeleton"]
 
 LARGEST = 20_000
 """Samples that one file holds; all of more are served."""
@@ -120,12 +120,7 @@ def assets() -> tuple[str, str]:
 def skeleton(title: str, boot: Mapping[str, Any], sheets: Sequence[str] = (), *, remote: bool = False) -> str:
     """The document around what the script needs to begin."""
     style, script = assets()
-    # Only this style and this script: whatever got into the data, no browser would run or fetch it.
-    policy = (
-        f"default-src 'none'; script-src {_hash(script)}; style-src {_hash(style)}; "
-        "base-uri 'none'; form-action 'none'; "
-        + ("img-src 'self' data:; connect-src 'self'" if remote else "img-src data: blob:")
-    )
+    policy = _policy(style, script, remote)
     data = json.dumps(boot, ensure_ascii=False, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
     head = tag(
         "head",
@@ -149,6 +144,22 @@ def skeleton(title: str, boot: Mapping[str, Any], sheets: Sequence[str] = (), *,
         [tag("script", Markup(sheet), type="text/plain", id=f"sheet-{place}") for place, sheet in enumerate(sheets)],
     )
     return "<!DOCTYPE html>\n" + tag("html", head, body, lang="en") + "\n"
+
+
+def served_policy() -> str:
+    """What a server says in its header beside the page: the same, and that no other page may frame it."""
+    here = resources.files("cosup.report.explorer")
+    style, script = ((here / name).read_text(encoding="utf-8") for name in ("explorer.css", "explorer.js"))
+    return f"{_policy(style, script, remote=True)}; frame-ancestors 'none'"
+
+
+def _policy(style: str, script: str, remote: bool) -> str:
+    # Only this style and this script: whatever got into the data, no browser would run or fetch it.
+    return (
+        f"default-src 'none'; script-src {_hash(script)}; style-src {_hash(style)}; "
+        "base-uri 'none'; form-action 'none'; "
+        + ("img-src 'self' data:; connect-src 'self'" if remote else "img-src data: blob:")
+    )
 
 
 def _hash(text: str) -> str:

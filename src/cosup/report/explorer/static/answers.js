@@ -38,7 +38,7 @@ const answers = {
       transaction.onerror = transaction.onabort = () => reject(transaction.error);
     });
   },
-  async call(method, body, path = "/api/answers") {
+  async call(method, body, path = "api/answers") {
     const answer = await fetch(path, { method, headers: { "X-Cosup-Token": boot.label.token, ...(body ? { "Content-Type": "application/json" } : {}) }, body: body ? JSON.stringify(body) : undefined });
     const content = await answer.json();
     if (!answer.ok) throw new Error(content.error || answer.statusText);

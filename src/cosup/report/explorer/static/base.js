@@ -76,6 +76,8 @@ const csvLine = (cells) => cells.map((cell) => (/[",\n\r]/.test(cell) ? `"${Stri
 
 const EMPTY = { q: "", answer: -1, teacher: -1, relation: "", says: -1, against: -1, instead: -1, kept: "", reason: -1, level: -1,
   low: 0, high: 100, was: -1, moved: "", sort: "look", show: "list", open: "", order: "look" };
+const MOST = { answer: S.classes.length, says: S.classes.length, was: S.classes.length, teacher: S.teachers.length,
+  against: S.teachers.length, instead: S.teachers.length, level: S.levels.length, reason: S.reasons.length, low: 101, high: 101 };
 const ASKED = ["q", "answer", "teacher", "relation", "says", "against", "instead", "kept", "reason", "level", "low", "high", "was", "moved", "sort"];
 const VIEWS = {
   overview: ["Overview", {}], label: ["Label", {}], samples: ["Samples", {}], teachers: ["Teachers", {}], teacher: ["Teacher", {}],
@@ -94,9 +96,10 @@ function whereWeAre() {
   const [name, text] = location.hash.slice(1).split("?");
   const view = Object.hasOwn(VIEWS, name) && (name !== "compare" || S.compare) ? name : "overview", query = preset(view);
   for (const [key, value] of new URLSearchParams(text || "")) {
-    if (!Object.hasOwn(EMPTY, key)) continue;
+    // Whoever made the address: no name that every object has, no class or teacher that is not there.
+    if (!Object.hasOwn(EMPTY, key) || value.replace("-", "") in EMPTY.constructor.prototype) continue;
     if (typeof EMPTY[key] !== "number") query[key] = value;
-    else if (Number.isInteger(Number(value))) query[key] = Number(value);
+    else if (/^(-1|\d{1,9})$/.test(value) && Number(value) < MOST[key]) query[key] = Number(value);
   }
   return { view, query };
 }

@@ -114,7 +114,7 @@ function labelPage(query) {
     if (!REMOTE) return;
     const next = found.get(place + 1);
     found.get(Math.min(place + 20, (found.total || 1) - 1)); // ask in time for the page that comes next
-    if (boot.pictures && next) new Image().src = `/image/${next.i}`;
+    if (boot.pictures && next) new Image().src = `image/${next.i}`;
   }
   function frame() { box.replaceChildren(h(".line", null, bar, progress, who), kept, stage); }
   function end() {
@@ -138,7 +138,7 @@ function labelPage(query) {
     result.replaceChildren(h("p.soft", null, "Training …"));
     try {
       await answers.flush();
-      const said = await answers.call("POST", {}, "/api/check");
+      const said = await answers.call("POST", {}, "api/check");
       result.replaceChildren(h("pre", { tabindex: "0" }, said.text), said.flips.length ? table("Answers that are others now.", ["Before → now", "Samples"], said.flips.map(([a, b, count]) => [[bdi(className(a)), " → ", bdi(className(b))], number(count)])) : h("p", null, "No answer changed."),
         h("p", null, `The new model is in ${said.folder}:`), command(`cosup explore --compare ${FOLDER} ${quoted(said.folder)}`));
     } catch (error) { result.replaceChildren(h("p.bad", null, `It could not be checked: ${error.message}`)); }

@@ -116,7 +116,7 @@ function fetchedSource() {
   const asked = (query, offset, limit) => {
     const parts = new URLSearchParams({ offset, limit });
     for (const key of ASKED) if (query[key] !== EMPTY[key]) parts.set(key, query[key]);
-    return fetch(`/api/samples?${parts}`).then((answer) => answer.json()).then((found) => {
+    return fetch(`api/samples?${parts}`).then((answer) => answer.json()).then((found) => {
       if (found.error) throw new Error(found.error);
       return found;
     });
@@ -175,7 +175,7 @@ function sheet(place) {
   return sheetAddress.get(place);
 }
 function picture(row, side) {
-  if (boot.pictures) return h("img.picture", { src: `/image/${row.i}`, alt: `Sample ${row.id}`, loading: side > 100 ? "eager" : "lazy", width: side, height: side });
+  if (boot.pictures) return h("img.picture", { src: `image/${row.i}`, alt: `Sample ${row.id}`, loading: side > 100 ? "eager" : "lazy", width: side, height: side });
   const { across } = boot.sheets, each = across * across, within = row.i % each;
   const node = h("span.picture", { role: "img", "aria-label": `Picture of sample ${row.id}` });
   const show = () => { node.style.backgroundImage = `url("${sheet(Math.floor(row.i / each))}")`; };

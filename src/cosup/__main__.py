@@ -1,0 +1,30 @@
+"""The command ``cosup`` from its first moment: an interrupt is one line and exit code 130, also during imports."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from types import FrameType
+
+__all__ = ["run"]
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    # Not an exception: in the middle of an import it would come out as whatever that import makes of it.
+    os.write(2, b"Error: stopped before anything began; the same command begins anew\n")
+    os._exit(130)
+
+
+def run() -> None:
+    """Run the command line."""
+    before = signal.getsignal(signal.SIGINT)
+    signal.signal(signal.SIGINT, _stop)
+    from cosup.cli import main
+
+    signal.signal(signal.SIGINT, before)
+    sys.exit(main())
+
+
+if __name__ == "__main__":
+    run()
