@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from cosup.utils import atomic_files as whole
+from cosup.utils.json_files import read_json
 from cosup.utils.validation import BoolArray, CosupError
 
 Record = dict[str, Any]
@@ -150,7 +151,7 @@ def repair(path: Path) -> None:
     start = data.rfind(b"\n") + 1
     try:
         json.loads(data[start:])
-    except ValueError:
+    except (ValueError, RecursionError):
         with path.open("r+b") as file:
             file.truncate(start)
     else:  # complete, only its line end is missing
@@ -189,7 +190,7 @@ def read_records(folder: str | Path) -> list[Record]:
             continue
         try:
             record = json.loads(line, parse_constant=_no_constant)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             if number == len(lines):  # torn: it has no line end
                 continue
             raise CosupError(
@@ -209,10 +210,7 @@ def read_samples(folder: str | Path) -> list[dict[str, Any]]:
     path = Path(folder) / SAMPLES_NAME
     if not path.is_file():
         return []
-    try:
-        samples = json.loads(path.read_bytes(), parse_constant=_no_constant)
-    except ValueError as error:
-        raise CosupError(f"{path} is not JSON ({error}); delete it, the report goes without pictures") from error
+    samples = read_json(path, "delete it, the report goes without pictures")
     if not isinstance(samples, list):
         raise CosupError(f"{path} must hold a list; delete it, the report goes without pictures")
     for place, sample in enumerate(samples):

@@ -83,8 +83,10 @@ def read_checkpoint(
         with safe_open(path, framework="pt") as file:
             progress = Progress(**json.loads(file.metadata()["progress"]))
             found = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (it is no mapping)
-    except (SafetensorError, KeyError, TypeError, ValueError) as error:
+    except (SafetensorError, LookupError, TypeError, ValueError, RecursionError, OSError) as error:
         raise CosupError(f"the checkpoint {path} is damaged ({error}); delete it, and training starts anew") from error
+    if not _possible(progress) or not all(bool(torch.isfinite(value).all()) for value in found.values()):
+        raise CosupError(f"the checkpoint {path} holds what no training writes; delete it, and training starts anew")
     expected = {f"weight/{name}": value.shape for name, value in weights.items()}
     if {name: value.shape for name, value in found.items() if name.startswith("weight/")} != expected:
         raise CosupError(f"the checkpoint {path} is of another network; delete it, or name another folder")
@@ -98,3 +100,17 @@ def read_checkpoint(
                 moments = {key: found[f"{key}/{name}"].to(value.device) for key in ("exp_avg", "exp_avg_sq")}
                 optimiser.state[value] = {"step": torch.tensor(float(progress.step)), **moments}
     return progress, best
+
+
+def _possible(progress: Progress) -> bool:
+    """Whether every field holds what a training writes."""
+    numbers = (progress.step, progress.waiting, progress.loss, progress.best)
+    return (
+        all(isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e15 for value in numbers)
+        and isinstance(progress.step, int)
+        and isinstance(progress.waiting, int)
+        and progress.step >= 0
+        and isinstance(progress.stopped, bool)
+        and isinstance(progress.epochs, list)
+        and all(isinstance(record, dict) for record in progress.epochs)
+    )

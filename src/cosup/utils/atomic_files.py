@@ -132,7 +132,7 @@ def committed_files(folder: Path) -> dict[str, Path]:
             there = {entry.name: entry for entry in entries if entry.is_file()}
     except OSError:
         return {}
-    places = {name: name for name in there if not _TEMPORARY.fullmatch(name) and name not in (COMMIT, *removed)}
+    places = {name: name for name in there if not name.startswith(".") and name not in removed}
     places |= {name: temporary for name, temporary in moves.items() if temporary in there}
     for name, place in places.items():
         if there[place].is_symlink() and folder.resolve() not in (folder / place).resolve().parents:

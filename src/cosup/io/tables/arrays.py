@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from cosup.io.tables.table import as_text, not_empty
+from cosup.utils.available_memory import check_memory
 from cosup.utils.sparse import densified
 from cosup.utils.validation import BLOCK, CosupError, not_finite
 
@@ -34,7 +35,12 @@ def read_npz(path: Path) -> dict[str, Any]:
     not_empty(path)
     try:
         with np.load(path, allow_pickle=False) as archive:
+            # Packed zeros are a thousandth of what they become.
+            size = sum(member.file_size for member in archive.zip.infolist())
+            check_memory(2 * size, f"reading {path}", "give the array as npy, which is mapped and not read")
             return {key: archive[key] for key in archive.files}
+    except CosupError:
+        raise
     except (*_UNREADABLE, zipfile.BadZipFile, zlib.error, AttributeError, NotImplementedError, RuntimeError) as error:
         raise CosupError(
             f"{path} is not a readable .npz file of numbers ({error}); write it with numpy.savez, without objects"

@@ -20,6 +20,7 @@ from cosup.io.tables.table import (
     is_row_number,
     not_empty,
 )
+from cosup.utils.available_memory import check_memory
 from cosup.utils.optional_imports import import_extra
 from cosup.utils.validation import CosupError
 
@@ -52,7 +53,10 @@ def read_parquet(path: Path) -> Any:
         else:
             not_empty(path)
             with parquet.ParquetFile(path) as file:
-                check_width(path, file.metadata.num_columns)
+                rows, columns = file.metadata.num_rows, file.metadata.num_columns
+                check_width(path, columns)
+                remedy = "give fewer columns, or shards that are read one by one"
+                check_memory(8 * rows * columns, f"reading {path} ({rows:,} rows, {columns:,} columns)", remedy)
                 table = file.read()
     except (arrow.ArrowException, OSError, ValueError) as error:
         if isinstance(error, CosupError):

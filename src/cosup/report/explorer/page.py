@@ -148,8 +148,7 @@ def skeleton(title: str, boot: Mapping[str, Any], sheets: Sequence[str] = (), *,
 
 def served_policy() -> str:
     """What a server says in its header beside the page: the same, and that no other page may frame it."""
-    here = resources.files("cosup.report.explorer")
-    style, script = ((here / name).read_text(encoding="utf-8") for name in ("explorer.css", "explorer.js"))
+    style, script = assets()
     return f"{_policy(style, script, remote=True)}; frame-ancestors 'none'"
 
 
