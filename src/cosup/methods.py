@@ -7,6 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
+
 from cosup import baselines
 from cosup.cosupervision import CoSupervisedClassifier, PaperCSL, PublishedCSL
 from cosup.estimators.base import TeacherSupervised
@@ -195,4 +197,13 @@ def load(folder: str | Path) -> TeacherSupervised:
     if len(model.classes_) != len(names) or model.n_features_in_ != content["n_features"]:
         raise CosupError(f"{folder}: {META} and {WEIGHTS} don't belong together; fit the model again")
     model.class_names_, model.inputs_ = tuple(names), beside(content.get("inputs", {}), folder)
+    columns = content.get("feature_names")
+    if columns is not None:
+        if (
+            not isinstance(columns, list)
+            or len(columns) != model.n_features_in_
+            or not all(isinstance(name, str) for name in columns)
+        ):
+            raise CosupError(f"{folder}: {META} names other features than the model has; fit the model again")
+        model.feature_names_in_ = np.array(columns, dtype=object)
     return model

@@ -142,7 +142,7 @@ def _again(
     """The model of a fit, what it answers on, and what encodes its files: fitted anew, or of a fine-tuned network."""
     if recipe.tuned is None:
         model = recipe.model().fit(given.X, said)
-        return model, given.X, lambda new, out: (new.to_files(inputs=given.inputs), [])
+        return model, given.X, lambda new, out: (new.to_files(inputs=given.inputs, feature_names=given.names), [])
     whole = FineTunedClassifier.load(folder)
     model = load(folder)
     model.provenance_, model.history_ = account.provenance(), read_history(folder)

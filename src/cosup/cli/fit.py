@@ -9,6 +9,7 @@ import click
 
 from cosup.cli.options import (
     AGAIN,
+    COLUMNS,
     FEATURES,
     FOLDER,
     RAY,
@@ -30,6 +31,7 @@ __all__ = ["fit"]
 @click.option("--labels", "files", type=SOMEWHERE, multiple=True,
               help="csv, parquet, jsonl, npz or npy of teachers' labels, or a folder of shards that go with those of "
                    "--features; path or URL; may be repeated.")  # fmt: skip
+@COLUMNS
 @click.option("--top-k", type=click.IntRange(1), metavar="K",
               help="Of soft labels, keep the K most probable classes.  [default: all]")  # fmt: skip
 @click.option("--probabilities", multiple=True, callback=pairs, metavar="TEACHER=FILE",
@@ -58,7 +60,8 @@ def fit(ray: str | None, **options: Any) -> None:
 
     A labels file in CSV has one column a teacher, class names inside, blank where the teacher abstains, and a column
     'id' (path, file) that joins it with the features; or columns task, worker and label. In JSON lines it has
-    {"id": ..., "label": ...}. Several files are put side by side.
+    {"id": ..., "label": ...}. Exports of Label Studio, doccano, Prodigy, Argilla, MTurk, Toloka, SageMaker, Roboflow,
+    COCO and CVAT are recognised. Several files are put side by side. A name with commas stands in double quotes.
 
     With more samples or teachers, name what is new, and the earlier fit by --update: teachers of the same name go on,
     features that were computed are read, and the result is that of a fit on everything.

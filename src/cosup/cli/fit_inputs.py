@@ -6,11 +6,13 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from cosup.embedding.backbones.trust import Trust
+from cosup.embedding.read_images import IMAGE_SUFFIXES
 from cosup.io.features import Features, check_shards, features_of_images, features_of_texts, read_features
 from cosup.io.labels import from_probabilities, read_labels
 from cosup.io.tables import Place
 from cosup.labels import ImportedLabels, combine_labels
-from cosup.utils.errors import CosupError
+from cosup.utils.texts import join_row, plain_text
+from cosup.utils.validation import CosupError, some
 
 __all__ = [
     "NAMES",
@@ -21,9 +23,10 @@ __all__ = [
 
 
 NAMES: dict[str, Callable[[str], str]] = {
-    "names without folder": lambda path: PurePosixPath(path).name,
-    "names without folder and extension": lambda path: PurePosixPath(path).stem,
-    "paths without extension": lambda path: str(PurePosixPath(path).with_suffix("")),
+    "names without folder": lambda path: PurePosixPath(plain_text(path)).name,
+    "names without folder and extension": lambda path: PurePosixPath(plain_text(path)).stem,
+    "paths without extension": lambda path: str(PurePosixPath(plain_text(path)).with_suffix("")),
+    "paths in Unicode's form NFC": plain_text,
 }
 """What labels may call an image, beside its path."""
 
@@ -40,6 +43,7 @@ def gather_features(
     made_of: Mapping[str, str] | None = None,
     trust: Trust | None = None,
     kept: Sequence[Path] = (),
+    columns: Sequence[str] | None = None,
 ) -> Features:
     """Read or compute features.
 
@@ -55,6 +59,8 @@ def gather_features(
         Names that stand on the command line, for what `made_of` names.
     kept : sequence of Path
         Further folders of features, which are read where they are of the same samples and backbone.
+    columns : sequence of str, optional
+        Names of the features that a model was fitted on.
 
     Raises
     ------
@@ -83,7 +89,7 @@ def gather_features(
         if needs is not None and value is None and name in made_of:
             (trust or Trust()).check(name, made_of[name])
     if features is not None:
-        found = read_features(features)
+        found = read_features(features, columns=columns)
     elif images is not None:
         found = features_of_images(
             images, store, backbone=backbone or made_of.get("backbone"), skip_unreadable=skip_unreadable, kept=kept
@@ -106,19 +112,46 @@ def gather_labels(
     classes: Sequence[str] | None,
     abstain: Sequence[str] | None,
     top_k: int | None = None,
+    columns: Mapping[str, str | None] | None = None,
 ) -> ImportedLabels:
-    """Read all files of labels, and put them side by side."""
-    parts = [read_labels(file, class_names=classes, abstain=abstain or (), top_k=top_k) for file in files]
+    """Read all files of labels, and put them side by side.
+
+    Raises
+    ------
+    CosupError
+        For what is wrong with one of them; or if one names classes by numbers and another by names.
+    """
+    parts = [
+        read_labels(file, class_names=classes, abstain=abstain or (), top_k=top_k, **(columns or {})) for file in files
+    ]
     if probabilities:
         known = classes or (parts[0].class_names if parts else None)
         parts.append(from_probabilities(probabilities, known))
     if not parts:
         raise CosupError("no labels are named; give --labels FILE, or --probabilities TEACHER=FILE")
+    numbers = [part for part in parts if all(name.isdecimal() for name in part.class_names)]
+    if numbers and len(numbers) < len(parts):
+        names = next(part for part in parts if part not in numbers)
+        raise CosupError(
+            f"{numbers[0].source} names classes by numbers ({', '.join(numbers[0].class_names[:3])}, ...), and "
+            f"{names.source} by names ({', '.join(names.class_names[:3])}, ...); give all names in the order of the "
+            f"numbers: --classes {join_row(names.class_names[:3])},..."
+        )
     return combine_labels(parts)
 
 
-def join(given: Features, labels: ImportedLabels, *, partial: bool) -> tuple[ImportedLabels, str | None]:
+def join(
+    given: Features, labels: ImportedLabels, *, partial: bool, match: str | None = None
+) -> tuple[ImportedLabels, str | None]:
     """Bring labels into the order of the features' rows.
+
+    Parameters
+    ----------
+    given : Features
+    labels : ImportedLabels
+    partial : bool
+    match : str, optional
+        How ids are matched, see `cosup.labels.ImportedLabels.align`.
 
     Returns
     -------
@@ -134,24 +167,54 @@ def join(given: Features, labels: ImportedLabels, *, partial: bool) -> tuple[Imp
     if not partial:
         check_shards(given, labels)
     if labels.ids is not None and given.ids is not None:
+        if match is not None:
+            return labels.align(given.ids, partial=partial, what=given.source, match=match), None
         ids, note = _file_names(given, labels.ids)
+        if not partial:
+            _check_endings(given, ids, labels)
         return labels.align(ids, partial=partial, what=given.source), note
     if len(given.X) != len(labels):
+        read = next((f" ({labels.source} was {note})" for note in labels.notes if note.startswith("read as")), "")
         raise CosupError(
             f"{given.source} has {len(given.X)} samples, but {labels.source} has {len(labels)}; they must describe the "
-            "same samples in the same order, or both have ids: a column 'id'"
+            f"same samples in the same order, or both have ids: a column 'id'{read}"
         )
-    one_sided = (labels.ids is None) != (given.ids is None)
-    return labels, "only one of the files has ids: rows were joined by their order" if one_sided else None
+    if labels.ids is None and given.ids is None:
+        return labels, None
+    with_ids, without = (labels.source, given.source) if given.ids is None else (given.source, labels.source)
+    count = [str(row) for row in range(len(labels))]
+    if labels.ids is not None and labels.ids != tuple(count) and set(labels.ids) == set(count):
+        return labels.align(count), f"the ids of {with_ids} were taken for the numbers of rows of {without}, from 0"
+    return labels, f"{with_ids} has ids, but {without} has none: rows are joined by their order"
 
 
 def _file_names(given: Features, wanted: Sequence[str]) -> tuple[tuple[str, ...], str | None]:
     """The features' ids as the labels write them: images by path, name of file, or name without extension."""
     assert given.ids is not None
-    if "backbone" not in given.inputs or set(wanted) & set(given.ids):
+    names = set(wanted)
+    if "backbone" not in given.inputs or names & set(map(plain_text, given.ids)):
         return given.ids, None
     for what, form in NAMES.items():
         ids = tuple(form(path) for path in given.ids)
-        if set(wanted) & set(ids) and len(set(ids)) == len(ids):
+        if names & set(ids) and len(set(ids)) == len(ids):
             return ids, f"ids of the labels were taken for images' {what}"
     return given.ids, None
+
+
+def _check_endings(given: Features, ids: Sequence[str], labels: ImportedLabels) -> None:
+    """Raise where labels name files of the folder that are not read as images."""
+    folder = Path(given.source)
+    if "backbone" not in given.inputs or not folder.is_dir():
+        return
+    known = set(ids)
+    unread = [
+        name for name in labels.ids or ()
+        if name not in known and PurePosixPath(name).suffix.lower() not in IMAGE_SUFFIXES and (folder / name).is_file()
+    ]  # fmt: skip
+    if unread:
+        endings = sorted({PurePosixPath(name).suffix.lower() or "no extension" for name in unread})
+        raise CosupError(
+            f"{labels.source} names {some(unread, 'files')} of {given.source} that end in {', '.join(endings)}, which "
+            f"are not read as images; convert them (read are {', '.join(sorted(IMAGE_SUFFIXES))}), or go on without "
+            "them: --partial"
+        )

@@ -46,6 +46,11 @@ class FitOptions:
     again: tuple[str, ...]
     plugins: tuple[str, ...]
     trust: tuple[str, ...]
+    id: str | None = None
+    task: str | None = None
+    worker: str | None = None
+    label: str | None = None
+    match: str | None = None
 
 
 def run_fit(options: FitOptions) -> None:
@@ -61,6 +66,8 @@ def run_fit(options: FitOptions) -> None:
     model = recipe.model()
     kept = () if options.update is None else (options.update / STORE,)
     given, said, notes = recipe.gather(options.out / STORE, Recipe.typed(vars(options)), kept=kept)
+    for note in notes:
+        click.echo(f"Note: {note}", err=True)
     click.echo(said.summary())
     facts = {
         "Method": recipe.method_line(),
@@ -80,13 +87,11 @@ def run_fit(options: FitOptions) -> None:
             model, said = taught(model, given.X, said, known, ids)
         leave(
             options.out, model, said, given.X, given=given, recipe=recipe, facts=facts, known=known,
-            files=model.to_files(inputs=given.inputs),
+            files=model.to_files(inputs=given.inputs, feature_names=given.names),
         )  # fmt: skip
     click.echo(repr(said))
     if known is not None:
         click.echo(f"A person's {int((known >= 0).sum()):,} answers of the earlier fit were trained on last.")
-    for note in notes:
-        click.echo(f"Note: {note}", err=True)
     for line in _accuracies(model, said.names):
         click.echo(line)
     for k, entry in enumerate(model.history_):

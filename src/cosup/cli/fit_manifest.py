@@ -10,9 +10,8 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from cosup.cli.fit_inputs import gather_features, gather_labels, join
+from cosup.cli.fit_inputs import join
+from cosup.cli.fit_sources import check_join, features_of, labels_of, stack
 from cosup.cli.manifest_fields import KINDS, OPTIONS, SOURCES, check_fields
 from cosup.embedding.backbones.trust import Trust
 from cosup.estimators.base import TeacherSupervised
@@ -21,10 +20,11 @@ from cosup.finetuning.classifier import ImageFiles
 from cosup.io.features import Features
 from cosup.io.tables import place_of, unsigned
 from cosup.io.texts import read_texts
-from cosup.labels import ImportedLabels, extend_labels
+from cosup.labels import ImportedLabels
 from cosup.methods import DEFAULT, make_method
+from cosup.utils.atomic_files import make_writable
 from cosup.utils.plugins import lasting_name, loaded_plugins
-from cosup.utils.validation import CosupError, some
+from cosup.utils.validation import CosupError
 
 __all__ = ["RECIPE", "STORE", "Recipe", "read_recipe"]
 
@@ -245,19 +245,20 @@ class Recipe:
             for file, digest in (self.digests or {}).items()
             if Path(file).is_file() and _digest(Path(file)) != digest
         ]
+        labels = labels_of(self.inputs)
+        match = next((own["match"] for own in reversed(self.inputs) if own.get("match")), None)
+        sources = [own for own in self.inputs if any(own[source] is not None for source in SOURCES)] or self.inputs[:1]
+
+        # Labels are joined with the list of samples before anything is embedded, which may take hours.
+        if any(own["features"] is None for own in sources):
+            check_join(sources, labels, partial=self.partial, match=match)
+            make_writable(store.parent)
         features: Features | None = None
-        labels: ImportedLabels | None = None
-        for own in self.inputs:
-            if any(own[source] is not None for source in SOURCES) or features is None:
-                features = _stack(features, _features(own, features, store, trust, folders))
-            if own["files"] or own["probabilities"] or labels is None:
-                more = _labels(own, labels)
-                labels = more if labels is None else extend_labels(labels, more)
-            labels = labels.arrange(own["level"], own["specialties"])
+        for own in sources:
+            features = stack(features, features_of(own, features, store, trust, folders))
         assert features is not None
-        assert labels is not None
-        said, note = join(features, labels, partial=self.partial)
-        return features, said, [*notes, note] if note else notes
+        joined, note = join(features, labels, partial=self.partial, match=match)
+        return features, joined, [*([note] if note else []), *features.notes, *notes]
 
 
 def read_recipe(folder: Path) -> Recipe:
@@ -307,54 +308,3 @@ def _unsigned(value: Any) -> Any:
 def _digest(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _labels(own: Mapping[str, Any], before: ImportedLabels | None) -> ImportedLabels:
-    # What is added may name a part of the classes, or misspell one; a new one is named by --classes.
-    classes = own["classes"] or (None if before is None else before.class_names)
-    return gather_labels(
-        [place_of(file) for file in own["files"]],
-        {name: place_of(file) for name, file in own["probabilities"].items()},
-        classes=classes, abstain=own["abstain"], top_k=own["top_k"],
-    )  # fmt: skip
-
-
-def _features(
-    own: Mapping[str, Any], before: Features | None, store: Path, trust: Trust, kept: Sequence[Path]
-) -> Features:
-    for kind in ("backbone", "encoder"):
-        if own[kind] is not None:
-            trust.check(kind, own[kind])
-    return gather_features(
-        features=None if own["features"] is None else place_of(own["features"]),
-        images=None if own["images"] is None else Path(own["images"]),
-        texts=None if own["texts"] is None else Path(own["texts"]),
-        backbone=own["backbone"], encoder=own["encoder"], store=store, kept=kept, trust=trust,
-        skip_unreadable=own["skip_unreadable"], made_of=None if before is None else before.inputs,
-    )  # fmt: skip
-
-
-def _stack(before: Features | None, more: Features) -> Features:
-    """Features of more samples below those that there were; a sample of both must be the same."""
-    if before is None:
-        return more
-    if before.ids is None or more.ids is None:
-        which = before if before.ids is None else more
-        raise CosupError(f"{which.source} has no ids, so more samples can't be told from these; give it a column 'id'")
-    if before.X.shape[1] != more.X.shape[1]:
-        raise CosupError(
-            f"{more.source} has {more.X.shape[1]} features a sample, but {before.source} has {before.X.shape[1]}; "
-            "compute both with the same backbone or encoder"
-        )
-    place = {name: row for row, name in enumerate(before.ids)}
-    known = [row for row, name in enumerate(more.ids) if name in place]
-    same = (before.X[[place[more.ids[row]] for row in known]] == more.X[known]).all(axis=1)
-    other = [more.ids[row] for row, equal in zip(known, same, strict=True) if not equal]
-    if other:
-        raise CosupError(
-            f"{some(other)} of {more.source} are in {before.source}, too, with other features; if these are other "
-            "samples, name them otherwise; if they are the same, fit everything anew"
-        )
-    new = [row for row, name in enumerate(more.ids) if name not in place]
-    ids = (*before.ids, *(more.ids[row] for row in new))
-    return Features(f"{before.source}, {more.source}", np.concatenate([before.X, more.X[new]]), ids, before.inputs)

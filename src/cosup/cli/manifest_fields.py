@@ -9,15 +9,18 @@ from typing import Any
 from cosup.estimators.fit_folder import AGAIN
 from cosup.utils.errors import CosupError
 
-__all__ = ["KINDS", "OPTIONS", "SOURCES", "check_fields"]
+__all__ = ["COLUMNS", "KINDS", "OPTIONS", "SOURCES", "check_fields"]
 
 KINDS = {"images": "images", "text": "texts", "features": "features"}
 """Option that features are given by -> its name in Python."""
 
+COLUMNS = ("id", "task", "worker", "label")
+"""Options that name columns of labels."""
+
 SOURCES = tuple(KINDS.values())
 OPTIONS = (
     *SOURCES, "backbone", "encoder", "skip_unreadable", "files", "probabilities", "classes", "abstain", "top_k",
-    "level", "specialties",
+    "level", "specialties", *COLUMNS, "match",
 )  # fmt: skip
 """Of ``cosup fit``: those that say what goes in."""
 
@@ -82,6 +85,7 @@ _INPUT: dict[str, Callable[[Any], bool]] = {
     "classes": _or_none(_texts),
     "abstain": _or_none(lambda value: isinstance(value, list) and all(isinstance(item, str) for item in value)),
     "top_k": _or_none(lambda value: _whole(value) and value > 0),
+    **dict.fromkeys((*COLUMNS, "match"), _or_none(_text)),
     "level": _or_none(lambda value: (isinstance(value, list) and all(map(_whole, value))) or _by_text(_whole)(value)),
     "specialties": lambda value: not value or _by_text(_texts)(value),
     "store": _text,

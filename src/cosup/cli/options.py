@@ -10,9 +10,11 @@ from typing import Any
 import click
 
 from cosup.io.tables.urls import Place, place_of
+from cosup.utils.texts import split_pair, split_row
 
 __all__ = [
-    "AGAIN", "FEATURES", "FILE", "FOLDER", "PLUGIN", "RAY", "SETTINGS", "SOMEWHERE", "TRUST", "covers", "levels",
+    "AGAIN", "COLUMNS", "FEATURES", "FILE", "FOLDER", "PLUGIN", "RAY", "SETTINGS", "SOMEWHERE", "TRUST", "covers",
+    "levels",
     "named_values", "pairs", "plugin_option", "words",
 ]  # fmt: skip
 
@@ -128,11 +130,11 @@ def levels(ctx: click.Context, parameter: click.Parameter, text: str | None) -> 
     """``0,1,1``, or ``TEACHER=1,TEACHER=2``."""
     if text is None:
         return None
-    parts = [part.strip() for part in text.split(",")]
+    parts = split_row(text)
     try:
-        if all("=" in part for part in parts):
-            return {name.strip(): int(level) for name, _, level in (part.rpartition("=") for part in parts)}
-        return [int(part) for part in parts]
+        if parts and all("=" in part for part in parts):
+            return {name.strip().strip('"'): int(level) for name, _, level in (part.rpartition("=") for part in parts)}
+        return [int(part) for part in parts or [text]]
     except ValueError as error:
         raise click.BadParameter(
             f"{text!r}: whole numbers separated by commas are expected, as in 0,1,1 (or TEACHER=1,TEACHER=2)"
@@ -140,13 +142,14 @@ def levels(ctx: click.Context, parameter: click.Parameter, text: str | None) -> 
 
 
 def covers(ctx: click.Context, parameter: click.Parameter, given: Sequence[str]) -> dict[str, list[str]]:
-    """``TEACHER=CLASS,CLASS``, repeated."""
+    """``TEACHER=CLASS,CLASS``, repeated; names with commas stand in quotes."""
     out: dict[str, list[str]] = {}
     for text in given:
-        teacher, sign, classes = text.partition("=")
-        out[teacher.strip()] = [name.strip() for name in classes.split(",") if name.strip()]
-        if not sign or not out[teacher.strip()]:
+        pair = split_pair(text)
+        classes = split_row(pair[1]) if pair is not None else []
+        if pair is None or not classes:
             raise click.BadParameter(f"{text!r}: TEACHER=CLASS,CLASS is expected")
+        out[pair[0]] = classes
     return out
 
 
@@ -154,15 +157,32 @@ def pairs(ctx: click.Context, parameter: click.Parameter, given: Sequence[str]) 
     """``NAME=FILE``, repeated."""
     out: dict[str, Place] = {}
     for text in given:
-        name, sign, file = text.partition("=")
-        if not sign or not name.strip() or not file.strip():
+        pair = split_pair(text)
+        if pair is None:
             raise click.BadParameter(f"{text!r}: TEACHER=FILE is expected")
-        out[name.strip()] = place_of(file.strip())
+        if pair[0] in out:
+            raise click.BadParameter(f"{pair[0]!r} is named twice; give a teacher one file")
+        out[pair[0]] = place_of(pair[1])
     return out
 
 
 def words(ctx: click.Context, parameter: click.Parameter, text: str | None) -> list[str] | None:
-    """Names separated by commas."""
-    if text is None:
-        return None
-    return [part.strip() for part in text.split(",") if part.strip()]
+    """Names separated by commas; those with commas stand in quotes."""
+    return None if text is None else split_row(text)
+
+
+_COLUMNS = (
+    click.option("--id", "id", metavar="NAME", help="Of labels: the column or key of the samples' ids."),
+    click.option("--task", metavar="NAME", help="Of a long table of labels, a row an answer: the samples' column."),
+    click.option("--worker", metavar="NAME", help="Of a long table: the teachers' column."),
+    click.option("--label", metavar="NAME", help="Of a long table or a tool's export: the column of answers."),
+    click.option("--match", type=click.Choice(["slashes", "name", "stem", "path", "case", "zeros", "beginning"]),
+                 help="How ids of labels and features are matched.  [default: as they are]"),
+)  # fmt: skip
+
+
+def COLUMNS(command: Callable[..., Any]) -> Callable[..., Any]:  # noqa: N802 (a decorator among options)
+    """Add the options that say what is in files of labels."""
+    for option in reversed(_COLUMNS):
+        command = option(command)
+    return command

@@ -45,8 +45,15 @@ def predict(folder: Path, out: Path, **options: Any) -> None:
     named = frozenset(name for name in (options["backbone"], options["encoder"]) if name)
     given = gather_features(
         store=out.with_name(f"{out.stem}-features"), made_of=model.inputs_, trust=Trust(named, "--{kind}", folder),
-        **options,
+        columns=getattr(model, "feature_names_in_", None), **options,
     )  # fmt: skip
+    if hasattr(model, "feature_names_in_") and given.names is None:
+        click.echo(
+            f"Note: the model knows its features by name, but {given.source} names none: columns are taken by order",
+            err=True,
+        )
+    for note in given.notes:
+        click.echo(f"Note: {note}", err=True)
     if given.X.shape[1] != model.n_features_in_:
         raise CosupError(
             f"{given.source} has {given.X.shape[1]} features a sample, but the model in {folder} was fitted on "

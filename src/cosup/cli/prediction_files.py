@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,10 @@ def predictions(path: Path, model: Any, X: Any, ids: Sequence[str] | None) -> by
     names: Sequence[str] = model.class_names_
     best, largest, all_of_them = np.empty(len(X), dtype=np.int64), np.empty(len(X)), []
     for rows in row_slices(len(X), max(len(names), X.shape[1])):
-        probabilities = model.predict_proba(X[rows])
+        with warnings.catch_warnings():
+            # Columns were taken by name when they were read.
+            warnings.filterwarnings("ignore", message="X does not have valid feature names")
+            probabilities = model.predict_proba(X[rows])
         best[rows] = probabilities.argmax(axis=1)
         largest[rows] = probabilities.max(axis=1)
         if path.suffix.lower() == ".npz":

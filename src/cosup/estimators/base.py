@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.sparse import issparse
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.preprocessing import LabelEncoder
 from sklearn.utils import check_random_state
@@ -19,7 +21,9 @@ from cosup.labels import ImportedLabels, TeacherLabels
 from cosup.students import LinearHead, as_student, materialised, peak_bytes
 from cosup.utils.atomic_files import write_whole
 from cosup.utils.available_memory import check_memory
+from cosup.utils.sparse import densified
 from cosup.utils.validation import (
+    BoolArray,
     CosupError,
     FloatArray,
     check_choice,
@@ -35,7 +39,8 @@ def _validated(estimator: Any, *data: Any, **options: Any) -> Any:
 
     It would make copies in double precision of what is in half; matrices of numbers are passed by it.
     """
-    X = data[0]
+    X = densified(data[0], "X") if issparse(data[0]) else data[0]
+    data = (X, *data[1:])
     ready = isinstance(X, np.ndarray) and X.ndim == 2 and (X.dtype.kind == "f" or is_bfloat16(X))
     try:
         if len(data) == 1 and ready and X.size:
@@ -44,8 +49,29 @@ def _validated(estimator: Any, *data: Any, **options: Any) -> Any:
         return validate_data(estimator, *data, dtype=(np.float64, np.float32), ensure_all_finite=False, **options)
     except CosupError:
         raise
-    except ValueError as error:
+    except (ValueError, TypeError, OverflowError) as error:
+        if isinstance(error, TypeError) and not str(error).startswith(("float()", "must be real", "int()", "can't")):
+            raise
         raise CosupError(str(error)) from error
+
+
+def _check_order(X: Any, ids: Sequence[str] | None) -> None:
+    """Raise where the index of a data frame holds the labels' ids in another order."""
+    index = getattr(X, "index", None)
+    if (
+        ids is None
+        or index is None
+        or callable(index)
+        or type(index).__name__ == "RangeIndex"
+        or len(index) != len(ids)
+    ):
+        return
+    rows = tuple(str(name) for name in index)
+    if rows != tuple(ids) and len(set(rows) & set(ids)) * 2 > len(rows):
+        raise CosupError(
+            "the index of X and the ids of the labels name the same samples in another order, or not all; bring the "
+            "labels into the order of X: labels.align([str(name) for name in X.index])"
+        )
 
 
 class TeacherSupervised(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
@@ -62,8 +88,10 @@ class TeacherSupervised(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         X : array-like of shape (n_samples, n_features)
             Features of the strong pre-trained model.
         y : TeacherLabels, or array-like of shape (n_samples,)
-            What the teachers say; a plain vector is one generalist's labels (vanilla weak-to-strong training). Where
-            labels have class names (`cosup.labels.ImportedLabels`), these are what is predicted.
+            The teachers' annotations; a plain vector is one generalist's labels (vanilla weak-to-strong training): of
+            integers, -1 is unlabelled where there are two classes besides, as in `sklearn.semi_supervised`; of objects,
+            None, NaN and blank are. Where labels have class names (`cosup.labels.ImportedLabels`), these are what is
+            predicted.
 
         Returns
         -------
@@ -75,10 +103,11 @@ class TeacherSupervised(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             For invalid features, or labels of another length.
         """
         if isinstance(y, TeacherLabels):
+            _check_order(X, y.ids if isinstance(y, ImportedLabels) else None)
             X = _validated(self, X)
             labels = y
             named = labels.class_names if isinstance(labels, ImportedLabels) else None
-            self.classes_: Any = np.arange(labels.n_classes) if named is None else np.array(named)
+            self.classes_: Any = range(labels.n_classes) if named is None else np.array(named)
         else:
             X, labels = self._plain(X, y)
         X = check_features(X, n_samples=len(labels))
@@ -88,6 +117,7 @@ class TeacherSupervised(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             f"{labels.n_classes} classes",
             "keep features memory-mapped in float16 and annotations as TopK or class ids, or fit fewer samples",
         )
+        self.classes_ = np.asarray(self.classes_)
         seed = int(check_random_state(getattr(self, "random_state", None)).randint(2**31 - 1))
         result = self._supervise(X, labels, seed)
         self.head_ = materialised(result.head)
@@ -101,19 +131,23 @@ class TeacherSupervised(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         shape = () if y is None else np.asarray(y).shape
         if len(shape) > 1 and shape[1] > 1:
             raise CosupError(f"y has shape {shape}; the annotations of several teachers go into cosup.TeacherLabels(y)")
+        y, unlabelled = _unlabelled(y)
         checked = _validated(self, X, y, order="C")
         features: FloatArray = np.asarray(checked[0])
         y = np.asarray(checked[1])
         if len(features) < 2:
             raise CosupError(f"training needs at least 2 samples, got n_samples = {len(features)}")
         try:
-            y = column_or_1d(y, warn=True)
-            check_classification_targets(y)
-        except ValueError as error:
-            raise CosupError(str(error)) from error
-        encoder = LabelEncoder().fit(y)
+            vector: Any = column_or_1d(y, warn=True)
+            check_classification_targets(vector)
+            known = np.ones(len(vector), dtype=bool) if unlabelled is None else ~unlabelled
+            encoder = LabelEncoder().fit(vector[known])
+            ids = np.full(len(vector), -1, dtype=np.int64)
+            ids[known] = encoder.transform(vector[known])
+        except (ValueError, TypeError) as error:
+            raise CosupError(f"y: {error}" if isinstance(error, TypeError) else str(error)) from error
         self.classes_ = encoder.classes_
-        return features, TeacherLabels(encoder.transform(y)[:, None], names=["y"], n_classes=max(len(self.classes_), 1))
+        return features, TeacherLabels(ids[:, None], names=["y"], n_classes=max(len(self.classes_), 1))
 
     def _peak_bytes(self, X: FloatArray, labels: TeacherLabels) -> int:
         """Bytes that `fit` takes at the most, beside its arguments.
@@ -126,6 +160,34 @@ class TeacherSupervised(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def check_parameters(self) -> None:
         """Raise `CosupError` for parameters that `fit` would refuse, whatever the data."""
         as_student(getattr(self, "student", "ridge"))
+
+    def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+        """Return the share of samples that are predicted as they truly are.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+        y : array-like of shape (n_samples,)
+            The truth.
+        sample_weight : array-like of shape (n_samples,), optional
+
+        Raises
+        ------
+        CosupError
+            For teachers' labels in place of the truth.
+        """
+        if isinstance(y, TeacherLabels):
+            raise CosupError(
+                "score needs the true classes, (n_samples,), and teachers' labels are none: measure on samples whose "
+                "truth is known, or see estimates_, which needs none. cross_val_score(model, X, labels, scoring=...) "
+                "takes a function of (model, X, labels) that looks the truth up"
+            )
+        return float(super().score(X, y, sample_weight))
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags
 
     def _supervise(self, X: FloatArray, labels: TeacherLabels, seed: int) -> Supervision:
         raise NotImplementedError(f"{type(self).__name__} must implement _supervise")
@@ -214,7 +276,9 @@ class TeacherSupervised(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         model.unsaved_ = tuple(name for name in meta.get("unsaved", ()) if name in own)
         return model
 
-    def save(self, folder: str | Path, *, inputs: dict[str, str] | None = None) -> None:
+    def save(
+        self, folder: str | Path, *, inputs: dict[str, str] | None = None, feature_names: Sequence[str] | None = None
+    ) -> None:
         """Write the fitted student to a folder, for `cosup.load` and ``cosup predict``.
 
         Parameters
@@ -223,15 +287,20 @@ class TeacherSupervised(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             Made if it does not exist; it gets ``model.safetensors`` and ``model.json``, see `cosup.estimators.saving`.
         inputs : dict of str to str, optional
             What features are made of, as in ``{"backbone": "lite:efficientnet-lite0"}``: ``cosup predict`` goes by it.
+        feature_names : sequence of str, optional
+            Names of the features, by which ``cosup predict`` takes columns. Default: those of the data frame that the
+            model was fitted on, if it was one.
 
         Raises
         ------
         CosupError
             If the student is not linear, or the folder cannot be made.
         """
-        write_saved(folder, self.to_files(inputs=inputs))
+        write_saved(folder, self.to_files(inputs=inputs, feature_names=feature_names))
 
-    def to_files(self, *, inputs: dict[str, str] | None = None) -> dict[str, bytes]:
+    def to_files(
+        self, *, inputs: dict[str, str] | None = None, feature_names: Sequence[str] | None = None
+    ) -> dict[str, bytes]:
         """Encode the files that `save` writes, by name."""
         arrays, meta = self.to_arrays()
         content = {
@@ -240,6 +309,9 @@ class TeacherSupervised(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             "meta": meta,
             "inputs": dict(inputs or {}),
         }
+        names = feature_names if feature_names is not None else getattr(self, "feature_names_in_", None)
+        if names is not None:
+            content["feature_names"] = [str(name) for name in names]
         return saved_files(arrays, content)
 
     def to_onnx(self, path: str | Path, *, precision: str = "float32") -> None:
@@ -262,6 +334,32 @@ class TeacherSupervised(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         names = [str(name) for name in meta["classes"]]
         content = onnx_of(arrays["weight"], arrays["bias"], names, precision=precision, producer=f"cosup {version()}")
         write_whole(Path(path), content)
+
+
+def _unlabelled(y: Any) -> tuple[Any, BoolArray | None]:
+    """Where a plain vector names no class, and the vector with a class in these places."""
+    array = np.asarray(y)
+    if array.ndim != 1 or not array.size:
+        return y, None
+    if array.dtype.kind in "OU":
+        blank = np.array([
+            value is None or type(value).__name__ in ("NAType", "NaTType") or value != value
+            or (isinstance(value, str) and not value.strip())
+            for value in array.tolist()
+        ])  # fmt: skip
+    elif array.dtype.kind in "if":
+        blank = array == -1
+        if set(np.unique(array[~blank]).tolist()) <= {1}:  # -1 and 1 are two classes, as scikit-learn has them
+            return y, None
+    else:
+        return y, None
+    if not blank.any():
+        return y, None
+    if blank.all():
+        raise CosupError("y names no class at all; training needs at least two")
+    filled = array.copy()
+    filled[blank] = array[~blank][0]
+    return filled, blank
 
 
 def _is_plain(value: Any) -> bool:

@@ -14,6 +14,7 @@ A saved model is a folder with ``model.safetensors`` (arrays) and ``model.json``
 | ``meta.unsaved`` | optional: names of the others |
 | ``inputs`` | optional: what features are made of, as in ``{"backbone": "lite:efficientnet-lite0"}`` |
 | ``fit`` | optional: the id of the fit, which stands in all JSON files of its folder |
+| ``feature_names`` | optional: names of the features, in their order |
 | ``sha256`` | optional: of ``model.safetensors`` |
 
 A fine-tuned network lies in a folder beside ``model.json``, which ``inputs`` names as ``model:FOLDER``.

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from cosup.labels.checks import check_levels, check_specialties
+from cosup.labels.matching import describe_missing, match_ids, why_none
 from cosup.labels.summary import Summary, summarise
 from cosup.labels.teacher_labels import TeacherLabels
 from cosup.labels.top_k import TopK
@@ -176,17 +177,23 @@ class ImportedLabels(TeacherLabels):
             )
         return self.class_names.index(name)
 
-    def align(self, ids: Sequence[str], *, partial: bool = False, what: str = "the features") -> Self:
+    def align(
+        self, ids: Sequence[str], *, partial: bool = False, what: str = "the features", match: str | None = None
+    ) -> Self:
         """Bring the samples into the order of `ids`.
 
         Parameters
         ----------
         ids : sequence of str
-            Of the features' rows.
+            Of the features' rows. Blanks and Unicode forms of ids need not agree.
         partial : bool
             Leave out what only the labels have, and let all teachers abstain on what only `ids` has.
         what : str
             What messages call the owner of `ids`.
+        match : {"slashes", "name", "stem", "path", "case", "zeros", "beginning"}, optional
+            How ids are matched: with / in place of backslashes, by the last part of their paths (with or without
+            extension), by paths without extension, whatever their case, without leading zeros, or without the beginning
+            that all ids of a side share. Default: as they are.
 
         Returns
         -------
@@ -196,38 +203,31 @@ class ImportedLabels(TeacherLabels):
         Raises
         ------
         CosupError
-            If these labels have no ids; if ids are missing on either side, unless `partial`; if none is on both.
+            If these labels have no ids; if ids are missing on either side, unless `partial`; if none is on both: then
+            with the `match` under which they join, if there is one.
         """
         source = self.source or "the labels"
         if self.ids is None:
             raise CosupError(f"{source} have no ids to join by; add a column 'id'")
-        place = {name: row for row, name in enumerate(self.ids)}
-        order = np.fromiter((place.get(name, -1) for name in ids), dtype=np.int64, count=len(ids))
-        found = set(ids)
+        ids = tuple(map(str, ids))
+        keys = match_ids(self.ids, ids, match)
+        place = {name: row for row, name in enumerate(keys.mine)}
+        order = np.fromiter((place.get(name, -1) for name in keys.others), dtype=np.int64, count=len(ids))
+        found = set(keys.others)
         missing = [name for name, row in zip(ids, order, strict=True) if row < 0]
-        extra = [name for name in self.ids if name not in found]
+        extra = [name for name, key in zip(self.ids, keys.mine, strict=True) if key not in found]
         if len(missing) == len(order):
             raise CosupError(
                 f"no id of {source} is one of {what}: here {', '.join(map(repr, self.ids[:3]))}, there "
-                f"{', '.join(map(repr, ids[:3]))}; {source} lacks {some(missing)}"
+                f"{', '.join(map(repr, ids[:3]))}; {source} lacks {some(missing)}{why_none(self.ids, ids)}"
             )
         if (missing or extra) and not partial:
-            parts = [
-                f"{source} lacks {some(missing)}" if missing else "",
-                f"{what} lacks {some(extra)}" if extra else "",
-            ]
-            near = suggest(extra[0], missing[:1000]).partition(" Known:")[0] if missing and extra else ""
-            raise CosupError(
-                "the ids of features and labels must be the same: "
-                + "; ".join(part for part in parts if part)
-                + "."
-                + (f" For {extra[0]!r}:{near}" if near else "")
-                + " Complete the files, or go on with what both have: --partial (partial=True)"
-            )
-        said = [f"{some(missing)} have no label: every teacher abstains on them"] if missing else []
-        said += [f"{some(extra)} have labels, but no features, and were left out"] if extra else []
+            raise CosupError(describe_missing(source, what, missing, extra))
+        notes = [keys.note] if keys.note else []
+        notes += [f"{some(missing)} have no label: every teacher abstains on them"] if missing else []
+        notes += [f"{some(extra)} have labels, but no features, and were left out"] if extra else []
         new = self._with(_rows(self.annotations, order))
-        new.ids, new.notes, new.shards = tuple(ids), (*self.notes, *said), ()
+        new.ids, new.notes, new.shards = ids, (*self.notes, *notes), ()
         return new
 
     def __getitem__(self, index: Any) -> Self:

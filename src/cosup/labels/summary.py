@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from cosup.utils.notebook import frame, html_table
+from cosup.utils.texts import code_points, join_pair, join_row, look_alikes
 from cosup.utils.validation import FloatArray, IntArray
 
 __all__ = ["Summary", "specialty_flag", "summarise", "tally"]
@@ -107,7 +108,7 @@ class Summary:
 
 def specialty_flag(teacher: str, classes: Sequence[str]) -> str:
     """The option of ``cosup fit`` that gives a teacher its specialty, to be pasted."""
-    return "--specialty " + shlex.quote(f"{teacher}={','.join(classes)}")
+    return "--specialty " + shlex.quote(join_pair(teacher, join_row(classes)))
 
 
 def summarise(
@@ -233,6 +234,9 @@ def _doubts(class_names: Sequence[str], by_class: IntArray, n_samples: int) -> l
                 f"the class {class_names[c]!r} is named {int(by_class[c])} times only, and is much like {near[0]!r}; "
                 "if it is a slip, mend it (class names that are given make it an error)"
             )
+    for group in look_alikes(class_names):
+        listed = " and ".join(map(code_points, group[:3]))
+        out.append(f"the classes {listed} look alike; they are {len(group)} classes: if they are one, write them alike")
     silent = [name for name, count in zip(class_names, by_class, strict=True) if not count]
     if silent:
         shown = ", ".join(map(repr, silent[:5])) + (", ..." if len(silent) > 5 else "")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import csv
 import re
 import unicodedata
 from collections.abc import Iterable
 
-__all__ = ["code_points", "look_alikes", "plain_text", "shown"]
+__all__ = ["code_points", "join_pair", "join_row", "look_alikes", "plain_text", "shown", "split_pair", "split_row"]
 
 SHOWN = 60
 """Characters of a text that messages show."""
@@ -57,3 +58,39 @@ def shown(text: object) -> str:
     """Quote a text, or its beginning where it is long."""
     written = text if isinstance(text, str) else str(text)
     return repr(written) if len(written) <= SHOWN else f"{written[:SHOWN]!r}... ({len(written):,} characters)"
+
+
+def split_row(text: str, separator: str = ",") -> list[str]:
+    """Split names as a row of CSV does: quotes hold names with separators together, blanks at the ends go.
+
+    Examples
+    --------
+    >>> split_row('"tench, Tinca tinca", goldfish')
+    ['tench, Tinca tinca', 'goldfish']
+    """
+    rows = list(csv.reader([text], delimiter=separator, skipinitialspace=True))
+    return [name for cell in (rows[0] if rows else []) if (name := plain_text(cell))]
+
+
+def join_row(names: Iterable[str]) -> str:
+    """Write names so that `split_row` gives them back."""
+    return ",".join(_cell(name) for name in names)
+
+
+def split_pair(text: str) -> tuple[str, str] | None:
+    """Take ``NAME=VALUE`` apart; a name in quotes may hold ``=``. None for what is no such thing."""
+    quoted = re.match(r'\s*"((?:[^"]|"")*)"\s*=', text)
+    if quoted is not None:
+        return plain_text(quoted[1].replace('""', '"')), text[quoted.end() :].strip()
+    name, sign, value = text.partition("=")
+    return (plain_text(name), value.strip()) if sign and name.strip() and value.strip() else None
+
+
+def join_pair(name: str, value: str) -> str:
+    """Write ``NAME=VALUE`` so that `split_pair` gives both back."""
+    return f"{_cell(name, '=')}={value}"
+
+
+def _cell(name: str, also: str = "") -> str:
+    special = any(c in name for c in f',"\n\r{also}') or name != name.strip()
+    return '"' + name.replace('"', '""') + '"' if special else name
