@@ -88,6 +88,8 @@ def test_more_photos_are_embedded_alone(photos):
     assert result.exit_code == 0, result.output
     (photos / "photos" / "broken.png").write_bytes(b"no image")
     result = CliRunner().invoke(main, arguments)
+    assert "labels.csv lacks 1 ids (broken.png)" in result.stderr
+    result = CliRunner().invoke(main, [*arguments, "--partial"])
     assert "broken.png" in result.stderr
     assert "--skip-unreadable" in result.stderr
     result = CliRunner().invoke(main, [*arguments, "--skip-unreadable"])

@@ -158,7 +158,15 @@ def test_signed_urls_are_kept_without_what_signs_them(files):
     wrong = run(*update, "--again", "https://elsewhere/x.npy?sig=SECRET", code=2).stderr
     assert "https://elsewhere/x.npy, of which nothing is missing" in " ".join(wrong.split())
     assert "with --update; leave it out" in run("fit", *update[3:], "--again", urls["old.csv"], code=2).stderr
-    missing = run("fit", "--features", f"memory://{files.name}/no.npy?sig=SECRET", *update[3:], code=2).stderr
+    missing = run(
+        "fit",
+        "--features",
+        f"memory://{files.name}/no.npy?sig=SECRET",
+        "--labels",
+        urls["old.csv"],
+        *update[3:],
+        code=2,
+    ).stderr
     assert "no.npy does not exist" in missing
     written = "".join(path.read_text(errors="ignore") for path in files.glob("*/*") if path.is_file())
     assert "SECRET" not in written + said + wrong + missing

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from cosup.embedding.backbones.trust import Trust
+from cosup.embedding.incremental import is_readable
 from cosup.embedding.read_images import IMAGE_SUFFIXES
 from cosup.io.features import Features, check_shards, features_of_images, features_of_texts, read_features
 from cosup.io.labels import from_probabilities, read_labels
 from cosup.io.tables import Place
 from cosup.labels import ImportedLabels, combine_labels
+from cosup.labels.matching import match_ids
 from cosup.utils.texts import join_row, plain_text
 from cosup.utils.validation import CosupError, some
 
@@ -19,6 +22,7 @@ __all__ = [
     "gather_features",
     "gather_labels",
     "join",
+    "without_unreadable",
 ]
 
 
@@ -186,6 +190,19 @@ def join(
     if labels.ids is not None and labels.ids != tuple(count) and set(labels.ids) == set(count):
         return labels.align(count), f"the ids of {with_ids} were taken for the numbers of rows of {without}, from 0"
     return labels, f"{with_ids} has ids, but {without} has none: rows are joined by their order"
+
+
+def without_unreadable(given: Features, labels: ImportedLabels, match: str | None) -> Features:
+    """Leave images out that have no label and can't be read: those that have one are read when they are embedded."""
+    folder = Path(given.source)
+    if labels.ids is None or given.ids is None or not folder.is_dir():
+        return given
+    keys = match_ids(labels.ids, _file_names(given, labels.ids)[0], match)
+    known = set(keys.mine)
+    ids = tuple(
+        name for name, key in zip(given.ids, keys.others, strict=True) if key in known or is_readable(folder / name)
+    )
+    return replace(given, ids=ids, X=given.X[: len(ids)])
 
 
 def _file_names(given: Features, wanted: Sequence[str]) -> tuple[tuple[str, ...], str | None]:

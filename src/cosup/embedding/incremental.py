@@ -17,7 +17,7 @@ from cosup.embedding.images_to_features import _entry, embed_images
 from cosup.embedding.read_images import read_image
 from cosup.utils.validation import CosupError
 
-__all__ = ["Grown", "grow_images", "grow_texts"]
+__all__ = ["Grown", "grow_images", "grow_texts", "is_readable"]
 
 PART = "part-{}"
 _logger = logging.getLogger(__name__)
@@ -77,11 +77,12 @@ def grow_images(
     return _grow(
         [_entry(root, path) for path in paths], root, backbone, Path(folder),
         lambda wanted, part: embed_images(root, wanted, backbone, part, **options),
-        (lambda path: _is_readable(root / path)) if options.get("skip_unreadable") else None, list(map(Path, kept)),
+        (lambda path: is_readable(root / path)) if options.get("skip_unreadable") else None, list(map(Path, kept)),
     )  # fmt: skip
 
 
-def _is_readable(path: Path) -> bool:
+def is_readable(path: Path) -> bool:
+    """Whether a file is an image that can be read."""
     try:
         read_image(path)
     except CosupError:

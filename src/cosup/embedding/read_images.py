@@ -16,7 +16,12 @@ from cosup.utils.optional_imports import import_extra
 from cosup.utils.validation import CosupError, UInt8Array
 
 #: What is taken for an image in a folder, by the end of its name (upper or lower case).
-IMAGE_SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".pgm", ".tif", ".tiff", ".webp"})
+IMAGE_SUFFIXES = frozenset({
+    ".avif", ".bmp", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg", ".pgm", ".png", ".pnm", ".ppm", ".tif", ".tiff", ".webp",
+})  # fmt: skip
+
+#: Bits that cameras and scanners use of 16, of which the fewest that hold an image's largest value are taken.
+_DEPTHS = (8, 10, 12, 14, 16)
 
 # Beside OSError and SyntaxError, decoders let through the errors of what they read with.
 _DECODING_ERRORS = (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error, zlib.error)
@@ -29,8 +34,8 @@ def read_image(path: str | os.PathLike[str]) -> UInt8Array:
     ----------
     path : path
         Any format that Pillow reads. Of a file with several pictures the first is taken; a camera's note on
-        how the picture is turned is obeyed; transparent parts are laid on white; 16-bit grey is cut to 8
-        bits.
+        how the picture is turned is obeyed; transparent parts are laid on white; grey of up to 16 bits is cut
+        to 8 by the bits that it uses (8, 10, 12, 14 or 16).
 
     Returns
     -------
@@ -80,7 +85,8 @@ def _to_array(image: Any, path: Path, pillow: ModuleType) -> UInt8Array:
         deep = np.asarray(image)
         if deep.min() < 0 or deep.max() > 65535:
             raise CosupError(f"the image {path} has pixels beyond 16 bits; save it with 8 bits a channel")
-        return (deep >> 8).astype(np.uint8)
+        depth = next(bits for bits in _DEPTHS if int(deep.max()) < 1 << bits)
+        return (deep >> (depth - 8)).astype(np.uint8)
     if image.mode == "F":
         raise CosupError(f"the image {path} has floating-point pixels; save it with 8 bits a channel")
     if image.has_transparency_data:
@@ -151,6 +157,10 @@ def walk_images(root: Path, below: str = "") -> Iterator[str]:
         for entry in entries:
             if entry.name.startswith("."):
                 continue
+            if not entry.name.isascii() and any("\ud800" <= c <= "\udfff" for c in entry.name):
+                raise CosupError(
+                    f"the name of a file in {root / place} is no UTF-8 text: {os.fsencode(entry.name)!r}; rename it"
+                )
             path = f"{place}/{entry.name}" if place else entry.name
             is_image = os.path.splitext(path)[1].lower() in IMAGE_SUFFIXES  # noqa: PTH122  # Path is slow for a million
             if entry.is_symlink() and (is_image or Path(entry.path).is_dir()):
