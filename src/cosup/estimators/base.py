@@ -49,10 +49,14 @@ def _validated(estimator: Any, *data: Any, **options: Any) -> Any:
         return validate_data(estimator, *data, dtype=(np.float64, np.float32), ensure_all_finite=False, **options)
     except CosupError:
         raise
-    except (ValueError, TypeError, OverflowError) as error:
-        if isinstance(error, TypeError) and not str(error).startswith(("float()", "must be real", "int()", "can't")):
-            raise
+    except TypeError as error:
+        raise _WrongType(str(error)) from error
+    except (ValueError, OverflowError) as error:
         raise CosupError(str(error)) from error
+
+
+class _WrongType(CosupError, TypeError):
+    """Of data whose type is wrong; scikit-learn's own checks expect a TypeError there."""
 
 
 def _check_order(X: Any, ids: Sequence[str] | None) -> None:

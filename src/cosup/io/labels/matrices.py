@@ -28,7 +28,7 @@ def class_ids(
 
     Parameters
     ----------
-    matrix : ndarray of shape (n_samples, n_teachers), int, float, bool or text
+    matrix : ndarray of shape (n_samples, n_teachers), int, float or text
     class_names : sequence of str, optional
         Class id -> name. Default: numbers from 0 to the largest, or the names that occur.
     abstain : sequence of str
@@ -47,8 +47,6 @@ def class_ids(
     """
     if matrix.dtype.kind in "UTS":
         return encode_columns(_table(matrix, source), range(matrix.shape[1]), class_names, abstain)
-    if matrix.dtype.kind == "b":
-        matrix = matrix.astype(np.int8)
     silent = np.isnan(matrix) if matrix.dtype.kind == "f" else np.zeros(matrix.shape, dtype=bool)
     for text in abstain:
         try:

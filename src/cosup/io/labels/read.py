@@ -200,7 +200,7 @@ def _from_arrays(
     names_inside = annotations.dtype.kind in "UTS"
     if (
         annotations.ndim not in (2, 3 - names_inside)
-        or annotations.dtype.kind not in "iufbUTS"
+        or annotations.dtype.kind not in "iufUTS"
         or (0 in annotations.shape)
     ):
         raise CosupError(

@@ -50,7 +50,7 @@ def from_snorkel(
     TeacherLabels(3 samples, 2 teachers in levels of 2, 2 classes, hard)
     """
     matrix = np.asarray(L)
-    if matrix.ndim != 2 or 0 in matrix.shape or matrix.dtype.kind not in "iufb":
+    if matrix.ndim != 2 or 0 in matrix.shape or matrix.dtype.kind not in "iuf":
         raise CosupError(
             f"a label matrix has shape (n_samples, n_functions) and class ids, -1 abstains; this one has shape "
             f"{matrix.shape} and type {matrix.dtype}"
