@@ -19,6 +19,7 @@ from cosup.utils.validation import CosupError, some
 
 __all__ = [
     "NAMES",
+    "check_one_source",
     "gather_features",
     "gather_labels",
     "join",
@@ -33,6 +34,16 @@ NAMES: dict[str, Callable[[str], str]] = {
     "paths in Unicode's form NFC": plain_text,
 }
 """What labels may call an image, beside its path."""
+
+
+def check_one_source(sources: Sequence[object]) -> None:
+    """Raise `CosupError` unless one source of features is given, and one only."""
+    given = [source for source in sources if source is not None]
+    if len(given) != 1:
+        raise CosupError(
+            f"{'no' if not given else 'more than one'} source of features is named; give one of --features FILE, "
+            "--images FOLDER, --text FILE"
+        )
 
 
 def gather_features(
@@ -72,12 +83,7 @@ def gather_features(
         If there is not exactly one source, it is another than the model's, or nobody named what would be run.
     """
     made_of = made_of or {}
-    given = [source for source in (features, images, texts) if source is not None]
-    if len(given) != 1:
-        raise CosupError(
-            f"{'no' if not given else 'more than one'} source of features is named; give one of --features FILE, "
-            "--images FOLDER, --text FILE"
-        )
+    check_one_source([features, images, texts])
     for name, value, needs in (("backbone", backbone, images), ("encoder", encoder, texts)):
         if value is not None and needs is None:
             raise CosupError(f"--{name} is for --{'images' if name == 'backbone' else 'text'}; leave it out")

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from cosup.cli.fit_inputs import gather_features, gather_labels, join, without_unreadable
+from cosup.cli.fit_inputs import check_one_source, gather_features, gather_labels, join, without_unreadable
 from cosup.cli.manifest_fields import COLUMNS
 from cosup.embedding.backbones.trust import Trust
 from cosup.embedding.read_images import list_image_files
@@ -62,8 +62,7 @@ def check_join(sources: Sequence[Input], labels: ImportedLabels, *, partial: boo
 
 def _listed(own: Input) -> Features:
     """The samples of a source, without features where these are yet to be computed."""
-    if sum(own[source] is not None for source in ("features", "images", "texts")) != 1:
-        raise CosupError("more than one source of features is named; give one of --features, --images, --text")
+    check_one_source([own["features"], own["images"], own["texts"]])
     if own["features"] is not None:
         return read_features(place_of(own["features"]))
     if own["images"] is not None:

@@ -50,12 +50,12 @@ def _validated(estimator: Any, *data: Any, **options: Any) -> Any:
     except CosupError:
         raise
     except TypeError as error:
-        raise _WrongType(str(error)) from error
+        raise _WrongTypeError(str(error)) from error
     except (ValueError, OverflowError) as error:
         raise CosupError(str(error)) from error
 
 
-class _WrongType(CosupError, TypeError):
+class _WrongTypeError(CosupError, TypeError):
     """Of data whose type is wrong; scikit-learn's own checks expect a TypeError there."""
 
 
