@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import difflib
 import io
 import os
 import tempfile
@@ -15,17 +14,16 @@ import joblib
 import numpy as np
 
 from cosup.benchmark.memory import watch_memory
-from cosup.embedding import list_backbones, make_backbone, read_image
-from cosup.embedding.backbones import Backbone
+from cosup.embedding import read_image
 from cosup.embedding.backbones.cpu import STEADY, in_parts
 from cosup.embedding.feature_store import FileEntry, hash_file
+from cosup.planning.known_backbones import backbone_for_plan
 from cosup.planning.rates import Embedding, Point
 from cosup.planning.stopwatch import core_seconds
 from cosup.planning.student_rates import Measured
 from cosup.utils.optional_imports import import_extra
-from cosup.utils.validation import CosupError
 
-__all__ = ["PHOTO", "check_backbone", "measure_disk", "measure_embedding"]
+__all__ = ["PHOTO", "measure_disk", "measure_embedding"]
 
 PHOTO = (500, 375)
 """Width and height of most of ImageNet's photos."""
@@ -35,17 +33,6 @@ IMAGES, USUAL_BATCH = 32, 100
 
 DISK_BYTES = FRESH_BYTES = 1 << 27
 TEXT_ROWS = 10_000
-
-
-def check_backbone(spec: str, image_size: int | None = None, **options: Any) -> Backbone:
-    """Make a backbone; the error for an unknown one names near matches."""
-    try:
-        return make_backbone(spec, image_size=image_size, **options)
-    except CosupError as error:
-        near = difflib.get_close_matches(spec, list_backbones(), n=3, cutoff=0.7)
-        if "Did you mean" in str(error) or not near or spec in near:
-            raise
-        raise CosupError(f"{error}. Did you mean {' or '.join(map(repr, near))}?") from error
 
 
 def photo(width: int, height: int, seed: int) -> np.ndarray[Any, Any]:
@@ -78,7 +65,7 @@ def measure_embedding(spec: str, image_size: int | None, pixels: tuple[int, int]
     CosupError
         If the backbone can't be made.
     """
-    backbone = check_backbone(spec, image_size)
+    backbone = backbone_for_plan(spec, image_size)
     width, height = pixels
     pillow = import_extra("PIL.Image", extra="images", purpose="synthetic photos")
     with tempfile.TemporaryDirectory(prefix="cosup-plan-") as name:

@@ -19,7 +19,8 @@ from cosup.benchmark.job import one_thread
 from cosup.embedding.feature_cache import default_cache_folder
 from cosup.estimators.saving import version
 from cosup.planning.engine_rates import measure_engine
-from cosup.planning.image_rates import PHOTO, check_backbone, measure_disk, measure_embedding
+from cosup.planning.image_rates import PHOTO, measure_disk, measure_embedding
+from cosup.planning.known_backbones import backbone_for_plan
 from cosup.planning.rates import Point, Rates, machine_name, read_rates
 from cosup.planning.student_rates import measure_students
 from cosup.utils.available_memory import CGROUPS
@@ -63,7 +64,7 @@ def measure_rates(
     CosupError
         If a backbone can't be made: its near matches are named.
     """
-    made = [(spec, check_backbone(spec, size)) for spec, size in backbones]  # before seconds of work, not after them
+    made = [(spec, backbone_for_plan(spec, size)) for spec, size in backbones]  # before seconds of work, not after them
     folder = default_cache_folder() if cache is None else Path(cache)
     versions = _versions()
     machine = machine_name()

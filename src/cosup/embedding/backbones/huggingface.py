@@ -58,6 +58,9 @@ class TransformersBackbone(TorchBackbone):
     has it, ``"mean"`` has not. Networks without tokens give their ``pooler_output``.
     """
 
+    only_local = False
+    """Whether files that are not here are an error at once, in place of being fetched."""
+
     def __init__(self, name: str, options: Options) -> None:
         super().__init__(f"hf:{name}", options)
         if options.weights is not None:
@@ -68,9 +71,16 @@ class TransformersBackbone(TorchBackbone):
         self._source = _locate(name)
         with _offline_said(self.name), _silent(self._library):
             self._plain = plain_loading(self._source)
-            self._config = _vision(self._library.AutoConfig.from_pretrained(self._source, **self._plain))
+            self._plain["local_files_only"] |= self.only_local
+            config = self._library.AutoConfig.from_pretrained(self._source, **self._plain)
             processor = self._library.AutoImageProcessor.from_pretrained(self._source, backend="pil", **self._plain)
-        family = self._config.model_type
+        self._describe_model(_vision(config), _read_processor(processor, self.name))
+
+    def _describe_model(self, config: Any, pixels: Preprocessing) -> None:
+        """Settle how a model of this configuration is fed and pooled."""
+        options = self._options
+        self._config = config
+        family = config.model_type
         if family not in _FAMILIES:
             raise CosupError(
                 f"'{self.name}' is of the family '{family}', whose features cosup does not know how to pool."
@@ -78,7 +88,7 @@ class TransformersBackbone(TorchBackbone):
             )
         self._has_tokens = family in _CLASS_TOKENS
         self._pooling = check_pooling(options.pooling, tokens=self._has_tokens, cls=self._has_tokens, name=self.name)
-        self._pixels = _read_processor(processor, self.name).at(options.image_size, options.interpolation)
+        self._pixels = pixels.at(options.image_size, options.interpolation)
         _check_patches(self._config, self._pixels, self.name)
 
     def _describe(self) -> dict[str, Any]:
@@ -110,7 +120,15 @@ class TransformersBackbone(TorchBackbone):
         model_class = library.CLIPVisionModel if is_clip else library.MODEL_MAPPING[type(self._config)]
         # A pooler that the file has no weights for would be random; none is needed.
         extra = {"add_pooling_layer": False} if "add_pooling_layer" in _parameters(model_class.__init__) else {}
-        with _offline_said(self.name), _silent(library):
+        with _silent(library):
+            model = self._load(model_class, extra)
+        n_prefix = _CLASS_TOKENS.get(self._config.model_type, 0) + getattr(self._config, "num_register_tokens", 0)
+        resized = self._has_tokens and self._pixels.size != _pair(self._config.image_size)
+        return _Pooled(model, self._pooling if self._has_tokens else None, n_prefix, resized=resized)
+
+    def _load(self, model_class: Any, extra: dict[str, Any]) -> torch.nn.Module:
+        """Make the model with its weights; `extra` are arguments of the class."""
+        with _offline_said(self.name):
             model, report = model_class.from_pretrained(
                 self._source,
                 config=self._config,
@@ -125,9 +143,8 @@ class TransformersBackbone(TorchBackbone):
             raise CosupError(
                 f"the weights of '{self.name}' lack {lacking[0]} ({len(lacking)} in all), which would be random"
             )
-        n_prefix = _CLASS_TOKENS.get(self._config.model_type, 0) + getattr(self._config, "num_register_tokens", 0)
-        resized = self._has_tokens and self._pixels.size != _pair(self._config.image_size)
-        return _Pooled(model, self._pooling if self._has_tokens else None, n_prefix, resized=resized)
+        loaded: torch.nn.Module = model
+        return loaded
 
 
 class _Pooled(torch.nn.Module):
