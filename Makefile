@@ -32,7 +32,7 @@ bench: $(STAMP)  ## how fast students train, as ratios measured side by side; wr
 	$(BIN)/python benchmarks/bench.py --threads 2
 
 docs: $(STAMP)  ## the documentation as a site in build/site, without a request to anywhere; broken links are errors
-	$(BIN)/python docs/commands.py
+	$(BIN)/python docs/commands.py && $(BIN)/python docs/configuration.py && $(BIN)/python docs/names.py
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
 	@echo "open build/site/index.html, or serve it: $(BIN)/python -m http.server --directory build/site"
 

@@ -250,7 +250,7 @@ def test_look_fill_in_check_and_train(task, fitted, tmp_path, monkeypatch):
     said = run("check", "model", "--answers", "look.csv", "--uniform", "check.csv", "--out", "better").stdout
     assert "The labels don't contradict" in said
     assert "Trained with 60 labels" in said
-    assert f"Of {len(set(drawn) - set(chosen))} uniformly drawn samples" in said
+    assert f"Measured on {len(set(drawn) - set(chosen))} uniformly drawn samples" in said
     assert "log loss" in said
     assert {path.name: path.read_bytes() for path in (tmp_path / "model").iterdir()} == before
     known = on(chosen, y)
@@ -279,7 +279,7 @@ def test_labels_drawn_uniformly_calibrate_and_are_not_trained_on(task, tmp_path,
     rows = "".join(f"{row},{task.truth.y_train[row]}\n" for row in range(0, 400, 2))
     (tmp_path / "u.csv").write_text("id,person\n" + rows)
     said = run("check", "model", "--uniform", "u.csv", "--out", "mild").stdout
-    assert "Trained with 0 labels: 0 of 400 answers are others now" in said
+    assert "Trained with 0 labels: 0 of 400 answers changed" in said
     old, new = load("model").head_, load("mild").head_
     ratio = np.unique(np.round(old.weight / new.weight, 6))
     assert len(ratio) == 1

@@ -155,9 +155,9 @@ def _again(
 
 
 def _tell(old: Account, new: Account, known: IntArray, rest: IntArray | None) -> None:
-    """What the new model is, by labels that it was not trained on."""
+    """Say how the new model differs, by labels that it was not trained on."""
     changed = int((new.answer != old.answer).sum())
-    click.echo(f"Trained with {(known >= 0).sum()} labels: {changed} of {len(old):,} answers are others now.")
+    click.echo(f"Trained with {(known >= 0).sum()} labels: {changed} of {len(old):,} answers changed.")
     if rest is None or not (rest >= 0).any():
         click.echo("Its probabilities are not calibrated, and it is not measured: no label was drawn uniformly.")
         return
@@ -165,6 +165,6 @@ def _tell(old: Account, new: Account, known: IntArray, rest: IntArray | None) ->
     looked = known if (known >= 0).any() else None
     middle, low, high = check_estimates(new, looked=looked, uniform=rest).measured[-1]
     click.echo(
-        f"Of {(rest >= 0).sum()} uniformly drawn samples that it was not trained on {before} were right, {after} are; "
-        f"measured accuracy of the new student: {middle:.1%} ({low:.1%} to {high:.1%})."
+        f"Measured on {(rest >= 0).sum()} uniformly drawn samples: {before} right before, {after} after. "
+        f"Measured accuracy of the new student: {middle:.1%} ({low:.1%} to {high:.1%})."
     )

@@ -112,13 +112,13 @@ def _level(entry: Mapping[str, Any], steps: Any) -> str:
     teachers = len(entry["teachers"])
     return (
         f"level {entry['level']}: {teachers} teacher{'' if teachers == 1 else 's'}; of {len(steps):,} samples {kept:,} "
-        f"kept, {len(steps) - silent - kept:,} overruled, {silent:,} without a label; the student agrees with "
-        f"{100 * entry['agreement']:.1f} % of what it was trained on"
+        f"kept, {len(steps) - silent - kept:,} overruled, {silent:,} without a label; student and training targets agree "
+        f"on {100 * entry['agreement']:.1f} % of held-out samples"
     )
 
 
 def _accuracies(model: Any, names: Sequence[str]) -> Iterator[str]:
-    """Lines on what the method believes to know about accuracies, without a label."""
+    """Lines on accuracies that are estimated without a label."""
     known = model.estimates_
     if known is None:
         return
