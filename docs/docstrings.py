@@ -14,7 +14,9 @@ import griffe
 
 ROLE = re.compile(r":(?:class|func|meth|mod|attr|data):(?=`)")
 SESSION = re.compile(r"^>>> .*(?:\n(?!\n).*)*", re.MULTILINE)
-SECTION = re.compile(r"^(Parameters|Attributes|Returns|Other Parameters)\n-+\n((?:.+\n?|\n(?!\w[^\n]*\n-+))*)", re.MULTILINE)
+SECTION = re.compile(
+    r"^(Parameters|Attributes|Returns|Other Parameters)\n-+\n((?:.+\n?|\n(?!\w[^\n]*\n-+))*)", re.MULTILINE
+)
 ENTRY = re.compile(r"^(\S[^\n]*)\n(?!    )", re.MULTILINE)
 
 COMMON = {
