@@ -1,7 +1,7 @@
 """Docstrings as they are written in the code, made fit for Markdown; the names of packages that import lazily.
 
-Sphinx roles go, sessions of modules are fenced, and a parameter whose docstring says nothing, because its name says it in
-the whole package, gets that meaning from `COMMON`.
+Sphinx roles go, sessions of modules are fenced, and a parameter whose docstring says nothing, because its name says it
+in the whole package, gets that meaning from `COMMON`.
 """
 
 import ast

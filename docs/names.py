@@ -12,8 +12,8 @@ import cosup
 FOLDER = Path(__file__).parent / "reference" / "python"
 HEAD = """# Python
 
-`cosup` exports these names. `CosupError` is the one exception for wrong input: it says what is wrong, where, and what to
-do. The page is written by `python docs/names.py`.
+`cosup` exports these names. `CosupError` is the one exception for wrong input: it says what is wrong, where, and
+what to do. The page is written by `python docs/names.py`.
 
 | name | summary |
 | --- | --- |

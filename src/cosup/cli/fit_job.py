@@ -112,8 +112,8 @@ def _level(entry: Mapping[str, Any], steps: Any) -> str:
     teachers = len(entry["teachers"])
     return (
         f"level {entry['level']}: {teachers} teacher{'' if teachers == 1 else 's'}; of {len(steps):,} samples {kept:,} "
-        f"kept, {len(steps) - silent - kept:,} overruled, {silent:,} without a label; student and training targets agree "
-        f"on {100 * entry['agreement']:.1f} % of held-out samples"
+        f"kept, {len(steps) - silent - kept:,} overruled, {silent:,} without a label; student and training targets "
+        f"agree on {100 * entry['agreement']:.1f} % of held-out samples"
     )
 
 
