@@ -48,7 +48,7 @@ def taught(
             np.pad(values, [(0, 1)] + [(0, 0)] * (values.ndim - 1), constant_values=np.nan)
             for values in (estimates.teachers, estimates.by_class)
         )
-        model.estimates_ = Estimates(estimates.student, teachers, by_class)
+        model.estimates_ = Estimates(estimates.student, teachers, by_class, tuple(said.names))
     return model, said
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
@@ -15,6 +16,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
 
+from cosup.estimators.notebook import History, Provenance
 from cosup.estimators.saving import onnx_of, saved_files, version, write_saved
 from cosup.estimators.supervision import PROVENANCE, Supervision
 from cosup.labels import ImportedLabels, TeacherLabels
@@ -126,8 +128,8 @@ class TeacherSupervised(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         result = self._supervise(X, labels, seed)
         self.head_ = materialised(result.head)
         self.level_heads_ = result.level_heads
-        self.history_ = result.history
-        self.provenance_ = result.provenance
+        self.history_: list[dict[str, Any]] = History(result.history, labels.names)
+        self.provenance_ = result.provenance.view(Provenance)
         self.estimates_ = result.estimates
         return self
 
@@ -274,11 +276,40 @@ class TeacherSupervised(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         model.head_ = LinearHead(weight, bias)
         model.level_heads_, model.history_, model.provenance_ = (
             (model.head_,),
-            [],
-            np.zeros((0, 0), PROVENANCE),
+            History(),
+            np.zeros((0, 0), PROVENANCE).view(Provenance),
         )
         model.unsaved_ = tuple(name for name in meta.get("unsaved", ()) if name in own)
         return model
+
+    def report(
+        self, labels: TeacherLabels, X: ArrayLike, path: str | Path | None = None, *, ids: Sequence[str] | None = None,
+        images: Any = None, texts: Sequence[str] | None = None,
+    ) -> Any:  # fmt: skip
+        """Make the explorer of this fit, show it in a notebook, and save it.
+
+        Parameters
+        ----------
+        labels : TeacherLabels
+        X : array-like of shape (n_samples, n_features)
+            Both those that it was fitted on.
+        path : path, optional
+            The page is written there.
+        ids, images, texts : optional
+            The samples' names, pictures and texts; see `cosup.report.explorer.build_explorer`.
+
+        Returns
+        -------
+        cosup.report.explorer.Page
+            What a notebook shows inline; ``save(path)`` writes it.
+        """
+        # The report stands above the estimators, and is named here for who has the model at hand.
+        page = importlib.import_module("cosup.report.explorer.notebook").page_of(
+            self, labels, X, ids=ids, images=images, texts=texts
+        )
+        if path is not None:
+            page.save(path)
+        return page
 
     def save(
         self, folder: str | Path, *, inputs: dict[str, str] | None = None, feature_names: Sequence[str] | None = None

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike
 from cosup.estimators.supervision import PROVENANCE
 from cosup.labels import TeacherLabels
 from cosup.provenance.reasons import reason_text
+from cosup.utils.notebook import MOST, frame, html_table
 from cosup.utils.validation import BoolArray, CosupError, FloatArray, IntArray, check_features
 
 __all__ = ["Account"]
@@ -25,7 +26,7 @@ NEAR = 20_000
 
 
 # eq=False: comparing arrays field by field has no single truth value.
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Account:
     """What happened to every sample in a fit; n samples, m teachers, K levels.
 
@@ -203,6 +204,35 @@ class Account:
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    def __repr__(self) -> str:
+        return (
+            f"Account({len(self):,} samples, {len(self.teachers)} teachers, {len(self.levels)} levels, "
+            f"{len(self.class_names)} classes)"
+        )
+
+    def to_frame(self) -> Any:
+        """A row a sample, as a pandas data frame: what the teachers name, what was believed and kept, the answers."""
+        classes = np.array([*self.class_names, None], dtype=object)
+        teachers = np.array([*self.teachers, None], dtype=object)
+        columns: dict[str, Any] = {"answer": classes[self.answer], "confidence": self.confidence}
+        for t, name in enumerate(self.teachers):
+            columns[f"says: {name}"] = classes[self.said[:, t]]
+        for k, level in enumerate(self.levels):
+            columns[f"level {level}: believed"] = teachers[self.believed[:, k]]
+            columns[f"level {level}: says"] = classes[self.annotation[:, k]]
+            columns[f"level {level}: kept"] = self.kept[:, k]
+        return frame(columns, index=self.ids)
+
+    def _repr_html_(self) -> str:
+        first = range(min(len(self), MOST))
+        rows = []
+        for i in first:
+            said = [self.class_names[c] if c >= 0 else "" for c in self.said[i]]
+            rows.append((self.ids[i], self.class_names[self.answer[i]], f"{self.confidence[i]:.2f}", ", ".join(said)))
+        head = ("id", "answer", "confidence", f"what {', '.join(self.teachers[:4])} ... name")
+        more = len(self) - len(rows)
+        return html_table(head, rows, caption=repr(self)[8:-1], notes=[f"{more:,} more: to_frame()"] if more else [])
 
     def provenance(self) -> Any:
         """What `of` gathered it from: ``provenance_`` of the model, (n, K) of dtype `PROVENANCE`."""

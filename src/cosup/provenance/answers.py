@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -14,6 +15,7 @@ from cosup.cosupervision.accuracy_estimates import Estimates
 from cosup.io.tables import ID_COLUMNS, read_table
 from cosup.provenance.account import NEAR, Account
 from cosup.provenance.label_studio import read_label_studio
+from cosup.utils.notebook import frame, html_table
 from cosup.utils.validation import BoolArray, CosupError, FloatArray, IntArray, suggest
 
 __all__ = ["Checked", "check_estimates", "known_labels", "read_answers"]
@@ -189,32 +191,49 @@ class Checked:
 
     def __str__(self) -> str:
         """A table, and what it comes to."""
-        head = ("", "labels", "right", "measured (90 % interval)", "estimated without a label", "the estimate")
-        rows = [head] + [
+        rows = [_HEAD, *self._rows()]
+        widths = [max(len(row[place]) for row in rows) for place in range(len(_HEAD))]
+        lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+        return "\n".join([*lines, *self._remarks()])
+
+    def to_frame(self) -> Any:
+        """A row a teacher and one for the student, as a pandas data frame."""
+        columns: dict[str, Any] = {"labels": self.looked, "right": self.right}
+        for what, values in (("measured", self.measured), ("estimated", self.estimated)):
+            columns |= {what: values[:, 0], f"{what} low": values[:, 1], f"{what} high": values[:, 2]}
+        return frame({**columns, "the estimate": self.verdicts}, index=self.names)
+
+    def _repr_html_(self) -> str:
+        return html_table(_HEAD, self._rows(), notes=self._remarks())
+
+    def _rows(self) -> list[tuple[str, ...]]:
+        return [
             (name, str(self.looked[i]), str(self.right[i]), _said(self.measured[i]), _said(self.estimated[i]), verdict)
             for i, (name, verdict) in enumerate(zip(self.names, self.verdicts, strict=True))
         ]
-        widths = [max(len(row[place]) for row in rows) for place in range(len(head))]
-        lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-        wrong = [name for name, verdict in zip(self.names, self.verdicts, strict=True) if verdict.startswith("too")]
+
+    def _remarks(self) -> list[str]:
+        verdicts = zip(self.names, self.verdicts, strict=True)
+        wrong = [name for name, verdict in verdicts if verdict in ("too high", "too low")]
         if np.isnan(self.measured[-1, 0]):
-            lines.append(
+            first = (
                 "None of these labels was drawn uniformly, so they measure no accuracy: those chosen by doubt are "
                 "harder than the rest. Draw some with cosup look --uniform."
             )
         elif wrong:
-            lines.append(f"The labels contradict what was estimated of {', '.join(wrong)}: go by what was measured.")
+            first = f"The labels contradict what was estimated of {', '.join(wrong)}: go by what was measured."
         elif self.verdicts[-1] == "agrees":
-            lines.append("The labels don't contradict what was estimated.")
+            first = "The labels don't contradict what was estimated."
         else:
-            lines.append(
-                "These are too few labels to tell whether the estimates hold: draw more with cosup look --uniform."
-            )
-        lines.append(
+            first = "These are too few labels to tell whether the estimates hold: draw more with cosup look --uniform."
+        return [
+            first,
             f"Of the {self.looked[-1]} samples with a label the student has {self.right[-1]} right; by its own "
-            f"probabilities it would be {self.expected[-1]:.0f}."
-        )
-        return "\n".join(lines)
+            f"probabilities it would be {self.expected[-1]:.0f}.",
+        ]
+
+
+_HEAD = ("", "labels", "right", "measured (90 % interval)", "estimated without a label", "the estimate")
 
 
 def check_estimates(

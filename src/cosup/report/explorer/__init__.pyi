@@ -2,6 +2,7 @@ from cosup.report.explorer.comparison import Comparison as Comparison
 from cosup.report.explorer.comparison import count_flips as count_flips
 from cosup.report.explorer.label_store import ANSWERS as ANSWERS
 from cosup.report.explorer.label_store import LabelStore as LabelStore
+from cosup.report.explorer.notebook import Page as Page
 from cosup.report.explorer.page import LARGEST as LARGEST
 from cosup.report.explorer.page import build_explorer as build_explorer
 from cosup.report.explorer.server import LOOPBACK as LOOPBACK
