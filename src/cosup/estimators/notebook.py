@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from cosup.estimators.supervision import PROVENANCE
-from cosup.utils.notebook import frame, html_table
+from cosup.utils.notebook import MOST, frame, html_table
 
 __all__ = ["History", "Provenance"]
 
@@ -26,6 +26,14 @@ class History(list[dict[str, Any]]):
     def __init__(self, records: Iterable[dict[str, Any]] = (), names: Sequence[str] = ()) -> None:
         super().__init__(records)
         self.names = tuple(names)
+
+    def __repr__(self) -> str:
+        lines = [
+            f"level {row['level']}: {row['kept']} of {row['samples']} samples kept, agreement {_cell(row['agreement'])}, "
+            f"{row['outcome']}"
+            for row in self._rows()
+        ]
+        return "\n".join([f"History({len(self)} levels)", *lines[:MOST]])
 
     def to_frame(self) -> Any:
         """A row a level, as a pandas data frame: what of a record is no array."""
