@@ -29,8 +29,7 @@ class History(list[dict[str, Any]]):
 
     def __repr__(self) -> str:
         lines = [
-            f"level {row['level']}: {row['kept']} of {row['samples']} samples kept, agreement {_cell(row['agreement'])}, "
-            f"{row['outcome']}"
+            f"level {row['level']}: {row['kept']} of {row['samples']} samples kept, {row['outcome']}"
             for row in self._rows()
         ]
         return "\n".join([f"History({len(self)} levels)", *lines[:MOST]])
@@ -74,6 +73,9 @@ class Provenance(np.ndarray):
     def __getitem__(self, key: Any) -> Any:
         found = super().__getitem__(key)
         return found.view(np.ndarray) if isinstance(found, Provenance) and found.dtype.names is None else found
+
+    def __repr__(self) -> str:
+        return np.array2string(np.asarray(self), threshold=MOST, prefix="Provenance(")
 
     def to_frame(self) -> Any:
         """A row a sample and level, as a pandas data frame."""
