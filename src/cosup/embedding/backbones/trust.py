@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from cosup.embedding.backbones.sources import BACKBONE_SOURCES
 from cosup.utils.errors import CosupError
 
 __all__ = ["INSTALLED", "Trust"]
@@ -36,7 +37,8 @@ class Trust:
     def check(self, kind: str, name: str) -> None:
         """Raise `CosupError` for a recorded name that may not be made: which, why, and what to type."""
         source, _, rest = name.partition(":")
-        if name in self.names or source in INSTALLED:
+        # A plugin's source is there because its file stands on the command line.
+        if name in self.names or source in INSTALLED or source in BACKBONE_SOURCES.added:
             return
         if source == "hf" and self.folder is not None:
             place = Path(rest).expanduser()
