@@ -58,7 +58,7 @@ def test_vanilla_is_what_one_counts_by_hand():
         "multiplying by weights": n * d * c,
         "choosing the read-out": n * d * c + (n + 4096) * d * c + 4 * d * c**2 + 2 * c**3,
         "predicting samples": n * d * c,
-        "laying out the problem": n * c,
+        "arranging the hierarchy": n * c,
         "fresh memory": 12 * n * d,
         "provenance": n * 2,
         "overhead": 1,
@@ -78,19 +78,20 @@ def test_rounds_read_the_teachers_of_every_level_so_far():
     assert found["reading teachers"] == pytest.approx((5 * n * c * ((1 + 4) + (1 + 4 + 8)) + tables) * 1e-9)
     assert found["whom to trust"] == pytest.approx((n + n * 7 * 6 / 2) * 1e-9)
     assert found["holding marginals"] == pytest.approx((1 + 2 * 5 * 2) * n * c * 1e-9)
-    assert found["class shares"] == pytest.approx(5 * 2 * n * c * (2 + 20) * 1e-9)
+    assert found["class priors"] == pytest.approx(5 * 2 * n * c * (2 + 20) * 1e-9)
     assert found["overhead"] == pytest.approx((1 + 2 * 5) * 1e-9)
 
 
 def test_annotations_of_several_classes_are_dearer_to_read():
     ids, one, three, five = (
-        plan(job(classes=100, top_k=k), flat(opinion_listed=5e-9, problem_listed=3e-9))["fit"] for k in (None, 1, 3, 5)
+        plan(job(classes=100, top_k=k), flat(level_expert_listed=5e-9, hierarchy_listed=3e-9))["fit"]
+        for k in (None, 1, 3, 5)
     )
     n, c = 1000, 100
     # The generalists' probabilities are looked at once more before the first round.
     first, tables = n * c, c * c
     read = 5 * n * c * (1 + 2)
-    assert five.parts["laying out the problem"] == pytest.approx(3 * ids.parts["laying out the problem"])
+    assert five.parts["arranging the hierarchy"] == pytest.approx(3 * ids.parts["arranging the hierarchy"])
     assert five.parts["reading teachers"] - ids.parts["reading teachers"] == pytest.approx(
         (4 * read + 5 * first + tables) * 1e-9
     )

@@ -46,7 +46,7 @@ def _labels_as_in_fit(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--text", "texts", type=FILE, help="csv, parquet or jsonl with a column 'text', or txt.")
 @_labels_as_in_fit
 @click.option("--skip-unreadable", is_flag=True, help="For --images: leave unreadable ones out (add --partial).")
-@click.option("--method", help="See cosup methods.  [default: co-supervised, taught what the believed teachers said]")
+@click.option("--method", help="See cosup methods.  [default: co-supervised, on the believed teachers' annotations]")
 @click.option("--tune", default="full", show_default=True, metavar="full|last:K|lora:R",
               help="All weights, those of the last K blocks, or additions of rank R.")  # fmt: skip
 @click.option("--folds", type=click.IntRange(1), default=2, show_default=True,
@@ -107,26 +107,26 @@ def finetune(
     recipe = Recipe.of(given_options)
     student = FineTuned(_network(network, images), checkpoint=out / TRAINING, **training)
     with together() as world, resumable(out), contextlib.ExitStack() as stack:
-        given, said, notes = _in_turn(world, recipe, out, Recipe.typed(given_options))
+        given, labels, notes = _in_turn(world, recipe, out, Recipe.typed(given_options))
         if world.leads:
-            click.echo(said.summary())
+            click.echo(labels.summary())
         samples = recipe.samples(given)
         if world.leads:
             stack.enter_context(only_writer(out))
-        model = FineTunedClassifier(student, chosen).fit(samples, said, features=given.X)
+        model = FineTunedClassifier(student, chosen).fit(samples, labels, features=given.X)
         if not world.leads:
             return
         facts = {
-            "Method": f"{method or f'{DEFAULT}, taught what the believed teachers said'}, seed {seed}",
+            "Method": f"{method or DEFAULT + ' on the believed annotations'}, seed {seed}",
             "Network": f"{network}, fine-tuned ({student.tune}) in {len(model.epochs_)} epochs of {student.epochs}",
             "Samples": given.source,
-            "Labels": said.source,
+            "Labels": labels.source,
         }
         view, X = model.account_view(samples, np.asarray(given.X))
         epochs = [{key: value for key, value in record.items() if key != SECONDS} for record in model.epochs_]
         files, stale = model.to_files(out)
         leave(
-            out, view, said, X, given=given, recipe=recipe, facts=facts,
+            out, view, labels, X, given=given, recipe=recipe, facts=facts,
             files={**files, EPOCHS: json.dumps(epochs, indent=1) + "\n"},
             timings={"epochs": [record[SECONDS] for record in model.epochs_]}, remove=[*stale, TRAINING],
         )  # fmt: skip

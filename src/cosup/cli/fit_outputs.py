@@ -69,7 +69,7 @@ def leave(
     before : Account, optional
         Of the model that this one came from, where it was read from disk, and has its last student only.
     timings : mapping of str to object, optional
-        What a clock said beside the levels' seconds. It goes into a file of its own: the others are the same, byte for
+        Times beside the levels' seconds. It goes into a file of its own: the others are the same, byte for
         byte, whenever the same is fitted on the same machine.
     remove : iterable of str
         What goes of an earlier fit.

@@ -81,7 +81,7 @@ def _csv(account: Account, places: IntArray, chosen: str, samples: Sequence[str]
     for row, i in enumerate(places.tolist()):
         # The classes go down the column, as a list beside the one to be filled in; what has no row stands in the last.
         classes = names[row : row + 1] if row < len(places) - 1 else names[row:]
-        said = ["" if c < 0 else names[c] for c in (account.answer[i], *account.said[i])]
+        annotated = ["" if c < 0 else names[c] for c in (account.answer[i], *account.annotated[i])]
         sample = [] if samples is None else [samples[i]]
         writer.writerow(
             [
@@ -90,9 +90,9 @@ def _csv(account: Account, places: IntArray, chosen: str, samples: Sequence[str]
                 " | ".join(classes),
                 chosen,
                 *sample,
-                said[0],
+                annotated[0],
                 f"{account.confidence[i]:.2f}",
-                *said[1:],
+                *annotated[1:],
             ]
         )
     return buffer.getvalue()

@@ -57,9 +57,9 @@ def fit_on_cluster(address: str, options: FitOptions) -> None:
                 skip_unreadable=options.skip_unreadable, ray=address,
             )  # fmt: skip
         recipe = Recipe.of(vars(options), before)
-        given, said, _ = recipe.gather(out / STORE, trust, kept=kept)
-        needed = _LIBRARIES + given.X.nbytes + said.annotations.nbytes
-        needed += recipe.model()._peak_bytes(given.X, said)
+        given, labels, _ = recipe.gather(out / STORE, trust, kept=kept)
+        needed = _LIBRARIES + given.X.nbytes + labels.annotations.nbytes
+        needed += recipe.model()._peak_bytes(given.X, labels)
         largest = cluster.largest("memory")
         if needed > largest:
             raise CosupError(

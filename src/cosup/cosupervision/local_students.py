@@ -53,7 +53,7 @@ def train_local(
     assigned : ndarray of shape (n_samples,)
         Position of the teacher, -1 for none.
     annotations : ndarray of shape (n_samples,) or (n_samples, n_classes)
-        What the assigned teacher said, as class ids or probabilities.
+        The assigned teachers' annotations, as class ids or probabilities.
     n_classes : int
     alpha : float or None
         The global student's: local ones are as regularised.

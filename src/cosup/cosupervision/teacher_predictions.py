@@ -1,4 +1,4 @@
-"""What one teacher said of a block of samples, as something to calculate with: sparse where it is mostly zeros."""
+"""Calculate with one teacher's annotations of a block of samples: sparse where it is mostly zeros."""
 
 from __future__ import annotations
 
@@ -139,11 +139,11 @@ class SparseProba:
 
 def add_mixture(total: FloatArray, words: Sequence[TeacherProba], weights: FloatArray) -> None:
     """Add ``sum_m weights[:, m] * p_m`` to a total (n_rows, n_classes), for weights (n_rows, n_teachers)."""
-    for m, said in enumerate(words):
-        if isinstance(said, SparseProba):
-            total[said.rows, said.columns] += weights[said.rows, m] * said.excess
+    for m, proba in enumerate(words):
+        if isinstance(proba, SparseProba):
+            total[proba.rows, proba.columns] += weights[proba.rows, m] * proba.excess
         else:
-            total += weights[:, m, None] * said.dense()
+            total += weights[:, m, None] * proba.dense()
     _add_shares(total, words, weights, None)
 
 
@@ -162,13 +162,13 @@ def add_meanings(
         The sums of right's rows in every teacher's specialty.
     """
     rows, columns, listed = [], [], []
-    for m, said in enumerate(words):
-        if isinstance(said, SparseProba):
-            rows.append(said.rows)
-            columns.append(said.columns + m * right.shape[1])
-            listed.append(weights[said.rows, m] * said.excess)
+    for m, proba in enumerate(words):
+        if isinstance(proba, SparseProba):
+            rows.append(proba.rows)
+            columns.append(proba.columns + m * right.shape[1])
+            listed.append(weights[proba.rows, m] * proba.excess)
         else:
-            total += (weights[:, m, None] * said.dense()) @ right[m]
+            total += (weights[:, m, None] * proba.dense()) @ right[m]
     if rows:
         # All teachers at once: a row of the total is read and written but once.
         of = np.concatenate(rows)
@@ -184,10 +184,10 @@ def _add_shares(
     total: FloatArray, words: Sequence[TeacherProba], weights: FloatArray, opened: FloatArray | None
 ) -> None:
     """What the classes that are not listed have; `opened` are the classes themselves unless given."""
-    some = {m: said for m, said in enumerate(words) if isinstance(said, SparseProba) and said.shares}
+    some = {m: proba for m, proba in enumerate(words) if isinstance(proba, SparseProba) and proba.shares}
     if some:
-        share = np.stack([said.share for said in some.values()], axis=1) * weights[:, list(some)]
-        classes = np.array([said.open for said in some.values()], dtype=total.dtype) if opened is None else opened
+        share = np.stack([proba.share for proba in some.values()], axis=1) * weights[:, list(some)]
+        classes = np.array([proba.open for proba in some.values()], dtype=total.dtype) if opened is None else opened
         total += share @ (classes if len(classes) == len(some) else classes[list(some)])
 
 
@@ -206,7 +206,7 @@ def _product(bounds: IntArray, columns: IntArray, values: FloatArray, right: Flo
 
 
 def teacher_proba(labels: TeacherLabels, teacher: int, rows: slice, active: IntArray) -> TeacherProba:
-    """What `teacher` said of `rows`, over the `active` classes.
+    """Return the probabilities of `teacher` for `rows`, over the `active` classes.
 
     Every class that it gives probability must be among these.
     """

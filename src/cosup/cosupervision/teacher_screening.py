@@ -101,9 +101,9 @@ def rules(labels: TeacherLabels, hard: IntArray) -> IntArray:
     for t, classes in enumerate(labels.specialties):
         if classes is not None and len(classes) == 1:
             continue
-        said = hard[hard[:, t] >= 0, t]
-        if said.size < OFTEN * len(hard) and (said == said[:1]).all() and said.size:
-            out[t] = said[0]
+        annotated = hard[hard[:, t] >= 0, t]
+        if annotated.size < OFTEN * len(hard) and (annotated == annotated[:1]).all() and annotated.size:
+            out[t] = annotated[0]
     return out
 
 
@@ -112,12 +112,12 @@ def _borne_out(speaks: BoolArray, other: IntArray, c: int) -> tuple[float, int]:
 
     Of a rule that says one class or nothing, it is when it speaks that tells.
     """
-    heard = other >= 0
-    m = int((speaks & heard).sum())
-    share = float((other[heard] == c).mean()) if heard.any() else 0.0
+    labelled = other >= 0
+    m = int((speaks & labelled).sum())
+    share = float((other[labelled] == c).mean()) if labelled.any() else 0.0
     if m < FEWEST or not 0 < share < 1:
         return 0.0, 0
-    return float(((other[speaks & heard] == c).mean() - share) / np.sqrt(share * (1 - share) / m)), m
+    return float(((other[speaks & labelled] == c).mean() - share) / np.sqrt(share * (1 - share) / m)), m
 
 
 def screen_teachers(labels: TeacherLabels) -> tuple[BoolArray, FloatArray]:
@@ -213,7 +213,7 @@ def _constant(labels: TeacherLabels, hard: IntArray) -> BoolArray:
     """Who claims more than one class, speaks of (nearly) everything and always names the same."""
     out = np.zeros(labels.n_teachers, dtype=bool)
     for t, classes in enumerate(labels.specialties):
-        said = hard[hard[:, t] >= 0, t]
-        always = said.size >= OFTEN * len(hard) and said.size > 0
-        out[t] = (classes is None or len(classes) > 1) and always and bool((said == said[:1]).all())
+        annotated = hard[hard[:, t] >= 0, t]
+        always = annotated.size >= OFTEN * len(hard) and annotated.size > 0
+        out[t] = (classes is None or len(classes) > 1) and always and bool((annotated == annotated[:1]).all())
     return out

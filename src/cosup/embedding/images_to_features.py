@@ -196,9 +196,9 @@ def _finished(folder: Path, root: Path, listed: Sequence[FileEntry], skip_unread
         "changed": [path for path in new if path in old and not old[path].same_file(new[path], root)],
     }
     if any(changes.values()):
-        said = "; ".join(f"{len(v):,} images {what} (first: {v[0]})" for what, v in changes.items() if v)
+        how = "; ".join(f"{len(v):,} images {what} (first: {v[0]})" for what, v in changes.items() if v)
         raise CosupError(
-            f"{folder} holds the features of other images than {root} has now: {said}. Name another folder, or delete "
+            f"{folder} holds the features of other images than {root} has now: {how}. Name another folder, or delete "
             "this one to embed again"
         )
     if [file.path for file in store.files] != [file.path for file in listed]:

@@ -1,4 +1,4 @@
-"""Reading images: one file, or all of a folder; what is wrong with a file is said with its name."""
+"""Reading images: one file, or all of a folder; an error names the file."""
 
 from __future__ import annotations
 

@@ -68,12 +68,12 @@ class TextEncoder(TorchBackbone):
             plain = plain_loading(folder)
             self._config = self._library.AutoConfig.from_pretrained(folder, **plain)
             self._tokenizer = self._library.AutoTokenizer.from_pretrained(folder, **plain)
-        said = _sentence_settings(Path(folder), name)
-        self._pooling = check_choice(options.pooling or said["pooling"], _POOLINGS, "pooling of texts")
-        self._normalised = bool(said["normalised"])
+        settings = _sentence_settings(Path(folder), name)
+        self._pooling = check_choice(options.pooling or settings["pooling"], _POOLINGS, "pooling of texts")
+        self._normalised = bool(settings["normalised"])
         self._padding = int(self._tokenizer.pad_token_id or 0)
         limit = min(getattr(self._config, "max_position_embeddings", 512), 512, self._tokenizer.model_max_length)
-        self._length = min(int(said["length"] or limit), limit)
+        self._length = min(int(settings["length"] or limit), limit)
 
     def _describe(self) -> dict[str, Any]:
         return {"pooling": self._pooling, "normalised": self._normalised, "tokens": self._length}

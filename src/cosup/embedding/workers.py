@@ -254,11 +254,11 @@ def check_nodes(cluster: Cluster, needed: Sequence[Path]) -> None:
         theirs = found["versions"]
         others = [name for name in sorted({*own, *theirs}) if own.get(name) != theirs.get(name)]
         if others:
-            said = ", ".join(
+            what = ", ".join(
                 f"{name} {theirs.get(name, 'missing')} (here {own.get(name, 'missing')})" for name in others
             )
             raise CosupError(
-                f"node {node} has {said}; results would depend on where they were computed: install the same versions "
+                f"node {node} has {what}; results would depend on where they were computed: install the same versions "
                 "on every node"
             )
         if found["missing"]:

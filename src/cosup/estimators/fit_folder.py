@@ -39,7 +39,7 @@ def write_fit(
     files : mapping of str to str or bytes
         Name -> content. JSON files hold a mapping or a list of mappings.
     measured : mapping of str to str, optional
-        JSON files that hold what a clock said: they have the id, and no part in it.
+        JSON files that hold times: they have the id, and no part in it.
     remove : iterable of str
         Names of an earlier fit's files that this one has not.
 
@@ -149,7 +149,7 @@ def _state(folder: Path) -> list[tuple[str, int, int]]:
             for entry in entries:
                 stat = entry.stat(follow_symlinks=False)
                 found.append((entry.name, stat.st_ino, stat.st_mtime_ns))
-    except FileNotFoundError:  # it went between two looks
+    except FileNotFoundError:  # it was removed between two looks
         found.append(("", -1, -1))
     except NotADirectoryError:
         return []

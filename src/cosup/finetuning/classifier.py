@@ -32,9 +32,9 @@ NETWORK = "network-"
 def believing(random_state: Any = 0) -> CoSupervisedClassifier:
     """The method for students that are fine-tuned: `CoSupervisedClassifier` without the pooled posterior.
 
-    The network is trained on what the believed teachers said, the mean of five rounds a level. The posterior multiplies
-    in what the student believes already; where its features show little of the classes, that drowns what the teachers
-    know, and what the network could learn (measured: benchmarks/studies/fine-tuning.md).
+    The network is trained on the believed teachers' annotations, the mean of five rounds a level. The posterior
+    multiplies in what the student believes already; where its features show little of the classes, that drowns what the
+    teachers know, and what the network could learn (measured: benchmarks/studies/fine-tuning.md).
 
     Parameters
     ----------

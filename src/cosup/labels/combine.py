@@ -64,21 +64,21 @@ def combine_labels(parts: Sequence[ImportedLabels]) -> ImportedLabels:
     n_samples = len(parts[0]) if ids is None else len(ids)
     sparse = any(part.is_sparse for part in parts) and all(part.is_sparse or not part.is_soft for part in parts)
     soft = not sparse and any(part.is_soft for part in parts)
-    said: Any
+    merged: Any
     if sparse:
         k = max(part.annotations.k if part.is_sparse else 1 for part in parts)
         kind = np.result_type(*(part.annotations.probabilities for part in parts if part.is_sparse))
         shares = np.full((n_samples, len(names), k), np.nan, dtype=kind)
-        said = np.full((n_samples, len(names), k), -1, dtype=np.int32)
+        merged = np.full((n_samples, len(names), k), -1, dtype=np.int32)
     elif soft:
         check_memory(
             4 * n_samples * len(names) * len(classes),
             f"probabilities of {len(classes)} classes by {len(names)} teachers",
             "give those of all classes as their most probable ones too: ImportedLabels of cosup.TopK.of(probabilities)",
         )
-        said = np.full((n_samples, len(names), len(classes)), np.nan, dtype=np.float32)
+        merged = np.full((n_samples, len(names), len(classes)), np.nan, dtype=np.float32)
     else:
-        said = np.full((n_samples, len(names)), -1, dtype=np.int32)
+        merged = np.full((n_samples, len(names)), -1, dtype=np.int32)
     specialties: list[list[int] | None] = []
     first = 0
     for part in parts:
@@ -86,12 +86,12 @@ def combine_labels(parts: Sequence[ImportedLabels]) -> ImportedLabels:
         where = slice(None) if rows is None else np.array([rows[name] for name in part.ids or ()])
         its = slice(first, first + part.n_teachers)
         if sparse:
-            said[where, its], shares[where, its] = _listed(part, place, k)
+            merged[where, its], shares[where, its] = _listed(part, place, k)
         else:
-            said[where, its] = _spread(part, place, len(classes)) if soft else np.append(place, -1)[part.hard()]
+            merged[where, its] = _spread(part, place, len(classes)) if soft else np.append(place, -1)[part.hard()]
         specialties += [None if classes_ is None else place[classes_].tolist() for classes_ in part.specialties]
         first += part.n_teachers
-    annotations = TopK(said, shares, len(classes)) if sparse else said
+    annotations = TopK(merged, shares, len(classes)) if sparse else merged
     return ImportedLabels(
         annotations, classes, levels=np.concatenate([part.levels for part in parts]), specialties=specialties,
         names=names, ids=ids, source=", ".join(dict.fromkeys(part.source for part in parts if part.source)),
@@ -140,11 +140,11 @@ def extend_labels(labels: ImportedLabels, more: ImportedLabels) -> ImportedLabel
         for part in parts:
             part[rows, first] = part[rows, second]
     kept = [t for t, name in enumerate(both.names) if name not in later.values()]
-    said, *shares = (part[:, kept] for part in parts)
+    merged, *shares = (part[:, kept] for part in parts)
     if shares:
-        said = TopK(np.where(said == both.n_classes, -1, said.astype(np.int32)), shares[0], both.n_classes)
+        merged = TopK(np.where(merged == both.n_classes, -1, merged.astype(np.int32)), shares[0], both.n_classes)
     return ImportedLabels(
-        said, both.class_names, levels=both.levels[kept], specialties=[both.specialties[t] for t in kept],
+        merged, both.class_names, levels=both.levels[kept], specialties=[both.specialties[t] for t in kept],
         names=[both.names[t] for t in kept], ids=both.ids, source=both.source, notes=both.notes,
     )  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""`TeacherLabels`: what a hierarchy of weak teachers said about a set of samples.
+"""`TeacherLabels` holds the annotations of a hierarchy of weak teachers.
 
 Validated once, when it is made; everything downstream may rely on it.
 """
@@ -114,10 +114,10 @@ class TeacherLabels:
                 f"teacher {self.names[silent[0]]!r} (column {silent[0]}) abstains on every sample; leave it out"
             )
         if not self.is_soft:
-            said = self.annotations[speaks]
-            if (said == said[0]).all():
+            spoken = self.annotations[speaks]
+            if (spoken == spoken[0]).all():
                 raise CosupError(
-                    f"every annotation names the same class ({said[0]}); training needs at least two classes"
+                    f"every annotation names the same class ({spoken[0]}); training needs at least two classes"
                 )
 
     # -- what it is -------------------------------------------------------------------------------------
@@ -181,9 +181,9 @@ class TeacherLabels:
             return self.annotations.predicted_class(teacher, rows)
         if not self.is_soft:
             return np.asarray(self.annotations[rows, teacher])
-        said = np.asarray(self.annotations[rows, teacher])
-        silent = np.isnan(said[:, 0])
-        return np.where(silent, -1, np.where(silent[:, None], 0, said).argmax(axis=1)).astype(np.int32)
+        spoken = np.asarray(self.annotations[rows, teacher])
+        silent = np.isnan(spoken[:, 0])
+        return np.where(silent, -1, np.where(silent[:, None], 0, spoken).argmax(axis=1)).astype(np.int32)
 
     def repeats(self, teacher: int, other: int) -> bool:
         """Whether two teachers say the same of every sample."""
@@ -222,8 +222,8 @@ class TeacherLabels:
             return np.asarray(np.nan_to_num(self.annotations[rows, teacher].astype(np.float64), nan=0.0))
         ids = self.annotations[rows, teacher]
         out = np.zeros((len(ids), self.n_classes))
-        said = np.flatnonzero(ids >= 0)
-        out[said, ids[said]] = 1.0
+        spoken = np.flatnonzero(ids >= 0)
+        out[spoken, ids[spoken]] = 1.0
         return out
 
     def vote(self, teachers: IntArray, rows: Any = slice(None)) -> FloatArray:
@@ -241,11 +241,11 @@ class TeacherLabels:
         ndarray of shape (n_rows, n_classes), float64
             Rows of zeros where all abstain.
         """
-        heard = self[rows].speaks()[:, teachers].sum(axis=1)
-        total = np.zeros((len(heard), self.n_classes))
+        n_votes = self[rows].speaks()[:, teachers].sum(axis=1)
+        total = np.zeros((len(n_votes), self.n_classes))
         for t in teachers:
             total += self.probabilities(int(t), rows)
-        return np.asarray(total / np.maximum(heard, 1)[:, None])
+        return np.asarray(total / np.maximum(n_votes, 1)[:, None])
 
     def top_k(self, k: int = 5) -> Self:
         """The same labels with only the `k` most probable classes of every soft annotation kept (see `TopK`)."""
@@ -271,7 +271,7 @@ class TeacherLabels:
         return np.array(self.annotations, dtype=dtype, copy=copy)
 
     def summary(self) -> Summary:
-        """Count what the teachers said, a teacher a row."""
+        """Count the teachers' annotations, a teacher a row."""
         classes = tuple(map(str, range(self.n_classes)))
         return summarise(self.hard(), classes, self.names, self.levels, self.specialties)
 

@@ -121,7 +121,7 @@ def compare_with(scores: npt.ArrayLike, one: int) -> list[Comparison]:
     """Compare one method with every other, task by task.
 
     By Wilcoxon's signed-rank test, ties split between the signs (Demšar 2006, section 3.1.3), p values stepped down
-    as Holm (1979) has it. Unlike mean ranks, what is said of two methods does not hang on which others were measured,
+    as Holm (1979) has it. Unlike mean ranks, a statement on two methods does not hang on which others were measured,
     and how far they are apart counts (Benavoli, Corani & Mangili 2016, *Should we really use post-hoc tests based on
     mean-ranks?*, JMLR 17).
 

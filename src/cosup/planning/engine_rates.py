@@ -83,7 +83,7 @@ def _shares() -> Measured:
         held, prior = RowStore.holding(softmax(logits)), np.full(c, 1 / c)
         # n c (d + 20), d directions of the scores: at most twice 30 rounds of a mixture, on part of many samples.
         seconds = core_seconds(partial(class_shares, held, held, prior, prior, calibrated=False), repeats=1)
-        yield "shares", Point(1, c, seconds / (n * c * (min(c - 1, MOST_SCORES) + 20)))
+        yield "class priors", Point(1, c, seconds / (n * c * (min(c - 1, MOST_SCORES) + 20)))
 
 
 def _labels(n: int, c: int, m: int, *, listed: bool = False) -> TeacherLabels:
@@ -94,17 +94,17 @@ def _labels(n: int, c: int, m: int, *, listed: bool = False) -> TeacherLabels:
     groups = [(np.arange(max(2, c // m)) + i * c // m) % c for i in range(m)]
     columns = [np.where(rng.random(n) < 0.6, y, rng.integers(0, c, n))]
     columns += [np.where(np.isin(y, g) & (rng.random(n) < 0.7), y, rng.choice(g, n)) for g in groups]
-    said: Any = np.stack(columns, axis=1)
+    annotated: Any = np.stack(columns, axis=1)
     if listed:
-        classes = np.full((*said.shape, LISTED), -1)
+        classes = np.full((*annotated.shape, LISTED), -1)
         shares = np.zeros(classes.shape, dtype=np.float16)
         for t, own in enumerate([np.arange(c), *groups]):
             k = min(LISTED, len(own))
-            place = np.searchsorted(np.sort(own), said[:, t])
+            place = np.searchsorted(np.sort(own), annotated[:, t])
             classes[:, t, :k] = np.sort(own)[(place[:, None] + np.arange(k) * (len(own) // k)) % len(own)]
             shares[:, t, :k] = np.array(SHARES[:k]) / (sum(SHARES[:k]) if k == len(own) else 1)
-        said = TopK(classes, shares, c)
-    return TeacherLabels(said, levels=[0] + [1] * m, specialties=[None, *groups], n_classes=c)
+        annotated = TopK(classes, shares, c)
+    return TeacherLabels(annotated, levels=[0] + [1] * m, specialties=[None, *groups], n_classes=c)
 
 
 def _beliefs(n: int, c: int) -> RowStore:
@@ -133,7 +133,7 @@ def _of_annotations(n: int, c: int, m: int, *, listed: bool) -> Measured:
     level = hierarchy.levels[1]
     assert level is not None
     # n m: annotations brought into the form that is calculated with.
-    yield f"words{kind}", Point(m, c, core_seconds(_hear, level, repeats=1) / (n * m))
+    yield f"annotations{kind}", Point(m, c, core_seconds(_hear, level, repeats=1) / (n * m))
     held = _beliefs(n, c)
     beliefs: Any = AssignmentContext(held, None, 0)  # type: ignore[arg-type]
     # n m: how likely what they say is.
@@ -141,15 +141,15 @@ def _of_annotations(n: int, c: int, m: int, *, listed: bool) -> Measured:
     gate = by_mass(level, beliefs)
     prior = np.full(c, 1 / c)
 
-    def opinion() -> LevelExpert:
+    def expert() -> LevelExpert:
         return LevelExpert(level, gate, held, prior)
 
-    made = opinion()
+    made = expert()
     made._only = None  # one block is held, as no large fit has it
-    whole, table = core_seconds(opinion, repeats=2), core_seconds(_meaning, m, c)
+    whole, table = core_seconds(expert, repeats=2), core_seconds(_meaning, m, c)
     # n c m: a level's mixture in both readings.
-    yield f"opinion{kind}", Point(m, c, max(whole - table, 0.2 * whole) / (n * c * m))
-    for name, corrected in (("said", False), ("meant", True)):
+    yield f"level expert{kind}", Point(m, c, max(whole - table, 0.2 * whole) / (n * c * m))
+    for name, corrected in (("annotated", False), ("corrected", True)):
         made.corrected = corrected
         # n c m: the mixture of the reading that is believed.
         yield f"mixture {name}{kind}", Point(m, c, core_seconds(lambda: _read(made, held), repeats=1) / (n * c * m))
@@ -175,9 +175,9 @@ def _hear(level: Level) -> None:
             teacher_proba(level.labels, t, rows, level.active)
 
 
-def _read(opinion: LevelExpert, held: RowStore) -> None:
+def _read(expert: LevelExpert, held: RowStore) -> None:
     for rows, _ in held.blocks():
-        opinion.of(rows)
+        expert.of(rows)
 
 
 def _logs(p: FloatArray) -> FloatArray:
@@ -198,19 +198,19 @@ def _of_samples(n: int, c: int) -> Measured:
     yield "pool", Point(1, c, core_seconds(lambda: pool(held, [], None), repeats=1) / cells)
     # n c: logarithms about their means.
     yield "logs", Point(1, c, core_seconds(_logs, whole, repeats=1) / cells)
-    said = whole.argmax(axis=1)
+    annotated = whole.argmax(axis=1)
     # n c: the most probable class.
-    yield "named", Point(1, c, core_seconds(lambda: whole.argmax(axis=1)) / cells)
+    yield "predicted class", Point(1, c, core_seconds(lambda: whole.argmax(axis=1)) / cells)
 
-    def word() -> object:
-        named = one_hot(said, c).argmax(axis=1)
+    def consensus() -> object:
+        named = one_hot(annotated, c).argmax(axis=1)
         return np.log(whole[np.arange(n), named]), whole.argmax(axis=1) == named
 
     # n c: what the generalists name, and what a student gives to it.
-    yield "word", Point(1, c, core_seconds(word, repeats=1) / cells)
+    yield "consensus", Point(1, c, core_seconds(consensus, repeats=1) / cells)
 
     def evidence() -> object:
-        return Evidence.of(said, held.blocks())
+        return Evidence.of(annotated, held.blocks())
 
     # n c: annotations compared with the student.
     yield "evidence", Point(1, c, core_seconds(evidence, repeats=1) / cells)

@@ -85,7 +85,7 @@ class Cluster:
     network_gb : float
         Gigabytes a second between any two machines.
     latency : float
-        Seconds until all machines have heard of a sum.
+        Seconds until all machines know a sum.
     disk_price : float
         Of a terabyte for a month.
     name : str

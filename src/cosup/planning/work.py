@@ -207,7 +207,7 @@ def fit_terms(job: Job, d: int, method: str, *, factor: bool = True) -> list[Ter
         terms += play(job, ridge)
     if method != "vanilla":
         T = sum(sizes)
-        terms += Term("laying out the problem", "hierarchy", n * c * T, T, c).reading(job.top_k)
+        terms += Term("arranging the hierarchy", "hierarchy", n * c * T, T, c).reading(job.top_k)
         terms += Term("estimating accuracies", "estimates", n * T * (c + 20), T, c).reading(job.top_k)
     terms.append(Term("provenance", "provenance", n * len(sizes)))
     return terms
@@ -233,7 +233,7 @@ def _shares(ridge: Ridge, c: int) -> Iterator[Term]:
     some = n / step_of(int(n), c)
     d = min(c - 1, ridge.d, MOST_SCORES)
     if c * d + d * (d + 1) // 2 < some:
-        yield Term("class shares", "shares", some * c * (d + 20), 1, c, spread=False)
+        yield Term("class priors", "class priors", some * c * (d + 20), 1, c, spread=False)
         return
     # Too many classes for these samples, which is known when their scores' directions are.
     yield Term("class shares", "logs", some * c, 1, c, spread=False)
@@ -248,7 +248,7 @@ def _start(ridge: Ridge, c: int) -> Iterator[Term]:
 
 
 def _pooled(job: Job, ridge: Ridge) -> Iterator[Term]:
-    """`CoSupervisedClassifier`: rounds of gate, opinions, pool and a new student."""
+    """`CoSupervisedClassifier`: rounds of gate, experts, pool and a new student."""
     n, c, sizes = job.n, job.classes, tuple(job.levels)
     some = min(n, ridge.chosen_on)
     yield Term("whom to trust", "repeats", some)
@@ -260,13 +260,13 @@ def _pooled(job: Job, ridge: Ridge) -> Iterator[Term]:
     if job.top_k:  # whether the generalists' probabilities can be taken at their word
         yield from ridge.blocks(c)
         yield from _held(n, c, "holding marginals")
-        yield from _opinion(job, 0)
+        yield from _level_expert(job, 0)
     soft = ridge.discriminant(c)
     for k in _worked(sizes):
         for term in _round(job, ridge, k, soft):
             yield term.times(ROUNDS)
         yield from ridge.blocks(c)
-        yield Term("predicting samples", "named", n * c, 1, c)
+        yield Term("predicting samples", "predicted class", n * c, 1, c)
     yield from ridge.blocks(c)
     yield from ridge.blocks(c)
 
@@ -285,24 +285,24 @@ def _round(job: Job, ridge: Ridge, k: int, soft: bool) -> Iterator[Term]:
             for _ in range(3):
                 yield from ridge.training(m, soft=True, first=True)
                 yield from ridge.blocks(m)
-        yield from _opinion(job, j)
+        yield from _level_expert(job, j)
         # What a lone generalist says counts only where it is taken at its word, but it is looked at.
         if j > 0 or m > 1:
-            yield from Term("reading teachers", "mixture meant", n * c * read, read, c).reading(job.top_k)
+            yield from Term("reading teachers", "mixture corrected", n * c * read, read, c).reading(job.top_k)
             if 8 * n * c * m > REMEMBERED:
-                yield from Term("reading teachers", "words", 4 * n * read, read, c).reading(job.top_k)
+                yield from Term("reading teachers", "annotations", 4 * n * read, read, c).reading(job.top_k)
     yield Term("pooling", "pool", n * c, 1, c)
     yield from _held(n, c, "holding marginals")
-    yield Term("pooling", "named", n * c, 1, c)
+    yield Term("pooling", "predicted class", n * c, 1, c)
     yield from ridge.training(c, soft=soft, first=False)
 
 
-def _opinion(job: Job, level: int) -> Iterator[Term]:
+def _level_expert(job: Job, level: int) -> Iterator[Term]:
     """What a level's annotations turned out to mean, and which reading the student finds likelier."""
     m, c = job.levels[level], job.classes
     read = min(m, HEARD) if job.sharded else m
     yield Term("reading teachers", "tables", float(m) * c * c, m, c, spread=False)
-    yield from Term("reading teachers", "opinion", job.n * c * read, read, c).reading(job.top_k)
+    yield from Term("reading teachers", "level expert", job.n * c * read, read, c).reading(job.top_k)
 
 
 def _paper(job: Job, ridge: Ridge) -> Iterator[Term]:
@@ -333,7 +333,7 @@ def _paper(job: Job, ridge: Ridge) -> Iterator[Term]:
         yield from ridge.copies(6, kept)
         for _ in range(2):
             yield from ridge.blocks(c)
-        yield Term("rejecting", "named", n * c, 1, c)
+        yield Term("rejecting", "predicted class", n * c, 1, c)
     for _ in range(3):
         yield from ridge.blocks(c)
 
@@ -353,7 +353,7 @@ def _published(job: Job, d: int) -> Iterator[Term]:
 
 def _vanilla(job: Job, ridge: Ridge) -> Iterator[Term]:
     """`VanillaClassifier`: one training on the generalists' words."""
-    yield Term("laying out the problem", "word", job.n * job.classes, 1, job.classes)
+    yield Term("arranging the hierarchy", "consensus", job.n * job.classes, 1, job.classes)
     yield from ridge.training(job.classes, soft=False, first=True)
     yield from ridge.blocks(job.classes)
 
@@ -378,6 +378,6 @@ def predict_terms(job: Job, d: int) -> list[Term]:
         Term("checking features", f"check {job.dtype}", 2 * n * d, d),
         Term("fresh memory", "fresh memory", n * held),
         Term("predicting samples", f"predict {dtype}", n * d * c, d, c),
-        Term("predicting samples", "named", n * c, 1, c),
+        Term("predicting samples", "predicted class", n * c, 1, c),
         Term("writing a table", "row of text", n),
     ]

@@ -1,4 +1,4 @@
-"""An account of a fit: what every sample was said to be, who was believed, what was rejected, what was answered."""
+"""An account of a fit: how every sample was annotated, who was believed, what was rejected, what was answered."""
 
 from __future__ import annotations
 
@@ -41,10 +41,10 @@ class Account:
         Class ids that each teacher covers, where known.
     levels : tuple of int
         Number of the level that each of the K columns below is about.
-    said : ndarray of shape (n, m), int32
-        Class id, -1 where the teacher abstains.
+    annotated : ndarray of shape (n, m), int32
+        Class id that the teacher names, -1 where it abstains.
     support : ndarray of shape (n, m), float32
-        Probability that the final student gives to what the teacher said; NaN where it abstains.
+        Probability that the final student gives to the teacher's annotation; NaN where it abstains.
     believed : ndarray of shape (n, K), int32
         Teacher that was believed at the level, -1: nobody, or several as one.
     annotation : ndarray of shape (n, K), int32
@@ -77,7 +77,7 @@ class Account:
     teacher_levels: tuple[int, ...]
     specialties: tuple[tuple[int, ...] | None, ...]
     levels: tuple[int, ...]
-    said: IntArray
+    annotated: IntArray
     support: FloatArray
     believed: IntArray
     annotation: IntArray
@@ -153,7 +153,7 @@ class Account:
             teacher_levels=tuple(int(k) for k in labels.levels),
             specialties=tuple(None if s is None else tuple(int(c) for c in s) for s in labels.specialties),
             levels=tuple(int(entry["level"]) for entry in model.history_),
-            said=labels.hard(),
+            annotated=labels.hard(),
             support=np.full((n, labels.n_teachers), np.nan, np.float32),
             believed=provenance["teacher"].astype(np.int32),
             annotation=provenance["annotation"].astype(np.int32),
@@ -192,9 +192,9 @@ class Account:
             for k, head in enumerate(model.level_heads_, start=first):
                 level = P if head is model.head_ else head.predict_proba(X[rows])
                 self.level_answer[rows, k] = level.argmax(axis=1)
-            said = self.said[rows]
-            support = P[place[:, None], np.maximum(said, 0)]
-            self.support[rows] = np.where(said >= 0, support, np.nan)
+            annotated = self.annotated[rows]
+            support = P[place[:, None], np.maximum(annotated, 0)]
+            self.support[rows] = np.where(annotated >= 0, support, np.nan)
             best = P.argmax(axis=1)
             self.answer[rows], self.confidence[rows] = best, P[place, best]
             P = P.copy()
@@ -246,8 +246,8 @@ class Account:
 
         Who never names a class does not contradict an answer of that class by naming another.
         """
-        said = self.said[:, teacher]
-        named = np.bincount(said[said >= 0], minlength=len(self.class_names)) > 0
+        annotated = self.annotated[:, teacher]
+        named = np.bincount(annotated[annotated >= 0], minlength=len(self.class_names)) > 0
         specialty = self.specialties[teacher]
         return named if specialty is None else named & np.isin(np.arange(len(named)), specialty)
 
@@ -272,7 +272,7 @@ class Account:
     def take(self, rows: IntArray | slice) -> Account:
         """The account of some samples."""
         several = (
-            "said", "support", "believed", "annotation", "kept", "reason", "probability", "level_answer", "answer",
+            "annotated", "support", "believed", "annotation", "kept", "reason", "probability", "level_answer", "answer",
             "second", "confidence", "second_confidence", "rank", "doubt", "dispute", "influence",
         )  # fmt: skip
         places = np.arange(len(self))[rows]

@@ -198,7 +198,7 @@ def _columns(account: Account) -> dict[str, Column]:
         out[f"level {level}: probability"] = (account.probability[:, k], None)
         out[f"level {level}: answer"] = (account.level_answer[:, k], classes)
     for t, name in enumerate(teachers):
-        out[f"says: {name}"] = (account.said[:, t], classes)
+        out[f"says: {name}"] = (account.annotated[:, t], classes)
         out[f"support: {name}"] = (account.support[:, t], None)
     return out
 
@@ -323,7 +323,7 @@ def _assemble(meta: Mapping[str, Any], codes: Any, values: Any) -> Account:
             None if teacher["specialty"] is None else tuple(teacher["specialty"]) for teacher in meta["teachers"]
         ),
         levels=levels,
-        said=stack([codes(f"says: {name}", classes) for name in names]),
+        annotated=stack([codes(f"says: {name}", classes) for name in names]),
         support=stack([numbers(f"support: {name}") for name in names]),
         believed=stack([codes(p + "believed", names) for p in prefixes]),
         annotation=stack([codes(p + "says", classes) for p in prefixes]),

@@ -287,7 +287,7 @@ def check_estimates(
             f"those looked at, {account.class_names[drawn[both[0]]]!r} among those drawn uniformly; keep one"
         )
     truth = np.where(chosen >= 0, chosen, drawn)
-    said = np.column_stack([account.said, account.answer])
+    said = np.column_stack([account.annotated, account.answer])
     sure = np.column_stack([account.support, account.confidence])
     m = said.shape[1]
     estimated = np.full((m, 3), np.nan)

@@ -1,4 +1,4 @@
-"""A student's probabilities made sharper or softer by a few labels, where that is borne out."""
+"""A student's probabilities made sharper or softer by a few labels, where the labels support it."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Calibration:
     Attributes
     ----------
     temperature : float
-        What logits are divided by: 1 where no other one is borne out.
+        What logits are divided by: 1 where the labels support no other one.
     labels : int
         How many it rests on.
     before, after : float

@@ -106,12 +106,12 @@ def _level(account: Account, place: int, k: int) -> str:
     for t in np.flatnonzero(np.asarray(account.teacher_levels) == level):
         if t == teacher:
             continue
-        said = int(account.said[place, t])
-        if said < 0:
+        annotated = int(account.annotated[place, t])
+        if annotated < 0:
             silent.append(repr(account.teachers[t]))
             continue
-        ending = "" if teacher < 0 or annotation < 0 else " and was overruled" if said != annotation else " too"
-        text += f"; {account.teachers[t]!r} says {account.class_names[said]}{ending}"
+        ending = "" if teacher < 0 or annotation < 0 else " and was overruled" if annotated != annotation else " too"
+        text += f"; {account.teachers[t]!r} says {account.class_names[annotated]}{ending}"
     if silent:
         text += f"; {_listed(silent) if len(silent) <= NAMED else f'{len(silent)} others'} abstained"
     then = int(account.level_answer[place, k])

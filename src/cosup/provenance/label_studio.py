@@ -51,15 +51,18 @@ def label_studio_tasks(
             data["image"] = LOCAL + quote(Path(images[i]).as_posix().lstrip("/"))
         task: dict[str, Any] = {"data": data}
         if chosen != "uniform":
-            said = [("cosup", int(account.answer[i]), float(account.confidence[i]))] if account.answer[i] >= 0 else []
-            said += [(name, int(c), None) for name, c in zip(account.teachers, account.said[i], strict=True) if c >= 0]  # type: ignore[misc]
+            annotated: list[tuple[str, int, float | None]] = [
+                (name, int(c), None) for name, c in zip(account.teachers, account.annotated[i], strict=True) if c >= 0
+            ]
+            if account.answer[i] >= 0:
+                annotated.insert(0, ("cosup", int(account.answer[i]), float(account.confidence[i])))
             task["predictions"] = [
                 {
                     "model_version": name,
                     "result": [_choice(account.class_names[c], "image" if images is not None else "text")],
                     **({} if score is None else {"score": round(score, 4)}),
                 }
-                for name, c, score in said
+                for name, c, score in annotated
             ]
         tasks.append(task)
     return json.dumps(tasks, ensure_ascii=False, indent=1) + "\n"

@@ -95,17 +95,17 @@ def look_first(X: ArrayLike, labels: TeacherLabels, model: Any) -> tuple[IntArra
 
 
 def _dispute(labels: TeacherLabels, answers: IntArray) -> FloatArray:
-    said = labels.hard()
-    against, heard = np.zeros(len(answers)), np.zeros(len(answers))
+    annotated = labels.hard()
+    against, weights = np.zeros(len(answers)), np.zeros(len(answers))
     for t in range(labels.n_teachers):
-        speaks = said[:, t] >= 0
-        named = np.bincount(said[speaks, t], minlength=labels.n_classes) > 0
+        speaks = annotated[:, t] >= 0
+        named = np.bincount(annotated[speaks, t], minlength=labels.n_classes) > 0
         its = np.flatnonzero(speaks & (labels.covers(t) & named)[answers])
-        other = said[its, t] != answers[its]
+        other = annotated[its, t] != answers[its]
         weight = 1.0 - other.mean() if len(its) else 0.0
         against[its] += weight * other
-        heard[its] += weight
-    return np.asarray(np.divide(against, heard, out=np.zeros(len(answers)), where=heard > 0))
+        weights[its] += weight
+    return np.asarray(np.divide(against, weights, out=np.zeros(len(answers)), where=weights > 0))
 
 
 def _influence(X: FloatArray, alpha: float) -> FloatArray:

@@ -331,7 +331,7 @@ def _picture(sample: Mapping[str, Any]) -> Markup:
 
 
 def method_notes(tasks: Iterable[TaskSummary]) -> Markup:
-    """Repeat what methods said of themselves: fallbacks, teachers that were never assigned."""
+    """List the methods' own notes: fallbacks, teachers that were never assigned."""
     rows = [
         (task.title, label, str(level), str(count), note) for task in tasks for label, level, note, count in notes(task)
     ]

@@ -205,7 +205,7 @@ def labels_of_answers(
     if read.repeated:
         told.append(f"{read.repeated} answers repeat an earlier one of the same teacher and sample")
     if not speaks.all():
-        silent = [name for name, heard in zip(listed, speaks, strict=True) if not heard]
+        silent = [name for name, speaks_at_all in zip(listed, speaks, strict=True) if not speaks_at_all]
         told.append(f"{some(silent, 'teachers')} never name a class, and were left out")
     return ImportedLabels(
         out[:, speaks], names, names=[name for name, named in zip(listed, speaks, strict=True) if named],

@@ -15,7 +15,7 @@ from cosup.utils.validation import CosupError, IntArray, suggest
 __all__ = ["encode_columns"]
 
 UNCLEAR = frozenset({"nan", "none", "null", "n/a", "na", "<na>", "#n/a", "nil", "undefined"})
-"""Texts that programs write for what is missing; a class may have such a name only if it is said so."""
+"""Texts that programs write for what is missing; a class may have such a name only where it is named."""
 
 DIGITS = 18
 """Of a class id at the most."""

@@ -71,7 +71,7 @@ def from_functions(
     ids = ids if ids is not None else index
     if n_items == 0:
         raise CosupError("there are no items to apply the functions to")
-    said = np.full((n_items, len(callables)), -1, dtype=np.int32)
+    matrix = np.full((n_items, len(callables)), -1, dtype=np.int32)
     failed = dict.fromkeys(names, 0)
     # disable=None: silent unless standard error is a terminal.
     for row, item in enumerate(tqdm(rows, total=n_items, desc="labelling", disable=None if progress else True)):
@@ -89,9 +89,9 @@ def from_functions(
             code = _class_id(answer, classes)
             if code is None:
                 raise _unfit(answer, classes, name, _place(row, ids))
-            said[row, place] = code
+            matrix[row, place] = code
     notes = [f"{name!r} failed on {count} items, and abstains there" for name, count in failed.items() if count]
-    return hard_labels(said, classes, names, ids, "the functions", notes)
+    return hard_labels(matrix, classes, names, ids, "the functions", notes)
 
 
 def _named(functions: Any) -> tuple[list[str], list[Callable[[Any], Any]]]:

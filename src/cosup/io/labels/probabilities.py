@@ -117,8 +117,8 @@ def _one(name: str, matrix: _Matrix, class_names: tuple[str, ...]) -> ImportedLa
     ):
         rows = np.flatnonzero(bad & ~silent)
         if rows.size:
-            said = why.format(total=total[rows[0]])
-            raise CosupError(f"{matrix.row(int(rows[0]))} {said} ({rows.size} such rows)")
+            complaint = why.format(total=total[rows[0]])
+            raise CosupError(f"{matrix.row(int(rows[0]))} {complaint} ({rows.size} such rows)")
     if silent.all():
         raise CosupError(f"{matrix.row(-1)}: every row is blank; leave this teacher out")
     out = np.zeros((len(values), len(class_names)), dtype=values.dtype)

@@ -144,10 +144,10 @@ def _each(files: Sequence[Place], kind: str, top_k: int | None) -> Iterator[tupl
             arrays = {"annotations": read_npy(copy)} if kind == ".npy" else read_npz(copy)
         if "annotations" not in arrays and len(arrays) == 1:
             arrays = {"annotations": next(iter(arrays.values()))}
-        said = arrays.get("annotations")
-        if said is not None and said.ndim == 3 and top_k is not None:
+        given = arrays.get("annotations")
+        if given is not None and given.ndim == 3 and top_k is not None:
             try:
-                arrays["annotations"] = TopK.of(said, k=top_k)
+                arrays["annotations"] = TopK.of(given, k=top_k)
             except CosupError as error:
                 raise CosupError(f"{file}: {error}") from error
         yield file, arrays

@@ -151,8 +151,8 @@ def fetched(place: Place) -> Iterator[Path]:
         try:
             yield copy
         except CosupError as error:
-            said = str(error).replace(str(copy), place).replace(folder, place.rpartition("/")[0])
-            raise CosupError(said) from error
+            message = str(error).replace(str(copy), place).replace(folder, place.rpartition("/")[0])
+            raise CosupError(message) from error
 
 
 def require_room(needed: int, what: Place) -> None:

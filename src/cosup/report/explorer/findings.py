@@ -68,12 +68,12 @@ def _card(kind: str, title: str, text: str, links: Sequence[Any], flag: str | No
 def _unbelieved(account: Account, overall: FloatArray | None) -> list[dict[str, Any]]:
     found = []
     for t, name in enumerate(account.teachers):
-        speaks = account.said[:, t] >= 0
+        speaks = account.annotated[:, t] >= 0
         level = account.teacher_levels[t]
         if level not in account.levels or speaks.sum() < FEW_VOTES:
             continue
         k = account.levels.index(level)
-        kept = (speaks & account.kept[:, k] & (account.annotation[:, k] == account.said[:, t])).sum()
+        kept = (speaks & account.kept[:, k] & (account.annotation[:, k] == account.annotated[:, t])).sum()
         chance = overall is not None and overall[t, 2] <= 1 / len(account.class_names)
         if kept <= UNBELIEVED * speaks.sum() or chance:
             found.append([name, "teacher", {"teacher": t}])

@@ -38,7 +38,7 @@ class Query:
     against : int
         Another teacher that names another class.
     instead : int
-        The teacher believed one level before, where that said something else: `teacher` was believed in its place.
+        The teacher believed one level before, where that named another class: `teacher` was believed in its place.
     kept : {"", "kept", "overruled", "silent"}
         What became of the annotation: trained on, not trained on, or there was none.
     reason : int
@@ -149,7 +149,7 @@ def _sort_key(account: Account, query: Query) -> Any:
     if name == "id":
         return np.argsort(np.array(sorted(range(len(account)), key=account.ids.__getitem__)))
     if name == "differ":
-        return ((account.said >= 0) & (account.said != account.answer[:, None])).sum(axis=1)
+        return ((account.annotated >= 0) & (account.annotated != account.answer[:, None])).sum(axis=1)
     if name == "fate":
         return _fate(account, query.level)
     keys = {
@@ -169,22 +169,22 @@ def _by_teacher(account: Account, query: Query) -> Any:
     columns = [query.teacher] if query.teacher >= 0 else range(len(account.teachers))
     any_of = np.zeros(len(account), dtype=bool)
     for t in columns:
-        said, level = account.said[:, t], account.teacher_levels[t]
+        annotated, level = account.annotated[:, t], account.teacher_levels[t]
         k = account.levels.index(level) if level in account.levels else None
         its = np.ones(len(account), dtype=bool)
         if query.relation == "abstained":
-            its &= said < 0
+            its &= annotated < 0
         elif query.relation == "believed":
             its &= False if k is None else account.believed[:, k] == t
         elif query.relation:
-            its &= said >= 0
+            its &= annotated >= 0
             if query.relation != "spoke":
-                its &= (said == account.answer) == (query.relation == "agrees")
+                its &= (annotated == account.answer) == (query.relation == "agrees")
         if query.says >= 0:
-            its &= said == query.says
+            its &= annotated == query.says
         if query.against >= 0:
-            other = account.said[:, query.against]
-            its &= (said >= 0) & (other >= 0) & (said != other)
+            other = account.annotated[:, query.against]
+            its &= (annotated >= 0) & (other >= 0) & (annotated != other)
         if query.instead >= 0:
             its &= False if not k else _in_place_of(account, t, query.instead, k)
         any_of |= its
@@ -212,7 +212,7 @@ def describe_rows(account: Account, places: IntArray, texts: Sequence[str] | Non
             "doubt": _number(account.doubt[i]),
             "dispute": _number(account.dispute[i]),
             "influence": _number(account.influence[i]),
-            "said": account.said[i].tolist(),
+            "said": account.annotated[i].tolist(),
             "support": [_number(value) for value in account.support[i]],
             "levels": [
                 {

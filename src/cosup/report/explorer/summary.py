@@ -103,11 +103,11 @@ def summarise_account(
     if estimates is not None:
         estimates.check(account)
     n, C = len(account), len(account.class_names)
-    said, answer = account.said, account.answer
-    speaks = said >= 0
+    annotated, answer = account.annotated, account.answer
+    speaks = annotated >= 0
     known = answer >= 0
-    disagreement = _disagreement(said, speaks)
-    totals, named, _ = tally(said, C)
+    disagreement = _disagreement(annotated, speaks)
+    totals, named, _ = tally(annotated, C)
     teachers = [_teacher(account, t, totals[t], named[t], disagreement[t]) for t in range(len(account.teachers))]
     return {
         "title": title,
@@ -120,7 +120,7 @@ def summarise_account(
         "answers": np.bincount(answer[known], minlength=C).tolist(),
         "histogram": np.histogram(account.confidence[known], bins=BINS, range=(0.0, 1.0))[0].tolist(),
         "confidence": _mean(account.confidence[known]),
-        "disputed": float((speaks & (said != answer[:, None])).any(axis=1).mean()),
+        "disputed": float((speaks & (annotated != answer[:, None])).any(axis=1).mean()),
         "corrections": _corrections(account),
         "disagreement": disagreement,
         "estimates": None if estimates is None else estimates.to_json(),
@@ -135,13 +135,13 @@ def _teacher(
     """Sum up a teacher; everybody who names a class counts, whatever the class."""
     level, C, n = account.teacher_levels[t], len(account.class_names), len(account)
     k = account.levels.index(level) if level in account.levels else None
-    said = account.said[:, t]
-    speaks = said >= 0
+    annotated = account.annotated[:, t]
+    speaks = annotated >= 0
     its, names = account.answer[speaks], np.flatnonzero(named)
-    heard = np.bincount(its[its >= 0], minlength=C)
-    agreed = np.bincount(its[(its >= 0) & (said[speaks] == its)], minlength=C)
-    kept = 0 if k is None else int((speaks & account.kept[:, k] & (account.annotation[:, k] == said)).sum())
-    pairs, counts = np.unique(said[speaks].astype(np.int64) * C + np.maximum(its, 0), return_counts=True)
+    counted = np.bincount(its[its >= 0], minlength=C)
+    agreed = np.bincount(its[(its >= 0) & (annotated[speaks] == its)], minlength=C)
+    kept = 0 if k is None else int((speaks & account.kept[:, k] & (account.annotation[:, k] == annotated)).sum())
+    pairs, counts = np.unique(annotated[speaks].astype(np.int64) * C + np.maximum(its, 0), return_counts=True)
     often: list[int] = np.argsort(-counts, kind="stable")[:CONFUSIONS].tolist() if (its >= 0).any() else []
     rivals = sorted((u for u, (_, differ) in enumerate(against) if differ), key=lambda u: -against[u][1])[:RIVALS]
     partly = account.specialties[t] is None and 0 < len(names) < C
@@ -156,8 +156,8 @@ def _teacher(
         "conflicts": float(totals[2] / n),
         "kept": kept,
         "overruled": int(totals[0]) - kept,
-        "agreement": float(agreed.sum() / heard.sum()) if heard.sum() else None,
-        "heard": heard.tolist(),
+        "agreement": float(agreed.sum() / counted.sum()) if counted.sum() else None,
+        "heard": counted.tolist(),
         "agreed": agreed.tolist(),
         "confusion": [[int(pairs[place] // C), int(pairs[place] % C), int(counts[place])] for place in often],
         "against": [[u, *against[u]] for u in rivals],
@@ -197,7 +197,7 @@ def _levels(account: Account, history: Sequence[Mapping[str, Any]]) -> list[dict
 
 
 def _corrections(account: Account) -> list[dict[str, Any]]:
-    """Who was believed in whose place, where the two said different classes: the most frequent first."""
+    """Who was believed in whose place, where the two name different classes: the most frequent first."""
     C = len(account.class_names)
     out = []
     for k in range(1, len(account.levels)):
@@ -222,14 +222,14 @@ def _corrections(account: Account) -> list[dict[str, Any]]:
     return sorted(out, key=lambda row: -row["count"])
 
 
-def _disagreement(said: IntArray, speaks: Any) -> list[list[list[int]]]:
+def _disagreement(annotated: IntArray, speaks: Any) -> list[list[list[int]]]:
     """For every two teachers, on how many samples both name a class, and on how many of these not the same one."""
-    m = said.shape[1]
+    m = annotated.shape[1]
     out = [[[0, 0] for _ in range(m)] for _ in range(m)]
     for a in range(m):
         for b in range(a):
             both = speaks[:, a] & speaks[:, b]
-            found = [int(both.sum()), int((both & (said[:, a] != said[:, b])).sum())]
+            found = [int(both.sum()), int((both & (annotated[:, a] != annotated[:, b])).sum())]
             out[a][b] = out[b][a] = found
     return out
 

@@ -65,7 +65,7 @@ def read_image_list(root: str | os.PathLike[str], layout: str = "auto", **option
     Raises
     ------
     CosupError
-        If the layout is unknown, not recognised or not what it is said to be; if a list names a file that is
+        If the layout is unknown, not recognised or not what it is named; if a list names a file that is
         not there or leaves `root` (the line is named), a class out of range or an image twice; if a class has
         no image, or a link leads out of `root`.
 
