@@ -141,7 +141,7 @@ def test_an_assigner(example, data, tmp_path):
     run("fit", "--plugin", plugin, "--set", "assign=narrowest", *given, "--out", tmp_path / "model")
     assert (predicted(tmp_path / "model", plugin, tmp_path) == y).mean() > 0.7
     account, _ = read_account(tmp_path / "model")
-    speaks = account.said[:, 1] >= 0
+    speaks = account.annotated[:, 1] >= 0
     assert (account.believed[speaks, 1] == 1).all()  # the one who knows two classes, wherever it speaks
     run("bench", "--plugin", plugin, *SMALL, "--methods", "csl,vanilla", "--set", "assign=narrowest", "--out",
         tmp_path / "runs")  # fmt: skip

@@ -258,13 +258,13 @@ def test_look_fill_in_check_and_train(task, fitted, tmp_path, monkeypatch):
     assert better.score(task.X_train, np.array(NAMES)[y]) >= 1 - wrong.mean()
     account, facts = read_account("better")
     assert account.teachers[-1] == "person"
-    np.testing.assert_array_equal(account.said[:, -1], known)
+    np.testing.assert_array_equal(account.annotated[:, -1], known)
     assert "60 labels of" in facts["Person"]
 
     run("look", "better", "--first", 20, "--out", "more.csv")
     assert not set(fill(tmp_path / "more.csv", y)) & set(chosen)
     said = run("check", "better", "--answers", "more.csv", "--out", "best").stdout
-    both = int((read_account("best")[0].said[:, -1] >= 0).sum())
+    both = int((read_account("best")[0].annotated[:, -1] >= 0).sum())
     assert both == 80
     assert f"Trained with {both} labels" in said
     assert "not calibrated, and it is not measured" in said

@@ -147,7 +147,7 @@ def test_labels_that_come_back_train_a_new_head_on_the_tuned_network(kind, folde
     assert {path.name: path.read_bytes() for path in one.iterdir() if path.is_file()} == before
     new, facts = read_account(two)
     assert new.teachers == (*old.teachers, "person")
-    np.testing.assert_array_equal(new.said[:9, -1], y[:9])
+    np.testing.assert_array_equal(new.annotated[:9, -1], y[:9])
     np.testing.assert_array_equal(new.believed, old.believed)
     np.testing.assert_array_equal(new.provenance(), old.provenance())
     assert "fine-tuned (last:1)" in facts["Network"]

@@ -104,7 +104,7 @@ def test_what_fit_leaves_behind(files, task):
     assert len(account) == 150
     assert account.ids[0] == "s000"
     assert facts["Method"] == "co-supervised, seed 0"
-    np.testing.assert_array_equal(account.said, task.labels.hard())
+    np.testing.assert_array_equal(account.annotated, task.labels.hard())
     answers = run("explain", out, "s000").stdout
     assert f"believed 'g' (says {NAMES[task.labels.hard()[0, 0]]}," in answers
     assert "default-src 'none'" in html.unescape((out / "report.html").read_text())

@@ -80,7 +80,7 @@ def test_other_programs_read_the_parquet_file(fitted, tmp_path):
     row = frame.loc["s007"]
     assert row["answer"] == NAMES[account.answer[7]]
     assert pandas.isna(row["says: old, model"])
-    assert row["says: rules"] == NAMES[account.said[7, 0]]
+    assert row["says: rules"] == NAMES[account.annotated[7, 0]]
     assert row["level 1: kept"] == account.kept[7, 1]
     first = frame.sort_values("look_rank").index[0]
     assert account.rank[account.place(first)] == 0
@@ -88,12 +88,12 @@ def test_other_programs_read_the_parquet_file(fitted, tmp_path):
 
 def test_words_say_who_was_believed_and_who_was_not(fitted):
     task, labels, model, account = fitted
-    overruled = [i for i in range(300) if account.believed[i, 1] == 2 and 0 <= account.said[i, 1] != account.said[i, 2]]
+    overruled = [i for i in range(300) if account.believed[i, 1] == 2 and 0 <= account.annotated[i, 1] != account.annotated[i, 2]]
     place = overruled[0]
     text = tell(account, place)
     assert text.startswith(f"sample s{place:03}: the student answers {NAMES[account.answer[place]]} (confidence ")
-    assert f"level 1: believed 'x' (says {NAMES[account.said[place, 2]]}, the student that had not seen it" in text
-    assert f"'old, model' says {NAMES[account.said[place, 1]]} and was overruled" in text
+    assert f"level 1: believed 'x' (says {NAMES[account.annotated[place, 2]]}, the student that had not seen it" in text
+    assert f"'old, model' says {NAMES[account.annotated[place, 1]]} and was overruled" in text
     assert "'old, model' abstained" in tell(account, 7)
     rejected = int(np.flatnonzero(account.reason[:, 1] == account.reasons.index("overruled"))[0])
     assert "rejected: the pooled posterior of all levels" in tell(account, rejected)

@@ -73,12 +73,12 @@ def test_the_page_holds_the_account(fitted):
     boot = json.loads(page.scripts["data"])
     assert boot["ids"] == list(account.ids)
     assert boot["texts"][0] == NASTY
-    np.testing.assert_array_equal(decode(boot, "said", (300, 3)), account.said)
+    np.testing.assert_array_equal(decode(boot, "said", (300, 3)), account.annotated)
     np.testing.assert_array_equal(decode(boot, "annotation", (300, 2)), account.annotation)
     np.testing.assert_array_equal(decode(boot, "kept", (300, 2)), account.kept)
     np.testing.assert_allclose(decode(boot, "confidence", 300) / 1e4, account.confidence, atol=6e-5)
     support = decode(boot, "support", (300, 3))
-    np.testing.assert_array_equal(support == 65535, account.said < 0)
+    np.testing.assert_array_equal(support == 65535, account.annotated < 0)
 
 
 def test_nothing_hostile_becomes_markup_and_nothing_may_be_fetched(fitted):
@@ -107,12 +107,12 @@ def test_a_summary_counts_what_is_there(fitted):
     assert second["agreement"] == pytest.approx(history[1]["agreement"])
     assert second["changed"] == pytest.approx((account.level_answer[:, 1] != account.level_answer[:, 0]).mean())
     assert sum(summary["answers"]) == sum(summary["histogram"]) == 300
-    speaks = account.said[:, 1] >= 0
+    speaks = account.annotated[:, 1] >= 0
     assert summary["teachers"][1]["agreement"] == pytest.approx(
-        (account.said == account.answer[:, None])[speaks, 1].mean()
+        (account.annotated == account.answer[:, None])[speaks, 1].mean()
     )
-    both = (account.said[:, 1] >= 0) & (account.said[:, 2] >= 0)
-    assert summary["disagreement"][1][2] == [both.sum(), (both & (account.said[:, 1] != account.said[:, 2])).sum()]
+    both = (account.annotated[:, 1] >= 0) & (account.annotated[:, 2] >= 0)
+    assert summary["disagreement"][1][2] == [both.sum(), (both & (account.annotated[:, 1] != account.annotated[:, 2])).sum()]
     before, now = account.annotation.T
     changed = (before >= 0) & (now >= 0) & (before != now)
     assert sum(row["count"] for row in summary["corrections"]) == changed.sum()
@@ -186,11 +186,11 @@ def test_what_is_asked_for_is_found(fitted):
     assert found(q="S01") == set(range(10, 20))
     assert found(q="ünï") == set(range(150))
     assert found(answer=2) == set(np.flatnonzero(account.answer == 2))
-    assert found(teacher=0, relation="abstained") == set(np.flatnonzero(account.said[:, 0] < 0))
+    assert found(teacher=0, relation="abstained") == set(np.flatnonzero(account.annotated[:, 0] < 0))
     assert found(teacher=1, relation="believed") == set(np.flatnonzero(account.believed[:, 1] == 1))
-    differs = (account.said >= 0) & (account.said != account.answer[:, None])
+    differs = (account.annotated >= 0) & (account.annotated != account.answer[:, None])
     assert found(relation="differs") == set(np.flatnonzero(differs.any(axis=1)))
-    assert found(says=3, teacher=2) == set(np.flatnonzero(account.said[:, 2] == 3))
+    assert found(says=3, teacher=2) == set(np.flatnonzero(account.annotated[:, 2] == 3))
     assert found(kept="kept") | found(kept="overruled") | found(kept="silent") == every
     assert found(kept="silent", level=0) == set(np.flatnonzero(account.annotation[:, 0] < 0))
     assert found(kept="overruled", level=0) == set(
@@ -198,7 +198,7 @@ def test_what_is_asked_for_is_found(fitted):
     )
     assert found(low=50) | found(high=50) == every
     assert found(reason=1, level=1) == set(np.flatnonzero(account.reason[:, 1] == 1))
-    both = (account.said[:, 0] >= 0) & (account.said[:, 1] >= 0) & (account.said[:, 0] != account.said[:, 1])
+    both = (account.annotated[:, 0] >= 0) & (account.annotated[:, 1] >= 0) & (account.annotated[:, 0] != account.annotated[:, 1])
     assert found(teacher=0, against=1) == set(np.flatnonzero(both))
     row = next(c for c in summarise_account(account, title="")["corrections"] if c["from"] >= 0 <= c["to"])
     assert len(found(teacher=row["to"], instead=row["from"])) == row["count"]
@@ -228,7 +228,7 @@ def test_the_server_hands_out_samples_in_pages(fitted, client):
     assert [row["rank"] for row in found["rows"]] == [10, 11, 12, 13, 14]
     row = found["rows"][0]
     assert row["id"] == account.ids[row["i"]]
-    assert row["said"] == account.said[row["i"]].tolist()
+    assert row["said"] == account.annotated[row["i"]].tolist()
     some = client.get("/api/samples", params={"answer": 1, "limit": 500}).json()
     assert some["total"] == len(some["rows"]) == (account.answer == 1).sum()
     assert client.get("/image/3").content == b"png"
@@ -274,7 +274,7 @@ def test_commands_explain_and_rank(fitted, folder):
     assert {row["chosen"] for row in rows} == {"look"}
     first = int(np.argmin(account.rank))
     assert rows[0]["model"] == account.class_names[account.answer[first]]
-    said = account.said[first]
+    said = account.annotated[first]
     assert [rows[0][f"says: {name}"] for name in account.teachers] == [
         "" if c < 0 else account.class_names[c] for c in said
     ]
