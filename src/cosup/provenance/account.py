@@ -217,7 +217,7 @@ class Account:
         teachers = np.array([*self.teachers, None], dtype=object)
         columns: dict[str, Any] = {"answer": classes[self.answer], "confidence": self.confidence}
         for t, name in enumerate(self.teachers):
-            columns[f"says: {name}"] = classes[self.said[:, t]]
+            columns[f"says: {name}"] = classes[self.annotated[:, t]]
         for k, level in enumerate(self.levels):
             columns[f"level {level}: believed"] = teachers[self.believed[:, k]]
             columns[f"level {level}: says"] = classes[self.annotation[:, k]]
@@ -228,7 +228,7 @@ class Account:
         first = range(min(len(self), MOST))
         rows = []
         for i in first:
-            said = [self.class_names[c] if c >= 0 else "" for c in self.said[i]]
+            said = [self.class_names[c] if c >= 0 else "" for c in self.annotated[i]]
             rows.append((self.ids[i], self.class_names[self.answer[i]], f"{self.confidence[i]:.2f}", ", ".join(said)))
         head = ("id", "answer", "confidence", f"what {', '.join(self.teachers[:4])} ... name")
         more = len(self) - len(rows)
