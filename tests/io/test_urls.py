@@ -138,8 +138,10 @@ def test_a_store_of_embeddings_behind_a_url(root, tmp_path):
     X = np.random.default_rng(0).random((5, 3)).astype(np.float16)
     entries = [FileEntry(f"{row}.png", 1, 1) for row in range(5)] + [FileEntry("bad.png", 1, 1, error="torn")]
     manifest = {
-        "kind": "cosup features", "schema": 1, "complete": True, "dtype": "float16", "n_images": 5,
-        "backbone": {"name": "lite:b0", "n_features": 3, "preprocessing": {}},
+        "kind": "cosup features", "schema": 1, "complete": True, "dtype": "float16", "n_images": 5, "n_files": 6,
+        "batch_size": 5, "shard_size": 5, "runs": [{"versions": {}}], "unreadable": ["bad.png"],
+        "sha256": {"features.npy": "", "files.jsonl": ""},
+        "backbone": {"name": "lite:b0", "fingerprint": "f", "n_features": 3, "preprocessing": {}},
     }  # fmt: skip
     put(f"{root}/manifest.json", lambda file: file.write(json.dumps(manifest).encode()))
     put(f"{root}/files.jsonl", lambda file: file.write("".join(e.line() for e in entries).encode()))

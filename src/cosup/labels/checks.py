@@ -145,6 +145,8 @@ def check_specialties(
     """Return the classes that each teacher covers, or raise where one is no class."""
     if specialties is None:
         return (None,) * n_teachers
+    if not isinstance(specialties, Iterable) or isinstance(specialties, str):
+        raise CosupError(f"specialties must have an entry a teacher, a set of class ids or None, got {specialties!r}")
     given = list(specialties)
     if len(given) != n_teachers:
         raise CosupError(f"specialties has {len(given)} entries for {n_teachers} teachers; use None for unknown")

@@ -14,7 +14,10 @@ from cosup.utils.validation import CosupError, IntArray, suggest
 
 __all__ = ["encode_columns"]
 
-UNCLEAR = frozenset({"nan", "none", "null", "n/a", "na", "<na>", "#n/a", "nil", "undefined"})
+UNCLEAR = frozenset({
+    "nan", "-nan", "none", "null", "<null>", "(null)", "n/a", "na", "<na>", "#n/a", "#null!", "#value!", "#ref!", "nil",
+    "undefined", "\\n", "nat",
+})  # fmt: skip
 """Texts that programs write for what is missing; a class may have such a name only where it is named."""
 
 DIGITS = 18

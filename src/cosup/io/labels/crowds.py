@@ -24,7 +24,7 @@ def read_mturk(file: LabelFile) -> Iterator[Answer]:
     sample = file.id or _input(file.keys, "Input.") or "HITId"
     answers = [key for key in file.keys if key.startswith("Answer.")]
     ticked = _ticked(file, answers)
-    chosen = "" if ticked else file.choose(answers, "column of answers")
+    chosen = "" if ticked else file.choose(answers, "column")
     file.notes.append(f"read as a batch of Mechanical Turk: {sample!r}, 'WorkerId', {chosen or 'the boxes ticked'!r}")
     for row, record in file.records():
         value = [name for key, name in ticked.items() if record[key].lower() == "true"] if ticked else record[chosen]
@@ -41,7 +41,8 @@ def _ticked(file: LabelFile, answers: list[str]) -> dict[str, str]:
         return {}
     found = [table.columns[table.names.index(key)] for key in answers]
     boxes = all({value.lower() for value in column.values} <= {"true", "false"} for column in found)
-    return {key: key.rpartition(".")[2] for key in answers} if boxes else {}
+    # A box without a value of its own is called QUESTION.on.
+    return {key: key.removesuffix(".on").rpartition(".")[2] for key in answers} if boxes else {}
 
 
 def _input(keys: tuple[str, ...], prefix: str) -> str | None:

@@ -96,7 +96,7 @@ class LabelFile:
             return self.label
         if len(found) != 1:
             held = some(found, f"{what}s") if found else f"no {what}"
-            raise CosupError(f"{self.path} holds {held}; name the one to read: --label NAME (label)")
+            raise CosupError(f"{self.path} holds {held} of answers; name the one to read: --label NAME (label)")
         return found[0]
 
 

@@ -37,7 +37,9 @@ def media_name(text: str) -> str:
 
 
 def _is_tasks(file: LabelFile) -> bool:
-    return isinstance(file.first.get("data"), Mapping) and bool({"annotations", "predictions"} & set(file.keys))
+    return isinstance(file.first.get("data"), Mapping) and bool(
+        {"annotations", "completions", "predictions"} & set(file.keys)
+    )
 
 
 @register_export("label-studio", help="Label Studio's JSON: annotations of people, predictions of models",
@@ -46,7 +48,10 @@ def read_label_studio(file: LabelFile) -> Iterator[Answer]:
     """Choices of every annotator and of every model, on tasks named by the file (or ``id``) in their data."""
     tasks = []
     for row, task in file.records():
-        for held in (*(task.get("annotations") or ()), *(task.get("predictions") or ())):
+        if not isinstance(task.get("data"), Mapping):
+            raise CosupError(f"{file.path}, row {row}: there is no 'data'; is this Label Studio's JSON?")
+        people = task.get("annotations") or task.get("completions") or ()  # completions: before version 1
+        for held in (*people, *(task.get("predictions") or ())):
             if isinstance(held, Mapping):
                 tasks.append((row, task, held, _choices(file, row, held)))
     questions = [question for _, _, _, choices in tasks for question in choices]
@@ -102,7 +107,7 @@ def _is_rows(file: LabelFile) -> bool:
 def read_label_studio_rows(file: LabelFile) -> Iterator[Answer]:
     """Answers of every annotator in the choice's own column."""
     beside = {*_OF_THE_TOOL, *_OF_THE_TASK, *ID_COLUMNS, file.id}
-    chosen = file.choose((key for key in file.keys if key.lower() not in beside), "column of answers")
+    chosen = file.choose((key for key in file.keys if key.lower() not in beside), "column")
     ids = file.id or next((key for key in ("id", *ID_COLUMNS) if key in file.keys), None)
     if ids is None or ids not in file.keys:
         raise CosupError(f"{file.path} has no column {ids or 'id'!r} that says which task a row is about: --id NAME")

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 from typing import Any
 
 import numpy as np
 
 from cosup.io.labels.classes import encode_columns
-from cosup.io.tables import Column, Table
+from cosup.io.tables import Column, Table, as_text
 from cosup.utils.validation import CosupError, IntArray
 
 __all__ = ["MOST_CLASSES", "class_ids"]
@@ -28,7 +27,7 @@ def class_ids(
 
     Parameters
     ----------
-    matrix : ndarray of shape (n_samples, n_teachers), int, float or text
+    matrix : ndarray of shape (n_samples, n_teachers), int, float, text, or objects of which None abstains
     class_names : sequence of str, optional
         Class id -> name. Default: numbers from 0 to the largest, or the names that occur.
     abstain : sequence of str
@@ -45,7 +44,7 @@ def class_ids(
     CosupError
         For numbers that are no class ids, with row and column.
     """
-    if matrix.dtype.kind in "UTS":
+    if matrix.dtype.kind in "OUTS":
         return encode_columns(_table(matrix, source), range(matrix.shape[1]), class_names, abstain)
     silent = np.isnan(matrix) if matrix.dtype.kind == "f" else np.zeros(matrix.shape, dtype=bool)
     for text in abstain:
@@ -80,9 +79,14 @@ def class_ids(
 def _table(matrix: Any, source: str) -> Table:
     columns = []
     for place in range(matrix.shape[1]):
-        distinct, codes = np.unique(matrix[:, place], return_inverse=True)
-        place_of_row = partial("{}, column {}, row {}".format, source, place)
-        columns.append(Column.of(f"teacher {place}", codes.astype(np.int32), distinct.tolist(), place_of_row))
+        known: dict[str, int] = {"": -1}
+        codes = np.empty(len(matrix), dtype=np.int32)
+        for row, value in enumerate(matrix[:, place].tolist()):
+            try:
+                codes[row] = known.setdefault(as_text(value), len(known) - 1)
+            except CosupError as error:
+                raise CosupError(f"{source}, row {row}, column {place} (counted from 0) {error}") from error
+        columns.append(Column(f"teacher {place}", codes, tuple(known)[1:]))
     return Table(source, tuple(columns), first=0)
 
 

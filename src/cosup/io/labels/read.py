@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from cosup.io.labels.answers import Answer, labels_of_answers
-from cosup.io.labels.exports import find_export
+from cosup.io.labels.exports import answers_of_export, find_export
 from cosup.io.labels.formats import LABEL_FORMATS, LabelOptions
 from cosup.io.labels.image_tools import read_cvat
 from cosup.io.labels.json_lines import answers_of_records
@@ -126,7 +126,7 @@ def _of_table_or_json(path: Path, options: LabelOptions) -> ImportedLabels:
     named = columns.get("worker") is not None or columns.get("task") is not None
     export = None if named and file.table is not None else find_export(file)
     if export is not None:
-        return _of_answers(file, export.read(file), options)
+        return _of_answers(file, answers_of_export(export, file), options)
     if file.table is not None:
         return labels_of_table(
             file.table, class_names=options.class_names, abstain=options.abstain, **options.columns

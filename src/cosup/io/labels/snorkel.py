@@ -26,7 +26,7 @@ def from_snorkel(
     Parameters
     ----------
     L : array-like of int, shape (n_samples, n_functions)
-        Class ids, -1 where a function abstains.
+        Class ids, -1 (or None) where a function abstains.
     class_names : sequence of str, optional
         Class id -> name. Default: "0", "1", ...
     functions : iterable, optional
@@ -50,7 +50,7 @@ def from_snorkel(
     TeacherLabels(3 samples, 2 teachers in levels of 2, 2 classes, hard)
     """
     matrix = np.asarray(L)
-    if matrix.ndim != 2 or 0 in matrix.shape or matrix.dtype.kind not in "iuf":
+    if matrix.ndim != 2 or 0 in matrix.shape or matrix.dtype.kind not in "iufO":
         raise CosupError(
             f"a label matrix has shape (n_samples, n_functions) and class ids, -1 abstains; this one has shape "
             f"{matrix.shape} and type {matrix.dtype}"

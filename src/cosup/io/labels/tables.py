@@ -105,7 +105,7 @@ def _wide(table: Table, id: str | None, class_names: Sequence[str] | None, absta
     for column in teachers if class_names is None else ():
         _check_names(table, column)
     annotations, names, more = encode_columns(table, teachers, class_names, abstain)
-    _check_number(table, names, len(table))
+    _check_number(table, names, more)
     return ImportedLabels(
         annotations, names, names=[table.names[column] for column in teachers], ids=ids, source=table.source,
         notes=[*notes, *more],
@@ -160,7 +160,7 @@ def _teachers(
     known = None if class_names is None else {plain_text(str(name)) for name in class_names}
     counts: Counter[str] = Counter()
     for place in columns:
-        counts.update(table.columns[place].values)
+        counts.update({value.casefold() for value in table.columns[place].values})
     teachers, left = [], []
     for place in columns:
         column = table.columns[place]
@@ -168,15 +168,15 @@ def _teachers(
             left.append(place)
             continue
         cells = int((column.codes >= 0).sum())
-        differ = column.fault != "" or (cells > 1 and len(column.values) > NEARLY_ALL * cells)
+        differ = column.fault != "" or (cells > 2 and len(column.values) > NEARLY_ALL * cells)
         if differ and known is not None and known & set(column.values):
             differ = False
         # Teachers of few samples may differ in all their cells, and share the names with each other.
         if differ and not column.fault and cells < max(FEW, 2 * MANY):
-            shared = sum(counts[value] > 1 for value in column.values)
+            shared = sum(counts[value.casefold()] > 1 for value in column.values)
             lonely = len(columns) == 1 and cells < FEW
             enough = 0 if cells < FEW else len(column.values) // 2
-            differ = not (shared > enough or lonely or len(table) <= 2)
+            differ = not (shared > enough or lonely)
         if not differ:
             teachers.append(place)
         elif column.name.lower() in BESIDE:
@@ -223,16 +223,19 @@ def _score(table: Table, row: int, place: int) -> str:
     )
 
 
-def _check_number(table: Table, names: Sequence[str], n_rows: int) -> None:
+def _check_number(table: Table, names: Sequence[str], notes: Sequence[str]) -> None:
     if len(names) < 2:
+        minus = " (-1 was read as an abstention; if it is a class: --classes=-1,...)" if any(
+            note.startswith("-1 ") for note in notes
+        ) else ""  # fmt: skip
         raise CosupError(
             f"{table.source} names {len(names)} classes ({', '.join(names) or 'all cells are blank'}); training needs "
-            "at least two: where another file names the others, say all, --classes a,b (class_names)"
+            f"at least two: where another file names the others, say all, --classes a,b (class_names){minus}"
         )
-    if len(names) > max(MANY, n_rows // 2):
+    if len(names) > max(MANY, len(table) // 2):
         raise CosupError(
-            f"{table.source} names {len(names)} different classes in {n_rows} rows; is a column not a teacher's? Keep "
-            "'id' and the teachers' columns only"
+            f"{table.source} names {len(names)} different classes in {len(table)} rows; is a column not a teacher's? "
+            "Keep 'id' and the teachers' columns only"
         )
 
 
@@ -254,7 +257,7 @@ def _long(
                 row = int(np.flatnonzero(people.codes == code)[0])
                 raise CosupError(f"{table.where(row, worker)} is the unknown worker {name!r}.{suggest(name, workers)}")
     votes, names, notes = encode_columns(table, [label], class_names, abstain)
-    _check_number(table, names, len(table))
+    _check_number(table, names, notes)
     n_tasks, n_people = len(tasks.values), len(people.values)
     cell = tasks.codes.astype(np.int64) * n_people + people.codes
     ids = np.full(n_tasks * n_people, -1, dtype=np.int32)

@@ -119,7 +119,8 @@ def _encode(column: Any, name: str, where: str) -> Column:
     encoded = encoded.unify_dictionaries().combine_chunks()
     if isinstance(encoded, arrow.ChunkedArray):  # older pyarrow
         encoded = encoded.chunk(0)
-    codes = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int32, copy=False)
+    # Codes may be unsigned, and have no -1 then.
+    codes = encoded.indices.cast(arrow.int32()).fill_null(-1).to_numpy(zero_copy_only=False)
     return Column.of(name, codes, encoded.dictionary.to_pylist(), lambda row: f"{where}, row {row + 1}")
 
 
