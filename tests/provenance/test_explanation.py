@@ -88,7 +88,8 @@ def test_other_programs_read_the_parquet_file(fitted, tmp_path):
 
 def test_words_say_who_was_believed_and_who_was_not(fitted):
     task, labels, model, account = fitted
-    overruled = [i for i in range(300) if account.believed[i, 1] == 2 and 0 <= account.annotated[i, 1] != account.annotated[i, 2]]
+    one, other = account.annotated[:, 1], account.annotated[:, 2]
+    overruled = np.flatnonzero((account.believed[:, 1] == 2) & (one >= 0) & (one != other)).tolist()
     place = overruled[0]
     text = tell(account, place)
     assert text.startswith(f"sample s{place:03}: the student answers {NAMES[account.answer[place]]} (confidence ")

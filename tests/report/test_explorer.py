@@ -112,7 +112,8 @@ def test_a_summary_counts_what_is_there(fitted):
         (account.annotated == account.answer[:, None])[speaks, 1].mean()
     )
     both = (account.annotated[:, 1] >= 0) & (account.annotated[:, 2] >= 0)
-    assert summary["disagreement"][1][2] == [both.sum(), (both & (account.annotated[:, 1] != account.annotated[:, 2])).sum()]
+    differ = both & (account.annotated[:, 1] != account.annotated[:, 2])
+    assert summary["disagreement"][1][2] == [both.sum(), differ.sum()]
     before, now = account.annotation.T
     changed = (before >= 0) & (now >= 0) & (before != now)
     assert sum(row["count"] for row in summary["corrections"]) == changed.sum()
@@ -198,7 +199,8 @@ def test_what_is_asked_for_is_found(fitted):
     )
     assert found(low=50) | found(high=50) == every
     assert found(reason=1, level=1) == set(np.flatnonzero(account.reason[:, 1] == 1))
-    both = (account.annotated[:, 0] >= 0) & (account.annotated[:, 1] >= 0) & (account.annotated[:, 0] != account.annotated[:, 1])
+    one, other = account.annotated[:, 0], account.annotated[:, 1]
+    both = (one >= 0) & (other >= 0) & (one != other)
     assert found(teacher=0, against=1) == set(np.flatnonzero(both))
     row = next(c for c in summarise_account(account, title="")["corrections"] if c["from"] >= 0 <= c["to"])
     assert len(found(teacher=row["to"], instead=row["from"])) == row["count"]

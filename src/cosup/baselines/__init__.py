@@ -1,4 +1,4 @@
-"""What co-supervision is measured against: every rival as an estimator with the same ``fit``.
+"""Offer every rival of co-supervision as an estimator with the same ``fit``.
 
 `vanilla` holds the two ends of the scale; `confidence` the losses that let a student disagree with its teacher;
 `ensembles` teachers that are weighed while the student learns; `aggregation` votes, pools and crowd models; `noisy`

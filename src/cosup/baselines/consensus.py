@@ -1,4 +1,4 @@
-"""What the rival methods share: the generalists' consensus, one training of a student, the record that it leaves."""
+"""Serve all rivals: the generalists' consensus, one training of a student, the record that it leaves."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How every gradient-based rival is regularised: the same label-free choice for all."""
+"""Choose the regularisation of every gradient-based rival: by the same label-free rule."""
 
 from __future__ import annotations
 

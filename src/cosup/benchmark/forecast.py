@@ -1,4 +1,4 @@
-"""What a benchmark still has to do, and how long that takes: from recorded seconds, or from a probe."""
+"""Forecast the work that a benchmark has left, and its time: from recorded seconds, or from a probe."""
 
 from __future__ import annotations
 

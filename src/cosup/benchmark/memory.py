@@ -1,4 +1,4 @@
-"""How much memory a piece of work adds to this process at its peak, where the system tells (Linux)."""
+"""Measure the memory that a piece of work adds to this process at its peak, where the system tells (Linux)."""
 
 from __future__ import annotations
 

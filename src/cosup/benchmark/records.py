@@ -1,4 +1,4 @@
-"""What a run writes down, how it is named, and how it is read back and checked."""
+"""Write a run's record, name it, read it back and check it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is compared: a label, a registered method, and its parameters as plain JSON."""
+"""Define the methods that are compared: a label, a registered method, and its parameters as plain JSON."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a fit was made of, kept beside the model: so that more can be added, or labels that came back be used."""
+"""Keep a fit's inputs beside the model, so that more can be added, or labels that came back be used."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a fit leaves in its folder beside the model: written, and read again."""
+"""Write the outputs of a fit into its folder beside the model, and read them again."""
 
 from __future__ import annotations
 

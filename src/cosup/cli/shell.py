@@ -1,4 +1,4 @@
-"""What all commands share: how errors reach the terminal, lists of names, interruption."""
+"""Serve all commands: errors reach the terminal, names are listed, interruptions are met."""
 
 from __future__ import annotations
 

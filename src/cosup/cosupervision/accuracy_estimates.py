@@ -1,4 +1,4 @@
-"""What the method knows about itself: accuracies of the student and of every teacher, without a label.
+"""Estimate the accuracies of the student and of every teacher, without a label.
 
 The posterior says how probable each annotation is, and the student, on samples that it was not trained on, names the
 same class or not. Both err where teachers share their mistakes, which no data without labels shows, so the intervals

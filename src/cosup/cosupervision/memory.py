@@ -1,4 +1,4 @@
-"""How much memory co-supervision takes beside features, annotations and the student."""
+"""Count the memory that co-supervision takes beside features, annotations and the student."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What long writers share: what a full disk is called, and whether there is room."""
+"""Serve long writers: name a full disk, and see whether there is room."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a fit leaves behind, as notebooks show it and as pandas holds it: the same list, the same array."""
+"""Show a fit in notebooks and hold it for pandas: the same list, the same array."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a training leaves on disk, to go on from: safetensors, nothing pickled."""
+"""Keep a training on disk, to go on from: safetensors, nothing pickled."""
 
 from __future__ import annotations
 

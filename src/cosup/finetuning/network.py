@@ -1,4 +1,4 @@
-"""What can be fine-tuned: something that makes features of samples by a torch module."""
+"""Define networks that can be fine-tuned: a torch module makes features of samples."""
 
 from __future__ import annotations
 

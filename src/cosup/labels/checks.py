@@ -1,4 +1,4 @@
-"""What must hold of annotations, levels, specialties and names: each check says what is wrong, where, what to do."""
+"""Check annotations, levels, specialties and names: each check says what is wrong, where, what to do."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How ids of labels and of features are matched: as they are, or in a form in which they agree."""
+"""Match the ids of labels and of features: as they are, or in a form in which they agree."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an importer understood, a teacher a line: coverage, overlaps, conflicts, agreement, as Snorkel's LFAnalysis."""
+"""Summarise labels, a teacher a line: coverage, overlaps, conflicts, agreement, as Snorkel's LFAnalysis."""
 
 from __future__ import annotations
 

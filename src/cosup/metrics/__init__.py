@@ -1,4 +1,4 @@
-"""How well students did: performance gap recovered, quality of what was kept, ranks over tasks, contrasts of designs.
+"""Measure students: performance gap recovered, quality of what was kept, ranks over tasks, contrasts of designs.
 
 Everything here takes arrays of *measured* correctness, so it needs ground truth; nothing in it is ever
 called by a ``fit`` function.

@@ -1,4 +1,4 @@
-"""What a job will take: disk, memory, time and money, from measured rates.
+"""Plan a job: disk, memory, time and money, from measured rates.
 
 `measure_rates` measures this machine in some seconds, `plan` counts a job's operations and multiplies;
 docs/reference/memory.md has the formulas.

@@ -1,4 +1,4 @@
-"""What is to be planned, and on what: checked before anything is calculated."""
+"""Describe the job that is planned and its machines: checked before anything is calculated."""
 
 from __future__ import annotations
 

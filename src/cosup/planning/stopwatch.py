@@ -1,4 +1,4 @@
-"""How long a piece of work takes one core."""
+"""Time a piece of work on one core."""
 
 from __future__ import annotations
 

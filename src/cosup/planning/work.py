@@ -1,4 +1,4 @@
-"""How often every measured kernel runs: the formulas of docs/reference/memory.md, one function a stage.
+"""Count the runs of every measured kernel: the formulas of docs/reference/memory.md, one function a stage.
 
 n samples, d features, c classes, m_k teachers at level k, T in all. A term whose count grows with the samples can be
 spread over machines; the others can't.

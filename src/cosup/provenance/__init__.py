@@ -1,4 +1,4 @@
-"""What happened to every sample of a fit, in a table and in words, and where a person should look first.
+"""Account for every sample of a fit, in a table and in words, and say where a person should look first.
 
 `Account` gathers it, `explain` says it of one sample, and `look_first` orders samples by what a look is worth. Of the
 labels that come back `read_answers` makes arrays, `check_estimates` measures what was estimated without them,

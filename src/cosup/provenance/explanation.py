@@ -1,4 +1,4 @@
-"""What happened to one sample, in plain words."""
+"""Tell one sample's story in plain words."""
 
 from __future__ import annotations
 

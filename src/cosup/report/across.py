@@ -1,4 +1,4 @@
-"""What is read across tasks: the leaderboard, mean ranks, sweeps over a family, strength and gap, cost."""
+"""Compare methods across tasks: the leaderboard, mean ranks, sweeps over a family, strength and gap, cost."""
 
 from __future__ import annotations
 

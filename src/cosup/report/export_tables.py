@@ -1,4 +1,4 @@
-"""What goes into a paper: figures as SVG and PDF with their numbers as CSV, tables as LaTeX and Markdown."""
+"""Export a paper's figures as SVG and PDF with their numbers as CSV, and its tables as LaTeX and Markdown."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What papers report for a task, beside what was measured here."""
+"""Set the figures that papers report for a task beside those measured here."""
 
 from __future__ import annotations
 

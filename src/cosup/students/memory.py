@@ -1,4 +1,4 @@
-"""How much memory a student takes beside features and targets: docs/reference/memory.md's table as a function."""
+"""Count the memory of a student beside features and targets: docs/reference/memory.md's table as a function."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a training is to learn: class ids or probabilities, and of which samples."""
+"""Check the targets of a training: class ids or probabilities, and the samples that are trained on."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a task is: features, teachers' annotations, a test split, and the truth kept apart for measuring."""
+"""Define tasks: features, annotations, a test split, and the truth kept apart for measuring."""
 
 from __future__ import annotations
 

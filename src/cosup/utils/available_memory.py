@@ -1,4 +1,4 @@
-"""What this machine can hold, and saying beforehand when that is not enough."""
+"""Know the memory of this machine, and say beforehand when it is not enough."""
 
 from __future__ import annotations
 

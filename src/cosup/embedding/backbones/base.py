@@ -1,4 +1,4 @@
-"""What a backbone is, and what all that run on torch have in common."""
+"""Define backbones, and the part that all those on torch have in common."""
 
 from __future__ import annotations
 

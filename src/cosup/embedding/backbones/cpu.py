@@ -1,4 +1,4 @@
-"""How a network is run on a CPU: every core on a part of the batch, as small as memory is quick with."""
+"""Run a network on a CPU: every core on a part of the batch, as small as memory is quick with."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a label means, in every reader: names of classes, class ids, abstentions, and what is neither."""
+"""Read the meaning of a label, in every reader alike: names of classes, class ids, abstentions, and other texts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a ridge's scores become probabilities: chosen by what it says of samples without their own targets."""
+"""Turn a ridge's scores into probabilities, by its scores of samples without their own targets."""
 
 from __future__ import annotations
 
