@@ -102,7 +102,7 @@ def co_supervise(
             assignment = reject(setup, assignment, annotations, local_students, state.fit)
             training, assignment = pool_targets(setup, view, gate, annotations, assignment)
             state, outcome = train_global(setup, training, assignment, view, state, seed)  # theta_k
-            diagnostics.round(state, outcome, view.notes, training.notes)
+            diagnostics.round(state, outcome, training.notes)
             if outcome is not Outcome.TRAINED:
                 break
         diagnostics.level(k, level, state)

@@ -102,7 +102,7 @@ class Diagnostics:
     def _estimates(self, state: State) -> Estimates:
         setup, posterior = self._setup, state.training.posterior
         if posterior is None:
-            posterior = held_predictions(setup, state.fit, state.class_prior.held)
+            posterior = held_predictions(setup, state.fit, state.class_prior)
         student_proba = LazyRows(posterior.shape, lambda: setup.student_proba(state.fit))
         return estimate_accuracies(setup.hierarchy, posterior, student_proba)
 

@@ -14,21 +14,11 @@ from cosup.labels import TeacherLabels
 from cosup.utils.row_store import row_slices
 from cosup.utils.validation import BoolArray, CosupError, FloatArray, IntArray
 
-__all__ = ["Hierarchy", "Level", "shrunk"]
+__all__ = ["Hierarchy", "Level"]
 
-
-PRIOR_SHRINKAGE = 0.25
-"""Share of the class marginals' estimate that is uniform. A weak generalist names some classes too often, hard labels
-more so, and a class that only specialists name must not be ruled out. Over 13 development tasks with class ratios from
-1:1 to 20:1 a quarter won or tied on all but the most imbalanced planted one; none and three quarters lost."""
 
 REMEMBERED = 1 << 28
 """Bytes of dense annotations up to which a level keeps what its teachers said in the form that is calculated with."""
-
-
-def shrunk(shares: FloatArray) -> FloatArray:
-    """Class shares, of which `PRIOR_SHRINKAGE` is uniform."""
-    return (1 - PRIOR_SHRINKAGE) * shares + PRIOR_SHRINKAGE / len(shares)
 
 
 @dataclass(frozen=True)
@@ -47,6 +37,8 @@ class Level:
         A teacher of unknown specialty covers everything; one who names a single class and abstains elsewhere, that.
     known : bool
         Whether every specialty is known.
+    vote_weights : ndarray of shape (n_teachers,)
+        Weight of each teacher's vote among its level: one over how often it speaks, so that all have the same in sum.
     """
 
     labels: TeacherLabels
@@ -55,6 +47,7 @@ class Level:
     speaks: BoolArray
     covers: BoolArray
     known: bool
+    vote_weights: FloatArray
     _memory: dict[tuple[int, int, int], TeacherProba] = field(default_factory=dict, repr=False, compare=False)
 
     def teacher_proba(self, position: int, rows: slice) -> TeacherProba:
@@ -81,15 +74,12 @@ class Hierarchy:
         Class ids that are named; everything else here is in terms of positions in it.
     consensus : ndarray of shape (n_samples,)
         The generalists' most probable class, -1 where all abstain.
-    prior : ndarray of shape (n_classes,)
-        The generalists' mean over samples, shrunk towards uniform: where the estimate of the class shares starts.
     """
 
     labels: TeacherLabels
     levels: tuple[Level | None, ...]
     active: IntArray
     consensus: IntArray
-    prior: FloatArray
 
     @property
     def slices(self) -> list[slice]:
@@ -131,7 +121,7 @@ class Hierarchy:
         summary = _Summary.of(labels, speaks, active, distinct)
         rule_of = rules(labels, labels.hard())
         levels = tuple(_level(labels, teachers, summary, speaks, active, rule_of) for teachers in distinct)
-        return cls(labels, levels, active, summary.named, shrunk(summary.generalist))
+        return cls(labels, levels, active, summary.named)
 
 
 def _named(labels: TeacherLabels, heard: BoolArray) -> BoolArray:
@@ -171,14 +161,11 @@ class _Summary:
 
     Attributes
     ----------
-    generalist : ndarray of shape (n_classes,)
-        Mean of the generalists' mean probabilities, over the samples that any of them speaks of.
     named : ndarray of shape (n_samples,)
     means, agreement : dict of int to ndarray of shape (n_classes,)
         Every teacher's mean probabilities, and those of it and the generalists naming the class together.
     """
 
-    generalist: FloatArray
     named: IntArray
     means: dict[int, FloatArray]
     agreement: dict[int, FloatArray]
@@ -190,29 +177,34 @@ class _Summary:
         n, n_classes = len(labels), len(active)
         generalists = labels.at_level(0)
         named = np.full(n, -1)
-        total = np.zeros(n_classes)
         means: dict[int, FloatArray] = {t: np.zeros(n_classes) for teachers in distinct for t in teachers}
         agreement: dict[int, FloatArray] = {t: np.zeros(n_classes) for t in means}
         heard = np.asarray(speaks[:, generalists].any(axis=1))
         for rows in row_slices(n, n_classes):
             vote = _vote(labels, distinct[0], speaks, rows, active)
             named[rows] = np.where(heard[rows], vote.argmax(axis=1), -1)
-            total += vote.sum(axis=0)
             for t in means:
                 p = teacher_proba(labels, t, rows, active).dense()
                 means[t] += p.sum(axis=0) / n
                 agreement[t] += np.einsum("ij,ij->j", p, vote) / n
-        return cls(total / heard.sum(), named, means, agreement)
+        return cls(named, means, agreement)
+
+
+def _vote_weights(speaks: BoolArray) -> FloatArray:
+    """See `Level.vote_weights`; `speaks` is (n_samples, n_teachers)."""
+    return np.asarray(len(speaks) / np.maximum(speaks.sum(axis=0), 1))
 
 
 def _vote(
     labels: TeacherLabels, distinct: Sequence[int], speaks: BoolArray, rows: slice, active: IntArray
 ) -> FloatArray:
-    """Mean probabilities of the distinct generalists who speak."""
+    """Weighted mean of the probabilities of the distinct generalists who speak."""
+    weights = _vote_weights(speaks[:, list(distinct)])
     total = np.zeros((rows.stop - rows.start, len(active)))
-    for t in distinct:
-        total += teacher_proba(labels, t, rows, active).dense()
-    return np.asarray(total / np.maximum(speaks[rows][:, list(distinct)].sum(axis=1), 1)[:, None])
+    for t, weight in zip(distinct, weights, strict=True):
+        total += weight * teacher_proba(labels, t, rows, active).dense()
+    of_all = speaks[rows][:, list(distinct)] @ weights
+    return np.asarray(total / np.where(of_all > 0, of_all, 1.0)[:, None])
 
 
 def _level(
@@ -243,6 +235,7 @@ def _level(
         speaks=speaks[:, order],
         covers=np.array([_covers(labels, t, rule_of) for t in order])[:, active],
         known=all(labels.specialties[t] is not None or rule_of[t] >= 0 for t in order),
+        vote_weights=_vote_weights(speaks[:, order]),
     )
 
 

@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from cosup.cosupervision.assignment import ASSIGNERS, AssignmentContext, by_mass, choose
-from cosup.cosupervision.class_priors import class_shares, named_shares
+from cosup.cosupervision.assignment import ASSIGNERS, AssignmentContext, choose
+from cosup.cosupervision.class_priors import estimate_class_prior
 from cosup.cosupervision.config import CSLConfig
-from cosup.cosupervision.hierarchy import Hierarchy, Level, shrunk
+from cosup.cosupervision.hierarchy import Hierarchy, Level
 from cosup.cosupervision.local_students import LocalStudents, train_local
-from cosup.cosupervision.pooling import LevelExpert, hold_marginals, pool
+from cosup.cosupervision.pooling import LevelExpert, calibrate, hold_marginals, pool
 from cosup.cosupervision.rejection import REJECTIONS, Evidence
 from cosup.cosupervision.state import (
     ABSTAINED,
@@ -21,13 +21,13 @@ from cosup.cosupervision.state import (
     REJECTED,
     Annotations,
     Assignment,
-    ClassPrior,
     Outcome,
     Setup,
     State,
     TrainingTargets,
 )
 from cosup.cosupervision.teacher_screening import screen_teachers
+from cosup.cosupervision.witnesses import Witnesses
 from cosup.labels import TeacherLabels
 from cosup.students import Fit, as_student
 from cosup.utils.losses import TINY, cross_entropy
@@ -57,20 +57,21 @@ class StudentView:
         The level that is assigned by it.
     context : AssignmentContext
         Its probabilities, marginals held where that is asked for.
-    class_prior : ClassPrior
-    notes : tuple of str
+    posterior : Rows of shape (n_samples, n_classes)
+        The pooled posterior of the round before, which confusions are counted by; before there is one, the student's.
+    class_prior : ndarray of shape (n_classes,)
     """
 
     k: int
     context: AssignmentContext
-    class_prior: ClassPrior
-    notes: tuple[str, ...]
+    posterior: Rows
+    class_prior: FloatArray
 
 
 def prepare(X: FloatArray, labels: TeacherLabels, student: Any, config: CSLConfig) -> Setup:
     """Screen the teachers, arrange them in a hierarchy, and tie the student to the features."""
     included, support = np.ones(labels.n_teachers, dtype=bool), None
-    if config.teacher_screening:
+    if config.teacher_screening and labels.n_levels > 1:
         included, support = screen_teachers(labels)
     hierarchy = Hierarchy.of(labels, all_classes=config.all_classes, included=included)
     return Setup(hierarchy, as_student(student).prepare(X), config, included, support)
@@ -87,22 +88,19 @@ def train_initial(setup: Setup, seed: int) -> State:
     column = level.columns[0] if len(level.columns) == 1 else -1
     reason = np.where(annotated, 0, ABSTAINED).astype(np.uint8)
     assignment = Assignment(np.where(annotated, column, -1), consensus, annotated, reason)
-    student_proba = _predictions(setup, fit)
-    held, counted, soft = hierarchy.prior, hierarchy.prior, hierarchy.labels.is_soft
-    if config.pool and config.match_marginals:
-        predicted = named_shares(student_proba, level, held, soft=soft)
-        if predicted is not None:
-            held, counted = predicted, shrunk(predicted)
-    calibrated = soft and config.pool and _generalists_calibrated(setup, level, student_proba)
+    prior = np.full(setup.n_classes, 1 / setup.n_classes)
+    if config.match_marginals:
+        prior = estimate_class_prior(level, _predictions(setup, fit), consensus)
     loss = _loss(setup, fit, consensus, annotated)
     training = TrainingTargets(consensus, annotated)
-    return State(fit, training, assignment, ClassPrior(held, counted, calibrated), loss)
+    return State(fit, training, assignment, prior, loss)
 
 
 def hardened(setup: Setup, fit: Fit) -> Setup:
     """Settle what depends on the initial student's calibration: later targets are the method's own annotations."""
-    hard = not fit.takes_soft if setup.config.hard is None else setup.config.hard
-    return replace(setup, trainer=setup.trainer.like(fit), config=replace(setup.config, hard=hard))
+    config = setup.config
+    hard = not (config.pool or fit.takes_soft) if config.hard is None else config.hard
+    return replace(setup, trainer=setup.trainer.like(fit) if hard else setup.trainer, config=replace(config, hard=hard))
 
 
 def round_seeds(setup: Setup, k: int, random_state: int) -> Iterator[int]:
@@ -113,26 +111,14 @@ def round_seeds(setup: Setup, k: int, random_state: int) -> Iterator[int]:
 
 
 def student_view(setup: Setup, k: int, state: State, seed: int) -> StudentView:
-    """Predict all samples by the latest student, re-estimate the class prior, and hold the marginals at it."""
-    config, prior, notes = setup.config, state.class_prior, []
+    """Predict all samples by the latest student, calibrated to its targets, and hold the marginals at the prior."""
     student_proba = _predictions(setup, state.fit)
-    if config.pool and config.match_marginals:
-        if prior.counted is not setup.hierarchy.prior:
-            notes.append(
-                "class prior counted from the initial student's predictions: the generalists learnt on other shares"
-            )
-        posterior = state.training.posterior
-        if posterior is None:
-            posterior = held_predictions(setup, state.fit, prior.held)
-        calibrated = prior.generalists_calibrated
-        held = class_shares(student_proba, posterior, prior.held, prior.counted, calibrated=calibrated)
-        if held is not prior.held:
-            prior = replace(prior, held=held)
-            notes.append(
-                "class prior re-estimated from the student's predictions: the generalists' counts did not fit them"
-            )
-    context = AssignmentContext(_hold(setup, student_proba, prior.held), setup.trainer, seed)
-    return StudentView(k, context, prior, tuple(notes))
+    if setup.config.pool and isinstance(student_proba, RowStore):
+        calibrate(student_proba, state.training.targets)
+    student_proba = _hold(setup, student_proba, state.class_prior)
+    posterior = state.training.posterior
+    context = AssignmentContext(student_proba, setup.trainer, seed)
+    return StudentView(k, context, student_proba if posterior is None else posterior, state.class_prior)
 
 
 def assign(setup: Setup, view: StudentView, above: Assignment) -> tuple[FloatArray, Assignment]:
@@ -215,7 +201,7 @@ def pool_targets(
     if not config.pool:
         return TrainingTargets(annotations.targets, assignment.kept), assignment
     experts, notes = _experts(setup, view, gate)
-    held = view.class_prior.held if config.match_marginals else None
+    held = view.class_prior if config.match_marginals else None
     posterior, objective = pool(view.context.student_proba, experts, held)
     predicted = _most_probable(posterior)
     train_mask = assignment.kept
@@ -252,14 +238,6 @@ def _level(setup: Setup, k: int) -> Level:
     return level
 
 
-def _generalists_calibrated(setup: Setup, level: Level, student_proba: Rows) -> bool:
-    """Tell whether the generalists' probabilities are likelier as they are than read through their confusions."""
-    prior = setup.hierarchy.prior
-    held = _hold(setup, student_proba, prior)
-    gate = by_mass(level, AssignmentContext(held, setup.trainer, 0))
-    return not LevelExpert(level, gate, held, prior).corrected
-
-
 def _predictions(setup: Setup, fit: Fit) -> Rows:
     """Return the predictions that assignment goes by, stored where they are read again and again."""
     shape = (len(setup.hierarchy.consensus), setup.n_classes)
@@ -275,20 +253,29 @@ def _hold(setup: Setup, student_proba: Rows, prior: FloatArray) -> Rows:
     return student_proba
 
 
-def _experts(setup: Setup, view: StudentView, gate: FloatArray) -> tuple[list[LevelExpert], tuple[str, ...]]:
-    """Make the experts of all levels up to the view's."""
-    experts: list[LevelExpert] = []
+def _experts(
+    setup: Setup, view: StudentView, gate: FloatArray
+) -> tuple[list[LevelExpert | Witnesses], tuple[str, ...]]:
+    """Make the experts of all levels up to the view's: of each level the reading that the student finds likelier."""
+    experts: list[LevelExpert | Witnesses] = []
     notes: tuple[str, ...] = ()
     for j, level in enumerate(setup.hierarchy.levels[: view.k + 1]):
         if level is None:
             continue
         its_gate = gate if j == view.k else ASSIGNERS.find(setup.config.assign)(level, view.context)
-        expert = LevelExpert(level, its_gate, view.context.student_proba, view.class_prior.held)
-        if expert.corrected and j == 0 and len(level.columns) == 1:
+        mixture = LevelExpert(level, its_gate, view.context.student_proba, view.class_prior)
+        if len(level.columns) > 1:
+            witnesses = Witnesses(level, view.posterior, view.context.student_proba, view.class_prior)
+            if witnesses.score > mixture.score:
+                experts.append(witnesses)
+                if j == view.k:
+                    notes = ("teachers witness the class side by side, each with a confusion matrix",)
+                continue
+        elif mixture.corrected and j == 0:
             # The student began as the lone generalist's pupil: its annotations would count twice.
             continue
-        experts.append(expert)
-        if expert.corrected and j == view.k:
+        experts.append(mixture)
+        if mixture.corrected and j == view.k:
             notes = ("annotations corrected by each teacher's confusion matrix",)
     return experts, notes
 

@@ -15,7 +15,7 @@ from cosup.utils.row_store import Rows, RowStore
 from cosup.utils.validation import BoolArray, FloatArray, IntArray
 
 __all__ = [
-    "ABSTAINED", "OVERRULED", "REJECTED", "Annotations", "Assignment", "ClassPrior", "Outcome", "Setup", "State",
+    "ABSTAINED", "OVERRULED", "REJECTED", "Annotations", "Assignment", "Outcome", "Setup", "State",
     "TrainingTargets",
 ]  # fmt: skip
 
@@ -124,24 +124,6 @@ class Annotations:
 
 
 @dataclass(frozen=True)
-class ClassPrior:
-    """The marginals that predictions and posterior are held at. Written by `cosup.cosupervision.class_priors`.
-
-    Attributes
-    ----------
-    held : ndarray of shape (n_classes,)
-    counted : ndarray of shape (n_classes,)
-        Where the estimate starts: the generalists' annotations, or the classes that the first student predicts.
-    generalists_calibrated : bool
-        Whether the generalists' probabilities are taken as they are.
-    """
-
-    held: FloatArray
-    counted: FloatArray
-    generalists_calibrated: bool
-
-
-@dataclass(frozen=True)
 class TrainingTargets:
     """Targets of a global student. Written by pooling.
 
@@ -175,7 +157,8 @@ class State:
         Which it was trained on.
     assignment : Assignment
         The latest, also where no student could be trained on it.
-    class_prior : ClassPrior
+    class_prior : ndarray of shape (n_classes,)
+        The marginals that predictions and posterior are held at; see `cosup.cosupervision.class_priors`.
     objective : float
         Of the latest training.
     """
@@ -183,5 +166,5 @@ class State:
     fit: Fit
     training: TrainingTargets
     assignment: Assignment
-    class_prior: ClassPrior
+    class_prior: FloatArray
     objective: float

@@ -1,0 +1,125 @@
+"""A level as witnesses: all its teachers speak of the same class, each with confusions of its own.
+
+    L(x | y) = prod_m prod_w (C_m[y, w] / C_m[w]) ^ (kappa * pi_m(w | x))
+
+C_m[y, w] is how often teacher m says w on samples of class y, by the posterior of the round before, and C_m[w] how
+often it says w at all; who abstains says nothing. kappa, between 0 and 1, is how far they witness independently. Of
+independent ones the log-likelihood varies within a class as much as its terms do together; of those who copy one
+another it varies more, and kappa is the ratio: the magnitude that a composite likelihood is adjusted by (Pauli,
+Racugno & Ventura 2011).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from cosup.cosupervision.hierarchy import Level
+from cosup.cosupervision.teacher_predictions import add_meanings
+from cosup.utils.losses import TINY, softmax
+from cosup.utils.row_store import Rows, joined
+from cosup.utils.validation import FloatArray
+
+__all__ = ["PER_CLASS", "Witnesses"]
+
+SMOOTHING = 5.0
+"""Samples of every class that are added to a teacher's confusions, as if it named classes there as it does on average."""
+
+PER_CLASS = 4
+"""Samples a class whose annotations are counted together at the least: tables of classes by classes are added up."""
+
+
+class Witnesses:
+    """A level's opinion of every sample: the product of its teachers' likelihoods.
+
+    Parameters
+    ----------
+    level : Level
+    posterior : Rows of shape (n_samples, n_classes)
+        Of the round before: what confusions are counted by.
+    student_proba : Rows of shape (n_samples, n_classes)
+        The student's out-of-sample probabilities, marginals held: what the opinion is judged by.
+    prior : ndarray of shape (n_classes,)
+
+    Attributes
+    ----------
+    independence : float
+        kappa.
+    score : float
+        Expected log-probability, by the student, that the opinion gives to the class; mean over annotated samples.
+    """
+
+    def __init__(self, level: Level, posterior: Rows, student_proba: Rows, prior: FloatArray) -> None:
+        self._level, self._prior = level, prior
+        self._log_ratio, spread = self._confusions(posterior)
+        specialties = [level.labels.covers(int(t))[level.active] for t in level.columns]
+        self._open = np.stack([r[covers].sum(axis=0) for r, covers in zip(self._log_ratio, specialties, strict=True)])
+        self.independence = self._independence(posterior, spread)
+        self.score = self._score(student_proba)
+
+    def of(self, rows: slice) -> FloatArray:
+        """Likelihood of every class up to a factor, (n_rows, n_classes): positive, one for the likeliest class."""
+        score = self.independence * self._log_likelihood(rows)
+        score -= score.max(axis=1, keepdims=True)
+        return np.asarray(np.exp(score))
+
+    def _log_likelihood(self, rows: slice) -> FloatArray:
+        """Sum the teachers' log-likelihoods, each counted in full, (n_rows, n_classes)."""
+        said = [self._level.teacher_proba(m, rows) for m in range(len(self._level.columns))]
+        out = np.zeros((rows.stop - rows.start, len(self._prior)))
+        add_meanings(out, said, self._level.speaks[rows].astype(np.float64), self._log_ratio, self._open)
+        return out
+
+    def _confusions(self, posterior: Rows) -> tuple[FloatArray, FloatArray]:
+        """Count log-ratios (n_teachers, said, true class), and what independence is told by.
+
+        That is, for every true class (first axis): the mean of the centred log-likelihood, and the sum over teachers
+        of its variances, (2, n_classes, n_classes).
+        """
+        level = self._level
+        n, n_classes = posterior.shape
+        n_teachers = len(level.columns)
+        together, usage = np.zeros((n_teachers, n_classes, n_classes)), np.zeros((n_teachers, n_classes))
+        of_class = np.zeros(n_classes)
+        for rows, q in joined(posterior.blocks(), PER_CLASS * n_classes):
+            of_class += q.sum(axis=0, dtype=np.float64)
+            everyone = np.ones((len(q), 1), dtype=q.dtype)
+            for m in range(n_teachers):
+                table, said = level.teacher_proba(m, rows).astype(q.dtype).together(everyone, q)
+                together[m] += table
+                usage[m] += said
+        usage /= n
+        spread = np.zeros((2, n_classes, n_classes))
+        for table, rate in zip(together, usage, strict=True):
+            table += SMOOTHING * rate[:, None]
+            table /= of_class + SMOOTHING
+            ratio = np.log(np.maximum(table, TINY) / np.maximum(rate, TINY)[:, None])
+            ratio[rate <= 0] = 0.0
+            centred = ratio - (ratio @ self._prior)[:, None]
+            mean = table.T @ centred
+            spread[0] += mean
+            spread[1] += table.T @ centred**2 - mean**2
+            table[:] = ratio
+        return together, spread
+
+    def _independence(self, posterior: Rows, spread: FloatArray) -> float:
+        """Estimate kappa: variance within a class that independent teachers would have, over what is found."""
+        mean, variance = spread
+        expected = found = between = 0.0
+        for rows, q in posterior.blocks():
+            score = self._log_likelihood(rows)
+            score -= (score @ self._prior)[:, None]
+            centre = q @ mean
+            found += float(np.square(score - centre).sum(axis=0) @ self._prior)
+            between += float((q @ mean**2 - centre**2).sum(axis=0) @ self._prior)
+            expected += float((q @ variance).sum(axis=0) @ self._prior)
+        return float(np.clip(expected / max(found - between, TINY), 0.0, 1.0)) if expected > 0 else 1.0
+
+    def _score(self, student_proba: Rows) -> float:
+        total, count, prior = 0.0, 0, self._prior
+        for rows, p in student_proba.blocks():
+            heard = self._level.speaks[rows].any(axis=1)
+            opinion = self.of(rows)[heard] * prior
+            opinion /= opinion.sum(axis=1, keepdims=True)
+            total += float(np.einsum("ij,ij->", p[heard], np.log(np.maximum(opinion, TINY))))
+            count += int(heard.sum())
+        return total / max(count, 1)
