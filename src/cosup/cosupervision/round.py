@@ -266,7 +266,7 @@ def _experts(
         mixture = LevelExpert(level, its_gate, view.context.student_proba, view.class_prior)
         if len(level.columns) > 1:
             witnesses = Witnesses(level, view.posterior, view.context.student_proba, view.class_prior)
-            if witnesses.score > mixture.score:
+            if j == 0 or witnesses.score > mixture.score:
                 experts.append(witnesses)
                 if j == view.k:
                     notes = ("teachers witness the class side by side, each with a confusion matrix",)
