@@ -14,25 +14,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.special import logsumexp
 
 from cosup.cosupervision.assignment import uncovered
 from cosup.cosupervision.hierarchy import Level
 from cosup.cosupervision.witnesses import PER_CLASS, Witnesses
 from cosup.cosupervision.teacher_predictions import FLOOR, TeacherProba, add_meanings, add_mixture
-from cosup.utils.losses import TINY, softmax
+from cosup.utils.losses import TINY
 from cosup.utils.row_store import Rows, RowStore, joined
-from cosup.utils.validation import FloatArray, IntArray
+from cosup.utils.validation import FloatArray
 
 __all__ = ["LevelExpert", "hold_marginals", "match_marginals", "pool"]
 
 SINKHORN_ROUNDS = 30
-
-POWERS = 2.0 ** np.arange(-3, 3.5, 0.5)
-"""Candidate powers of a student's probabilities."""
-
-GUIDES = 4096
-"""Samples, evenly spaced, that the power is chosen by."""
 
 ROUNDING = 1e-12
 """A share that is left to nobody by rounding only."""
@@ -78,35 +71,6 @@ def hold_marginals(store: RowStore, prior: FloatArray, rounds: int = SINKHORN_RO
         store.put(rows, out)
 
 
-def calibrate(store: RowStore, targets: FloatArray | IntArray) -> None:
-    """Raise probabilities to the power under which the targets are likeliest, in place; rows sum to one again.
-
-    Parameters
-    ----------
-    store : RowStore of shape (n_samples, n_classes)
-        A student's out-of-sample probabilities.
-    targets : ndarray of shape (n_samples,) or (n_samples, n_classes)
-        What it was trained on; rows of class -1, or without mass, do not count.
-    """
-    n, n_classes = store.shape
-    step = max(1, n // GUIDES)
-    totals = np.zeros(len(POWERS))
-    for rows, p in store.blocks():
-        first = -rows.start % step
-        some = np.arange(first, len(p), step)
-        given = targets[rows][some]
-        log_p = np.log(np.maximum(p[some], TINY, dtype=np.float64))
-        weight = given if given.ndim == 2 else np.eye(n_classes + 1)[given][:, :n_classes]
-        mass, named = weight.sum(axis=1), np.einsum("ij,ij->", weight, log_p)
-        totals += [power * named - float(mass @ logsumexp(power * log_p, axis=1)) for power in POWERS]
-    power = float(POWERS[int(totals.argmax())])
-    if power == 1.0:
-        return
-    for rows, p in store.blocks():
-        log_p = power * np.log(np.maximum(p, TINY, dtype=np.float64))
-        store.put(rows, softmax(log_p))
-
-
 class LevelExpert:
     """A level's opinion of every sample: its mixture of experts, as they speak or corrected for their confusions.
 
@@ -127,8 +91,6 @@ class LevelExpert:
     ----------
     corrected : bool
         Which reading it is.
-    score : float
-        Expected log-probability, by the student, that the mixture gives to the class; mean over annotated samples.
     """
 
     def __init__(self, level: Level, gate: FloatArray, beliefs: Rows, prior: FloatArray) -> None:
@@ -141,17 +103,14 @@ class LevelExpert:
         # What a row of a product will sum to, from the sums of the rows it is made of.
         self._sums = self._meaning.sum(axis=2), self._open.sum(axis=1)
         as_said = as_meant = 0.0
-        count = 0
         for rows, p in beliefs.blocks():
             heard = level.speaks[rows].any(axis=1)
             some = slice(None) if heard.all() else heard
-            count += int(heard.sum())
             words = self._words(rows)
             said, meant = self._said(rows, words), self._meant(rows, words)
             as_said += float(np.einsum("ij,ij->i", p[some], np.log(said[some])).sum(dtype=np.float64))
             as_meant += float(np.einsum("ij,ij->i", p[some], np.log(meant[some])).sum(dtype=np.float64))
         self.corrected = as_meant > as_said
-        self.score = max(as_meant, as_said) / max(count, 1)
         # Where all samples are one block, the answer has just been calculated.
         self._only = (meant if self.corrected else said) if len(said) == beliefs.shape[0] else None
 

@@ -13,7 +13,7 @@ from cosup.cosupervision.class_priors import estimate_class_prior
 from cosup.cosupervision.config import CSLConfig
 from cosup.cosupervision.hierarchy import Hierarchy, Level
 from cosup.cosupervision.local_students import LocalStudents, train_local
-from cosup.cosupervision.pooling import LevelExpert, calibrate, hold_marginals, pool
+from cosup.cosupervision.pooling import LevelExpert, hold_marginals, pool
 from cosup.cosupervision.rejection import REJECTIONS, Evidence
 from cosup.cosupervision.state import (
     ABSTAINED,
@@ -111,11 +111,8 @@ def round_seeds(setup: Setup, k: int, random_state: int) -> Iterator[int]:
 
 
 def student_view(setup: Setup, k: int, state: State, seed: int) -> StudentView:
-    """Predict all samples by the latest student, calibrated to its targets, and hold the marginals at the prior."""
-    student_proba = _predictions(setup, state.fit)
-    if setup.config.pool and isinstance(student_proba, RowStore):
-        calibrate(student_proba, state.training.targets)
-    student_proba = _hold(setup, student_proba, state.class_prior)
+    """Predict all samples by the latest student, and hold the marginals at the prior."""
+    student_proba = held_predictions(setup, state.fit, state.class_prior)
     posterior = state.training.posterior
     context = AssignmentContext(student_proba, setup.trainer, seed)
     return StudentView(k, context, student_proba if posterior is None else posterior, state.class_prior)
@@ -256,22 +253,20 @@ def _hold(setup: Setup, student_proba: Rows, prior: FloatArray) -> Rows:
 def _experts(
     setup: Setup, view: StudentView, gate: FloatArray
 ) -> tuple[list[LevelExpert | Witnesses], tuple[str, ...]]:
-    """Make the experts of all levels up to the view's: of each level the reading that the student finds likelier."""
+    """Make the experts of all levels up to the view's: the generalists as witnesses, specialists as a mixture."""
     experts: list[LevelExpert | Witnesses] = []
     notes: tuple[str, ...] = ()
     for j, level in enumerate(setup.hierarchy.levels[: view.k + 1]):
         if level is None:
             continue
+        if j == 0 and len(level.columns) > 1:
+            experts.append(Witnesses(level, view.posterior, view.class_prior))
+            if view.k == 0:
+                notes = (f"generalists witness side by side, independent by {experts[-1].independence:.2f}",)
+            continue
         its_gate = gate if j == view.k else ASSIGNERS.find(setup.config.assign)(level, view.context)
         mixture = LevelExpert(level, its_gate, view.context.student_proba, view.class_prior)
-        if len(level.columns) > 1:
-            witnesses = Witnesses(level, view.posterior, view.context.student_proba, view.class_prior)
-            if j == 0 or witnesses.score > mixture.score:
-                experts.append(witnesses)
-                if j == view.k:
-                    notes = ("teachers witness the class side by side, each with a confusion matrix",)
-                continue
-        elif mixture.corrected and j == 0:
+        if mixture.corrected and j == 0:
             # The student began as the lone generalist's pupil: its annotations would count twice.
             continue
         experts.append(mixture)

@@ -15,7 +15,7 @@ import numpy as np
 
 from cosup.cosupervision.hierarchy import Level
 from cosup.cosupervision.teacher_predictions import add_meanings
-from cosup.utils.losses import TINY, softmax
+from cosup.utils.losses import TINY
 from cosup.utils.row_store import Rows, joined
 from cosup.utils.validation import FloatArray
 
@@ -36,25 +36,20 @@ class Witnesses:
     level : Level
     posterior : Rows of shape (n_samples, n_classes)
         Of the round before: what confusions are counted by.
-    student_proba : Rows of shape (n_samples, n_classes)
-        The student's out-of-sample probabilities, marginals held: what the opinion is judged by.
     prior : ndarray of shape (n_classes,)
 
     Attributes
     ----------
     independence : float
         kappa.
-    score : float
-        Expected log-probability, by the student, that the opinion gives to the class; mean over annotated samples.
     """
 
-    def __init__(self, level: Level, posterior: Rows, student_proba: Rows, prior: FloatArray) -> None:
+    def __init__(self, level: Level, posterior: Rows, prior: FloatArray) -> None:
         self._level, self._prior = level, prior
         self._log_ratio, spread = self._confusions(posterior)
         specialties = [level.labels.covers(int(t))[level.active] for t in level.columns]
         self._open = np.stack([r[covers].sum(axis=0) for r, covers in zip(self._log_ratio, specialties, strict=True)])
         self.independence = self._independence(posterior, spread)
-        self.score = self._score(student_proba)
 
     def of(self, rows: slice) -> FloatArray:
         """Likelihood of every class up to a factor, (n_rows, n_classes): positive, one for the likeliest class."""
@@ -113,13 +108,3 @@ class Witnesses:
             between += float((q @ mean**2 - centre**2).sum(axis=0) @ self._prior)
             expected += float((q @ variance).sum(axis=0) @ self._prior)
         return float(np.clip(expected / max(found - between, TINY), 0.0, 1.0)) if expected > 0 else 1.0
-
-    def _score(self, student_proba: Rows) -> float:
-        total, count, prior = 0.0, 0, self._prior
-        for rows, p in student_proba.blocks():
-            heard = self._level.speaks[rows].any(axis=1)
-            opinion = self.of(rows)[heard] * prior
-            opinion /= opinion.sum(axis=1, keepdims=True)
-            total += float(np.einsum("ij,ij->", p[heard], np.log(np.maximum(opinion, TINY))))
-            count += int(heard.sum())
-        return total / max(count, 1)
