@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -21,6 +22,7 @@ from cosup.estimators.saving import onnx_of, saved_files, version, write_saved
 from cosup.estimators.supervision import PROVENANCE, Supervision
 from cosup.labels import ImportedLabels, TeacherLabels
 from cosup.students import LinearHead, as_student, materialised, peak_bytes
+from cosup.students.scaling import FeatureScaling
 from cosup.utils.atomic_files import write_whole
 from cosup.utils.available_memory import check_memory
 from cosup.utils.sparse import densified
@@ -125,7 +127,10 @@ class TeacherSupervised(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         )
         self.classes_ = np.asarray(self.classes_)
         seed = int(check_random_state(getattr(self, "random_state", None)).randint(2**31 - 1))
-        result = self._supervise(X, labels, seed)
+        scaling = FeatureScaling.of(X, lambda rows: _consensus(labels, rows))
+        result = self._supervise(X if scaling is None else scaling.training_features(X), labels, seed)
+        if scaling is not None:
+            result = _unscaled(result, scaling)
         self.head_ = materialised(result.head)
         self.level_heads_ = result.level_heads
         self.history_: list[dict[str, Any]] = History(result.history, labels.names)
@@ -395,6 +400,21 @@ def _unlabelled(y: Any) -> tuple[Any, BoolArray | None]:
     filled = array.copy()
     filled[blank] = array[~blank][0]
     return filled, blank
+
+
+def _unscaled(result: Supervision, scaling: FeatureScaling) -> Supervision:
+    """Return what was trained on scaled features for features as they come, with a note on it."""
+    head = scaling.fold(materialised(result.head))
+    levels = (*(scaling.fold(level) for level in result.level_heads[:-1]), head)
+    for record in result.history[:1]:
+        record["notes"] = [*record["notes"], *scaling.notes]
+    return replace(result, head=head, level_heads=levels)
+
+
+def _consensus(labels: TeacherLabels, rows: Any) -> Any:
+    """Return the generalists' class on some rows, -1 where all abstain."""
+    votes = labels.vote(labels.at_level(0), rows)
+    return np.where(votes.sum(axis=1) > 0, votes.argmax(axis=1), -1)
 
 
 def _is_plain(value: Any) -> bool:
