@@ -54,10 +54,9 @@ def estimate_class_prior(level: Level, student_proba: Rows, consensus: IntArray)
         predicted += float(p[own, consensus[rows][own]].sum(dtype=np.float64))
     shares, confirmed = _shares(level, student_proba, n_classes)
     n = int(annotated.sum())
-    import os
-    ev = os.environ.get('FREE')
-    if ev and not confirmed: return np.asarray((1 - float(ev)) * shares / n + float(ev) / n_classes)
-    free = (1 - predicted / n) * (1 - confirmed / n)
+    # Of a lone generalist nobody but the student can bear out what it says.
+    borne_out = (confirmed if level.speaks.shape[1] > 1 else predicted) / n
+    free = (1 - predicted / n) * (1 - borne_out)
     return np.asarray((1 - free) * shares / n + free / n_classes)
 
 

@@ -99,7 +99,9 @@ def train_initial(setup: Setup, seed: int) -> State:
 def hardened(setup: Setup, fit: Fit) -> Setup:
     """Settle what depends on the initial student's calibration: later targets are the method's own annotations."""
     config = setup.config
-    hard = not (config.pool or fit.takes_soft) if config.hard is None else config.hard
+    generalists = setup.hierarchy.levels[0]
+    witnessed = config.pool and generalists is not None and len(generalists.columns) > 1
+    hard = not (witnessed or fit.takes_soft) if config.hard is None else config.hard
     return replace(setup, trainer=setup.trainer.like(fit) if hard else setup.trainer, config=replace(config, hard=hard))
 
 
