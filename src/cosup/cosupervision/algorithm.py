@@ -18,7 +18,8 @@ Three methods are three settings of the same steps (`CSLConfig`):
 | | `co-supervised`, the default | `csl`, the paper's algorithm | `csl-published`, the released code |
 | --- | --- | --- | --- |
 | student | ridge, regularised without labels | ridge, regularised without labels | linear probe by Adam, its recipe |
-| teacher screening | yes | no | no |
+| teacher screening | yes, where there are specialists | no | no |
+| several generalists | witnesses with confusions | votes | votes |
 | assign | student's mass, or a trained gate | the same | class range that holds the student's argmax |
 | predictions | out of sample | out of sample | in sample |
 | local students | none | one a teacher | none |

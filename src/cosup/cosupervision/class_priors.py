@@ -61,7 +61,7 @@ def estimate_class_prior(level: Level, student_proba: Rows, consensus: IntArray)
 
 
 def _shares(level: Level, student_proba: Rows, n_classes: int) -> tuple[FloatArray, float]:
-    """Sum the posterior of the generalists' annotations over samples, (n_classes,), and what several of them confirm."""
+    """Sum the generalists' posterior over samples, (n_classes,), and what several of them confirm."""
     several = level.speaks.shape[1] > 1
     total, confirmed = np.zeros(n_classes), 0.0
     accuracy = _accuracies(level, student_proba) if several else np.ones(1)

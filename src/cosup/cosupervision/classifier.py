@@ -40,10 +40,11 @@ class _CoSupervised(TeacherSupervised):
 class CoSupervisedClassifier(_CoSupervised):
     """A strong student trained under a hierarchy of weak teachers, without one true label.
 
-    The student starts on the generalists' labels. At every level its predictions for samples that it was not trained
-    on say how far to believe each teacher on each sample; the believed mixtures of all levels and the student's own
-    view are multiplied into a posterior over classes whose marginals are held at the estimated class shares; and a
-    fresh student is trained on it. Five rounds a level; the final student is the mean of all rounds'.
+    The student starts on the generalists' labels. Several generalists are read as witnesses, each with a confusion
+    matrix; at a level of specialists the student's predictions for samples that it was not trained on say how far to
+    believe each on each sample. Witnesses, mixtures and the student's own view are multiplied into a posterior over
+    classes whose marginals are held at the estimated class prior; and a fresh student is trained on it. Five rounds a
+    level; the final student is the mean of all rounds'.
     This is expectation-maximisation for a hierarchical mixture of experts (Jordan & Jacobs 1994) under posterior
     regularisation (Ganchev et al. 2010), after Liu & Alahi (2024), *Co-Supervised Learning*, arXiv 2402.15505.
 
@@ -64,9 +65,9 @@ class CoSupervisedClassifier(_CoSupervised):
     out_of_sample : bool
         Believe only predictions of students that were not trained on the sample.
     hard : bool, optional
-        Train on the posterior's most probable class rather than on the posterior. None leaves it to the student: a
-        ridge's plain scores shrink with its targets, so that soft ones make it underconfident round by round, while
-        a discriminant or a logistic student is calibrated to what it is given.
+        Train on the posterior's most probable class rather than on the posterior. None takes the posterior where there
+        are several generalists, and else leaves it to the student: a ridge's plain scores shrink with its targets,
+        while a discriminant or a logistic student is calibrated to what it is given.
     rounds : int
         Rounds a level.
     ensemble : {"mean", "last"}

@@ -25,19 +25,20 @@ class CSLConfig:
         Train on the pooled posterior of student and all levels' experts (see `cosup.cosupervision.pooling`), instead
         of on the assigned teachers' annotations.
     match_marginals : bool
-        Hold the marginals of beliefs and posterior at the class shares: the generalists', and with a pool those that
-        `cosup.cosupervision.class_priors` makes of them.
+        Hold the marginals of predictions and posterior at the estimated class prior, see
+        `cosup.cosupervision.class_priors`.
     out_of_sample : bool
         Assign and reject by predictions of students that were not trained on the sample.
     hard : bool, optional
-        Train on the most probable class of the targets instead of on the targets. None leaves it to the student
-        (`cosup.students.Fit.takes_soft`).
+        Train on the most probable class of the targets instead of on the targets. None takes a pooled posterior where
+        there are several generalists, and else leaves it to the student (`cosup.students.Fit.takes_soft`).
     rounds : int
         Rounds a level.
     ensemble : {"mean", "last"}
         The final student: the mean of all rounds' students, or the last one.
     teacher_screening : bool
-        Leave out teachers that the others do not agree with, see `cosup.cosupervision.teacher_screening`.
+        Where there are specialists, leave out teachers that the others do not agree with, see
+        `cosup.cosupervision.teacher_screening`. Generalists alone are all heard: their confusions tell.
     fall_back : float
         Where the last student, out of sample, names its posterior's class less often than this, the answer is
         the student of the generalists alone (vanilla): what can't be learnt is not worth teaching. 0 never does.

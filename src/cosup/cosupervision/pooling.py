@@ -1,12 +1,14 @@
-"""Pooling: a posterior over classes from the student and the mixtures of all levels, with the marginals held.
+"""Pooling: a posterior over classes from the student and all levels' teachers, with the marginals held.
 
-The expectation step of the hierarchical mixture. With P the student's out-of-sample probabilities,
+The expectation step of one joint model. With P the student's out-of-sample probabilities, calibrated,
 
-    q(y | x)  proportional to  P(y | x) * prod_j mix_j(y | x),   subject to  mean_x q(y | x) = prior(y)
+    q(y | x)  proportional to  P(y | x) * L_0(x | y) * prod_k mix_k(y | x),   subject to  mean_x q(y | x) = prior(y)
 
-The constraint on the posterior's marginals (posterior regularisation, Ganchev et al. 2010) removes the direction
-in which expectation-maximisation collapses: a weak teacher's mistakes pile up in some classes, the student copies
-the imbalance and the gate amplifies it.
+Several generalists are *witnesses* of one class: L_0 is the product of their likelihoods under a confusion matrix each
+(`cosup.cosupervision.witnesses`); a lone one is a mixture of one. A level of specialists is a *mixture* whose component
+the gate names: mix_k = sum_m g_m pi_m (`LevelExpert`). The constraint on the posterior's marginals (posterior
+regularisation, Ganchev et al. 2010) removes the direction in which expectation-maximisation collapses: a weak teacher's
+mistakes pile up in some classes, the student copies the imbalance and the gate amplifies it.
 """
 
 from __future__ import annotations
@@ -17,8 +19,8 @@ import numpy as np
 
 from cosup.cosupervision.assignment import uncovered
 from cosup.cosupervision.hierarchy import Level
-from cosup.cosupervision.witnesses import PER_CLASS, Witnesses
 from cosup.cosupervision.teacher_predictions import FLOOR, TeacherProba, add_meanings, add_mixture
+from cosup.cosupervision.witnesses import PER_CLASS, Witnesses
 from cosup.utils.losses import TINY
 from cosup.utils.row_store import Rows, RowStore, joined
 from cosup.utils.validation import FloatArray

@@ -262,9 +262,10 @@ def _experts(
         if level is None:
             continue
         if j == 0 and len(level.columns) > 1:
-            experts.append(Witnesses(level, view.posterior, view.class_prior))
+            witnesses = Witnesses(level, view.posterior, view.class_prior)
+            experts.append(witnesses)
             if view.k == 0:
-                notes = (f"generalists witness side by side, independent by {experts[-1].independence:.2f}",)
+                notes = (f"generalists read as witnesses with confusions, independence {witnesses.independence:.2f}",)
             continue
         its_gate = gate if j == view.k else ASSIGNERS.find(setup.config.assign)(level, view.context)
         mixture = LevelExpert(level, its_gate, view.context.student_proba, view.class_prior)

@@ -22,7 +22,7 @@ from cosup.utils.validation import FloatArray
 __all__ = ["PER_CLASS", "Witnesses"]
 
 SMOOTHING = 5.0
-"""Samples of every class that are added to a teacher's confusions, as if it named classes there as it does on average."""
+"""Samples of every class, with a teacher's average annotations, that are added to those that its confusions count."""
 
 PER_CLASS = 4
 """Samples a class whose annotations are counted together at the least: tables of classes by classes are added up."""

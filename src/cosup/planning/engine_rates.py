@@ -5,7 +5,6 @@ Operations are counted in n samples, c classes and m teachers (of a level, or of
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,6 @@ import numpy as np
 from cosup.cosupervision import CoSupervisedClassifier
 from cosup.cosupervision.accuracy_estimates import estimate_accuracies
 from cosup.cosupervision.assignment import AssignmentContext, by_likelihood, by_mass, choose
-from cosup.cosupervision.class_priors import MOST_SCORES, class_shares
 from cosup.cosupervision.hierarchy import Hierarchy, Level
 from cosup.cosupervision.pooling import LevelExpert, match_marginals, pool
 from cosup.cosupervision.rejection import Evidence
@@ -24,7 +22,6 @@ from cosup.labels import TeacherLabels, TopK
 from cosup.planning.rates import Point
 from cosup.planning.stopwatch import core_seconds
 from cosup.planning.student_rates import Measured
-from cosup.utils.losses import softmax
 from cosup.utils.row_store import RowStore, row_slices
 from cosup.utils.validation import FloatArray
 
@@ -40,8 +37,6 @@ CLASSES, TEACHERS = (4, 32, 256), (2, 16, 64)
 CELLS, FEWEST = 1 << 19, 8192
 """Samples times classes, of 32 classes or more: a few of the blocks that work goes by; and the fewest samples, since
 what does not grow with them must not count."""
-
-SHARES_SAMPLES, SHARES_CLASSES = 5000, (4, 32, 64)
 
 TRUST_SAMPLES, FEW, MANY = 1 << 15, 2, 32
 
@@ -61,7 +56,6 @@ def measure_engine() -> Measured:
     # n: finding teachers who repeat another. n m (m - 1) / 2: which two bear each other out.
     yield "repeats", Point(1, 1, few / n)
     yield "pairs", Point(1, 1, max(many - few, 0.1 * many) / n / pairs)
-    yield from _shares()
     n = 20_000
     ids, kept = np.zeros(n, dtype=np.int64), np.ones(n, dtype=bool)
     reasons = np.array(["", "abstained"])[ids]
@@ -72,18 +66,6 @@ def measure_engine() -> Measured:
     whole = core_seconds(lambda: CoSupervisedClassifier(random_state=0).fit(tiny, few_labels))
     # Trainings: what does not depend on sizes.
     yield "round", Point(1, 1, whole / (1 + CoSupervisedClassifier().rounds))
-
-
-def _shares() -> Measured:
-    """Class shares from the scores of a student that is right where it can be."""
-    n = SHARES_SAMPLES
-    rng = np.random.default_rng(2)
-    for c in SHARES_CLASSES:
-        logits = 3 * np.eye(c)[rng.integers(0, c, n)] + rng.normal(size=(n, c))
-        held, prior = RowStore.holding(softmax(logits)), np.full(c, 1 / c)
-        # n c (d + 20), d directions of the scores: at most twice 30 rounds of a mixture, on part of many samples.
-        seconds = core_seconds(partial(class_shares, held, held, prior, prior, calibrated=False), repeats=1)
-        yield "class priors", Point(1, c, seconds / (n * c * (min(c - 1, MOST_SCORES) + 20)))
 
 
 def _labels(n: int, c: int, m: int, *, listed: bool = False) -> TeacherLabels:

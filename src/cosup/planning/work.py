@@ -10,7 +10,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from cosup.cosupervision import CoSupervisedClassifier
-from cosup.cosupervision.class_priors import FEWEST, MOST_SCORES, step_of
 from cosup.cosupervision.hierarchy import REMEMBERED
 from cosup.methods import DEFAULT
 from cosup.planning.engine_rates import LISTED
@@ -225,22 +224,6 @@ def _held(n: float, c: int, what: str, passes: float = 31) -> Iterator[Term]:
         yield Term(what, "spilled", n * c * (passes + 1))
 
 
-def _shares(ridge: Ridge, c: int) -> Iterator[Term]:
-    """Class shares, from a part of the samples, unless these are fewer than what there is to be known."""
-    n = ridge.n
-    if n <= FEWEST * c:
-        return
-    some = n / step_of(int(n), c)
-    d = min(c - 1, ridge.d, MOST_SCORES)
-    if c * d + d * (d + 1) // 2 < some:
-        yield Term("class priors", "class priors", some * c * (d + 20), 1, c, spread=False)
-        return
-    # Too many classes for these samples, which is known when their scores' directions are.
-    yield Term("class shares", "logs", some * c, 1, c, spread=False)
-    yield Term("class shares", "gram", some * c * c, c, spread=False)
-    yield Term("class shares", "eigh", float(c) ** 3, c, spread=False)
-
-
 def _start(ridge: Ridge, c: int) -> Iterator[Term]:
     """The student of the generalists, and how well it says what they say."""
     yield from ridge.training(c, soft=False, first=True)
@@ -254,13 +237,9 @@ def _pooled(job: Job, ridge: Ridge) -> Iterator[Term]:
     yield Term("whom to trust", "repeats", some)
     yield Term("whom to trust", "pairs", some * sum(sizes) * (sum(sizes) - 1) / 2)
     yield from _start(ridge, c)
-    # Held once more before the first round, where no posterior is there to read shares from.
+    # The class prior: the first student's predictions and the generalists' annotations, once each.
     yield from ridge.blocks(c)
-    yield from _held(n, c, "holding marginals")
-    if job.top_k:  # whether the generalists' probabilities can be taken at their word
-        yield from ridge.blocks(c)
-        yield from _held(n, c, "holding marginals")
-        yield from _level_expert(job, 0)
+    yield Term("class prior", "mass", n * c * sizes[0], sizes[0], c)
     soft = ridge.discriminant(c)
     for k in _worked(sizes):
         for term in _round(job, ridge, k, soft):
@@ -273,7 +252,6 @@ def _pooled(job: Job, ridge: Ridge) -> Iterator[Term]:
 
 def _round(job: Job, ridge: Ridge, k: int, soft: bool) -> Iterator[Term]:
     n, c, sizes = job.n, job.classes, tuple(job.levels)
-    yield from _shares(ridge, c)
     yield from ridge.blocks(c)
     yield from _held(n, c, "holding marginals")
     for j in range(k + 1):

@@ -22,8 +22,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cosup.students.heads import LinearHead
-from cosup.students.protocol import Head
+from cosup.students.heads import Head, LinearHead
 from cosup.students.ridge.gram import Features
 from cosup.students.ridge.solvers import Whole
 from cosup.students.targets import Targets
@@ -124,7 +123,8 @@ class FeatureScaling:
         dtype = np.float32 if is_half(X) or X.dtype == np.float32 else np.float64
         shape = X.shape
         if on_disk(X) or np.dtype(dtype).itemsize * X.size > IN_MEMORY:
-            out: FloatArray = np.memmap(tempfile.TemporaryFile(), dtype=dtype, mode="w+", shape=shape)  # noqa: SIM115
+            with tempfile.TemporaryFile() as file:  # the mapping outlives it
+                out: FloatArray = np.memmap(file, dtype=dtype, mode="w+", shape=shape)
         else:
             out = np.empty(shape, dtype=dtype)
         for rows in row_blocks(*shape):
