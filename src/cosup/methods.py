@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from cosup import baselines
-from cosup.cosupervision import CoSupervisedClassifier, PaperCSL, PublishedCSL
+from cosup.cosupervision import CoSupervisedClassifier, PaperCSL, PublishedCSL, TunedPublishedCSL
 from cosup.estimators.base import TeacherSupervised
 from cosup.estimators.saving import META, WEIGHTS, beside, read_saved
 from cosup.utils.registry import Registry
@@ -41,8 +41,15 @@ _SHIPPED: dict[str, Entry] = {
         PublishedCSL,
         "the released code's recipe: class-range argmax, top-q rate, small-loss, Adam",
     ),
+    "csl-published-tuned": (
+        TunedPublishedCSL,
+        "that recipe, its number of steps and learning rate chosen by the label-free rule that all rivals share",
+    ),
     "vanilla": (baselines.VanillaClassifier, "plain weak-to-strong training on the generalists' labels"),
-    "confidence-loss": (baselines.ConfidenceLoss, "the student's own hardened word in the target (Burns et al. 2023)"),
+    "confidence-loss": (
+        baselines.ConfidenceLoss,
+        "the student's own hardened prediction in the target (Burns et al. 2023)",
+    ),
     "adaptive-confidence": (baselines.AdaptiveConfidence, "the same, weighed sample by sample (Guo et al. 2024)"),
     "reverse-kl": (baselines.ReverseKL, "reverse KL divergence from the generalists (Yao et al. 2025)"),
     "reverse-ce": (baselines.ReverseCrossEntropy, "reverse cross-entropy to the generalists (Yao et al. 2025)"),
@@ -74,6 +81,26 @@ _SHIPPED: dict[str, Entry] = {
         baselines.ReliabilityWeighting,
         "the generalists' labels, weighed by who else agrees (after Guo & Yang 2024)",
     ),
+    "snorkel": (baselines.Snorkel, "student on the posterior of Snorkel's label model (needs cosup[snorkel])"),
+    "raykar": (baselines.Raykar, "student and every teacher's confusion matrix by joint EM (Raykar et al. 2010)"),
+    "crowd-layer": (baselines.CrowdLayer, "a matrix a teacher on top of the student (Rodrigues & Pereira 2018)"),
+    "crowdlab": (baselines.Crowdlab, "student on CROWDLAB's consensus (Goh et al. 2022; needs cosup[noisy])"),
+    "liger": (
+        baselines.Liger,
+        "labels carried to neighbours, teachers weighed by region of the features (Chen et al. 2022)",
+    ),
+    "lol": (baselines.LossesOverLabels, "a loss a teacher, nothing aggregated (Sam & Kolter 2023)"),
+    "fable": (baselines.Fable, "Bayesian classifier combination under Gaussian processes (Zhang et al. 2023)"),
+    "selective": (
+        baselines.Selective,
+        "the student's own label where it knows, else a smoothed one (Lang et al. 2026)",
+    ),
+    "two-stage": (baselines.TwoStage, "certain labels first, then the student's own for the others (Shi et al. 2025)"),
+    "log-odds": (
+        baselines.SpecialistLogOdds,
+        "the student shifted by specialists against generalists, as on-policy weak-to-strong distillation",
+    ),
+    "coherence": (baselines.Coherence, "student on the labels that predict one another best (Wen et al. 2025)"),
     "oracle": (
         baselines.OracleClassifier,
         "perfect assignment, for measuring: the last level's right specialist is known (needs truth=)",

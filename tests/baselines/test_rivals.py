@@ -9,15 +9,18 @@ import pytest
 
 from cosup import CosupError, TeacherLabels, list_methods, make_method
 from cosup.baselines import gradient
-from cosup.baselines.regularisation import GRID, choose_alpha
 from cosup.methods import METHODS
+from cosup.students.held_out_choice import GRID, choose_alpha
 from cosup.tasks import make_hierarchy
 from cosup.utils.optional_imports import import_extra
 from fits import few_steps
 
-OURS = ("co-supervised", "csl", "csl-published")
+OURS = ("co-supervised", "csl", "csl-published", "csl-published-tuned")
 RIVALS = [name for name in list_methods() if name not in (*OURS, "oracle")]
-EXTRAS = {"dawid-skene": "crowdkit", "glad": "crowdkit", "mace": "crowdkit", "confident-learning": "cleanlab"}
+EXTRAS = {
+    "dawid-skene": "crowdkit", "glad": "crowdkit", "mace": "crowdkit", "confident-learning": "cleanlab",
+    "crowdlab": "cleanlab", "snorkel": "snorkel",
+}  # fmt: skip
 SMALL = {"convex-mixture": {"heads": 6}, "glad": {"n_iter": 1}, "mace": {"n_iter": 5}}
 """Parameters that keep a test short."""
 
@@ -118,6 +121,19 @@ def test_a_plain_vector_is_one_generalist(name, tasks):
         ("co-teaching", {"warmup": 2.0}, "warmup must be"),
         ("confident-learning", {"filter_by": "hope"}, "unknown filter_by"),
         ("self-distillation", {"rounds": 0}, "rounds must be"),
+        ("raykar", {"n_iter": 0}, "n_iter must be"),
+        ("raykar", {"smoothing": 0.0}, "smoothing must be"),
+        ("raykar", {"abstentions": "answers"}, "Did you mean 'answer'"),
+        ("crowd-layer", {"alpha": -1.0}, "alpha must be"),
+        ("lol", {"alpha": 0}, "alpha must be"),
+        ("liger", {"parts": 0}, "parts must be"),
+        ("fable", {"n_subtypes": 0}, "n_subtypes must be"),
+        ("selective", {"threshold": 1.5}, "threshold must be"),
+        ("selective", {"k": 0}, "k must be"),
+        ("two-stage", {"keep_rate": 0.0}, "keep_rate must be"),
+        ("log-odds", {"weight": -1.0}, "weight must be"),
+        ("coherence", {"steps": 0}, "steps must be"),
+        ("coherence", {"share": 0.0}, "share must be"),
         ("majority", {"student": "rigde"}, "there is no student"),
     ],
 )
@@ -132,6 +148,7 @@ def test_a_parameter_out_of_range_is_named(name, wrong, message, tasks):
     [
         ("dawid-skene", "crowdkit.aggregation.classification", "crowd"),
         ("confident-learning", "cleanlab.filter", "noisy"),
+        ("crowdlab", "cleanlab.multiannotator", "noisy"),
     ],
 )
 def test_a_missing_extra_is_named(name, module, extra, tasks, monkeypatch):

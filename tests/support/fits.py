@@ -1,11 +1,18 @@
 """Quick fits of any method, and what every one of them must leave behind."""
 
+import importlib.util
 from contextlib import contextmanager
 
 import numpy as np
 import pytest
 
-from cosup import make_method
+from cosup import list_methods, make_method
+
+
+def methods_here():
+    """Names of the methods that can be fitted with what is installed."""
+    missing = {"snorkel"} if importlib.util.find_spec("snorkel") is None else set()
+    return sorted(set(list_methods()) - missing)
 
 
 def method(name, task=None, **parameters):
@@ -23,6 +30,7 @@ def few_steps():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("cosup.baselines.gradient.LEAST_STEPS", 30)
         patch.setattr("cosup.students.mlp.training.LEAST_STEPS", 20)
+        patch.setattr("cosup.cosupervision.tuned_published.CANDIDATES", np.array([[1e-2, 30.0], [1e-2, 60.0]]))
         yield
 
 

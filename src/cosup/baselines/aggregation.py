@@ -15,13 +15,13 @@ from cosup.labels import TeacherLabels
 from cosup.utils.optional_imports import import_extra
 from cosup.utils.validation import CosupError, FloatArray, IntArray, check_positive
 
-__all__ = ["DawidSkene", "Glad", "LogPool", "Mace", "MajorityVote", "MeanVote", "log_pool", "majority"]
+__all__ = ["DawidSkene", "Glad", "LogPool", "Mace", "MajorityVote", "MeanVote", "Snorkel", "log_pool", "majority"]
 
 
-def majority(said: IntArray, n_classes: int) -> FloatArray:
+def majority(annotated: IntArray, n_classes: int) -> FloatArray:
     """Shares of the votes, (n_samples, n_classes), of class ids (n_samples, n_teachers) with -1 for an abstention."""
-    counts = np.zeros((len(said), n_classes))
-    for column in said.T:
+    counts = np.zeros((len(annotated), n_classes))
+    for column in annotated.T:
         rows = np.flatnonzero(column >= 0)
         counts[rows, column[rows]] += 1.0
     return np.asarray(counts / np.maximum(counts.sum(axis=1, keepdims=True), 1.0))
@@ -122,9 +122,9 @@ def _crowd(labels: TeacherLabels, name: str, **options: Any) -> FloatArray:
     """Posterior over classes by a model of crowd-kit, (n_samples, n_classes); zeros where nobody speaks."""
     module = import_extra("crowdkit.aggregation.classification", extra="crowd", purpose=f"{name} aggregation")
     pandas = import_extra("pandas", extra="crowd", purpose=f"{name} aggregation")
-    said = labels.hard()
-    task, worker = np.nonzero(said >= 0)
-    frame = pandas.DataFrame({"task": task, "worker": worker, "label": said[task, worker]})
+    annotated = labels.hard()
+    task, worker = np.nonzero(annotated >= 0)
+    frame = pandas.DataFrame({"task": task, "worker": worker, "label": annotated[task, worker]})
     model = on_arrays(getattr(module, name))(**options)
     # crowd-kit calls deprecated pandas functions, and takes logarithms of densities that underflow; neither is
     # the user's doing. What comes out is checked below.
@@ -133,7 +133,7 @@ def _crowd(labels: TeacherLabels, name: str, **options: Any) -> FloatArray:
         warnings.simplefilter("ignore", FutureWarning)
         posterior = model.fit(frame).probas_
     found = posterior.reindex(index=range(len(labels)), columns=range(labels.n_classes)).fillna(0.0).to_numpy(float)
-    broken = (said >= 0).any(axis=1) & ~(found.sum(axis=1) > 0)
+    broken = (annotated >= 0).any(axis=1) & ~(found.sum(axis=1) > 0)
     if broken.any() or not np.isfinite(found).all():
         raise CosupError(
             f"crowd-kit's {name} found no posterior for {max(int(broken.sum()), 1)} samples: a likelihood underflowed"
@@ -219,5 +219,48 @@ class Mace(_Aggregated):
     def _supervise(self, X: FloatArray, labels: TeacherLabels, seed: int) -> Supervision:
         check_positive(self.n_iter, "n_iter", integer=True)
         pool = _crowd(labels, "MACE", n_iter=self.n_iter, n_restarts=1, random_state=seed)
-        word = pooled(every_teacher(labels).columns, pool)
-        return train_once(self.student, X, labels, word, seed, soft=self.soft)
+        consensus = pooled(every_teacher(labels).columns, pool)
+        return train_once(self.student, X, labels, consensus, seed, soft=self.soft)
+
+
+class Snorkel(_Aggregated):
+    """The student on the posterior of Snorkel's label model (Ratner et al. 2019), by its own implementation.
+
+    As in its tutorials: 500 epochs, class balance uniform. Needs the extra ``snorkel``; where fewer than three teachers
+    ever speak, which is what the model asks for, the majority takes its place.
+
+    Parameters
+    ----------
+    student, soft
+        As for `MajorityVote`.
+    n_epochs : int
+    random_state : int, RandomState or None
+        Student and start.
+    """
+
+    def __init__(
+        self, student: Any = "ridge", *, n_epochs: int = 500, soft: bool = False, random_state: Any = None
+    ) -> None:
+        self.student = student
+        self.n_epochs = n_epochs
+        self.soft = soft
+        self.random_state = random_state
+
+    def _supervise(self, X: FloatArray, labels: TeacherLabels, seed: int) -> Supervision:
+        check_positive(self.n_epochs, "n_epochs", integer=True)
+        module = import_extra("snorkel.labeling.model", extra="snorkel", purpose="Snorkel's label model")
+        annotated = labels.hard()
+        speaking = annotated[:, (annotated >= 0).any(axis=0)]
+        notes: list[str] = []
+        if speaking.shape[1] < 3:
+            pool, notes = majority(annotated, labels.n_classes), ["fewer than three teachers speak: their majority"]
+        else:
+            model = module.LabelModel(cardinality=labels.n_classes, verbose=False)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of its dependencies' deprecations
+                model.fit(
+                    speaking, n_epochs=self.n_epochs, log_freq=self.n_epochs, seed=seed % 2**31, progress_bar=False
+                )
+                pool = model.predict_proba(speaking) * np.asarray(speaking >= 0).any(axis=1, keepdims=True)
+        consensus = pooled(every_teacher(labels).columns, pool)
+        return train_once(self.student, X, labels, consensus, seed, soft=self.soft, notes=notes)

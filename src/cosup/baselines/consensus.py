@@ -96,9 +96,9 @@ def pooled(columns: IntArray, pool: FloatArray) -> Consensus:
 
 def _consensus(columns: IntArray, vote: FloatArray, *, several: bool = False) -> Consensus:
     has_label = vote.sum(axis=1) > 0
-    named = np.where(has_label, vote.argmax(axis=1), -1)
+    predicted = np.where(has_label, vote.argmax(axis=1), -1)
     single = len(columns) == 1 and not several
-    return Consensus(columns, vote, has_label, named, np.where(has_label & single, columns[0], -1))
+    return Consensus(columns, vote, has_label, predicted, np.where(has_label & single, columns[0], -1))
 
 
 def distinct(labels: TeacherLabels, columns: IntArray) -> IntArray:
@@ -198,7 +198,7 @@ def gradient_supervision(
 ) -> Supervision:
     """Train linear heads on a loss of `cosup.baselines.objectives`; see `fit_gradient` there for the options.
 
-    `targets` (n_samples, ..., n_classes) are what the loss takes; the record compares with the word's vote.
+    `targets` (n_samples, ..., n_classes) are what the loss takes; the record compares with the consensus's vote.
     `describe` makes a note of what the objective learned and of its setting.
     """
     from cosup.baselines.gradient import fit_gradient  # imports torch, which takes a second
@@ -208,9 +208,9 @@ def gradient_supervision(
     started = time.perf_counter()
     generalist = generalists(labels).predicted_class
     fit = fit_gradient(objective, X, targets, consensus.has_label, generalist, seed=seed, alpha=alpha, **options)
-    said = list(notes or [])
+    annotated = list(notes or [])
     if describe is not None and fit.learned is not None:
-        said.append(describe(fit.learned, fit.setting))
+        annotated.append(describe(fit.learned, fit.setting))
     return supervision(
         fit,
         labels,
@@ -219,7 +219,7 @@ def gradient_supervision(
         kept=consensus.has_label,
         reason="abstained",
         started=started,
-        notes=said,
+        notes=annotated,
     )
 
 

@@ -34,7 +34,7 @@ student closest to where it starts (equal weights) comes first."""
 
 
 def easy_samples(labels: TeacherLabels, columns: IntArray) -> tuple[BoolArray, str]:
-    """Samples on which the teachers in `columns` agree, and in words which these are.
+    """Samples on which the teachers in `columns` agree, and a note that says which these are.
 
     Unanimous ones; where they are fewer than 5 %, the tenth with the largest share of the teachers behind one class
     (among equals, with the largest mean probability).
@@ -44,16 +44,16 @@ def easy_samples(labels: TeacherLabels, columns: IntArray) -> tuple[BoolArray, s
     mask : ndarray of shape (n_samples,), bool
     note : str
     """
-    said = labels.hard()[:, columns]
-    speaking = (said >= 0).sum(axis=1)
-    most = majority(said, labels.n_classes).max(axis=1)
+    annotated = labels.hard()[:, columns]
+    speaking = (annotated >= 0).sum(axis=1)
+    most = majority(annotated, labels.n_classes).max(axis=1)
     several = speaking >= min(2, int(speaking.max()))
     unanimous = several & (most == 1.0)
     if unanimous.mean() >= FEW:
         return unanimous, f"warm start on the {unanimous.sum()} unanimous samples"
     best = np.lexsort((-labels.vote(columns).max(axis=1), -np.where(several, most, 0.0)))
-    mask = np.zeros(len(said), dtype=bool)
-    mask[best[: max(1, len(said) // 10)]] = True
+    mask = np.zeros(len(annotated), dtype=bool)
+    mask[best[: max(1, len(annotated) // 10)]] = True
     return mask, f"only {unanimous.sum()} samples are unanimous: warm start on the {mask.sum()} with the most agreement"
 
 
@@ -107,7 +107,7 @@ class SimplexWeights(TeacherSupervised):
         check_fraction(self.warmup, "warmup", high=0.99)
         consensus = consensus_of(labels, self.teachers)
         easy, note = easy_samples(labels, consensus.columns)
-        said = np.stack([labels.probabilities(int(t)) for t in consensus.columns], axis=1)
+        annotated = np.stack([labels.probabilities(int(t)) for t in consensus.columns], axis=1)
         flag = np.repeat(easy.astype(np.float64)[:, None, None], labels.n_classes, axis=2)
         names = [labels.names[t] for t in consensus.columns]
         batches, epochs = schedule(int(consensus.has_label.sum()))
@@ -115,12 +115,12 @@ class SimplexWeights(TeacherSupervised):
         rates = [reach / steps for reach in REACHES] if self.rate is None else [self.rate]
 
         def describe(weights: FloatArray, rate: float) -> str:
-            said = ", ".join(f"{name} {weight:.2f}" for name, weight in zip(names, weights, strict=True))
-            return f"weights after steps of {rate * steps:.2g}/{steps}: {said}"
+            annotated = ", ".join(f"{name} {weight:.2f}" for name, weight in zip(names, weights, strict=True))
+            return f"weights after steps of {rate * steps:.2g}/{steps}: {annotated}"
 
         return gradient_supervision(
             lambda: objectives.SimplexWeights(*rates, warmup=self.warmup), X, labels, consensus, seed,
-            targets=np.concatenate([said, flag], axis=1), alpha=self.alpha, notes=[note], describe=describe,
+            targets=np.concatenate([annotated, flag], axis=1), alpha=self.alpha, notes=[note], describe=describe,
         )  # fmt: skip
 
 
@@ -168,7 +168,7 @@ class EvidentialClassifier(TeacherSupervised):
         )  # fmt: skip
 
 
-def samme_weights(said: IntArray, reference: IntArray, n_classes: int) -> FloatArray:
+def samme_weights(annotated: IntArray, reference: IntArray, n_classes: int) -> FloatArray:
     """Weights of fixed classifiers by SAMME (Zhu et al. 2009, algorithm 2), the best first.
 
     At every turn the teacher with the smallest weighted error e among those left gets ``log((1 - e) / e) +
@@ -177,7 +177,7 @@ def samme_weights(said: IntArray, reference: IntArray, n_classes: int) -> FloatA
 
     Parameters
     ----------
-    said : ndarray of shape (n_samples, n_teachers)
+    annotated : ndarray of shape (n_samples, n_teachers)
         Class ids, -1 where a teacher abstains.
     reference : ndarray of shape (n_samples,)
         What counts as right, -1 where nothing does.
@@ -188,11 +188,11 @@ def samme_weights(said: IntArray, reference: IntArray, n_classes: int) -> FloatA
     ndarray of shape (n_teachers,), float64
     """
     known = reference >= 0
-    speaks = (said >= 0) & known[:, None]
-    wrong = speaks & (said != reference[:, None])
+    speaks = (annotated >= 0) & known[:, None]
+    wrong = speaks & (annotated != reference[:, None])
     weight = np.asarray(known / max(known.sum(), 1), dtype=np.float64)
-    out = np.zeros(said.shape[1])
-    left = list(range(said.shape[1]))
+    out = np.zeros(annotated.shape[1])
+    left = list(range(annotated.shape[1]))
     while left:
         has_label = weight @ speaks[:, left]
         errors = np.where(has_label > 0, (weight @ wrong[:, left]) / np.maximum(has_label, 1e-12), 1.0)
@@ -236,16 +236,16 @@ class EnsembleBoost(TeacherSupervised):
         check_positive(self.rounds, "rounds", integer=True)
         started = time.perf_counter()
         trainer = as_student(self.student).prepare(X)
-        said, everyone = labels.hard(), every_teacher(labels)
+        annotated, everyone = labels.hard(), every_teacher(labels)
         consensus = generalists(labels)
         targets: FloatArray = consensus.targets(soft=False)
         fit = trainer.train(targets, train_mask=consensus.has_label, random_state=seed)
         weights: FloatArray = np.zeros(labels.n_teachers)
         for _ in range(self.rounds):
-            weights = samme_weights(said, fit.out_of_sample.argmax(axis=1), labels.n_classes)
+            weights = samme_weights(annotated, fit.out_of_sample.argmax(axis=1), labels.n_classes)
             if not weights.any():
                 break
-            consensus = pooled(everyone.columns, self._vote(labels, said, weights))
+            consensus = pooled(everyone.columns, self._vote(labels, annotated, weights))
             targets = consensus.targets(soft=self.soft)
             fit = trainer.train(targets, train_mask=consensus.has_label, random_state=seed)
         named = [f"{name} {weight:.2f}" for name, weight in zip(labels.names, weights, strict=True)]
@@ -255,10 +255,10 @@ class EnsembleBoost(TeacherSupervised):
             rounds=self.rounds, notes=[note],
         )  # fmt: skip
 
-    def _vote(self, labels: TeacherLabels, said: IntArray, weights: FloatArray) -> FloatArray:
+    def _vote(self, labels: TeacherLabels, annotated: IntArray, weights: FloatArray) -> FloatArray:
         pool = np.zeros((len(labels), labels.n_classes))
         for t in np.flatnonzero(weights):
-            column = labels.probabilities(int(t)) if self.soft else one_hot(said[:, t], labels.n_classes)
+            column = labels.probabilities(int(t)) if self.soft else one_hot(annotated[:, t], labels.n_classes)
             pool += weights[t] * column
         total = pool.sum(axis=1, keepdims=True)
         return np.asarray(pool / np.where(total > 0, total, 1.0))

@@ -19,8 +19,8 @@ import torch
 from sklearn.model_selection import KFold
 
 from cosup.baselines.objectives import Objective, Tensor, expected
-from cosup.baselines.regularisation import GRID, choose_alpha
 from cosup.students import Head, LinearHead, average_heads
+from cosup.students.held_out_choice import GRID, choose_alpha
 from cosup.utils.row_blocks import blocks_of
 from cosup.utils.validation import BoolArray, CosupError, FloatArray, IntArray
 
@@ -85,7 +85,7 @@ class EvidenceHead:
 
 @dataclass(frozen=True)
 class GradientFit:
-    """What `fit_gradient` gives; see `cosup.students.Fit`.
+    """Hold the outcome of `fit_gradient`; see `cosup.students.Fit`.
 
     Attributes
     ----------
@@ -93,7 +93,7 @@ class GradientFit:
     alpha : float
         L2 penalty in units of the features' mean variance, as for `LogisticProbe`.
     setting : float
-        Of the objective's knob; NaN where it has none.
+        Of the objective's hyperparameter; NaN where it has none.
     out_of_sample : ndarray of shape (n_samples, n_classes)
         By the heads of five folds.
     learned : ndarray or None
@@ -163,7 +163,7 @@ def run(
 
     batches, epochs = schedule(n, epochs)
     top_rate = LEARNING_RATE / math.sqrt(d)
-    parameters = [weight, bias, *objective.begin(n_heads, width)]
+    parameters = [weight, bias, *objective.begin(n_heads, width, targets)]
     optimiser = torch.optim.Adam(parameters, lr=top_rate, fused=True)
     done, total = 0, epochs * batches
     look = torch.randperm(n, generator=generator)[:LOOK_ROWS]
@@ -208,7 +208,7 @@ def fit_gradient(
         The generalists' class, -1 where they abstain; what the regularisation is chosen by.
     seed : int
     alpha : float, optional
-        None: by `choose_alpha`, together with the objective's knob where it has one.
+        None: by `choose_alpha`, together with the objective's hyperparameter where it has one.
     weights : ndarray of shape (n_samples,), optional
         Of the samples.
     width, fold_width : int
@@ -235,12 +235,12 @@ def fit_gradient(
     def predictions(tried: FloatArray, sees: BoolArray) -> IntArray:
         seen = torch.from_numpy((sees * weight[:, None]).astype(np.float32).repeat(len(tried), axis=1))
         made = objective()
-        made.turn(tried[:, 0])
+        made.set_hyperparameter(tried[:, 0])
         trained = run(made, Z, T, seen, tried[:, 1], seed=seed, epochs=epochs, width=fold_width)
         return np.asarray(_probabilities(Z, *trained, made).argmax(axis=2))
 
-    knob = objective().knob or (math.nan,)
-    candidates = np.array(list(product(knob, GRID if alpha is None else [alpha])))
+    hyperparameter = objective().hyperparameter or (math.nan,)
+    candidates = np.array(list(product(hyperparameter, GRID if alpha is None else [alpha])))
     chosen = candidates[0]
     if len(candidates) > 1:
         chosen = choose_alpha(predictions, generalist[rows], seed, candidates)
@@ -251,8 +251,8 @@ def fit_gradient(
     for fold, (_, held) in enumerate(folds):
         sees[held, fold] = 0.0
     final, parts = objective(), objective()
-    final.turn(np.array([setting]))
-    parts.turn(np.array([setting]))
+    final.set_hyperparameter(np.array([setting]))
+    parts.set_hyperparameter(np.array([setting]))
     whole = np.ones((len(rows), 1))
     if width == fold_width:
         # The final head rides along with the folds'.

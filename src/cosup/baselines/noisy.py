@@ -101,9 +101,9 @@ def _first_fit(
     return trainer, trainer.train(targets, train_mask=has_label, random_state=seed)
 
 
-def _agreement(fit: Fit, named: IntArray, has_label: BoolArray) -> float:
+def _agreement(fit: Fit, predicted: IntArray, has_label: BoolArray) -> float:
     """How often the student, out of sample, names the generalists' class."""
-    return float((fit.out_of_sample.argmax(axis=1) == named)[has_label].mean())
+    return float((fit.out_of_sample.argmax(axis=1) == predicted)[has_label].mean())
 
 
 def small_loss(losses: FloatArray, candidates: BoolArray, share: float) -> BoolArray:
@@ -313,7 +313,7 @@ class SelfDistillation(TeacherSupervised):
         )
 
 
-def reliability(labels: TeacherLabels, named: IntArray, student: FloatArray) -> FloatArray:
+def reliability(labels: TeacherLabels, predicted: IntArray, student: FloatArray) -> FloatArray:
     """How far others agree with the generalists' class, (n_samples,) in [0, 1].
 
     The mean of the student's probability of that class and of one vote of each specialist that speaks and whose
@@ -322,23 +322,23 @@ def reliability(labels: TeacherLabels, named: IntArray, student: FloatArray) -> 
     Parameters
     ----------
     labels : TeacherLabels
-    named : ndarray of shape (n_samples,)
+    predicted : ndarray of shape (n_samples,)
         The generalists' class, -1 where they abstain.
     student : ndarray of shape (n_samples, n_classes)
         Out-of-sample probabilities.
     """
-    rows = np.arange(len(named))
-    total = student[rows, np.maximum(named, 0)].astype(np.float64)
-    voices = np.ones(len(named))
-    said = labels.hard()
+    rows = np.arange(len(predicted))
+    total = student[rows, np.maximum(predicted, 0)].astype(np.float64)
+    voices = np.ones(len(predicted))
+    annotated = labels.hard()
     for t in np.flatnonzero(labels.levels > 0):
         specialty = labels.specialties[t]
-        asked = said[:, t] >= 0
+        asked = annotated[:, t] >= 0
         if specialty is not None:
-            asked &= np.isin(named, specialty)
-        total += asked & (said[:, t] == named)
+            asked &= np.isin(predicted, specialty)
+        total += asked & (annotated[:, t] == predicted)
         voices += asked
-    return np.asarray(np.where(named >= 0, total / voices, 0.0))
+    return np.asarray(np.where(predicted >= 0, total / voices, 0.0))
 
 
 class ReliabilityWeighting(TeacherSupervised):

@@ -11,8 +11,9 @@ from cosup.students.thresholds import hardened, matching_offsets
 from cosup.utils.validation import FloatArray
 
 __all__ = [
-    "AdaptiveConfidence", "CoTeaching", "Confidence", "ConvexMixture", "CrossEntropy", "Evidential", "Objective",
-    "ReverseCrossEntropy", "ReverseKL", "SimplexWeights", "Tensor", "dirichlet_kl", "expected",
+    "AdaptiveConfidence", "CoTeaching", "Confidence", "ConvexMixture", "CrossEntropy", "CrowdLayer", "Evidential",
+    "LossesOverLabels", "Objective", "ReverseCrossEntropy", "ReverseKL", "SimplexWeights", "Tensor",
+    "dirichlet_kl", "expected",
 ]  # fmt: skip
 
 Tensor = torch.Tensor
@@ -29,18 +30,18 @@ class Objective:
     looks_ahead = False
     """Whether `look` is to be called now and then."""
 
-    knob: tuple[float, ...] = ()
+    hyperparameter: tuple[float, ...] = ()
     """Candidates of a setting of its own that is chosen together with the regularisation, the preferred ones first."""
 
     gives_evidence = False
     """Whether exponentials of the logits are evidence, see `expected`; else their softmax is the answer."""
 
-    def begin(self, n_heads: int, width: int) -> list[Tensor]:
-        """Parameters of its own for Adam, each with an axis for heads."""
+    def begin(self, n_heads: int, width: int, targets: Tensor) -> list[Tensor]:
+        """Parameters of its own for Adam, each with an axis for heads; `targets` as in `loss`, of all samples."""
         return []
 
-    def turn(self, values: FloatArray) -> None:
-        """Set the knob, one value a head."""
+    def set_hyperparameter(self, values: FloatArray) -> None:
+        """Set the hyperparameter, one value a head."""
 
     def look(self, logits: Tensor, targets: Tensor) -> None:
         """See many samples at once."""
@@ -71,7 +72,7 @@ class Objective:
         return None
 
     def learned(self) -> FloatArray | None:
-        """What it learned, heads first."""
+        """Return the learned quantities, heads first; None where there are none."""
         return None
 
 
@@ -88,6 +89,43 @@ class CrossEntropy(Objective):
     def loss(self, logits: Tensor, targets: Tensor, present: Tensor, progress: float) -> Tensor:
         """See `Objective.loss`."""
         return _cross_entropy(logits, targets)
+
+
+class CrowdLayer(Objective):
+    """A matrix a teacher on top of the student; see `cosup.baselines.CrowdLayer`. Targets (B, m, C)."""
+
+    def __init__(self) -> None:
+        self._matrices = torch.zeros(0)
+
+    def begin(self, n_heads: int, width: int, targets: Tensor) -> list[Tensor]:
+        """Matrices of the teachers, which start as the identity, (H, m, C, C)."""
+        n_teachers, n_classes = targets.shape[1:]
+        self._matrices = torch.eye(n_classes).repeat(n_heads, n_teachers, 1, 1).requires_grad_()
+        return [self._matrices]
+
+    def loss(self, logits: Tensor, targets: Tensor, present: Tensor, progress: float) -> Tensor:
+        """See `Objective.loss`: mean over the teachers that speak."""
+        p = torch.softmax(logits[:, :, 0], dim=2)
+        # Only pairs of sample and teacher that are annotated: most teachers of a crowd see few samples.
+        row, teacher = torch.nonzero(targets.sum(2) > 0, as_tuple=True)
+        answers = torch.einsum("phc,hpck->phk", p[row], self._matrices[:, teacher])
+        each = -(targets[row, teacher][:, None] * torch.log_softmax(answers, dim=2)).sum(2)
+        total = torch.zeros(p.shape[:2]).index_add(0, row, each)
+        return total / torch.bincount(row, minlength=len(p)).clamp(min=1)[:, None]
+
+    def learned(self) -> FloatArray | None:
+        """Return the matrices of the teachers, (H, m, C, C)."""
+        return np.asarray(self._matrices.detach().double().numpy())
+
+
+class LossesOverLabels(Objective):
+    """A cross-entropy a teacher; see `cosup.baselines.LossesOverLabels`. Targets (B, m, C)."""
+
+    def loss(self, logits: Tensor, targets: Tensor, present: Tensor, progress: float) -> Tensor:
+        """See `Objective.loss`: the sum over the teachers that speak, over their number."""
+        log_p = torch.log_softmax(logits[:, :, 0], dim=2)
+        total = -torch.einsum("bmc,bhc->bh", targets, log_p)
+        return total / targets.sum((1, 2)).clamp(min=1.0)[:, None]
 
 
 class Confidence(Objective):
@@ -110,7 +148,7 @@ class Confidence(Objective):
         return self.largest * (min(1.0, progress / self.warmup) if self.warmup > 0 else 1.0)
 
     def target(self, log_p: Tensor, targets: Tensor, progress: float) -> Tensor:
-        """What the student is trained on, (B, H, C)."""
+        """Return the student's targets, (B, H, C)."""
         if self.product:
             both = log_p + torch.log(targets.clamp(min=TINY))[:, None]
             return torch.softmax(both, dim=2)
@@ -168,7 +206,7 @@ class ConvexMixture(Objective):
         self.reverse = reverse
         self._scores = torch.zeros(0)
 
-    def begin(self, n_heads: int, width: int) -> list[Tensor]:
+    def begin(self, n_heads: int, width: int, targets: Tensor) -> list[Tensor]:
         """Scores of the components, under a softmax."""
         self._scores = torch.zeros(n_heads, width, requires_grad=True)
         return [self._scores]
@@ -178,7 +216,7 @@ class ConvexMixture(Objective):
         return np.asarray(torch.softmax(self._scores.detach(), dim=1).double().numpy())
 
     def learned(self) -> FloatArray | None:
-        """The same."""
+        """Return `mixture`."""
         return self.mixture(0)
 
     def loss(self, logits: Tensor, targets: Tensor, present: Tensor, progress: float) -> Tensor:
@@ -195,17 +233,17 @@ class SimplexWeights(Objective):
     """Cross-entropy against a weighted vote whose weights are learned; see `cosup.baselines.SimplexWeights`.
 
     The last row of a sample's targets (m + 1, C) says in its first entry whether the sample is easy. Of several
-    `rates` the trainer chooses one, see `Objective.knob`.
+    `rates` the trainer chooses one, see `Objective.hyperparameter`.
     """
 
     def __init__(self, *rates: float, warmup: float) -> None:
-        self.knob = rates
+        self.hyperparameter = rates
         self.warmup = warmup
         self._rates = torch.tensor(rates[:1])
         self._weights = torch.zeros(0)
         self._moves = False
 
-    def turn(self, values: FloatArray) -> None:
+    def set_hyperparameter(self, values: FloatArray) -> None:
         """Step sizes of the weights."""
         self._rates = torch.tensor(values, dtype=torch.float32)[:, None]
 
@@ -214,18 +252,18 @@ class SimplexWeights(Objective):
             self._weights = torch.full((n_heads, n_teachers), 1.0 / n_teachers, requires_grad=True)
         return self._weights
 
-    def vote(self, said: Tensor, weights: Tensor) -> Tensor:
-        """Mean of those that speak, (B, H, C), for words (B, m, C) and weights (H, m)."""
-        total = torch.einsum("hm,bmc->bhc", weights, said)
+    def vote(self, annotated: Tensor, weights: Tensor) -> Tensor:
+        """Mean of those that speak, (B, H, C), for annotations (B, m, C) and weights (H, m)."""
+        total = torch.einsum("hm,bmc->bhc", weights, annotated)
         return total / total.sum(2, keepdim=True).clamp(min=1e-9)
 
     def loss(self, logits: Tensor, targets: Tensor, present: Tensor, progress: float) -> Tensor:
         """See `Objective.loss`."""
-        said, easy = targets[:, :-1], targets[:, -1, 0]
-        weights = self._prepare(logits.shape[1], said.shape[1])
+        annotated, easy = targets[:, :-1], targets[:, -1, 0]
+        weights = self._prepare(logits.shape[1], annotated.shape[1])
         warm = progress < self.warmup
         self._moves = not warm
-        vote = self.vote(said, weights.detach() if warm else weights)
+        vote = self.vote(annotated, weights.detach() if warm else weights)
         loss = _cross_entropy(logits, vote)
         return loss * easy[:, None] if warm else loss
 

@@ -54,18 +54,20 @@ def _train_on_names(student: Any, X: FloatArray, labels: TeacherLabels, seed: in
     """`train_once` on the generalists' most probable classes, without anything of samples by classes as a whole."""
     started = time.perf_counter()
     columns = distinct(labels, labels.at_level(0))
-    named = _named(labels, columns)
-    has_label = named >= 0
+    predicted = _predicted_class(labels, columns)
+    has_label = predicted >= 0
     if not has_label.any():
         raise CosupError("no teacher of level 0 speaks in these samples")
     fit = (
-        as_student(student).prepare(X).train(named, train_mask=has_label, random_state=seed, n_classes=labels.n_classes)
+        as_student(student)
+        .prepare(X)
+        .train(predicted, train_mask=has_label, random_state=seed, n_classes=labels.n_classes)
     )
-    same, loss, probability = np.zeros(len(named), dtype=bool), np.empty(len(named)), np.empty(len(named))
+    same, loss, probability = np.zeros(len(predicted), dtype=bool), np.empty(len(predicted)), np.empty(len(predicted))
     for rows, p in fit.blocks(True):
-        said = named[rows]
-        same[rows] = p.argmax(axis=1) == said
-        probability[rows] = p[np.arange(len(p)), said]
+        annotated = predicted[rows]
+        same[rows] = p.argmax(axis=1) == annotated
+        probability[rows] = p[np.arange(len(p)), annotated]
         loss[rows] = -np.log(np.maximum(probability[rows], TINY))
     assigned = np.where(has_label & (len(columns) == 1), columns[0], -1)
     record = LevelRecord(
@@ -73,17 +75,17 @@ def _train_on_names(student: Any, X: FloatArray, labels: TeacherLabels, seed: in
         agreement=float(same[has_label].mean()), objective=float(loss[has_label].mean()),
         seconds=time.perf_counter() - started,
     )  # fmt: skip
-    provenance = provenance_rows(assigned, named, has_label, "abstained", probability)[:, None]
+    provenance = provenance_rows(assigned, predicted, has_label, "abstained", probability)[:, None]
     return Supervision(fit.head, (fit.head,), [record.to_dict()], provenance)
 
 
-def _named(labels: TeacherLabels, columns: IntArray) -> IntArray:
+def _predicted_class(labels: TeacherLabels, columns: IntArray) -> IntArray:
     """The most probable class of the mean of those of `columns` that speak, (n_samples,); -1 where none does."""
-    named = np.full(labels.n_samples, -1)
-    for rows in row_blocks(len(named), labels.n_classes):
+    predicted = np.full(labels.n_samples, -1)
+    for rows in row_blocks(len(predicted), labels.n_classes):
         vote = labels.vote(columns, rows)
-        named[rows] = np.where(vote.sum(axis=1) > 0, vote.argmax(axis=1), -1)
-    return named
+        predicted[rows] = np.where(vote.sum(axis=1) > 0, vote.argmax(axis=1), -1)
+    return predicted
 
 
 class OracleClassifier(TeacherSupervised):
@@ -135,12 +137,14 @@ class OracleClassifier(TeacherSupervised):
                 )
             assigned = expert[:, last]
         hard = labels.hard()
-        named = np.where(assigned >= 0, hard[np.arange(len(hard)), np.maximum(assigned, 0)], -1)
+        predicted = np.where(assigned >= 0, hard[np.arange(len(hard)), np.maximum(assigned, 0)], -1)
         # Where the right specialist is missing or abstains, the generalists' consensus is the best there is.
         vote = labels.vote(labels.at_level(0))
         fallback = np.where(vote.sum(axis=1) > 0, vote.argmax(axis=1), -1)
-        named = np.where(named >= 0, named, fallback)
-        consensus = Consensus(labels.at_level(last), one_hot(named, labels.n_classes), named >= 0, named, assigned)
+        predicted = np.where(predicted >= 0, predicted, fallback)
+        consensus = Consensus(
+            labels.at_level(last), one_hot(predicted, labels.n_classes), predicted >= 0, predicted, assigned
+        )
         return train_once(self.student, X, labels, consensus, seed)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from cosup.benchmark.job import Bench, Unit, one_thread
+from cosup.benchmark.job import Bench, Job, one_thread
 from cosup.benchmark.records import Record, canonical
 from cosup.benchmark.tuning import Method
 from cosup.tasks import Task, Truth, load_task
@@ -39,7 +39,7 @@ class Forecast:
         Of the runs that are left: those whose probe failed, as they themselves will, no doubt.
     seconds : float
         Of all the runs that are left, on one core: fitting, loading, ceilings.
-    jobs : int
+    processes : int
         Processes that share them.
     """
 
@@ -49,7 +49,7 @@ class Forecast:
     probed: int
     unknown: int
     seconds: float
-    jobs: int
+    processes: int
 
     @property
     def left(self) -> int:
@@ -57,26 +57,26 @@ class Forecast:
         return self.runs - self.done
 
 
-def forecast(units: Sequence[Unit], missing: Sequence[Unit], records: Sequence[Record], jobs: int) -> Forecast:
-    """Say what is left of `units` and how long it takes.
+def forecast(jobs: Sequence[Job], missing: Sequence[Job], records: Sequence[Record], processes: int) -> Forecast:
+    """Say what is left of `jobs` and how long it takes.
 
     Parameters
     ----------
-    units : sequence of Unit
+    jobs : sequence of Job
         All that is asked for.
-    missing : sequence of Unit
+    missing : sequence of Job
         What is left of them.
     records : sequence of dict
         What is on record. A run of the same method on the same task with another seed tells the time. Where there is
         none, the method is fitted here on a tenth and on three tenths of the task's training samples, and nothing is
         written down.
-    jobs : int
+    processes : int
 
     Returns
     -------
     Forecast
     """
-    runs = sum(len(unit.methods) for unit in units)
+    runs = sum(len(job.methods) for job in jobs)
     known: dict[str, list[float]] = {}
     for record in records:
         if record["error"] is None and record["seconds"] is not None:
@@ -84,15 +84,15 @@ def forecast(units: Sequence[Unit], missing: Sequence[Unit], records: Sequence[R
     total, recorded, probed, unknown = 0.0, 0, 0, 0
     probes: dict[str, float | None] = {}
     openings: dict[str, float] = {}
-    for unit in missing:
-        where = canonical([unit.task, unit.options])
-        unseen = [method for method in unit.methods if _key_of(unit, method) not in known]
-        fresh = [method for method in unseen if _key_of(unit, method) not in probes]
+    for job in missing:
+        where = canonical([job.task, job.options])
+        unseen = [method for method in job.methods if _key_of(job, method) not in known]
+        fresh = [method for method in unseen if _key_of(job, method) not in probes]
         if where not in openings or fresh:
-            openings[where] = _probe(unit, fresh, probes)
+            openings[where] = _probe(job, fresh, probes)
         total += openings[where]
-        for method in unit.methods:
-            key = _key_of(unit, method)
+        for method in job.methods:
+            key = _key_of(job, method)
             if key in known:
                 recorded += 1
                 total += float(np.mean(known[key]))
@@ -100,42 +100,42 @@ def forecast(units: Sequence[Unit], missing: Sequence[Unit], records: Sequence[R
             seconds = probes[key]
             probed, unknown = probed + (seconds is not None), unknown + (seconds is None)
             total += seconds or 0.0
-    left = sum(len(unit.methods) for unit in missing)
-    return Forecast(runs, runs - left, recorded, probed, unknown, total, min(jobs, max(len(missing), 1)))
+    left = sum(len(job.methods) for job in missing)
+    return Forecast(runs, runs - left, recorded, probed, unknown, total, min(processes, max(len(missing), 1)))
 
 
 def _key(record: Mapping[str, Any]) -> str:
     return canonical([record[f] for f in ("task", "task_options", "method", "parameters", "protocol")])
 
 
-def _key_of(unit: Unit, method: Method) -> str:
-    return canonical([unit.task, unit.options, method.name, dict(method.parameters), unit.protocol])
+def _key_of(job: Job, method: Method) -> str:
+    return canonical([job.task, job.options, method.name, dict(method.parameters), job.protocol])
 
 
-def _probe(unit: Unit, methods: Sequence[Method], probes: dict[str, float | None]) -> float:
+def _probe(job: Job, methods: Sequence[Method], probes: dict[str, float | None]) -> float:
     """Time the methods on parts of the task, into `probes`; seconds of loading and of the ceiling come back."""
     started = time.perf_counter()
     with one_thread():
         try:
-            load_plugins(unit.plugins)
-            task = load_task(unit.task, seed=unit.seed, cache=unit.cache, **unit.options)
+            load_plugins(job.plugins)
+            task = load_task(job.task, seed=job.seed, cache=job.cache, **job.options)
             loading = time.perf_counter() - started
             parts = [_part(task, share) for share in PROBES]
             started = time.perf_counter()
-            benches = [Bench.open(part, unit.protocol, unit.seed) for part in parts]
+            benches = [Bench.open(part, job.protocol, job.seed) for part in parts]
             opening = time.perf_counter() - started
         # Whatever goes wrong is met again, and recorded, by the runs themselves.
         except Exception:
-            probes.update((_key_of(unit, method), None) for method in methods)
+            probes.update((_key_of(job, method), None) for method in methods)
             return 0.0
         sizes = [len(part.X_train) for part in parts]
         for method in methods:
             try:
                 times = [bench.fit(method)[2]["seconds"] or 0.0 for bench in benches]
             except Exception:
-                probes[_key_of(unit, method)] = None
+                probes[_key_of(job, method)] = None
             else:
-                probes[_key_of(unit, method)] = _line(sizes, times, len(task.X_train))
+                probes[_key_of(job, method)] = _line(sizes, times, len(task.X_train))
     return loading + opening
 
 

@@ -1,4 +1,4 @@
-"""One unit of work: a task with a seed, its ceiling, and every method fitted and measured on it."""
+"""One job: a task with a seed, its ceiling, and every method fitted and measured on it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ import sklearn
 from threadpoolctl import threadpool_limits
 
 from cosup.benchmark.factorial import with_right_specialists
-from cosup.benchmark.measure import measure_levels, or_none, per_class, per_teacher, picture_samples
+from cosup.benchmark.measure import macro_f1, measure_levels, or_none, per_class, per_teacher, picture_samples
 from cosup.benchmark.memory import watch_memory
 from cosup.benchmark.published_protocol import WatchedCSL, WatchedProbe, correct_by_epoch
 from cosup.benchmark.records import SCHEMA, Record, canonical, encode_correct, run_id, task_label
@@ -39,8 +39,8 @@ if sys.platform != "win32":
 
 
 @dataclass(frozen=True)
-class Unit:
-    """What one worker does in one go: all methods that are missing of one task and seed."""
+class Job:
+    """Describe the work of one process: all methods that are missing of one task and seed."""
 
     task: str
     options: dict[str, Any]
@@ -53,15 +53,15 @@ class Unit:
     plugins: tuple[str, ...] = ()
 
     def run_id(self, method: Method) -> str:
-        """Name of the run of `method` in this unit."""
+        """Name of the run of `method` in this job."""
         return run_id(self.task, self.options, method.label, method.name, method.parameters, self.seed, self.protocol)
 
     def as_text(self) -> str:
-        """Everything about the unit, as JSON: this is what a cluster is sent."""
+        """Everything about the job, as JSON: this is what a cluster is sent."""
         return canonical(dataclasses.asdict(self))
 
     @classmethod
-    def of_text(cls, text: str) -> Unit:
+    def of_text(cls, text: str) -> Job:
         """Read `text` back."""
         given = json.loads(text)
         methods = tuple(Method(**method) for method in given["methods"])
@@ -85,29 +85,29 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def run_unit(unit: Unit) -> Iterator[Outcome]:
+def run_job(job: Job) -> Iterator[Outcome]:
     """Load a task with a seed, measure its ceiling, then fit and measure one method after the other."""
     with one_thread():
         try:
-            load_plugins(unit.plugins)
-            task = load_task(unit.task, seed=unit.seed, cache=unit.cache, **unit.options)
-            bench = Bench.open(task, unit.protocol, unit.seed)
+            load_plugins(job.plugins)
+            task = load_task(job.task, seed=job.seed, cache=job.cache, **job.options)
+            bench = Bench.open(task, job.protocol, job.seed)
         except Exception as error:
-            for method in unit.methods:
-                yield {**_frame(unit, method), **_failure(error)}, []
+            for method in job.methods:
+                yield {**_frame(job, method), **_failure(error)}, []
             return
-        for method in unit.methods:
+        for method in job.methods:
             start = time.perf_counter()
             try:
                 model, seen, cost = bench.fit(method)
-                record = {**_frame(unit, method), **_measure(bench, model, seen), **cost}
+                record = {**_frame(job, method), **_measure(bench, model, seen), **cost}
                 pictures = (
-                    picture_samples(model, task, task_label(unit.task, unit.options), unit.seed)
-                    if method.label == unit.pictures_of
+                    picture_samples(model, task, task_label(job.task, job.options), job.seed)
+                    if method.label == job.pictures_of
                     else []
                 )
             except Exception as error:
-                record = {**_frame(unit, method), **_failure(error), "seconds": time.perf_counter() - start}
+                record = {**_frame(job, method), **_failure(error), "seconds": time.perf_counter() - start}
                 pictures = []
             yield record, pictures
 
@@ -159,7 +159,7 @@ class Bench:
         return [self.student, *self.others.values()] if isinstance(self.student, SharedStudent) else []
 
     def _own(self, student: Student) -> Student:
-        """What a method names, on what is known of the features where that is a ridge, too."""
+        """Return the student that a method names, sharing the features' factorisation where it is a ridge, too."""
         if isinstance(student, RidgeProbe) and isinstance(self.student, SharedStudent):
             return self.others.setdefault(student, SharedStudent(student, self.student))
         return student
@@ -187,7 +187,8 @@ def _measure(bench: Bench, model: Any, seen: Task) -> Record:
     task = bench.task
     y_test = task.truth.y_test
     weak = task.weak_test == y_test
-    student = np.asarray(model.predict(task.X_test)) == y_test
+    predicted = np.asarray(model.predict(task.X_test))
+    student = predicted == y_test
     ceiling = bench.ceiling[-1]
     chosen: Record = {}
     epochs = bench.epochs(model)
@@ -221,6 +222,7 @@ def _measure(bench: Bench, model: Any, seen: Task) -> Record:
         "correct": encode_correct(student),
         "weak_correct": encode_correct(weak),
         "ceiling_correct": encode_correct(ceiling),
+        "macro_f1": None if bench.published else macro_f1(y_test, predicted),
         **chosen,
         "levels": measure_levels(model, seen),
         "per_class": per_class(student, y_test, task.labels.n_classes),
@@ -229,19 +231,19 @@ def _measure(bench: Bench, model: Any, seen: Task) -> Record:
     }
 
 
-def _frame(unit: Unit, method: Method) -> Record:
+def _frame(job: Job, method: Method) -> Record:
     """Everything about a run that is known without running it, and the fields of an unmeasured one."""
     return {
-        "run": unit.run_id(method),
+        "run": job.run_id(method),
         "schema": SCHEMA,
-        "task": unit.task,
-        "task_options": unit.options,
+        "task": job.task,
+        "task_options": job.options,
         "method": method.name,
         "label": method.label,
         "parameters": dict(method.parameters),
         "factors": dict(method.factors),
-        "seed": unit.seed,
-        "protocol": unit.protocol,
+        "seed": job.seed,
+        "protocol": job.protocol,
         "n_train": None,
         "n_test": None,
         "n_classes": None,
@@ -267,7 +269,7 @@ def _frame(unit: Unit, method: Method) -> Record:
             "cosup": _own_version(),
         },
         "machine": f"{platform.platform()}, {os.cpu_count()} cores",
-        "command": unit.command,
+        "command": job.command,
         "error": None,
     }
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from sklearn.metrics import f1_score
 
 from cosup.benchmark.records import PNG_SIGNATURE
 from cosup.metrics import selection_quality
@@ -18,6 +19,10 @@ from cosup.utils.validation import BoolArray, IntArray
 
 PICTURES = 12
 """How many kept, and how many rejected, samples are shown of a task."""
+
+
+UNEQUAL = 3
+"""Classes are called unequal when the most frequent one has so many times the test samples of the rarest."""
 
 
 def or_none(value: Any) -> float | None:
@@ -30,6 +35,17 @@ def or_none(value: Any) -> float | None:
 def per_class(correct: BoolArray, y_test: IntArray, n_classes: int) -> list[float | None]:
     """Accuracy by true class; None for a class without test samples."""
     return [float(correct[y_test == c].mean()) if (y_test == c).any() else None for c in range(n_classes)]
+
+
+def macro_f1(y_test: IntArray, predicted: IntArray) -> float | None:
+    """Mean F1 over the classes, where these are unequal (the most frequent one `UNEQUAL` times the rarest); else None.
+
+    Accuracy says little there: naming the most frequent class everywhere is right most of the time.
+    """
+    counts = np.unique(y_test, return_counts=True)[1]
+    if len(counts) < 2 or counts.max() < UNEQUAL * counts.min():
+        return None
+    return float(f1_score(y_test, predicted, average="macro", zero_division=0))
 
 
 def measure_levels(model: Any, task: Task) -> list[dict[str, Any]]:

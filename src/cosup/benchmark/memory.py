@@ -14,7 +14,7 @@ _STATUS, _RESET = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 @dataclass
 class Peak:
-    """What was measured, in MB; None until then, and where the system doesn't say."""
+    """Memory that was measured, in MB; None until then, and where the system doesn't say."""
 
     added_mb: float | None = None
 

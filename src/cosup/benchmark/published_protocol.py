@@ -26,7 +26,7 @@ SAME = 5e-3
 
 @dataclass(frozen=True)
 class _Training:
-    """What a training was given."""
+    """Hold the arguments of a training."""
 
     X: FloatArray
     targets: Any
@@ -52,7 +52,7 @@ class _WatchedTrainer:
     X: FloatArray
 
     def like(self, fit: Fit) -> _WatchedTrainer:
-        """The same: nothing is calibrated here."""
+        """Return itself: nothing is calibrated here."""
         return self
 
     def train(self, targets: Any, **options: Any) -> Fit:

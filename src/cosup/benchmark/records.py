@@ -39,14 +39,9 @@ def canonical(value: Any) -> str:
 
 
 def run_id(
-    task: str,
-    task_options: Mapping[str, Any],
-    label: str,
-    method: str,
-    parameters: Mapping[str, Any],
-    seed: int,
+    task: str, task_options: Mapping[str, Any], label: str, method: str, parameters: Mapping[str, Any], seed: int,
     protocol: str,
-) -> str:
+) -> str:  # fmt: skip
     """Name a run by what defines it: 16 hex digits of a SHA-256."""
     definition = {
         "task": task,
@@ -334,6 +329,7 @@ _EXTRA = {
     "command": _optional(_text),
     "n_features": _optional(_count),
     "fit_memory_mb": _optional(_number),
+    "macro_f1": _optional(_share),
     "per_teacher": lambda value: isinstance(value, list),
     "factors": lambda value: _mapping(value) and all(_text(v) for v in value.values()),
     # Of the published protocol: what was chosen on the test samples, the accuracy after every epoch, and the last one.

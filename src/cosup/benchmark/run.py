@@ -17,7 +17,7 @@ from joblib.externals.loky.process_executor import TerminatedWorkerError
 from tqdm import tqdm
 
 from cosup.benchmark.forecast import Forecast, forecast
-from cosup.benchmark.job import Outcome, Unit, run_unit
+from cosup.benchmark.job import Job, Outcome, run_job
 from cosup.benchmark.records import (
     RECORDS_NAME,
     Record,
@@ -33,10 +33,10 @@ from cosup.cluster import check_address, connect, run_tasks
 from cosup.embedding import FeatureCache
 from cosup.embedding.workers import check_nodes
 from cosup.methods import DEFAULT
-from cosup.tasks import list_tasks, load_task
+from cosup.tasks import expand_task, load_task
 from cosup.utils.folder_lock import only_writer
 from cosup.utils.plugins import load_plugins
-from cosup.utils.validation import CosupError, suggest
+from cosup.utils.validation import CosupError
 
 TaskLike = str | tuple[str, Mapping[str, Any]]
 
@@ -113,14 +113,14 @@ def run_benchmark(
     """
     if ray is not None:
         check_address(ray)
-    units = _plan(tasks, methods, seeds, protocol, cache, command, plugins)
+    jobs = _plan(tasks, methods, seeds, protocol, cache, command, plugins)
     folder = Path(out)
     with only_writer(folder):
-        return _measure(units, folder, n_jobs=n_jobs, progress=progress, on_record=on_record, ray=ray)
+        return _measure(jobs, folder, n_jobs=n_jobs, progress=progress, on_record=on_record, ray=ray)
 
 
 def _measure(
-    units: list[Unit],
+    jobs: list[Job],
     folder: Path,
     *,
     n_jobs: int | None,
@@ -132,8 +132,8 @@ def _measure(
     path = folder / RECORDS_NAME
     begin_records(path)
     done = {record["run"]: record for record in read_records(folder)}
-    missing = _missing(units, done)
-    total = sum(len(unit.methods) for unit in missing)
+    missing = _missing(jobs, done)
+    total = sum(len(job.methods) for job in missing)
     # disable=None: no bar where standard error isn't a terminal.
     bar = tqdm(total=total, unit="run", disable=None if progress is None else not progress, file=sys.stderr)
     outcomes = _outcomes(missing, n_jobs) if ray is None else _on_cluster(missing, n_jobs, ray)
@@ -148,7 +148,7 @@ def _measure(
             bar.update()
             if on_record is not None:
                 on_record(record)
-    return [done[unit.run_id(method)] for unit in units for method in unit.methods]
+    return [done[job.run_id(method)] for job in jobs for method in job.methods]
 
 
 def forecast_benchmark(
@@ -176,11 +176,11 @@ def forecast_benchmark(
     CosupError
         As `run_benchmark`, before any work.
     """
-    units = _plan(tasks, methods, seeds, protocol, cache, None, plugins)
+    jobs = _plan(tasks, methods, seeds, protocol, cache, None, plugins)
     path = Path(out) / RECORDS_NAME
     records = read_records(out) if path.is_file() else []
-    missing = _missing(units, {record["run"]: record for record in records})
-    return forecast(units, missing, records, _jobs(n_jobs, missing))
+    missing = _missing(jobs, {record["run"]: record for record in records})
+    return forecast(jobs, missing, records, _processes(n_jobs, missing))
 
 
 def _plan(
@@ -191,16 +191,14 @@ def _plan(
     cache: str | Path | None,
     command: str | None,
     plugins: Sequence[str],
-) -> list[Unit]:
-    """Check everything that can be checked without work, and cut it into units."""
+) -> list[Job]:
+    """Check everything that can be checked without work, and cut it into jobs."""
     load_plugins(plugins)
     named: list[tuple[str, dict[str, Any]]] = []
     for task in tasks:
         name, options = (task, {}) if isinstance(task, str) else (task[0], dict(task[1]))
-        if name not in list_tasks():
-            raise CosupError(f"unknown task {name!r}.{suggest(str(name), list_tasks())}")
         canonical(options)
-        named.append((name, options))
+        named += [(member, options) for member in expand_task(str(name), options)]
     seeds = [_seed(seed) for seed in seeds]
     default_student(protocol)
     checked: tuple[tuple[str, list[Any]], ...] = (
@@ -217,7 +215,7 @@ def _plan(
     # Pictures show our default if it is there, on the first seed.
     shown = [m.label for m in methods if m.name == DEFAULT and not m.parameters]
     return [
-        Unit(
+        Job(
             task=name,
             options=options,
             seed=seed,
@@ -243,41 +241,41 @@ def _seed(seed: Any) -> int:
     return value
 
 
-def _rest(unit: Unit, done: Mapping[str, Record]) -> Unit:
-    """Return the unit without the runs that are measured already; failed ones are tried again."""
+def _rest(job: Job, done: Mapping[str, Record]) -> Job:
+    """Return the job without the runs that are measured already; failed ones are tried again."""
     methods = tuple(
         method
-        for method in unit.methods
-        if (record := done.get(unit.run_id(method))) is None or record["error"] is not None
+        for method in job.methods
+        if (record := done.get(job.run_id(method))) is None or record["error"] is not None
     )
-    return dataclasses.replace(unit, methods=methods)
+    return dataclasses.replace(job, methods=methods)
 
 
-def _missing(units: Sequence[Unit], done: Mapping[str, Record]) -> list[Unit]:
-    return [rest for unit in units if (rest := _rest(unit, done)).methods]
+def _missing(jobs: Sequence[Job], done: Mapping[str, Record]) -> list[Job]:
+    return [rest for job in jobs if (rest := _rest(job, done)).methods]
 
 
-def _jobs(n_jobs: int | None, units: Sequence[Unit]) -> int:
+def _processes(n_jobs: int | None, jobs: Sequence[Job]) -> int:
     if n_jobs is None:
-        return max(1, min(int(joblib.cpu_count()), len(units)))
+        return max(1, min(int(joblib.cpu_count()), len(jobs)))
     if isinstance(n_jobs, bool) or not isinstance(n_jobs, int) or n_jobs < 1:
         raise CosupError(f"n_jobs must be a whole number of at least 1, not {n_jobs!r}")
     return n_jobs
 
 
-def _outcomes(units: Sequence[Unit], n_jobs: int | None) -> Generator[Outcome, None, None]:
+def _outcomes(jobs: Sequence[Job], n_jobs: int | None) -> Generator[Outcome, None, None]:
     """Yield the runs as they finish."""
-    n_jobs = _jobs(n_jobs, units)
-    _warm_up(units)
-    if n_jobs == 1 or len(units) < 2:
-        for unit in units:
-            yield from run_unit(unit)
+    n_jobs = _processes(n_jobs, jobs)
+    _warm_up(jobs)
+    if n_jobs == 1 or len(jobs) < 2:
+        for job in jobs:
+            yield from run_job(job)
         return
     # loky rather than the standard library's pool: scripts without a __main__ guard work too.
-    workers = ProcessPoolExecutor(max_workers=min(n_jobs, len(units)))
+    workers = ProcessPoolExecutor(max_workers=min(n_jobs, len(jobs)))
     finished = False
     try:
-        waiting = list(units)
+        waiting = list(jobs)
         running: set[Future[list[Outcome]]] = set()
         while waiting or running:
             # No more than the workers can take: loky stumbles over a queue when it is stopped.
@@ -297,28 +295,28 @@ def _outcomes(units: Sequence[Unit], n_jobs: int | None) -> Generator[Outcome, N
         workers.shutdown(wait=True, kill_workers=not finished)
 
 
-def _warm_up(units: Sequence[Unit], ray: str | None = None) -> None:
+def _warm_up(jobs: Sequence[Job], ray: str | None = None) -> None:
     """Load each task once, on all threads or by all of a cluster: features that are cached are computed once.
 
     Whatever goes wrong is met again, and recorded, by the runs themselves.
     """
-    first = {canonical([unit.task, unit.options]): unit for unit in reversed(units)}
-    for unit in reversed(first.values()):
+    first = {canonical([job.task, job.options]): job for job in reversed(jobs)}
+    for job in reversed(first.values()):
         with contextlib.suppress(Exception):
-            load_task(unit.task, seed=unit.seed, cache=FeatureCache(unit.cache, ray=ray), **unit.options)
+            load_task(job.task, seed=job.seed, cache=FeatureCache(job.cache, ray=ray), **job.options)
 
 
-def _on_cluster(units: Sequence[Unit], n_jobs: int | None, address: str) -> Generator[Outcome, None, None]:
+def _on_cluster(jobs: Sequence[Job], n_jobs: int | None, address: str) -> Generator[Outcome, None, None]:
     """Yield the runs as a cluster finishes them."""
-    if not units:
+    if not jobs:
         return
-    most = None if n_jobs is None else _jobs(n_jobs, units)
-    read = [Path(str(unit.options["root"])) for unit in units if "root" in unit.options]
-    read += [Path(plugin) for plugin in units[0].plugins]
+    most = None if n_jobs is None else _processes(n_jobs, jobs)
+    read = [Path(str(job.options["root"])) for job in jobs if "root" in job.options]
+    read += [Path(plugin) for plugin in jobs[0].plugins]
     with connect(address) as cluster:
         check_nodes(cluster, list(dict.fromkeys(read)))
-        _warm_up(units, address)
-        every = (unit.as_text() for unit in units)
+        _warm_up(jobs, address)
+        every = (job.as_text() for job in jobs)
         # Closed before the connection is: what is under way is cancelled through it.
         with contextlib.closing(run_tasks(cluster, f"{__name__}:run_text", every, in_flight=most)) as found:
             for outcomes in found:
@@ -326,9 +324,9 @@ def _on_cluster(units: Sequence[Unit], n_jobs: int | None, address: str) -> Gene
 
 
 def run_text(text: str) -> list[Outcome]:
-    """Run the unit that `Unit.as_text` wrote."""
-    return _run_whole(Unit.of_text(text))
+    """Run the job that `Job.as_text` wrote."""
+    return _run_whole(Job.of_text(text))
 
 
-def _run_whole(unit: Unit) -> list[Outcome]:
-    return list(run_unit(unit))
+def _run_whole(job: Job) -> list[Outcome]:
+    return list(run_job(job))

@@ -205,8 +205,8 @@ def _foretell(found: Forecast) -> None:
     click.echo(f"{found.runs} runs, {found.done} on record, {found.left} left")
     if not found.left:
         return
-    wall = _clock(found.seconds / found.jobs)
-    click.echo(f"about {wall} on {found.jobs} processes, {_clock(found.seconds)} on one core")
+    wall = _clock(found.seconds / found.processes)
+    click.echo(f"about {wall} on {found.processes} processes, {_clock(found.seconds)} on one core")
     click.echo(
         f"times of {found.recorded} runs are from records, of {found.probed} from fits on a part of the samples"
         + (f"; {found.unknown} could not be tried and are not counted" if found.unknown else "")

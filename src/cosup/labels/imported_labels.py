@@ -63,6 +63,7 @@ class ImportedLabels(TeacherLabels):
     rule         0   100.0 %    66.7 %     33.3 %     50.0 %      3  all 2
     model        0    66.7 %    66.7 %     33.3 %     50.0 %      2  all 2
     3 samples, 2 classes (ham, spam); 0 without a label, 2 with several, 1 with a conflict
+    Agreement on 2 samples with several labels: 50.0 % of pairs, Krippendorff's alpha 0.00, Fleiss' kappa -0.33
     """
 
     def __init__(

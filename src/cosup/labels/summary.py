@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from cosup.metrics import Agreement, annotator_agreement
 from cosup.utils.notebook import frame, html_table
 from cosup.utils.texts import code_points, join_pair, join_row, look_alikes
 from cosup.utils.validation import FloatArray, IntArray
@@ -50,6 +51,8 @@ class Summary:
         Teachers of unknown specialty who speak often and name some classes only -> those; nothing is assumed.
     notes : tuple of str
         What else was noticed.
+    among : Agreement
+        How far the teachers agree: Krippendorff's ``alpha``, Fleiss' ``kappa``, and the share of agreeing ``pairs``.
     """
 
     teachers: list[dict[str, Any]]
@@ -61,6 +64,7 @@ class Summary:
     class_shares: FloatArray
     suggestions: dict[str, tuple[str, ...]]
     notes: tuple[str, ...]
+    among: Agreement
 
     def __str__(self) -> str:
         """A table, a line of totals, suggestions and notes."""
@@ -103,7 +107,16 @@ class Summary:
             f"{specialty_flag(teacher, classes)}"
             for teacher, classes in self.suggestions.items()
         ]
-        return [total, *suggestions, *(f"Note: {note}" for note in self.notes)]
+        among = (
+            f"Agreement on {self.among.samples:,} samples with several labels: {_percent(self.among.pairs)} of pairs, "
+            f"Krippendorff's alpha {self.among.alpha:.2f}, Fleiss' kappa {self.among.kappa:.2f}"
+        )
+        return [
+            total,
+            *([among] if self.among.samples else []),
+            *suggestions,
+            *(f"Note: {note}" for note in self.notes),
+        ]
 
 
 def specialty_flag(teacher: str, classes: Sequence[str]) -> str:
@@ -161,6 +174,7 @@ def summarise(
     return Summary(
         teachers, n_samples, int(samples[0]), int(samples[1]), int(samples[2]), class_names,
         by_class / max(int(by_class.sum()), 1), suggestions, (*notes, *_doubts(class_names, by_class, n_samples)),
+        annotator_agreement(hard, n_classes),
     )  # fmt: skip
 
 

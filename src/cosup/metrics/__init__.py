@@ -1,23 +1,9 @@
-"""Measure students: performance gap recovered, quality of what was kept, ranks over tasks, contrasts of designs.
+"""How well students did, and how far annotators agree: PGR, quality of what was kept, ranks, contrasts, agreement.
 
-Everything here takes arrays of *measured* correctness, so it needs ground truth; nothing in it is ever
-called by a ``fit`` function.
+All but `agreement` takes arrays of *measured* correctness, so it needs ground truth; nothing in it is ever called by a
+``fit`` function.
 """
 
-from cosup.metrics.contrasts import bootstrap_contrasts
-from cosup.metrics.pgr import Interval, bootstrap_pgr, paired_difference, performance_gap_recovered, selection_quality
-from cosup.metrics.ranks import Comparison, Ranks, compare_with, critical_difference, mean_ranks
+from cosup.utils.lazy_attributes import lazy_attributes
 
-__all__ = [
-    "Comparison",
-    "Interval",
-    "Ranks",
-    "bootstrap_contrasts",
-    "bootstrap_pgr",
-    "compare_with",
-    "critical_difference",
-    "mean_ranks",
-    "paired_difference",
-    "performance_gap_recovered",
-    "selection_quality",
-]
+__getattr__, __dir__, __all__ = lazy_attributes(__name__, __file__)

@@ -54,6 +54,7 @@ class MethodSummary:
     whole: bool  # False for an ablation: parameters were given where a run without any exists
     records: tuple[Record, ...]  # by seed
     accuracy: float
+    macro_f1: float  # NaN where classes are about equal
     pgr: Interval | None  # None where the gap isn't positive
     versus: Interval | None  # paired difference to vanilla; None for vanilla itself or where there is none
     levels: tuple[LevelSummary, ...]
@@ -200,6 +201,7 @@ def _method(
         whole=not first["parameters"] or first["method"] not in has_whole,
         records=tuple(records),
         accuracy=float(np.mean([record["student"] for record in records])),
+        macro_f1=mean([record.get("macro_f1") for record in records]),
         pgr=pgr,
         versus=None if vanilla is None or first["method"] == "vanilla" else compare(records, vanilla),
         levels=_levels(records),

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from cosup.report.factorial import Design, designs
 from cosup.report.summary import Record, TaskSummary, duration, failures, percent, signed, span, summarise
 
-HEADER = ("", "accuracy", "PGR", "90 %", "vs vanilla (PGR points)", "kept", "right", "seconds")
+HEADER = ("", "accuracy", "macro-F1", "PGR", "90 %", "vs vanilla (PGR points)", "kept", "right", "seconds")
 
 
 def render_table(records: Iterable[Record]) -> str:
@@ -42,13 +42,14 @@ def render_table(records: Iterable[Record]) -> str:
 
 def _task(task: TaskSummary) -> str:
     rows: list[Sequence[str]] = [HEADER]
-    rows.append(("weak teacher", percent(task.weak), "0.0", "", "", "", "", ""))
+    rows.append(("weak teacher", percent(task.weak), "", "0.0", "", "", "", "", ""))
     for method in task.methods:
         last = method.last
         rows.append(
             (
                 method.label,
                 percent(method.accuracy),
+                percent(method.macro_f1),
                 "undefined" if method.pgr is None else percent(method.pgr.estimate),
                 "" if method.pgr is None else span(method.pgr),
                 "" if method.versus is None else signed(method.versus),
@@ -57,9 +58,11 @@ def _task(task: TaskSummary) -> str:
                 duration(method.seconds),
             )
         )
-    rows.append(("ceiling", percent(task.ceiling), "100.0", "", "", "", "", ""))
-    cells = [[_plain(cell) for cell in row] for row in rows]
-    widths = [max(len(row[column]) for row in cells) for column in range(len(HEADER))]
+    rows.append(("ceiling", percent(task.ceiling), "", "100.0", "", "", "", "", ""))
+    # Accuracy says enough where classes are about equal.
+    shown = [c for c, name in enumerate(HEADER) if name != "macro-F1" or any(m.macro_f1 > 0 for m in task.methods)]
+    cells = [[_plain(row[column]) for column in shown] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     lines = [
         "  ".join(
             cell.ljust(width) if place == 0 else cell.rjust(width)

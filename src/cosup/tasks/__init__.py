@@ -16,11 +16,13 @@ from cosup.tasks.families import sweep_of
 from cosup.tasks.fashion import load_fashion
 from cosup.tasks.image_tasks import PUBLISHED_STUDENT, PUBLISHED_TEACHER
 from cosup.tasks.layouts import ImageList, read_image_list, split_images
+from cosup.tasks.newsgroups import read_newsgroups
 from cosup.tasks.paper_figures import published_figures
 from cosup.tasks.planted import make_hierarchy
-from cosup.tasks.registry import TASKS, list_tasks, load_task, register_member, register_task, task_options
+from cosup.tasks.registry import TASKS, expand_task, list_tasks, load_task, register_member, register_task, task_options
 from cosup.tasks.task import Task, Truth
 from cosup.tasks.weak_heads import HeadRecipe
+from cosup.tasks.weak_labels import read_weak_labels
 
 __all__ = [
     "PUBLISHED_STUDENT",
@@ -31,6 +33,7 @@ __all__ = [
     "Task",
     "Truth",
     "annotate",
+    "expand_task",
     "list_tasks",
     "load_fashion",
     "load_task",
@@ -39,6 +42,8 @@ __all__ = [
     "make_hierarchy",
     "published_figures",
     "read_image_list",
+    "read_newsgroups",
+    "read_weak_labels",
     "register_member",
     "register_task",
     "save_annotations",

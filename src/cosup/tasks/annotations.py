@@ -15,7 +15,7 @@ from cosup.labels import ImportedLabels, TeacherLabels, TopK
 from cosup.utils.atomic_files import write_whole
 from cosup.utils.validation import CosupError, check_positive, suggest
 
-Said = NDArray[Any]
+Annotated = NDArray[Any]
 """A batch's class ids, (n,) int, -1 abstains; or probabilities, (n, n_classes) float, NaN abstains."""
 
 
@@ -76,8 +76,10 @@ def annotate(
     for name, teacher in named.items():
         ask = _voice(name, teacher, classes)
         starts = range(0, len(inputs), batch_size)
-        said = [_check(name, ask(inputs[s : s + batch_size]), len(inputs[s : s + batch_size]), classes) for s in starts]
-        columns.append(np.concatenate(said))
+        annotated = [
+            _check(name, ask(inputs[s : s + batch_size]), len(inputs[s : s + batch_size]), classes) for s in starts
+        ]
+        columns.append(np.concatenate(annotated))
     if all(column.ndim == 1 for column in columns):
         annotations: Any = np.stack(columns, axis=1)
     else:
@@ -86,8 +88,8 @@ def annotate(
     return ImportedLabels(annotations, classes, levels=levels, specialties=specialties, names=list(named))
 
 
-def _voice(name: str, teacher: Any, classes: tuple[str, ...]) -> Callable[[Any], Said]:
-    """What asks a teacher about a batch."""
+def _voice(name: str, teacher: Any, classes: tuple[str, ...]) -> Callable[[Any], Annotated]:
+    """Ask a teacher about a batch."""
     torch = sys.modules.get("torch")  # whoever has a network has imported it
     if torch is not None and isinstance(teacher, torch.nn.Module):
         return lambda batch: _ask_network(torch, teacher, batch)
@@ -106,7 +108,7 @@ def _voice(name: str, teacher: Any, classes: tuple[str, ...]) -> Callable[[Any],
     )
 
 
-def _ask_network(torch: Any, network: Any, batch: Any) -> Said:
+def _ask_network(torch: Any, network: Any, batch: Any) -> Annotated:
     was_training = network.training
     network.eval()
     try:
@@ -124,7 +126,7 @@ def _ask_network(torch: Any, network: Any, batch: Any) -> Said:
         network.train(was_training)
 
 
-def _ask_pipeline(name: str, pipeline: Any, batch: Any, classes: tuple[str, ...]) -> Said:
+def _ask_pipeline(name: str, pipeline: Any, batch: Any, classes: tuple[str, ...]) -> Annotated:
     out = np.zeros((len(batch), len(classes)))
     for row, answers in enumerate(pipeline(list(batch), top_k=None)):
         for answer in answers:
@@ -132,7 +134,7 @@ def _ask_pipeline(name: str, pipeline: Any, batch: Any, classes: tuple[str, ...]
     return out
 
 
-def _spread(probabilities: NDArray[np.float64], columns: list[int], n_classes: int) -> Said:
+def _spread(probabilities: NDArray[np.float64], columns: list[int], n_classes: int) -> Annotated:
     out = np.zeros((len(probabilities), n_classes))
     out[:, columns] = probabilities
     return out
@@ -148,29 +150,35 @@ def _class_id(name: str, value: Any, classes: tuple[str, ...]) -> int:
     return int(value)
 
 
-def _ids(name: str, said: Any, classes: tuple[str, ...]) -> Said:
-    array = said if isinstance(said, np.ndarray) else np.array(said, dtype=None if _plain(said) else object)
+def _ids(name: str, annotated: Any, classes: tuple[str, ...]) -> Annotated:
+    array = (
+        annotated
+        if isinstance(annotated, np.ndarray)
+        else np.array(annotated, dtype=None if _plain(annotated) else object)
+    )
     if array.dtype.kind in "OUS":
         return np.array([_class_id(name, value, classes) for value in array.tolist()])
     return array
 
 
-def _plain(said: Any) -> bool:
-    return not any(isinstance(value, str) or value is None for value in said)
+def _plain(annotated: Any) -> bool:
+    return not any(isinstance(value, str) or value is None for value in annotated)
 
 
-def _check(name: str, said: Said, n: int, classes: tuple[str, ...]) -> Said:
-    if said.shape not in ((n,), (n, len(classes))) or said.dtype.kind not in ("iu" if said.ndim == 1 else "f"):
+def _check(name: str, annotated: Annotated, n: int, classes: tuple[str, ...]) -> Annotated:
+    if annotated.shape not in ((n,), (n, len(classes))) or annotated.dtype.kind not in (
+        "iu" if annotated.ndim == 1 else "f"
+    ):
         raise CosupError(
-            f"the teacher {name!r} says {said.dtype} of shape {said.shape} about {n} samples; class ids ({n},) or "
-            f"probabilities ({n}, {len(classes)}) are expected"
+            f"the teacher {name!r} says {annotated.dtype} of shape {annotated.shape} about {n} samples; "
+            f"class ids ({n},) or probabilities ({n}, {len(classes)}) are expected"
         )
-    if said.ndim == 1 and (said.min() < -1 or said.max() >= len(classes)):
+    if annotated.ndim == 1 and (annotated.min() < -1 or annotated.max() >= len(classes)):
         raise CosupError(f"the teacher {name!r} names a class outside 0 to {len(classes) - 1}")
-    return said
+    return annotated
 
 
-def _soft(column: Said, n_classes: int) -> Said:
+def _soft(column: Annotated, n_classes: int) -> Annotated:
     if column.ndim == 2:
         return column
     out = np.eye(n_classes)[np.maximum(column, 0)]
@@ -186,10 +194,10 @@ def save_annotations(path: Path, labels: TeacherLabels, class_names: Sequence[st
     import io
 
     masks = np.array([labels.covers(t) for t in range(labels.n_teachers)])
-    said = labels.annotations
-    arrays = {"annotations": said}
-    if isinstance(said, TopK):
-        arrays = {"classes": said.classes, "probabilities": said.probabilities}
+    annotated = labels.annotations
+    arrays = {"annotations": annotated}
+    if isinstance(annotated, TopK):
+        arrays = {"classes": annotated.classes, "probabilities": annotated.probabilities}
     file = io.BytesIO()
     np.savez(
         file, allow_pickle=False, **arrays, levels=labels.levels, specialties=masks, names=np.array(labels.names),

@@ -69,7 +69,7 @@ class Parts:
 
 @dataclass(frozen=True, eq=False)
 class Experiment:
-    """What a vision task is made of.
+    """Hold the parts of a vision task.
 
     Parameters
     ----------
@@ -275,11 +275,11 @@ def teach(
     specialists = _specialists(images, taught, levels)
     heads = train_heads_of(specialists, lambda rows: weak.take(own[rows]), y, n_classes, recipe, folder, seed=seed)
     k = n_classes if n_classes <= MAX_DENSE else min(top_k, n_classes)
-    said = FeatureCache(folder).get(
+    annotated = FeatureCache(folder).get(
         {"kind": "annotations", "k": k, "features": weak.manifest["sha256"], "rows": _hash(others.tolist())},
         lambda: _annotate(heads, weak, others, n_classes, k),
     )
-    top = TopK(said["classes"], said["probabilities"], n_classes)
+    top = TopK(annotated["classes"], annotated["probabilities"], n_classes)
     annotations: Any = top
     if labels == "hard" or k == n_classes:
         read = top.predicted_class if labels == "hard" else top.dense

@@ -1,4 +1,4 @@
-"""The figures that papers give for the vision experiments, as data: anchors beside what is measured."""
+"""Figures that papers print, as data: anchors beside what is measured here."""
 
 from __future__ import annotations
 
@@ -37,7 +37,29 @@ def _accuracy(method: str, student: str | None, value: float) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def _weak(
+    task: str, method: str, value: float, student: str, source: str, *, bound: str | None = None
+) -> dict[str, Any]:
+    return {
+        "task": f"weak-labels-{task}", "metric": "accuracy", "value": value / 100, "bound": bound, "labels": "hard",
+        "levels": None, "method": method, "teacher": "rules" if task != "labelme" else "crowd", "student": student,
+        "source": source,
+    }  # fmt: skip
+
+
+_WRENCH = "Zhang et al. (2021), WRENCH, arXiv 2109.11377; tuned on labels"
+_ROBERTA = "linear model on frozen RoBERTa"
+_CROWDS = "learning from crowds with this set's VGG-16 features"
+_VGG = "network on frozen VGG-16"
+
 _FIGURES = (
+    _weak("trec", "best of a dozen label models", 64.1, _ROBERTA, _WRENCH),
+    _weak("trec", "ceiling", 68.6, _ROBERTA, _WRENCH),
+    _weak("youtube", "best of a dozen label models", 93.4, _ROBERTA, _WRENCH),
+    _weak("youtube", "ceiling", 94.2, _ROBERTA, _WRENCH),
+    _weak("labelme", "global noise model", 87.2, _VGG, _CROWDS),
+    _weak("labelme", "raykar", 86.1, _VGG, _CROWDS),
+    _weak("labelme", "ceiling", 92.1, _VGG, _CROWDS),
     *_pgr("hard", 49.7, 63.8, 67.0, 69.4),
     *_pgr("soft", 56.8, 69.0, 73.4, 75.5),
     _gain("imagenet", 0.15, "over"),
@@ -56,8 +78,8 @@ def published_figures(task: str) -> list[dict[str, Any]]:
     Parameters
     ----------
     task : str
-        A task's name: ``"imagenet"``, ``"domainnet"``, or one of ``"imagenet-soft-specialists-8"`` and its like, for
-        that point of the curve; for others there are none.
+        A task's name: ``"imagenet"``, ``"domainnet"``, ``"weak-labels-trec"`` and its like; or one of
+        ``"imagenet-soft-specialists-8"`` and its like, for that point of the curve; for others there are none.
 
     Returns
     -------

@@ -266,7 +266,7 @@ class _Luck:
         return cls(rng.random(n), rng.random(n), rng.random(n))
 
     def shared(self, common: _Luck, share: float, stream: np.random.SeedSequence) -> _Luck:
-        """The same, but the `common` draws on a random share of the samples."""
+        """Replace the draws by the `common` ones on a random share of the samples."""
         uses = np.random.default_rng(stream).random(len(self.truth)) < share
         return _Luck(
             np.where(uses, common.truth, self.truth),
@@ -278,7 +278,7 @@ class _Luck:
 def _annotate(
     teacher: _Teacher, y: NDArray[np.int64], distances: NDArray[np.float64], luck: _Luck
 ) -> NDArray[np.int64]:
-    """What a teacher names, (n,) class ids of its range; see :func:`make_hierarchy`."""
+    """Draw the classes that a teacher names, (n,) class ids of its range; see :func:`make_hierarchy`."""
     classes = teacher.classes
     n, size = len(y), len(classes)
     says_truth = luck.truth < teacher.accuracy

@@ -7,8 +7,9 @@ import inspect
 import operator
 import os
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from cosup.embedding.feature_cache import FeatureCache
@@ -17,6 +18,7 @@ from cosup.utils.registry import Registry
 from cosup.utils.validation import CosupError, check_choice, suggest
 
 Builder = Callable[..., Task]
+Members = Callable[..., list[str]]
 
 
 @dataclass(frozen=True)
@@ -24,13 +26,16 @@ class _Entry:
     summary: str
     build: Builder
     options: tuple[str, ...]
+    members: Members | None = None
 
 
 TASKS: Registry[_Entry] = Registry("task")
 """Tasks by name."""
 
 
-def register_task(name: str, summary: str, *, options: Iterable[str] | None = None) -> Callable[[Builder], Builder]:
+def register_task(
+    name: str, summary: str, *, options: Iterable[str] | None = None, members: Members | None = None
+) -> Callable[[Builder], Builder]:
     """Register the decorated function as a task.
 
     Parameters
@@ -41,6 +46,9 @@ def register_task(name: str, summary: str, *, options: Iterable[str] | None = No
         One line for :func:`list_tasks`.
     options : iterable of str, optional
         The names of its options. Default: the function's own keyword arguments other than `seed`, `cache`.
+    members : callable, optional
+        For a task that stands for all data sets of a folder: from its option ``root`` to their names. ``name-MEMBER``
+        is then a task, too, with ``member="MEMBER"`` given to the function; see :func:`expand_task`.
 
     Returns
     -------
@@ -63,7 +71,8 @@ def register_task(name: str, summary: str, *, options: Iterable[str] | None = No
 
     def register(build: Builder) -> Builder:
         found = inspect.signature(build).parameters if options is None else options
-        TASKS.add(name, _Entry(summary, build, tuple(o for o in found if o not in ("seed", "cache"))))
+        open_options = tuple(o for o in found if o not in ("seed", "cache", "member"))
+        TASKS.add(name, _Entry(summary, build, open_options, members))
         return build
 
     return register
@@ -91,6 +100,31 @@ def register_member(family: str, member: str, summary: str, **options: object) -
     register_task(name, summary, options=rest)(build)
 
 
+def _find(name: str) -> _Entry:
+    """Return a registered task's entry, or that of a member of a folder of data sets."""
+    for family, whole in TASKS.items():
+        member = name.removeprefix(f"{family}-")
+        if whole.members is not None and name not in TASKS and member != name and member:
+            return _Entry(whole.summary, partial(whole.build, member=member), whole.options)
+    return TASKS.find(name)
+
+
+def expand_task(name: str, options: Mapping[str, Any]) -> list[str]:
+    """Name the tasks that a name stands for: itself, or one for every data set of the folder ``root``.
+
+    Raises
+    ------
+    CosupError
+        If there is no such task; for a folder of data sets, if ``root`` is not given or holds none.
+    """
+    entry = _find(name)
+    if entry.members is None:
+        return [name]
+    if not options.get("root"):
+        raise CosupError(f"the task {name!r} stands for the data sets of a folder; name it with --root DIR (root=)")
+    return [f"{name}-{member}" for member in entry.members(options["root"])]
+
+
 def list_tasks() -> dict[str, str]:
     """Name the tasks that :func:`load_task` can load.
 
@@ -115,7 +149,7 @@ def task_options(name: str) -> tuple[str, ...]:
     CosupError
         If there is no such task.
     """
-    return TASKS.find(name).options
+    return _find(name).options
 
 
 def load_task(
@@ -150,12 +184,15 @@ def load_task(
         If the name or an option is unknown (the message lists what there is), if `seed` is not a whole
         number from 0 up, or if the task lacks an extra.
     """
-    entry = TASKS.find(name)
+    entry = _find(name)
     for option in options:
         if option not in entry.options:
             raise CosupError(f"the task {name!r} has no option {option!r}.{suggest(option, entry.options)}")
     if cache is not None and not isinstance(cache, FeatureCache):
         cache = FeatureCache(cache)
+    if entry.members is not None:
+        names = ", ".join(expand_task(name, options))
+        raise CosupError(f"the task {name!r} stands for several: {names}")
     return entry.build(seed=check_seed(seed, name="seed"), cache=cache, **options)
 
 

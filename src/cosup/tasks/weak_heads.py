@@ -104,7 +104,7 @@ class WeakHead:
 
 @dataclass(frozen=True, eq=False)
 class Specialist:
-    """What a teacher is trained on, and what it is said to be good at.
+    """Describe a teacher: the samples that it is trained on and its declared specialty.
 
     Parameters
     ----------

@@ -12,7 +12,7 @@ from cosup.utils.validation import BoolArray, FloatArray, IntArray
 __all__ = ["GRID", "choose_alpha"]
 
 GRID = np.array([3.0, 1.0, 0.3, 0.1, 0.03, 0.01, 0.003])
-"""Candidate L2 alphas, strongest first, in units of the features' mean variance."""
+"""Candidate L2 penalties, strongest first, in units of the features' mean variance."""
 
 HELD_OUT = 0.2
 ENOUGH = 0.95

@@ -1,0 +1,310 @@
+"""Learn the student and every teacher's errors together: models that see features and several teachers at once."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import numpy as np
+
+from cosup.baselines.aggregation import majority
+from cosup.baselines.consensus import every_teacher, gradient_supervision, pooled, supervision, train_once
+from cosup.baselines.gaussian_process import fable_posterior
+from cosup.estimators.base import TeacherSupervised
+from cosup.estimators.supervision import Supervision
+from cosup.labels import TeacherLabels
+from cosup.students import Fit, Trainer, as_student
+from cosup.utils.losses import softmax
+from cosup.utils.optional_imports import import_extra
+from cosup.utils.validation import CosupError, FloatArray, IntArray, check_choice, check_positive
+
+__all__ = [
+    "CrowdLayer", "Crowdlab", "Fable", "LossesOverLabels", "Raykar", "answered", "confusions", "posterior", "retrained",
+]  # fmt: skip
+
+ABSTENTIONS = ("auto", "answer", "missing")
+
+STILL = 1e-3
+"""EM stops when no posterior moves further."""
+
+
+def confusions(annotated: IntArray, q: FloatArray, smoothing: float, n_answers: int | None = None) -> FloatArray:
+    """Confusion matrices of all teachers, expected under a posterior.
+
+    Parameters
+    ----------
+    annotated : ndarray of shape (n_samples, n_teachers)
+        Class ids, -1 where a teacher abstains.
+    q : ndarray of shape (n_samples, n_classes)
+        Posterior over the true class.
+    smoothing : float
+        Samples that are added to every entry.
+    n_answers : int, optional
+        Default: as many as classes.
+
+    Returns
+    -------
+    ndarray of shape (n_teachers, n_classes, n_answers)
+        Probability of every answer, where the class is the true one and the teacher answers.
+    """
+    n_classes = q.shape[1]
+    out = np.full((annotated.shape[1], n_classes, n_answers or n_classes), smoothing)
+    for t, column in enumerate(annotated.T):
+        rows = np.flatnonzero(column >= 0)
+        np.add.at(out[t].T, column[rows], q[rows])
+    return np.asarray(out / out.sum(axis=2, keepdims=True))
+
+
+def answered(annotated: IntArray, n_classes: int, abstentions: str) -> tuple[IntArray, int]:
+    """What a model of the teachers is given: annotations, and how many different ones there are.
+
+    Where a teacher only ever names one class, all that it says is when it speaks: to leave its abstentions out is to
+    leave it out. So ``"auto"`` counts an abstention as one more answer (`n_classes`) where most annotations come from
+    such teachers, as with rules, and leaves it out elsewhere, as with crowds who were not asked.
+
+    Parameters
+    ----------
+    annotated : ndarray of shape (n_samples, n_teachers)
+    n_classes : int
+    abstentions : {"auto", "answer", "missing"}
+
+    Returns
+    -------
+    annotated : ndarray of shape (n_samples, n_teachers)
+    n_answers : int
+    """
+    if abstentions == "auto":
+        counts = np.array([np.bincount(column[column >= 0], minlength=n_classes) for column in annotated.T])
+        single = (counts > 0).sum(axis=1) == 1
+        abstentions = "answer" if 2 * counts[single].sum() > counts.sum() else "missing"
+    if abstentions == "missing":
+        return annotated, n_classes
+    return np.where(annotated >= 0, annotated, n_classes), n_classes + 1
+
+
+def posterior(annotated: IntArray, matrices: FloatArray, prior: FloatArray) -> FloatArray:
+    """Posterior over the true class, ``prior_y * prod_j matrices_j[y, annotated_j]``, normalised, (n_samples, C).
+
+    `prior` (n_samples, n_classes) may differ from sample to sample.
+    """
+    logits = np.log(np.maximum(prior, 1e-12))
+    for t, column in enumerate(annotated.T):
+        rows = np.flatnonzero(column >= 0)
+        logits[rows] += np.log(matrices[t].T[column[rows]])
+    return softmax(logits)
+
+
+def retrained(trainer: Trainer, fit: Fit, q: FloatArray, seed: int) -> Fit:
+    """Train the next student on a posterior, or on its most probable class where the student is not calibrated."""
+    targets = q if fit.takes_soft else np.eye(q.shape[1])[q.argmax(axis=1)]
+    return trainer.like(fit).train(targets, random_state=seed)
+
+
+class Raykar(TeacherSupervised):
+    """A student and every teacher's confusion matrix, fitted together by EM (Raykar et al. 2010).
+
+    *Learning from crowds*. Starts at the shares of the votes. M step: confusion matrices from the posterior, the
+    student trained on it. E step: ``q_i(y) ~ p(y | x_i) prod_j C_j[y, annotation_ij]`` over the teachers that speak.
+    Ours: ``p(y | x)`` comes from a student that did not train on the sample (an in-sample one repeats its targets); any
+    student serves, not only a logistic one, and is regularised by its own label-free rule.
+
+    Parameters
+    ----------
+    student : name of a student (see `as_student`), Student or scikit-learn classifier
+    n_iter : int
+        Iterations of EM at most.
+    smoothing : float
+        Samples that are added to every entry of a confusion matrix: the paper's Dirichlet prior.
+    abstentions : {"auto", "answer", "missing"}
+        Whether an abstention is one more answer or says nothing, see `answered`; the paper's teachers all speak.
+    random_state : int, RandomState or None
+    """
+
+    def __init__(
+        self, student: Any = "ridge", *, n_iter: int = 20, smoothing: float = 0.5, abstentions: str = "auto",
+        random_state: Any = None,
+    ) -> None:  # fmt: skip
+        self.student = student
+        self.n_iter = n_iter
+        self.smoothing = smoothing
+        self.abstentions = abstentions
+        self.random_state = random_state
+
+    def _supervise(self, X: FloatArray, labels: TeacherLabels, seed: int) -> Supervision:
+        check_positive(self.n_iter, "n_iter", integer=True)
+        check_positive(self.smoothing, "smoothing")
+        check_choice(self.abstentions, ABSTENTIONS, "abstentions")
+        started = time.perf_counter()
+        annotated, everyone = labels.hard(), every_teacher(labels)
+        vote = majority(annotated, labels.n_classes)
+        answers, n_answers = answered(annotated, labels.n_classes, self.abstentions)
+        trainer = as_student(self.student).prepare(X)
+        # Where nobody speaks, the first student's predictions stand in for votes.
+        fit: Fit = trainer.train(pooled(everyone.columns, vote).targets(soft=False), train_mask=everyone.has_label,
+                                 random_state=seed)  # fmt: skip
+        q = np.where(everyone.has_label[:, None], vote, fit.out_of_sample)
+        rounds = 0
+        for _ in range(self.n_iter):
+            rounds += 1
+            matrices = confusions(answers, q, self.smoothing, n_answers)
+            before, q = q, posterior(answers, matrices, fit.out_of_sample)
+            fit = retrained(trainer, fit, q, seed)
+            if np.abs(q - before).max() < STILL:
+                break
+        consensus = pooled(everyone.columns, q * everyone.has_label[:, None])
+        return supervision(
+            fit, labels, consensus, targets=q, kept=everyone.has_label, reason="abstained", started=started,
+            rounds=rounds,
+        )  # fmt: skip
+
+
+class CrowdLayer(TeacherSupervised):
+    """A linear student under one matrix a teacher (Rodrigues & Pereira 2018, *Deep learning from crowds*).
+
+    The student's probabilities p go through a matrix ``W_j`` of every teacher, which starts as the identity; the loss
+    is the cross-entropy of ``softmax(p W_j)`` against the annotation, mean over the teachers that speak (theirs: the
+    variant MW, annotations that are missing masked). The matrices are thrown away after training. Trained and
+    regularised as all rivals with a loss of their own, the matrices with the same optimiser and no penalty.
+
+    Parameters
+    ----------
+    alpha : float, optional
+        L2 penalty in units of the features' mean variance. None: by `choose_alpha`, as all methods of this kind.
+    random_state : int, RandomState or None
+    """
+
+    def __init__(self, *, alpha: float | None = None, random_state: Any = None) -> None:
+        self.alpha = alpha
+        self.random_state = random_state
+
+    def _supervise(self, X: FloatArray, labels: TeacherLabels, seed: int) -> Supervision:
+        from cosup.baselines import objectives
+
+        consensus = every_teacher(labels)
+        return gradient_supervision(
+            objectives.CrowdLayer, X, labels, consensus, seed, targets=_one_hot_teachers(labels), alpha=self.alpha
+        )
+
+
+class LossesOverLabels(TeacherSupervised):
+    """A linear student on one loss a teacher (Sam & Kolter 2023, *Losses over Labels*, in its simple form).
+
+    Nothing is aggregated: a teacher's loss is the student's cross-entropy against its annotations where it speaks,
+    divided by how many speak about the sample, so that samples count alike; the losses are added up. The paper's
+    other half matches the student's input gradients with the inputs that a heuristic reads; embeddings do not say
+    which these are, so it is left out, as in the paper's LoL-simple.
+
+    Parameters
+    ----------
+    alpha, random_state
+        As for `CrowdLayer`.
+    """
+
+    def __init__(self, *, alpha: float | None = None, random_state: Any = None) -> None:
+        self.alpha = alpha
+        self.random_state = random_state
+
+    def _supervise(self, X: FloatArray, labels: TeacherLabels, seed: int) -> Supervision:
+        from cosup.baselines import objectives
+
+        consensus = every_teacher(labels)
+        return gradient_supervision(
+            objectives.LossesOverLabels, X, labels, consensus, seed, targets=_one_hot_teachers(labels),
+            alpha=self.alpha,
+        )  # fmt: skip
+
+
+def _one_hot_teachers(labels: TeacherLabels) -> FloatArray:
+    """Every teacher's annotation, (n_samples, n_teachers, n_classes) float32; zeros where it abstains."""
+    annotated = labels.hard()
+    out = np.zeros((*annotated.shape, labels.n_classes), dtype=np.float32)
+    rows, columns = np.nonzero(annotated >= 0)
+    out[rows, columns, annotated[rows, columns]] = 1.0
+    return out
+
+
+class Crowdlab(TeacherSupervised):
+    """The student on CROWDLAB's consensus (Goh, Tkachenko & Mueller 2022), by cleanlab's own implementation.
+
+    A student of the majority predicts every sample out of sample; CROWDLAB weighs it and the teachers by how often
+    they agree with the others, and its consensus trains the final student. Samples that nobody speaks about are left
+    out. Needs the extra ``noisy``.
+
+    Parameters
+    ----------
+    student : name of a student (see `as_student`), Student or scikit-learn classifier
+    random_state : int, RandomState or None
+    """
+
+    def __init__(self, student: Any = "ridge", *, random_state: Any = None) -> None:
+        self.student = student
+        self.random_state = random_state
+
+    def _supervise(self, X: FloatArray, labels: TeacherLabels, seed: int) -> Supervision:
+        multiannotator = import_extra("cleanlab.multiannotator", extra="noisy", purpose="CROWDLAB")
+        everyone = every_teacher(labels)
+        annotated = labels.hard()
+        vote = pooled(everyone.columns, majority(annotated, labels.n_classes))
+        fit = as_student(self.student).prepare(X).train(
+            vote.targets(soft=False), train_mask=everyone.has_label, random_state=seed
+        )  # fmt: skip
+        rows = np.flatnonzero(everyone.has_label)
+        speaking = annotated[:, (annotated >= 0).any(axis=0)]
+        classes = np.full(len(annotated), -1)
+        classes[rows] = vote.predicted_class[rows]
+        if speaking.shape[1] > 1:
+            # cleanlab counts classes from the labels: those that nobody names are left out.
+            present = np.unique(speaking[speaking >= 0])
+            answers = np.where(speaking[rows] >= 0, np.searchsorted(present, speaking[rows]), np.nan)
+            probabilities = np.maximum(fit.out_of_sample[rows][:, present], 1e-6)
+            probabilities /= probabilities.sum(axis=1, keepdims=True)
+            found = multiannotator.get_label_quality_multiannotator(
+                answers, probabilities, verbose=False, return_detailed_quality=False, return_annotator_stats=False
+            )["label_quality"]
+            classes[rows] = present[found["consensus_label"].to_numpy().astype(np.int64)]
+        pool = np.zeros((len(classes), labels.n_classes))
+        pool[rows, classes[rows]] = 1.0
+        return train_once(self.student, X, labels, pooled(everyone.columns, pool), seed)
+
+
+class Fable(TeacherSupervised):
+    """The student on FABLE's posterior (Zhang et al. 2023, *Leveraging instance features for label aggregation*).
+
+    Enhanced Bayesian classifier combination (Li, Rubinstein & Cohn 2019): every class has subtypes, and a teacher a
+    row of errors for each; the prior of class and subtype follows the features through Gaussian processes under a
+    logistic-softmax likelihood. Mean-field inference with Polya-Gamma variables. Ours: the kernel (Gaussian, its width
+    the median distance) is of low rank by `landmarks` samples rather than by Lanczos steps; abstentions are left out;
+    class proportions beside the processes are, too, since with both the largest class takes all.
+
+    Parameters
+    ----------
+    student : name of a student (see `as_student`), Student or scikit-learn classifier
+    n_subtypes, n_iter, landmarks : int
+    soft : bool
+        Train on the posterior rather than on its most probable class.
+    random_state : int, RandomState or None
+    """
+
+    def __init__(
+        self, student: Any = "ridge", *, n_subtypes: int = 3, n_iter: int = 30, landmarks: int = 128,
+        soft: bool = False, random_state: Any = None,
+    ) -> None:  # fmt: skip
+        self.student = student
+        self.n_subtypes = n_subtypes
+        self.n_iter = n_iter
+        self.landmarks = landmarks
+        self.soft = soft
+        self.random_state = random_state
+
+    def _supervise(self, X: FloatArray, labels: TeacherLabels, seed: int) -> Supervision:
+        for name in ("n_subtypes", "n_iter", "landmarks"):
+            check_positive(getattr(self, name), name, integer=True)
+        everyone = every_teacher(labels)
+        pool = fable_posterior(
+            X, labels.hard(), labels.n_classes, n_subtypes=self.n_subtypes, n_iter=self.n_iter,
+            landmarks=self.landmarks, seed=seed,
+        )  # fmt: skip
+        if not np.isfinite(pool).all():
+            raise CosupError("FABLE's posterior is not finite; scale the features, or take fewer subtypes")
+        consensus = pooled(everyone.columns, pool * everyone.has_label[:, None])
+        return train_once(self.student, X, labels, consensus, seed, soft=self.soft)

@@ -1,0 +1,14 @@
+from cosup.metrics.agreement import Agreement as Agreement
+from cosup.metrics.agreement import annotator_agreement as annotator_agreement
+from cosup.metrics.agreement import pairwise_agreement as pairwise_agreement
+from cosup.metrics.contrasts import bootstrap_contrasts as bootstrap_contrasts
+from cosup.metrics.pgr import Interval as Interval
+from cosup.metrics.pgr import bootstrap_pgr as bootstrap_pgr
+from cosup.metrics.pgr import paired_difference as paired_difference
+from cosup.metrics.pgr import performance_gap_recovered as performance_gap_recovered
+from cosup.metrics.pgr import selection_quality as selection_quality
+from cosup.metrics.ranks import Comparison as Comparison
+from cosup.metrics.ranks import Ranks as Ranks
+from cosup.metrics.ranks import compare_with as compare_with
+from cosup.metrics.ranks import critical_difference as critical_difference
+from cosup.metrics.ranks import mean_ranks as mean_ranks
