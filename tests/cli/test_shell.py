@@ -202,8 +202,26 @@ def test_demo_on_a_small_task_with_no_more_than_make_demo_installs(tmp_path):
     ("command", "lines"), [("methods", list_methods), ("tasks", list_tasks), ("backbones", list_backbones)]
 )
 def test_listings_are_one_line_each(command, lines):
-    result = run(command)
+    result = run(command, *([] if command == "backbones" else ["--all"]))
     assert [line.split()[0] for line in result.stdout.splitlines()] == list(lines())
+
+
+@pytest.mark.parametrize("command", ["methods", "tasks"])
+def test_listings_fit_a_terminal_and_families_are_one_line(command):
+    lines = run(command).stdout.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert lines[-1].endswith(f"cosup {command} --all")
+    if command == "tasks":
+        (family,) = (line for line in lines if line.startswith("hierarchy-teachers-N "))
+        assert family.endswith("N from 1 to 64")
+        assert len(lines) < 30
+
+
+def test_help_says_what_commands_are_for():
+    said = run("--help").stdout
+    places = [said.index(f"{title}:\n") for title in ("Your data", "Research", "Scale")]
+    assert places == sorted(places)
+    assert said.index("  fit ") < places[1] < said.index("  bench ") < places[2] < said.index("  embed ")
 
 
 def test_version():

@@ -13,6 +13,7 @@ import pytest
 
 from cosup.benchmark import Method, read_records, run_benchmark
 from cosup.report import build_report, render_table
+from cosup.report.summary import summarise
 from cosup.utils.validation import CosupError
 
 SMALL = ("hierarchy", {"n_samples": 300, "n_test": 120, "n_features": 16, "n_classes": 4})
@@ -102,7 +103,7 @@ def test_the_report_has_its_parts(tmp_path, measured):
         "Who was believed",
         "Precision and recall of rejection",
         "What each piece is worth",
-        "Samples kept and rejected",
+        "Samples overruled and kept",
         "Accuracy by class",
         "What the methods noted",
         "Failed runs",
@@ -111,7 +112,7 @@ def test_the_report_has_its_parts(tmp_path, measured):
         assert f"<h2>{heading}</h2>" in page
     for text in ("weak teacher alone", "ceiling", "ours, one round", "cosup bench --seeds 2", "overruled"):
         assert text in page
-    assert re.search(r"Without one true label, ours reaches [\d.]+ %", page)
+    assert re.search(r"without one true label, the student is right on [\d.]+ % of the test samples", page)
 
 
 def test_the_report_is_self_contained_and_well_formed(tmp_path, measured):
@@ -176,7 +177,7 @@ def test_a_gap_that_is_not_positive_is_said(tmp_path, measured):
         if not record["error"]:
             record.update(ceiling=record["weak"], ceiling_correct=record["weak_correct"], pgr=None)
     page = written(tmp_path, records)
-    assert "no gap between the two" in page
+    assert "there is no gap between the weak teacher and the ceiling" in page
     assert "nan" not in re.sub(r"<[^>]+>", " ", page).lower().split()
     assert "undefined" in render_table(records)
 
@@ -193,8 +194,27 @@ def test_missing_seeds_and_missing_vanilla_are_no_trouble(tmp_path, measured):
     ours = [record for record in measured if record["label"] == "ours"]
     vanilla = [record for record in measured if record["label"] == "vanilla"]
     assert "ours" in written(tmp_path, ours)
-    assert "paired over" in written(tmp_path, ours + vanilla[:1])
+    assert "plain training on the weak teachers closes" in written(tmp_path, ours + vanilla[:1])
     assert "ours" in written(tmp_path, ours[:1])
+
+
+def test_the_bar_stands_where_the_figures_say(tmp_path, measured):
+    page = written(tmp_path, measured)
+    bar = re.search(r'<svg class="gap-bar".*?</svg>|<svg [^>]*class="gap-bar".*?</svg>', page, flags=re.DOTALL).group()
+    root = ET.fromstring(bar)
+    at = {kind: root.find(f".//*[@class='{kind}']") for kind in ("gap", "recovered")}
+    share = float(at["recovered"].get("width")[:-1]) / float(at["gap"].get("width")[:-1])
+    (task,) = (task for task in summarise(measured) if task.ours is not None)
+    assert share == pytest.approx(task.ours.pgr.estimate, abs=0.01)
+    assert "co-supervised" in bar or task.ours.label in bar
+
+
+def test_the_terminal_ends_with_a_verdict(measured):
+    last_but_one, last = render_table(measured).splitlines()[-2:]
+    (task,) = (task for task in summarise(measured) if task.ours is not None)
+    assert last_but_one.startswith("Verdict: without one true label, the gap")
+    assert f"{100 * task.ours.pgr.estimate:.0f} %" in last_but_one
+    assert re.search(r"better on \d+, worse on \d+, not told apart on \d+ of 1 task\.", last)
 
 
 def test_table_for_the_terminal(measured):

@@ -25,7 +25,7 @@ DEMO_TASKS = "digits-classes,digits-domains"
 @click.option("--cache", type=FOLDER, help="Folder for computed features.  [default: ~/.cache/cosup]")
 @plugin_option(passed_on=True)
 def demo(out: Path, seeds: int, tasks: str, jobs: int | None, cache: Path | None, plugins: tuple[str, ...]) -> None:
-    """Compare co-supervised learning with its rivals on embedded real data.
+    """Compare co-supervised learning with its rivals on real data.
 
     Prints a table and writes report.html. Interrupted, the same command goes on where it stopped.
 

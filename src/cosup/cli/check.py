@@ -30,7 +30,7 @@ def check(
     folder: Path, files: tuple[Path, ...], uniform: Path | None, out: Path | None, again: tuple[str, ...],
     trust: tuple[str, ...],
 ) -> None:  # fmt: skip
-    """Check a fit by a person's labels, and train a new one with them.
+    """Check a fit by a person's labels, and train with them.
 
     Says how accurate the student and every teacher are by the labels, with 90 % intervals, and whether that contradicts
     what was estimated without them. With --out, a new student is taught the model's answers with those of --answers in

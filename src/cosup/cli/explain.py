@@ -50,7 +50,9 @@ def look(
     folder: Path, first: int | None, uniform: int | None, seed: int, images: Path | None, texts: Path | None,
     out: Path | None,
 ) -> None:  # fmt: skip
-    """List the samples of a fit where a person's look is worth most, or a uniform draw that measures how good it is.
+    """List the samples where a person's look is worth most.
+
+    Or, with --uniform, a uniform draw that measures how good the fit is.
 
     Fill in the column 'person' of the files that --out writes, and give them to cosup check. What was chosen by doubt
     is harder than the rest and measures nothing but itself; what was drawn uniformly measures all. In a browser, with
@@ -75,7 +77,7 @@ def look(
 @click.option("--compare", metavar="OTHER", type=click.Path(exists=True, file_okay=False, path_type=Path),
               help="Another fit on these samples: show what changed from that one to DIR.")  # fmt: skip
 def explore(folder: Path, images: Path | None, texts: Path | None, out: Path | None, compare: Path | None) -> None:
-    """Make the explorer of a fit anew, with the samples' images or texts, or beside another fit.
+    """Make the explorer of a fit anew, or beside another fit.
 
     \b
     Example: cosup explore model --images photos
@@ -102,7 +104,9 @@ def serve(
     folder: Path, images: Path | None, texts: Path | None, label: bool, who: str | None, host: str, port: int,
     host_names: tuple[str, ...],
 ) -> None:  # fmt: skip
-    """Serve the explorer of a fit of any size to a browser on this machine; with --label, to label samples.
+    """Serve the explorer of a fit; with --label, to label samples.
+
+    It serves a fit of any size to a browser on this machine.
 
     To other machines it answers under the names of --host-name only, at an address that nobody guesses: it is printed.
 

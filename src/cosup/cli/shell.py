@@ -45,13 +45,26 @@ class Commands(click.Group):
 
     Parameters
     ----------
-    commands_at : mapping of str to str
-        Commands by name: ``"module:attribute"`` in `cosup.cli`.
+    groups : mapping of str to mapping of str to str
+        What commands are for -> their names -> ``"module:attribute"`` in `cosup.cli`.
     """
 
-    def __init__(self, *args: Any, commands_at: Mapping[str, str], **kwargs: Any) -> None:
+    def __init__(self, *args: Any, groups: Mapping[str, Mapping[str, str]], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.commands_at = commands_at
+        self.groups = groups
+        self.commands_at = {name: place for group in groups.values() for name, place in group.items()}
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write a section a group, a line a command."""
+        width = max(map(len, self.commands_at))
+        for title, group in self.groups.items():
+            rows = []
+            for name in group:
+                command = self.get_command(ctx, name)
+                if command is not None and not command.hidden:
+                    rows.append((name.ljust(width), command.get_short_help_str(formatter.width - width - 6)))
+            with formatter.section(title):
+                formatter.write_dl(rows)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Names in alphabetical order."""

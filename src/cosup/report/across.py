@@ -16,6 +16,9 @@ from cosup.report.sections import FIXED_COLOURS, colour
 from cosup.report.summary import DASH, MethodSummary, TaskSummary, percent, span
 from cosup.tasks import sweep_of
 
+ENOUGH_TASKS = 6
+"""Tasks below which nothing is said of significance: with fewer, hardly any difference of ranks could be found."""
+
 MOST_RANKED = 40
 """The quantile of the critical difference is slow, and of little use, beyond."""
 
@@ -109,9 +112,13 @@ def leaderboard(board: Board) -> Markup:
     if board.protocol == "published":
         caption += " CHOSEN ON TEST: the best epoch on the test samples, for the ceiling too."
     parts: list[Markup] = [table(caption, header, rows, strong=ours)]
-    if board.ranks is not None:
+    tested = board.ranks is not None and board.ranks.n_tasks >= ENOUGH_TASKS
+    if tested:
         parts.append(tag("p", _verdict(board)))
-    if board.compared:
+    elif board.ranks is not None:
+        few = f"{board.ranks.n_tasks} tasks are too few to test ranks: nothing is said of significance below "
+        parts.append(tag("p", f"{few}{ENOUGH_TASKS}.", class_="soft"))
+    if tested and board.compared:
         caption = (
             f"{DEFAULT} with each other method over {len(board.ranked)} tasks. Accuracy, mean over seeds; p by "
             "Wilcoxon's signed-rank test, corrected for the number of methods (Holm)."
@@ -146,7 +153,7 @@ def _verdict(board: Board) -> str:
 def rank_figure(board: Board, name: str) -> list[Panel]:
     """Draw mean ranks with half the critical difference to both sides: bars that do not meet differ."""
     ranks = board.ranks
-    if ranks is None:
+    if ranks is None or ranks.n_tasks < ENOUGH_TASKS:
         return []
     half = ranks.critical / 2
     kinds = {label: method for (label, _), method in board.cells.items()}
@@ -167,7 +174,7 @@ def rank_figure(board: Board, name: str) -> list[Panel]:
 
 
 def sweeps(board: Board, name: str) -> list[Panel]:
-    """Draw PGR over the members of every family that is there with two members or more."""
+    """Draw PGR over the members of every family that is there with three members or more."""
     families: dict[str, list[tuple[int, int]]] = {}
     for place, task in enumerate(board.tasks):
         found = sweep_of(task.name)
@@ -176,7 +183,7 @@ def sweeps(board: Board, name: str) -> list[Panel]:
     panels = []
     for family, members in families.items():
         numbers = sorted(members)
-        if len(numbers) < 2 or len({number for number, _ in numbers}) != len(numbers):
+        if len(numbers) < 3 or len({number for number, _ in numbers}) != len(numbers):
             continue
         labels = [label for label in board.labels if all((label, place) in board.cells for _, place in numbers)]
         methods = {label: [board.cells[label, place] for _, place in numbers] for label in labels}
@@ -210,7 +217,7 @@ def strength_and_gap(board: Board, name: str) -> list[Panel]:
         for method in task.methods
         if method.pgr is not None and method.whole and method.method in FIXED_COLOURS
     ]
-    if len({row[1] for row in rows}) < 2:
+    if len({row[1] for row in rows}) < 3:
         return []
     panels = {
         "accuracy of the weak teacher, %": [figures.Point(r[0], 100 * r[2], r[4], r[5]) for r in rows],
@@ -232,7 +239,7 @@ def strength_and_gap(board: Board, name: str) -> list[Panel]:
 def cost(task: TaskSummary, name: str) -> list[Panel]:
     """Draw what a method costs against what it brings."""
     shown = [m for m in task.methods if m.pgr is not None and m.whole and m.seconds > 0]
-    if len(shown) < 2:
+    if len(shown) < 3:
         return []
 
     def some(values: Sequence[float]) -> list[figures.Point]:

@@ -12,6 +12,7 @@ from cosup.report.across import Board, boards, cost, leaderboard, rank_figure, s
 from cosup.report.drawing import require_figures
 from cosup.report.export_tables import export, slug
 from cosup.report.factorial import Design, designs, interactions, main_effects
+from cosup.report.first_screen import first_screen
 from cosup.report.markup import REPORT_NAME, Child, Markup, Panel, join, page, tag
 from cosup.report.protocol_table import protocols
 from cosup.report.published_anchors import anchors
@@ -21,7 +22,11 @@ from cosup.utils.validation import CosupError
 
 __all__ = ["build_report"]
 
-MOST_HEADLINES = 4
+MOST_HEADLINES = 6
+"""Tasks on the first screen."""
+
+FIRST = ("samples", "results", "ablations", "failures")
+"""Sections before the details: statistics, cost, and how to reproduce it all."""
 
 
 def build_report(folder: str | Path, *, figures: str | Path | None = None) -> Path:
@@ -72,9 +77,11 @@ def _contents(
     tables = boards(tasks)
     several = [board for board in tables if len(board.tasks) > 1]
     sections: Contents = [
+        ("samples", "Samples overruled and kept", [_pictures(tasks, samples)]),
+        ("results", "Results", [html_sections.results(task) for task in tasks]),
+        ("ablations", "What each piece is worth", [html_sections.ablations(task) for task in tasks]),
         ("tasks", "The tasks", [_tasks(tasks)]),
         ("leaderboard", "Leaderboard", [part for board in several for part in _standing(board)]),
-        ("results", "Results", [html_sections.results(task) for task in tasks]),
         ("anchors", "What papers report", [anchors(tasks)]),
         ("protocols", "The published protocol beside the clean one", [protocols(tasks)]),
         ("methods", "Gap recovered, by method", _each(tasks, "methods", html_sections.by_method)),
@@ -83,10 +90,8 @@ def _contents(
         ("strength", "Gap recovered, by the teacher's strength", _boards(several, "strength", strength_and_gap)),
         ("assignment", "Who was believed", _each(tasks, "assignment", html_sections.assignment)),
         ("rejection", "Precision and recall of rejection", _each(tasks, "rejection", html_sections.selection)),
-        ("ablations", "What each piece is worth", [html_sections.ablations(task) for task in tasks]),
         ("factorial", "Ingredients crossed", [part for design in crossed for part in _design(design)]),
         ("cost", "What it costs", _each(tasks, "cost", cost)),
-        ("samples", "Samples kept and rejected", [_pictures(tasks, samples)]),
         ("classes", "Accuracy by class", [html_sections.classes(task) for task in tasks]),
         ("teachers", "Accuracy by specialist", [html_sections.teachers(task) for task in tasks]),
         ("notes", "What the methods noted", [html_sections.method_notes(tasks)]),
@@ -98,33 +103,43 @@ def _contents(
 
 def _page(tasks: Sequence[TaskSummary], contents: Contents) -> str:
     title = "Co-supervised learning: how much of the gap is closed"
-    few = len(tasks) <= MOST_HEADLINES  # with more, the leaderboard is the summary
     nothing = not tasks and "factorial" not in [key for key, _, _ in contents]
+    first = [entry for entry in contents if entry[0] in FIRST]
+    rest = [entry for entry in contents if entry[0] not in FIRST]
     return page(
         title,
         tag("h1", title),
-        tag("div", [tag("p", html_sections.headline(task)) for task in tasks], class_="lead") if few else None,
+        first_screen(tasks[:MOST_HEADLINES]),
+        tag("p", f"{len(tasks) - MOST_HEADLINES} more tasks: see Results.") if len(tasks) > MOST_HEADLINES else None,
         tag("p", "No run succeeded; see the failed runs below.", class_="warn") if nothing else None,
         _warning(tasks),
-        tag(
-            "p",
-            "A strong student is trained on the annotations of weak teachers alone. The performance gap "
-            "recovered (PGR) is (student \N{MINUS SIGN} weak) / (ceiling \N{MINUS SIGN} weak) in accuracy on "
-            "test samples. Truth is used to measure, and by the oracle, which is told the right specialist "
-            "of every sample and is named as such; nothing else is trained, selected or stopped by it"
-            + (
-                "."
-                if all(task.protocol == "clean" for task in tasks)
-                else ", but for what is marked as chosen on test."
-            ),
-            class_="soft",
-        ),
-        tag(
-            "nav",
-            tag("ul", [tag("li", tag("a", name, href=f"#{key}")) for key, name, _ in contents]),
-            aria_label="Contents",
-        ),
-        [tag("section", tag("h2", name), [_shown(part) for part in parts], id=key) for key, name, parts in contents],
+        _contents_list(first),
+        [_section(*entry) for entry in first],
+        tag("h2", "Details", id="details") if rest else None,
+        tag("p", _truth(tasks), class_="soft") if tasks else None,
+        _contents_list(rest),
+        [_section(*entry) for entry in rest],
+    )
+
+
+def _section(key: str, name: str, parts: Sequence[Child | Panel]) -> Markup:
+    return tag("section", tag("h2", name), [_shown(part) for part in parts], id=key)
+
+
+def _contents_list(contents: Contents) -> Markup | None:
+    if not contents:
+        return None
+    links = [tag("li", tag("a", name, href=f"#{key}")) for key, name, _ in contents]
+    return tag("nav", tag("ul", links), aria_label="Contents" if contents[0][0] in FIRST else "Details")
+
+
+def _truth(tasks: Sequence[TaskSummary]) -> str:
+    """Say what truth is used for."""
+    clean = all(task.protocol == "clean" for task in tasks)
+    return (
+        "Truth is used to measure, and by the oracle, which is told the right specialist of every sample and is named "
+        "as such; nothing else is trained, selected or stopped by it"
+        + ("." if clean else ", but for what is marked as chosen on test.")
     )
 
 

@@ -20,48 +20,6 @@ def colour(method: MethodSummary) -> int:
     return FIXED_COLOURS.get(method.method, 4)
 
 
-def headline(task: TaskSummary) -> Markup:
-    """Say in words what came out."""
-    ours, vanilla = task.ours, task.vanilla
-    seeds = f"{len(task.seeds)} seed{'s' if len(task.seeds) != 1 else ''}"
-    start = join(tag("strong", task.title), ": ")
-    frame = (
-        f"the weak teacher is right on {percent(task.weak)} % of the test samples and the ceiling (the "
-        "same student "
-        f"trained on the truth) on {percent(task.ceiling)} %."
-    )
-    if ours is None:
-        best = max(task.methods, key=lambda m: m.accuracy)
-        return join(start, frame, f" The best of the methods, {best.label}, reaches {percent(best.accuracy)} %.")
-    if ours.pgr is None:
-        return join(
-            start,
-            frame,
-            " There is no gap between the two to recover, so the measure of this report is undefined.",
-        )
-    text = (
-        f" Without one true label, {ours.label} reaches {percent(ours.accuracy)} %: it closes "
-        f"{percent(ours.pgr.estimate, 0)} % of the gap (90 % interval {span(ours.pgr)})."
-    )
-    if vanilla is None or ours.versus is None or vanilla.pgr is None:
-        return join(start, frame, text)
-    difference = ours.versus
-    if difference.low > 0:
-        verdict = f"{ours.label} closes {100 * difference.estimate:.0f} points more"
-    elif difference.high < 0:
-        verdict = f"{ours.label} closes {-100 * difference.estimate:.0f} points less"
-    else:
-        verdict = f"the difference, {100 * difference.estimate:+.0f} points, is not told from zero"
-    return join(
-        start,
-        frame,
-        text,
-        f" Plain weak-to-strong training of the same student closes {percent(vanilla.pgr.estimate, 0)} %; "
-        f"{verdict} "
-        f"({100 * difference.low:+.0f} to {100 * difference.high:+.0f}, paired over {seeds}).",
-    )
-
-
 def results(task: TaskSummary) -> Markup:
     """Tabulate every method between the weak teacher and the ceiling."""
     header = (
@@ -125,7 +83,8 @@ def by_method(task: TaskSummary, name: str) -> list[Panel]:
 
 
 def _with_levels(task: TaskSummary) -> list[MethodSummary]:
-    return [method for method in task.methods if method.whole and len(method.levels) > 1]
+    """Methods with a point a level to draw; two points make no figure."""
+    return [method for method in task.methods if method.whole and len(method.levels) > 2]
 
 
 def by_level(task: TaskSummary, name: str) -> list[Panel]:
@@ -300,7 +259,7 @@ def teachers(task: TaskSummary) -> Markup | None:
 def pictures(samples: Sequence[Mapping[str, Any]]) -> Markup:
     """Show samples that were kept and rejected."""
     parts: list[Child] = []
-    for kept, title in ((True, "Kept"), (False, "Rejected")):
+    for kept, title in ((False, "Overruled"), (True, "Kept")):
         chosen = [sample for sample in samples if sample["kept"] is kept]
         parts.append(tag("h4", title))
         if not chosen:

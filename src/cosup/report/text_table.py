@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from cosup.report.factorial import Design, designs
+from cosup.report.first_screen import verdict
 from cosup.report.summary import Record, TaskSummary, duration, failures, percent, signed, span, summarise
 
 HEADER = ("", "accuracy", "macro-F1", "PGR", "90 %", "vs vanilla (PGR points)", "kept", "right", "seconds")
@@ -31,12 +32,16 @@ def render_table(records: Iterable[Record]) -> str:
         When there is no record.
     """
     records = list(records)
-    blocks = [_task(task) for task in summarise(records)] + [_effects(design) for design in designs(records)]
+    tasks = summarise(records)
+    blocks = [_task(task) for task in tasks] + [_effects(design) for design in designs(records)]
     broken = failures(records)
     if broken:
         lines = [f"{len(broken)} runs failed:"]
         lines += [f"  {r['task']}, {r['label']}, seed {r['seed']}: {r['error']}" for r in broken]
         blocks.append("\n".join(_plain(line) for line in lines))
+    said = verdict(tasks)
+    if said:
+        blocks.append("\n".join(_plain(line) for line in said))
     return "\n\n".join(blocks)
 
 
