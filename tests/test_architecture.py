@@ -3,6 +3,7 @@
 import ast
 import doctest
 import importlib
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -43,6 +44,66 @@ def test_no_module_holds_two_ideas(file):
 def test_no_module_is_a_drawer(file):
     assert file.stem.strip("_") not in {"utils", "util", "misc", "helpers", "common"}
     assert not {"misc", "helpers"} & set(file.relative_to(SOURCE).parts)
+
+
+def test_tests_mirror_the_rooms():
+    rooms = {folder.name for folder in SOURCE.iterdir() if (folder / "__init__.py").is_file()}
+    tests = (folder for folder in (ROOT / "tests").iterdir() if folder.is_dir())
+    folders = {folder.name for folder in tests if any(folder.glob("test_*.py"))}
+        folder.name for folder in (ROOT / "tests").iterdir() if folder.is_dir() and any(folder.glob("test_*.py"))
+    }
+    assert folders - rooms == set()
+    assert rooms - folders == set()
+
+
+def functions(tree):
+    """Every function as (name of its class, itself)."""
+    for node in ast.walk(tree):
+        for child in ast.iter_child_nodes(node):
+            if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef):
+                yield getattr(node, "name", "") if isinstance(node, ast.ClassDef) else "", child
+
+
+def test_the_algorithm_stands_on_one_screen():
+    tree = ast.parse((SOURCE / "cosupervision" / "algorithm.py").read_text(encoding="utf-8"))
+    (loop,) = (function for _, function in functions(tree) if function.name == "co_supervise")
+    body = loop.body[1:]  # without the docstring
+    assert 1 + body[-1].end_lineno - body[0].lineno <= 45
+    called = {node.func.id for node in ast.walk(loop) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)}
+    assert {"train_initial", "assign", "train_local_students", "reject", "pool_targets", "train_global"} <= called
+
+
+def test_few_functions_take_more_than_seven_parameters():
+    many = {}
+    for file in FILES:
+        for owner, function in functions(ast.parse(file.read_text(encoding="utf-8"))):
+            arguments = [*function.args.posonlyargs, *function.args.args, *function.args.kwonlyargs]
+            count = len([a for a in arguments if a.arg not in ("self", "cls")])
+            if count > 7:
+                many[f"{file.relative_to(SOURCE)}: {owner}.{function.name}"] = count
+    assert len(many) < 20, many
+    # scikit-learn asks an estimator to name every parameter.
+    assert max(count for name, count in many.items() if not name.endswith("__init__")) <= 12
+
+
+PRIVATE_WORDS = r"\b(said|heard|borne|went|let_go)\b"
+
+
+def test_the_words_are_the_field_s():
+    found = [
+        f"{file.relative_to(SOURCE)}: {line.strip()}"
+        for file in FILES
+        for line in file.read_text(encoding="utf-8").splitlines()
+        if re.search(PRIVATE_WORDS, line)
+    ]
+    assert len(found) < 40, "\n".join(found)
+
+
+@pytest.mark.parametrize("file", FILES, ids=NAMES)
+def test_a_module_s_first_line_says_what_it_does(file):
+    first = (ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or "").partition("\n")[0]
+    assert first, "no docstring"
+    assert not first.startswith(("What ", "How ", "The same "))
 
 
 def imports(tree):
