@@ -50,8 +50,6 @@ def test_tests_mirror_the_rooms():
     rooms = {folder.name for folder in SOURCE.iterdir() if (folder / "__init__.py").is_file()}
     tests = (folder for folder in (ROOT / "tests").iterdir() if folder.is_dir())
     folders = {folder.name for folder in tests if any(folder.glob("test_*.py"))}
-        folder.name for folder in (ROOT / "tests").iterdir() if folder.is_dir() and any(folder.glob("test_*.py"))
-    }
     assert folders - rooms == set()
     assert rooms - folders == set()
 

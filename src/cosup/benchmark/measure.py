@@ -110,7 +110,7 @@ def per_teacher(model: Any, task: Task) -> list[dict[str, Any]]:
     last = task.labels.n_levels - 1
     expert, truth = task.truth.expert[:, last], task.truth.y_train
     right = np.asarray(model.predict(task.X_train)) == truth
-    said = task.labels.hard()
+    annotated = task.labels.hard()
     entry = model.history_[-1]
     assigned = np.asarray(entry["assigned"]) if int(entry["level"]) == last else None
     out = []
@@ -122,7 +122,7 @@ def per_teacher(model: Any, task: Task) -> list[dict[str, Any]]:
                 "teacher": task.labels.names[t],
                 "samples": int(rows.sum()),
                 "student": float(right[rows].mean()) if some else None,
-                "said": float((said[rows, t] == truth[rows]).mean()) if some else None,
+                "said": float((annotated[rows, t] == truth[rows]).mean()) if some else None,
                 "found": float((assigned[rows] == t).mean()) if some and assigned is not None else None,
             }
         )
@@ -130,14 +130,14 @@ def per_teacher(model: Any, task: Task) -> list[dict[str, Any]]:
 
 
 def picture_samples(model: Any, task: Task, label: str, seed: int) -> list[dict[str, Any]]:
-    """Draw samples that the last level kept and rejected, with what was said about them.
+    """Draw samples that the last level kept and rejected, with their annotations.
 
     Which samples are shown is drawn at random, not picked; the student's answer is that of the final student.
     """
     if task.images_train is None:
         return []
     last = model.provenance_[:, -1]
-    said = task.labels.hard()
+    annotated = task.labels.hard()
     answers = np.asarray(model.predict(task.X_train))
     rng = np.random.default_rng(seed)
     samples = []
@@ -151,7 +151,7 @@ def picture_samples(model: Any, task: Task, label: str, seed: int) -> list[dict[
                     "kept": kept,
                     "image": base64.b64encode(png(task.images_train[row])).decode("ascii"),
                     "teacher": task.labels.names[teacher],
-                    "annotation": _class_name(task, said[row, teacher]),
+                    "annotation": _class_name(task, annotated[row, teacher]),
                     "student": _class_name(task, answers[row]),
                     "truth": _class_name(task, task.truth.y_train[row]),
                     "probability": or_none(min(max(float(last["probability"][row]), 0.0), 1.0)),

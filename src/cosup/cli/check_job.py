@@ -93,18 +93,18 @@ def _train(
     folder: Path, account: Account, drawn: IntArray | None, facts: dict[str, str], recipe: Recipe, out: Path,
     typed: Trust,
 ) -> None:  # fmt: skip
-    given, said, notes = recipe.gather(out / STORE, typed, kept=(folder / STORE,))
-    ids = said.ids if said.ids is not None else given.ids
-    if len(said) != len(account) or (ids is not None and tuple(ids) != account.ids):
+    given, labels, notes = recipe.gather(out / STORE, typed, kept=(folder / STORE,))
+    ids = labels.ids if labels.ids is not None else given.ids
+    if len(labels) != len(account) or (ids is not None and tuple(ids) != account.ids):
         raise CosupError(
-            f"the inputs of {folder} are not what it was fitted on: {len(said):,} samples now, {len(account):,} then, "
-            "or others; fit it again, and look again"
+            f"the inputs of {folder} are not what it was fitted on: {len(labels):,} samples now, {len(account):,} "
+            "then, or others; fit it again, and look again"
         )
-    if said.class_names != account.class_names:
+    if labels.class_names != account.class_names:
         raise CosupError(f"the inputs of {folder} name other classes than when it was fitted; fit it again")
     known = given_answers(recipe.answers, account.ids, account.class_names)
     with only_writer(out):
-        new, model, rest = _leave(folder, account, drawn, facts, recipe, out, (given, said), known)
+        new, model, rest = _leave(folder, account, drawn, facts, recipe, out, (given, labels), known)
     for note in notes:
         click.echo(f"Note: {note}", err=True)
     _tell(account, new, known, rest)
@@ -118,35 +118,35 @@ def _leave(
     inputs: tuple[Features, ImportedLabels], known: IntArray,
 ) -> tuple[Account, Any, IntArray | None]:  # fmt: skip
     """Train the new model and write it; its account, it, and the uniformly drawn labels that it was not trained on."""
-    given, said = inputs
-    ids = said.ids if said.ids is not None else given.ids
+    given, labels = inputs
+    ids = labels.ids if labels.ids is not None else given.ids
     before = None if recipe.tuned is None else account
-    model, X, files_of = _again(folder, account, recipe, given, said)
+    model, X, files_of = _again(folder, account, recipe, given, labels)
     if recipe.answers:
-        model, said = taught(model, X, said, known, ids)
+        model, labels = taught(model, X, labels, known, ids)
     rest = None if drawn is None else np.where(known >= 0, -1, drawn)
     if rest is not None and (rest >= 0).any():
         model, _ = recalibrate(model, X, rest)
     facts = {**facts, PERSON: fact(known, recipe.answers)}
     files, stale = files_of(model, out)
     new = leave(
-        out, model, said, X, given=given, recipe=recipe, facts=facts, files=files, known=known, before=before,
+        out, model, labels, X, given=given, recipe=recipe, facts=facts, files=files, known=known, before=before,
         remove=stale,
     )  # fmt: skip
     return new, model, rest
 
 
 def _again(
-    folder: Path, account: Account, recipe: Recipe, given: Features, said: ImportedLabels
+    folder: Path, account: Account, recipe: Recipe, given: Features, labels: ImportedLabels
 ) -> tuple[Any, Any, Callable[[Any, Path], tuple[dict[str, bytes], list[str]]]]:
     """The model of a fit, what it answers on, and what encodes its files: fitted anew, or of a fine-tuned network."""
     if recipe.tuned is None:
-        model = recipe.model().fit(given.X, said)
+        model = recipe.model().fit(given.X, labels)
         return model, given.X, lambda new, out: (new.to_files(inputs=given.inputs, feature_names=given.names), [])
     whole = FineTunedClassifier.load(folder)
     model = load(folder)
     model.provenance_, model.history_ = account.provenance(), read_history(folder)
-    estimates, m = read_known(folder), said.n_teachers  # a person's labels may stand beside theirs there
+    estimates, m = read_known(folder), labels.n_teachers  # a person's labels may stand beside theirs there
     if estimates is not None:
         estimates = Estimates(estimates.student, estimates.teachers[:m], estimates.by_class[:m])
     model.estimates_ = estimates

@@ -65,34 +65,34 @@ def run_fit(options: FitOptions) -> None:
     recipe = Recipe.of(vars(options), before)
     model = recipe.model()
     kept = () if options.update is None else (options.update / STORE,)
-    given, said, notes = recipe.gather(options.out / STORE, Recipe.typed(vars(options)), kept=kept)
+    given, labels, notes = recipe.gather(options.out / STORE, Recipe.typed(vars(options)), kept=kept)
     for note in notes:
         click.echo(f"Note: {note}", err=True)
-    click.echo(said.summary())
+    click.echo(labels.summary())
     facts = {
         "Method": recipe.method_line(),
         "Features": f"{given.source}, {given.X.shape[1]} a sample"
         + "".join(f", {kind} {name}" for kind, name in given.inputs.items()),
-        "Labels": said.source,
+        "Labels": labels.source,
     }
-    ids = said.ids if said.ids is not None else given.ids
+    ids = labels.ids if labels.ids is not None else given.ids
     known = None
     if recipe.answers:
-        places = tuple(map(str, range(len(said))))
-        known = given_answers(recipe.answers, places if ids is None else ids, said.class_names)
+        places = tuple(map(str, range(len(labels))))
+        known = given_answers(recipe.answers, places if ids is None else ids, labels.class_names)
         facts[PERSON] = fact(known, recipe.answers)
     with only_writer(options.out):
-        model.fit(given.X, said)
+        model.fit(given.X, labels)
         if known is not None:
-            model, said = taught(model, given.X, said, known, ids)
+            model, labels = taught(model, given.X, labels, known, ids)
         leave(
-            options.out, model, said, given.X, given=given, recipe=recipe, facts=facts, known=known,
+            options.out, model, labels, given.X, given=given, recipe=recipe, facts=facts, known=known,
             files=model.to_files(inputs=given.inputs, feature_names=given.names),
         )  # fmt: skip
-    click.echo(repr(said))
+    click.echo(repr(labels))
     if known is not None:
         click.echo(f"A person's {int((known >= 0).sum()):,} answers of the earlier fit were trained on last.")
-    for line in _accuracies(model, said.names):
+    for line in _accuracies(model, labels.names):
         click.echo(line)
     for k, entry in enumerate(model.history_):
         click.echo(_level(entry, model.provenance_[:, k]))

@@ -42,7 +42,7 @@ class Recipe:
     Attributes
     ----------
     inputs : tuple of dict
-        The options of ``cosup fit`` that say what went in, a dict each time that something was added; and ``store``,
+        The options of ``cosup fit`` that name the inputs, a dict each time that something was added; and ``store``,
         where features were kept.
     partial : bool
     method : str

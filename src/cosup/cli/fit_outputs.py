@@ -37,7 +37,7 @@ SECONDS = "seconds"
 def leave(
     folder: Path,
     model: Any,
-    said: ImportedLabels,
+    labels: ImportedLabels,
     X: Any,
     *,
     given: Features,
@@ -74,13 +74,13 @@ def leave(
     remove : iterable of str
         What goes of an earlier fit.
     """
-    ids = said.ids if said.ids is not None else given.ids
+    ids = labels.ids if labels.ids is not None else given.ids
     facts = {**{name: unsigned(text) for name, text in facts.items()}, "Versions": versions()}
     estimates = _known_accuracies(model)
-    order, parts = look_first(X, said, model)
+    order, parts = look_first(X, labels, model)
     if known is not None:
         order = order[np.argsort(known[order] >= 0, kind="stable")]
-    account = Account.of(model, said, X, class_names=said.class_names, ids=ids, looking=(order, parts))
+    account = Account.of(model, labels, X, class_names=labels.class_names, ids=ids, looking=(order, parts))
     if before is not None:
         account.level_answer[:, :-1] = before.level_answer[:, :-1]
     # All is made before anything is written: what can't be shown leaves no half of a fit behind.
@@ -89,7 +89,7 @@ def leave(
         account, [_untimed(entry) for entry in model.history_], facts=facts, estimates=estimates,
         images=pictures_of(samples["images"], account.ids), texts=texts_of(samples["texts"], account.ids),
     )  # fmt: skip
-    history, seconds = history_json(model.history_, said)
+    history, seconds = history_json(model.history_, labels)
     contents: dict[str, str | bytes] = {
         **account_files(account, facts), REPORT_NAME: page, HISTORY: history, RECIPE: recipe.to_json(), **files,
     }  # fmt: skip

@@ -22,7 +22,7 @@ from cosup.utils.validation import CosupError, some
 __all__ = ["check_join", "features_of", "labels_of", "stack"]
 
 Input = Mapping[str, Any]
-"""The options that say what went in, once."""
+"""The options that name the inputs, once."""
 
 
 def labels_of(inputs: Sequence[Input]) -> ImportedLabels:

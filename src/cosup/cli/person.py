@@ -16,7 +16,7 @@ from cosup.utils.validation import CosupError, IntArray
 __all__ = ["PERSON", "fact", "given_answers", "taught"]
 
 PERSON = "Person"
-"""The fact of an account that says that a person's labels went into the model."""
+"""The fact of an account that says that the model was trained with a person's labels."""
 
 
 def given_answers(files: Sequence[str], ids: Sequence[str], class_names: Sequence[str]) -> IntArray:
@@ -37,21 +37,21 @@ def given_answers(files: Sequence[str], ids: Sequence[str], class_names: Sequenc
 
 
 def taught(
-    model: Any, X: Any, said: ImportedLabels, known: IntArray, ids: Sequence[str] | None
+    model: Any, X: Any, labels: ImportedLabels, known: IntArray, ids: Sequence[str] | None
 ) -> tuple[Any, ImportedLabels]:
     """Train a last student with a person's answers; it, and the labels with the person's beside the others'."""
-    model = after_looking(X, said, model, known)
-    said = ImportedLabels.of(with_person(said, known), said.class_names, ids=ids, source=said.source)
+    model = after_looking(X, labels, model, known)
+    labels = ImportedLabels.of(with_person(labels, known), labels.class_names, ids=ids, source=labels.source)
     estimates = model.estimates_
     if estimates is not None:  # of the person nothing is estimated
         teachers, by_class = (
             np.pad(values, [(0, 1)] + [(0, 0)] * (values.ndim - 1), constant_values=np.nan)
             for values in (estimates.teachers, estimates.by_class)
         )
-        model.estimates_ = Estimates(estimates.student, teachers, by_class, tuple(said.names))
-    return model, said
+        model.estimates_ = Estimates(estimates.student, teachers, by_class, tuple(labels.names))
+    return model, labels
 
 
 def fact(known: IntArray, files: Sequence[str]) -> str:
-    """Say how many answers went in, and from where."""
+    """Say how many answers were used, and from where."""
     return f"{(known >= 0).sum()} labels of {', '.join(files) or 'nobody'}"

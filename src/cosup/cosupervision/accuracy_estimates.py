@@ -110,7 +110,7 @@ def estimate_accuracies(hierarchy: Hierarchy, posterior: Rows, seen: Rows) -> Es
     place[active] = np.arange(n_classes)
     balanced = RowStore.of(seen.blocks(), *seen.shape)
     hold_marginals(balanced, np.full(n_classes, 1 / n_classes))
-    # By teacher and class: mass of what is said, and of all, for the posterior, the student, and the balanced student.
+    # By teacher and class: mass of the annotated class, and of all; for the posterior, student, balanced student.
     right, mass = np.zeros((3, n_teachers, n_classes)), np.zeros((3, n_teachers, n_classes))
     shares = np.zeros(n_classes)
     of_student = 0.0
@@ -123,11 +123,11 @@ def estimate_accuracies(hierarchy: Hierarchy, posterior: Rows, seen: Rows) -> Es
         for which, probabilities in enumerate(opinions):
             mass[which] += heard_of @ probabilities
         for t in range(n_teachers):
-            said = place[labels.predicted_class(t, rows)]
-            heard = np.flatnonzero(said >= 0)
+            annotated = place[labels.predicted_class(t, rows)]
+            speaking = np.flatnonzero(annotated >= 0)
             for which, probabilities in enumerate(opinions):
-                given = probabilities[heard, said[heard]]
-                right[which, t] += np.bincount(said[heard], weights=given, minlength=n_classes)
+                given = probabilities[speaking, annotated[speaking]]
+                right[which, t] += np.bincount(annotated[speaking], weights=given, minlength=n_classes)
     n = posterior.shape[0]
     uneven = float(np.abs(shares / n - 1 / n_classes).sum() / 2)
     count = speaks.sum(axis=0)

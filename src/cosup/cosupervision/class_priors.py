@@ -55,8 +55,8 @@ def estimate_class_prior(level: Level, student_proba: Rows, consensus: IntArray)
     shares, confirmed = _shares(level, student_proba, n_classes)
     n = int(annotated.sum())
     # Of a lone generalist nobody but the student can bear out what it says.
-    borne_out = (confirmed if level.speaks.shape[1] > 1 else predicted) / n
-    free = (1 - predicted / n) * (1 - borne_out)
+    supported = (confirmed if level.speaks.shape[1] > 1 else predicted) / n
+    free = (1 - predicted / n) * (1 - supported)
     return np.asarray((1 - free) * shares / n + free / n_classes)
 
 
@@ -72,10 +72,10 @@ def _shares(level: Level, student_proba: Rows, n_classes: int) -> tuple[FloatArr
         if not several:
             total += score.sum(axis=0)
             continue
-        heard = votes > 0
-        posterior = softmax(score[heard] / np.sqrt(votes[heard])[:, None])
+        voted = votes > 0
+        posterior = softmax(score[voted] / np.sqrt(votes[voted])[:, None])
         total += posterior.sum(axis=0)
-        confirmed += float(posterior.max(axis=1)[votes[heard] > 1].sum())
+        confirmed += float(posterior.max(axis=1)[votes[voted] > 1].sum())
     return total, confirmed
 
 
@@ -83,23 +83,23 @@ def _accuracies(level: Level, student_proba: Rows) -> FloatArray:
     """Estimate how often every generalist names the true class where it speaks, between chance and nearly always."""
     n_teachers, n_classes = level.speaks.shape[1], student_proba.shape[1]
     weight = level.vote_weights
-    agreed, compared, borne_out, spoken = (np.zeros(n_teachers) for _ in range(4))
+    agreed, compared, supported, spoken = (np.zeros(n_teachers) for _ in range(4))
     for rows, p in student_proba.blocks():
         speaks = level.speaks[rows]
         of_all = speaks @ weight
         votes = sum(w * level.teacher_proba(m, rows).dense() for m, w in enumerate(weight))
         for m, w in enumerate(weight):
             own = np.flatnonzero(speaks[:, m])
-            said = level.teacher_proba(m, rows).dense()[own]
-            square = np.einsum("ij,ij->i", said, said)
-            borne_out[m] += np.einsum("ij,ij->", said, p[own])
+            annotated = level.teacher_proba(m, rows).dense()[own]
+            square = np.einsum("ij,ij->i", annotated, annotated)
+            supported[m] += np.einsum("ij,ij->", annotated, p[own])
             spoken[m] += square.sum()
             others = of_all[own] - w
             met = speaks[own].sum(axis=1) > 1
-            same = np.einsum("ij,ij->i", said, votes[own]) - w * square
+            same = np.einsum("ij,ij->i", annotated, votes[own]) - w * square
             agreed[m] += (same[met] / others[met]).sum()
             compared[m] += square[met].sum()
-    guess = np.clip(borne_out / np.maximum(spoken, 1e-12), 0, 1)
+    guess = np.clip(supported / np.maximum(spoken, 1e-12), 0, 1)
     known = (agreed + GUESS * guess) / (compared + GUESS)
-    # What is not borne out is right by chance.
+    # An annotation without support is right by chance.
     return np.asarray(np.clip(known, 0.0, 0.99) * (1 - 1 / n_classes) + 1 / n_classes)

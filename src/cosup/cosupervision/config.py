@@ -38,7 +38,7 @@ class CSLConfig:
         The final student: the mean of all rounds' students, or the last one.
     teacher_screening : bool
         Where there are specialists, leave out teachers that the others do not agree with, see
-        `cosup.cosupervision.teacher_screening`. Generalists alone are all heard: their confusions tell.
+        `cosup.cosupervision.teacher_screening`. Generalists alone are all kept: their confusions tell.
     fall_back : float
         Where the last student, out of sample, names its posterior's class less often than this, the answer is
         the student of the generalists alone (vanilla): what can't be learnt is not worth teaching. 0 never does.

@@ -81,7 +81,7 @@ class Diagnostics:
         self._clock, self._notes, self._trained, self._outcome = now, [], [], None
 
     def supervision(self, state: State) -> Supervision:
-        """Estimate accuracies, fall back to the initial student where the final one is not borne out, and sum up."""
+        """Estimate accuracies, fall back where the final student contradicts its targets, and sum up."""
         estimates = self._estimates(state)
         last = self._history[-1]
         config = self._setup.config

@@ -106,15 +106,15 @@ class LevelExpert:
         self._sums = self._meaning.sum(axis=2), self._open.sum(axis=1)
         as_said = as_meant = 0.0
         for rows, p in beliefs.blocks():
-            heard = level.speaks[rows].any(axis=1)
-            some = slice(None) if heard.all() else heard
+            speaking = level.speaks[rows].any(axis=1)
+            some = slice(None) if speaking.all() else speaking
             words = self._words(rows)
-            said, meant = self._said(rows, words), self._meant(rows, words)
-            as_said += float(np.einsum("ij,ij->i", p[some], np.log(said[some])).sum(dtype=np.float64))
+            annotated, meant = self._said(rows, words), self._meant(rows, words)
+            as_said += float(np.einsum("ij,ij->i", p[some], np.log(annotated[some])).sum(dtype=np.float64))
             as_meant += float(np.einsum("ij,ij->i", p[some], np.log(meant[some])).sum(dtype=np.float64))
         self.corrected = as_meant > as_said
         # Where all samples are one block, the answer has just been calculated.
-        self._only = (meant if self.corrected else said) if len(said) == beliefs.shape[0] else None
+        self._only = (meant if self.corrected else annotated) if len(annotated) == beliefs.shape[0] else None
 
     def of(self, rows: slice) -> FloatArray:
         """The mixture of some samples, (n_rows, n_classes): positive, rows sum to one; uniform where nobody speaks."""
@@ -132,14 +132,14 @@ class LevelExpert:
         """How likely each class (last axis) makes every teacher (first axis) say what it says, times its prior."""
         level, gate = self._level, self._gate
         n_teachers, n_classes = len(level.columns), beliefs.shape[1]
-        # What is said (the first axis, as products read it) and what is believed, together; and what is said.
+        # Counts of annotated (first axis, as products read it) and believed classes together; and of annotated ones.
         together = np.zeros((n_teachers, n_classes, n_classes))
         usage = np.zeros((n_teachers, n_classes))
         for rows, p in joined(beliefs.blocks(), PER_CLASS * n_classes):
             for m in range(n_teachers):
-                table, said = level.teacher_proba(m, rows).astype(self._dtype).together(self._shares(m, rows), p)
+                table, annotated = level.teacher_proba(m, rows).astype(self._dtype).together(self._shares(m, rows), p)
                 together[m] += table
-                usage[m] += said
+                usage[m] += annotated
         usage /= np.maximum(gate.sum(axis=0), TINY)[:, None]
         confusion = np.ascontiguousarray(together.transpose(0, 2, 1)) + usage[:, None, :]
         confusion /= np.maximum(confusion.sum(axis=2, keepdims=True), TINY)
@@ -172,11 +172,11 @@ class LevelExpert:
         return out
 
     def _floored(self, mixture: FloatArray, rows: slice) -> FloatArray:
-        heard = np.any(self._level.speaks[rows], axis=1)
+        speaking = np.any(self._level.speaks[rows], axis=1)
         uniform = 1.0 / mixture.shape[1]
         mixture *= 1 - FLOOR
         mixture += FLOOR * uniform
-        mixture[~heard] = uniform
+        mixture[~speaking] = uniform
         return mixture
 
 

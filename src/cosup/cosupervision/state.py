@@ -38,7 +38,7 @@ class Outcome(StrEnum):
     TOO_FEW_KEPT = "too few kept"
     """Too few annotations, or of one class only, were kept to train on; the student of the round before stays."""
     FELL_BACK = "fell back"
-    """The final student was not borne out, so that the initial one is the answer."""
+    """The final student contradicts its own targets out of sample, so that the initial one is the answer."""
 
 
 @dataclass(frozen=True)

@@ -59,13 +59,13 @@ class Witnesses:
 
     def _log_likelihood(self, rows: slice) -> FloatArray:
         """Sum the teachers' log-likelihoods, each counted in full, (n_rows, n_classes)."""
-        said = [self._level.teacher_proba(m, rows) for m in range(len(self._level.columns))]
+        annotated = [self._level.teacher_proba(m, rows) for m in range(len(self._level.columns))]
         out = np.zeros((rows.stop - rows.start, len(self._prior)))
-        add_meanings(out, said, self._level.speaks[rows].astype(np.float64), self._log_ratio, self._open)
+        add_meanings(out, annotated, self._level.speaks[rows].astype(np.float64), self._log_ratio, self._open)
         return out
 
     def _confusions(self, posterior: Rows) -> tuple[FloatArray, FloatArray]:
-        """Count log-ratios (n_teachers, said, true class), and what independence is told by.
+        """Count log-ratios (n_teachers, annotated class, true class), and the evidence of independence.
 
         That is, for every true class (first axis): the mean of the centred log-likelihood, and the sum over teachers
         of its variances, (2, n_classes, n_classes).
@@ -79,9 +79,9 @@ class Witnesses:
             of_class += q.sum(axis=0, dtype=np.float64)
             everyone = np.ones((len(q), 1), dtype=q.dtype)
             for m in range(n_teachers):
-                table, said = level.teacher_proba(m, rows).astype(q.dtype).together(everyone, q)
+                table, annotated = level.teacher_proba(m, rows).astype(q.dtype).together(everyone, q)
                 together[m] += table
-                usage[m] += said
+                usage[m] += annotated
         usage /= n
         spread = np.zeros((2, n_classes, n_classes))
         for table, rate in zip(together, usage, strict=True):

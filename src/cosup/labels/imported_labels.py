@@ -23,7 +23,7 @@ Specialties = Mapping[str, Iterable[str]] | Sequence[Iterable[int] | None]
 
 
 class ImportedLabels(TeacherLabels):
-    """What teachers said, with the names of classes and samples.
+    """Annotations with the names of classes and samples.
 
     A method that is fitted on it predicts class names.
 

@@ -32,7 +32,7 @@ RARE = 0.001
 
 @dataclass(frozen=True)
 class Summary:
-    """What teachers said, counted.
+    """Counts of the teachers' annotations.
 
     Attributes
     ----------
@@ -132,7 +132,7 @@ def summarise(
     specialties: Sequence[IntArray | None],
     notes: Sequence[str] = (),
 ) -> Summary:
-    """Count what teachers said.
+    """Count the teachers' annotations.
 
     Parameters
     ----------
@@ -206,30 +206,30 @@ def tally(hard: IntArray, n_classes: int) -> tuple[IntArray, IntArray, IntArray]
     return totals, named, samples
 
 
-def _count(said: IntArray, totals: IntArray, named: IntArray, samples: IntArray) -> None:
+def _count(annotated: IntArray, totals: IntArray, named: IntArray, samples: IntArray) -> None:
     """Add one block of samples to the sums."""
     n_classes = named.shape[1]
-    rows = np.arange(len(said))
-    speaks = said >= 0
-    counts = np.zeros((len(said), n_classes), dtype=np.int16)
-    for t in range(said.shape[1]):
+    rows = np.arange(len(annotated))
+    speaks = annotated >= 0
+    counts = np.zeros((len(annotated), n_classes), dtype=np.int16)
+    for t in range(annotated.shape[1]):
         own = np.flatnonzero(speaks[:, t])
-        counts[own, said[own, t]] += 1
-    heard = speaks.sum(axis=1)
+        counts[own, annotated[own, t]] += 1
+    n_votes = speaks.sum(axis=1)
     if n_classes == 1:
-        first, second = counts[:, 0], np.zeros(len(said), dtype=np.int16)
+        first, second = counts[:, 0], np.zeros(len(annotated), dtype=np.int16)
     else:
         top = np.partition(counts, n_classes - 2, axis=1)
         first, second = top[:, -1], top[:, -2]
-    samples += [int((heard == 0).sum()), int((heard > 1).sum()), int((second > 0).sum())]
-    for t in range(said.shape[1]):
+    samples += [int((n_votes == 0).sum()), int((n_votes > 1).sum()), int((second > 0).sum())]
+    for t in range(annotated.shape[1]):
         own = rows[speaks[:, t]]
-        ids = said[own, t]
+        ids = annotated[own, t]
         mine = counts[own, ids]
         # The others' votes for my class, and their most for any other.
         others, rival = mine - 1, np.where(mine == first[own], second[own], first[own])
         totals[t] += [
-            len(own), int((heard[own] > 1).sum()), int((mine < heard[own]).sum()), int((others > rival).sum()),
+            len(own), int((n_votes[own] > 1).sum()), int((mine < n_votes[own]).sum()), int((others > rival).sum()),
             int((others != rival).sum()),
         ]  # fmt: skip
         named[t] += np.bincount(ids, minlength=n_classes)

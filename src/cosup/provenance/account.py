@@ -228,8 +228,10 @@ class Account:
         first = range(min(len(self), MOST))
         rows = []
         for i in first:
-            said = [self.class_names[c] if c >= 0 else "" for c in self.annotated[i]]
-            rows.append((self.ids[i], self.class_names[self.answer[i]], f"{self.confidence[i]:.2f}", ", ".join(said)))
+            named_classes = [self.class_names[c] if c >= 0 else "" for c in self.annotated[i]]
+            rows.append(
+                (self.ids[i], self.class_names[self.answer[i]], f"{self.confidence[i]:.2f}", ", ".join(named_classes))
+            )
         head = ("id", "answer", "confidence", f"what {', '.join(self.teachers[:4])} ... name")
         more = len(self) - len(rows)
         return html_table(head, rows, caption=repr(self)[8:-1], notes=[f"{more:,} more: to_frame()"] if more else [])

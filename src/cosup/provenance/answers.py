@@ -92,7 +92,7 @@ def read_answers(
 
 
 Answer = tuple[str, str, str, str, str]
-"""Where the id and where the class stand, the id, the class, and how the sample was chosen, where that is said."""
+"""Where the id and where the class stand, the id, the class, and how the sample was chosen, where that is known."""
 
 
 def _studio_answers(path: Path) -> Iterator[Answer]:
@@ -112,13 +112,13 @@ def _table_answers(path: Path) -> Iterator[Answer]:
         column = others[0]
     if column is None:
         raise CosupError(f"{path} has no column {PERSON[0]!r} with the answers; its columns: {', '.join(table.names)}")
-    said, names, how = table.columns[column], table.columns[place].texts(), table.find(CHOSEN)
+    annotated, names, how = table.columns[column], table.columns[place].texts(), table.find(CHOSEN)
     chosen = None if how is None else table.columns[how].texts()
-    answered = np.flatnonzero(said.codes >= 0).tolist()
+    answered = np.flatnonzero(annotated.codes >= 0).tolist()
     if not answered:
         raise CosupError(f"{path} holds no answer: the column {table.names[column]!r} is blank in all rows; fill it in")
     for row in answered:
-        answer = said.values[said.codes[row]]
+        answer = annotated.values[annotated.codes[row]]
         yield table.where(row, place), table.where(row, column), names[row], answer, chosen[row] if chosen else ""
 
 
@@ -287,16 +287,16 @@ def check_estimates(
             f"those looked at, {account.class_names[drawn[both[0]]]!r} among those drawn uniformly; keep one"
         )
     truth = np.where(chosen >= 0, chosen, drawn)
-    said = np.column_stack([account.annotated, account.answer])
+    annotated = np.column_stack([account.annotated, account.answer])
     sure = np.column_stack([account.support, account.confidence])
-    m = said.shape[1]
+    m = annotated.shape[1]
     estimated = np.full((m, 3), np.nan)
     if estimates is not None:
         estimated = np.vstack([estimates.teachers, estimates.student])
         if estimated.shape != (m, 3):
             raise CosupError(f"estimates are of {len(estimated) - 1} teachers, but the account has {m - 1}")
-    speaks = said >= 0
-    right = speaks & (said == truth[:, None])
+    speaks = annotated >= 0
+    right = speaks & (annotated == truth[:, None])
     seen = speaks & (truth >= 0)[:, None]
     stratum = (chosen >= 0)[:, None] & speaks
     rest = ((chosen < 0) & (drawn >= 0))[:, None] & speaks

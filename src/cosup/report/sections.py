@@ -247,7 +247,7 @@ def teachers(task: TaskSummary) -> Markup | None:
         (m.label, *(percent(shares[n].student, 0) if n in shares else DASH for n in order))
         for m, shares in zip(shown, by_name, strict=True)
     ]
-    said = {share.teacher: share.said for share in lead.per_teacher}
+    said = {share.teacher: share.annotated for share in lead.per_teacher}
     rows.append(("the specialist itself", *(percent(said[name], 0) for name in order)))
     caption = (
         f"{task.title}: on how many training samples, in %, the final student is right, {which}. Truth is used for "

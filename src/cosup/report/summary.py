@@ -41,7 +41,7 @@ class TeacherShare:
 
     teacher: str
     student: float
-    said: float
+    annotated: float
     found: float
 
 
@@ -129,7 +129,7 @@ def failures(records: Iterable[Record]) -> list[Record]:
 
 
 def notes(task: TaskSummary) -> list[tuple[str, int, str, int]]:
-    """List what the methods said of themselves: (method, level, note, in how many runs)."""
+    """List the methods' own notes: (method, level, note, in how many runs)."""
     counts: dict[tuple[str, int, str], int] = {}
     for method in task.methods:
         for record in method.records:
