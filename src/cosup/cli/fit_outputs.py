@@ -56,7 +56,7 @@ def leave(
     folder : Path
     model : estimator of cosup
         With ``history_``, ``provenance_`` and ``estimates_``.
-    said : ImportedLabels
+    labels : ImportedLabels
     X : ndarray of shape (n_samples, n_features)
         What the model answers on.
     given : Features

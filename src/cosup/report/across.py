@@ -143,11 +143,11 @@ def _verdict(board: Board) -> str:
     ranks = board.ranks
     assert ranks is not None
     best = board.labels[0]
-    said = f"{best} has the best mean rank over {ranks.n_tasks} tasks. "
+    text = f"{best} has the best mean rank over {ranks.n_tasks} tasks. "
     p = "under 0.001" if ranks.p_value < 0.001 else f"{ranks.p_value:.3f}"
-    said += f"That all methods are equal has p {p} (Friedman, Iman and Davenport). "
-    said += f"Ranks that are {ranks.critical:.1f} or more apart differ at 5 % (Nemenyi). "
-    return said + "Tasks are taken for independent; members of one family are not quite."
+    text += f"That all methods are equal has p {p} (Friedman, Iman and Davenport). "
+    text += f"Ranks that are {ranks.critical:.1f} or more apart differ at 5 % (Nemenyi). "
+    return text + "Tasks are taken for independent; members of one family are not quite."
 
 
 def rank_figure(board: Board, name: str) -> list[Panel]:
