@@ -131,6 +131,9 @@ def forecast(options: BenchOptions) -> None:
 
 def _named(options: BenchOptions) -> tuple[list[tuple[str, dict[str, Any]]], list[Method]]:
     """Tasks, with the options that they have, and methods."""
+    root = options.options.get("root") if options.root is None else options.root
+    if root is not None and not Path(str(root)).exists():
+        raise CosupError(f"the folder of the data, {root}, does not exist; check --root")
     given = options.options if options.root is None else {"root": str(options.root), **options.options}
     tasks = _tasks(options.tasks, given)
     if options.factorial:

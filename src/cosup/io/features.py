@@ -255,7 +255,7 @@ def _of_grown(grown: Grown, source: str | Path) -> Features:
 
 
 def _inputs(described: dict[str, Any]) -> dict[str, str]:
-    """What made features, of how a store's manifest describes it: only text has tokens at the most."""
+    """Tell backbone from encoder in a store's manifest: only text has tokens at the most."""
     return {"encoder" if "tokens" in described["preprocessing"] else "backbone": str(described["name"])}
 
 

@@ -125,7 +125,7 @@ class ImportedLabels(TeacherLabels):
         levels: Mapping[str, int] | Sequence[int] | None = None,
         specialties: Specialties | None = None,
     ) -> Self:
-        """The same labels with other levels or specialties.
+        """Return the labels with other levels or specialties.
 
         Parameters
         ----------

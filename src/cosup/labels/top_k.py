@@ -178,7 +178,7 @@ class TopK:
         return np.where(silent, np.int32(-1), ids)
 
     def entries(self, teacher: int, rows: Any = slice(None)) -> tuple[IntArray, FloatArray, FloatArray]:
-        """What one teacher lists.
+        """The classes that one teacher lists.
 
         Returns
         -------

@@ -35,7 +35,7 @@ def plain_text(text: str) -> str:
 
 def code_points(text: str) -> str:
     """Describe a text with the code points of what is not plain ASCII: ``'cat' (U+0430 at 2)``."""
-    odd = [f"U+{ord(c):04X} at {place}" for place, c in enumerate(text, start=1) if not c.isascii()]
+    odd = [f"U+{ord(c):04X} at {place}" for place, c in enumerate(text[:SHOWN], start=1) if not c.isascii()]
     return f"{shown(text)}" + (f" ({', '.join(odd[:3])}{', ...' if len(odd) > 3 else ''})" if odd else "")
 
 

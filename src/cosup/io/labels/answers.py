@@ -21,7 +21,7 @@ __all__ = ["Answer", "labels_of_answers"]
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What one teacher answers on one sample.
+    """An answer of one teacher on one sample.
 
     Parameters
     ----------

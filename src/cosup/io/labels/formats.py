@@ -80,7 +80,7 @@ def register_label_format(extension: str) -> Callable[[AnyReader], AnyReader]:
 
 
 def _with_names(labels: TeacherLabels, path: Path, class_names: Sequence[str] | None) -> ImportedLabels:
-    """What a plugin's reader returned, with names of classes and the file that they are from."""
+    """Labels that a plugin's reader returned, with names of classes and the file that they are from."""
     if not isinstance(labels, TeacherLabels):
         raise CosupError(
             f"{path}: the reader of {path.suffix} files must return ImportedLabels or TeacherLabels, "

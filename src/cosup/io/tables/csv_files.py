@@ -24,8 +24,8 @@ SEPARATORS = (",", "\t", ";", "|")
 OTHERS = ("^", "~", "\x01", ":", " ")
 """Separators that are recognised in order to be refused by name."""
 
-SAMPLE = 100
-"""Rows by which the separator is chosen."""
+SAMPLE, SAMPLE_CHARACTERS = 100, 1 << 20
+"""Rows by which the separator is chosen, and characters of these at the most."""
 
 _EXCEL = re.compile(r'"?sep=(.)"?[\r\n]*', re.IGNORECASE)
 _BLANK_AFTER_QUOTE = r'(?<!")" +(?=[{}\r\n]|$)'
@@ -94,14 +94,14 @@ class CsvFile:
     def _dialect(self) -> tuple[int, str]:
         """Lines before the header, and the separator."""
         with _any_length():
-            lines = list(islice(self._lines(), 3 * SAMPLE))
+            lines, cut = self._sample()
             start = next((place for place, line in enumerate(lines) if line.strip()), 0)
             named = _EXCEL.fullmatch(lines[start]) if lines else None
             if named is not None:
                 return start + 1, named[1]
             if self.path.suffix.lower() == ".tsv":
                 return 0, "\t"
-            found = {separator: self._widths(lines, separator) for separator in SEPARATORS}
+            found = {separator: _widths(lines, separator, cut) for separator in SEPARATORS}
         agreed = [s for s in SEPARATORS if found[s] and found[s][0] > 1 and len(set(found[s])) == 1]
         if agreed:
             return 0, max(agreed, key=lambda s: found[s][0])
@@ -117,10 +117,16 @@ class CsvFile:
                 )
         return 0, ","
 
-    def _widths(self, lines: list[str], separator: str) -> list[int]:
-        # A quote may be open where the sample ends, and its row is then no whole one.
-        rows = [row for row in csv.reader(lines, delimiter=separator, skipinitialspace=True) if row][: SAMPLE + 1]
-        return [len(row) for row in (rows[:-1] if len(rows) > 2 and len(lines) == 3 * SAMPLE else rows)]
+    def _sample(self) -> tuple[list[str], bool]:
+        """The first lines, and whether there are more."""
+        lines: list[str] = []
+        room = SAMPLE_CHARACTERS
+        for line in self._lines():
+            room -= len(line)
+            if len(lines) == 3 * SAMPLE or (lines and room < 0):
+                return lines, True
+            lines.append(line)
+        return lines, False
 
     def _lines(self) -> Iterator[str]:
         with self.path.open(encoding="utf-8-sig", newline="") as file:
@@ -146,6 +152,12 @@ class CsvFile:
 
     def _tidy(self, lines: Iterator[str]) -> Iterator[str]:
         return (self._blank_after_quote.sub('"', line) if '" ' in line else line for line in lines)
+
+
+def _widths(lines: list[str], separator: str, cut: bool) -> list[int]:
+    """Cells of every row; of what was cut off, a quote may be open, and the last row is no whole one."""
+    rows = [row for row in csv.reader(lines, delimiter=separator, skipinitialspace=True) if row]
+    return [len(row) for row in (rows[:-1] if cut and len(rows) > 2 else rows)[: SAMPLE + 1]]
 
 
 class _any_length:  # noqa: N801 (a context manager)

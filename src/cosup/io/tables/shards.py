@@ -28,7 +28,7 @@ ROWS = 65_536
 # eq=False: comparing arrays field by field has no single truth value.
 @dataclass(frozen=True, eq=False)
 class Matrix:
-    """What `gather_matrix` gives.
+    """The rows of several files in one array, see `gather_matrix`.
 
     Attributes
     ----------

@@ -1,6 +1,6 @@
 """Files and folders behind URLs (s3://, gs://, https://, memory://, ...), through fsspec.
 
-What is read of a URL is copied once, one file at a time, to the folder for temporary files, and vanishes there with
+A URL is copied once when it is read, one file at a time, to the folder for temporary files, and vanishes there with
 its reader: an algorithm that goes over its features a hundred times must not ask a network for them a hundred times.
 """
 
@@ -174,7 +174,7 @@ def _filesystem(url: str) -> tuple[Any, str]:
 
 @contextmanager
 def _words(place: Place) -> Iterator[None]:
-    """Turn what a file system raises, of whatever type, into words."""
+    """Turn errors of a file system, of whatever type, into CosupError."""
     try:
         yield
     except CosupError:
