@@ -99,9 +99,7 @@ def train_initial(setup: Setup, seed: int) -> State:
 def hardened(setup: Setup, fit: Fit) -> Setup:
     """Settle what depends on the initial student's calibration: later targets are the method's own annotations."""
     config = setup.config
-    generalists = setup.hierarchy.levels[0]
-    witnessed = config.pool and generalists is not None and len(generalists.columns) > 1
-    hard = not (witnessed or fit.takes_soft) if config.hard is None else config.hard
+    hard = not (setup.reads_as_witnesses(0) or fit.takes_soft) if config.hard is None else config.hard
     return replace(setup, trainer=setup.trainer.like(fit) if hard else setup.trainer, config=replace(config, hard=hard))
 
 
@@ -132,7 +130,9 @@ def assign(setup: Setup, view: StudentView, above: Assignment) -> tuple[FloatArr
     assignment : Assignment
     """
     level = _level(setup, view.k)
-    gate = ASSIGNERS.find(setup.config.assign)(level, view.context)
+    # Witnesses are not alternatives: no gate has to be trained to tell who is nearest to the student.
+    rule = "distance" if setup.config.assign == "student" and setup.reads_as_witnesses(view.k) else setup.config.assign
+    gate = ASSIGNERS.find(rule)(level, view.context)
     chosen = choose(gate)
     here = chosen >= 0
     teacher = np.where(here, level.columns[chosen], above.teacher)
@@ -219,11 +219,13 @@ def train_global(
     if outcome is not Outcome.TRAINED:
         training = replace(state.training, notes=(*training.notes, f"{why}; the student of the level above stays"))
         return replace(state, training=training, assignment=assignment, class_prior=view.class_prior), outcome
-    fit = setup.train(training.targets, training.train_mask, seed)
+    # Targets change little from round to round: a level's students are as regularised as its first.
+    alpha = state.fit.alpha if state.level == view.k and setup.config.pool else None
+    fit = setup.train(training.targets, training.train_mask, seed, alpha)
     objective = training.objective
     if not setup.config.pool:
         objective = _loss(setup, fit, training.targets, training.train_mask)
-    return State(fit, training, assignment, view.class_prior, objective), outcome
+    return State(fit, training, assignment, view.class_prior, objective, view.k), outcome
 
 
 def held_predictions(setup: Setup, fit: Fit, prior: FloatArray) -> Rows:
@@ -261,7 +263,7 @@ def _experts(
     for j, level in enumerate(setup.hierarchy.levels[: view.k + 1]):
         if level is None:
             continue
-        if j == 0 and len(level.columns) > 1:
+        if setup.reads_as_witnesses(j):
             witnesses = Witnesses(level, view.posterior, view.class_prior)
             experts.append(witnesses)
             if view.k == 0:

@@ -68,6 +68,11 @@ class Setup:
         """Number of classes that anyone names."""
         return len(self.hierarchy.active)
 
+    def reads_as_witnesses(self, k: int) -> bool:
+        """Tell whether a level's teachers all speak of the same class: several generalists, where there is a pool."""
+        level = self.hierarchy.levels[k]
+        return self.config.pool and k == 0 and level is not None and len(level.columns) > 1
+
     @property
     def reasons(self) -> tuple[str, ...]:
         """Why an annotation may not count; `Assignment.reason` holds positions in this."""
@@ -77,9 +82,13 @@ class Setup:
         """Yield the predictions that assignment and rejection go by, a block of samples at a time."""
         return fit.blocks(self.config.out_of_sample, self.hierarchy.slices[0].stop)
 
-    def train(self, targets: FloatArray | IntArray, train_mask: BoolArray, seed: int) -> Fit:
-        """Train a global student."""
-        return self.trainer.train(targets, train_mask=train_mask, random_state=seed, n_classes=self.n_classes)
+    def train(
+        self, targets: FloatArray | IntArray, train_mask: BoolArray, seed: int, alpha: float | None = None
+    ) -> Fit:
+        """Train a global student, of a regularisation that is given or its own choice."""
+        return self.trainer.train(
+            targets, train_mask=train_mask, random_state=seed, alpha=alpha, n_classes=self.n_classes
+        )
 
 
 @dataclass(frozen=True)
@@ -161,6 +170,8 @@ class State:
         The marginals that predictions and posterior are held at; see `cosup.cosupervision.class_priors`.
     objective : float
         Of the latest training.
+    level : int
+        The level that the student was trained at; -1 for the initial one.
     """
 
     fit: Fit
@@ -168,3 +179,4 @@ class State:
     assignment: Assignment
     class_prior: FloatArray
     objective: float
+    level: int = -1
