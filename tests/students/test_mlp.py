@@ -42,7 +42,7 @@ def test_nets_by_name(name, made):
         (lambda: MlpProbe(loss="hinge"), "unknown loss"),
         (lambda: MixtureProbe(heads=1), "heads of MixtureProbe must be at least 2"),
         (lambda: GradientProbe(folds=1), "folds of GradientProbe must be at least 2"),
-        (lambda: GradientProbe(alpha=0), "regularisation of GradientProbe"),
+        (lambda: GradientProbe(alpha=0), "alpha of GradientProbe"),
         (lambda: MlpProbe(epochs=1.5), "epochs of MlpProbe"),
     ],
 )

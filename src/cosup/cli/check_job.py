@@ -104,7 +104,7 @@ def _train(
         raise CosupError(f"the inputs of {folder} name other classes than when it was fitted; fit it again")
     known = given_answers(recipe.answers, account.ids, account.class_names)
     with only_writer(out):
-        new, model, rest = _leave(folder, account, drawn, facts, recipe, out, (given, labels), known)
+        new, model, rest = _leave(folder, (account, facts), drawn, recipe, out, (given, labels), known)
     for note in notes:
         click.echo(f"Note: {note}", err=True)
     _tell(account, new, known, rest)
@@ -114,11 +114,11 @@ def _train(
 
 
 def _leave(
-    folder: Path, account: Account, drawn: IntArray | None, facts: dict[str, str], recipe: Recipe, out: Path,
+    folder: Path, told: tuple[Account, dict[str, str]], drawn: IntArray | None, recipe: Recipe, out: Path,
     inputs: tuple[Features, ImportedLabels], known: IntArray,
 ) -> tuple[Account, Any, IntArray | None]:  # fmt: skip
     """Train the new model and write it; its account, it, and the uniformly drawn labels that it was not trained on."""
-    given, labels = inputs
+    (account, facts), (given, labels) = told, inputs
     ids = labels.ids if labels.ids is not None else given.ids
     before = None if recipe.tuned is None else account
     model, X, files_of = _again(folder, account, recipe, given, labels)

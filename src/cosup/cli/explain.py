@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -100,10 +101,7 @@ def explore(folder: Path, images: Path | None, texts: Path | None, out: Path | N
 @click.option("--host-name", "host_names", multiple=True, metavar="NAME",
               help="A name that browsers of other machines call this one by, as in --host 0.0.0.0 --host-name "
                    "lab.example.org; may be repeated.")  # fmt: skip
-def serve(
-    folder: Path, images: Path | None, texts: Path | None, label: bool, who: str | None, host: str, port: int,
-    host_names: tuple[str, ...],
-) -> None:  # fmt: skip
+def serve(folder: Path, **options: Any) -> None:
     """Serve the explorer of a fit; with --label, to label samples.
 
     It serves a fit of any size to a browser on this machine.
@@ -114,6 +112,6 @@ def serve(
     Example: cosup serve model --images photos
              cosup serve model --label
     """  # noqa: D301
-    from cosup.cli.explorer_job import run_serve
+    from cosup.cli.explorer_job import ServeOptions, run_serve
 
-    run_serve(folder, images, texts, label, who, host, port, host_names)
+    run_serve(folder, ServeOptions(**options))

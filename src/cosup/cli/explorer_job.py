@@ -8,6 +8,7 @@ import secrets
 import subprocess
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ from cosup.utils.atomic_files import make_writable, write_whole
 from cosup.utils.optional_imports import import_extra
 from cosup.utils.validation import CosupError
 
-__all__ = ["own_samples", "run_explore", "run_serve"]
+__all__ = ["ServeOptions", "own_samples", "run_explore", "run_serve"]
 
 COMPARED = "compared.html"
 
@@ -62,10 +63,20 @@ def run_explore(folder: Path, images: Path | None, texts: Path | None, out: Path
         click.echo(f"It holds the {LARGEST:,} samples most worth a look; all {len(account):,}: cosup serve {folder}")
 
 
-def run_serve(
-    folder: Path, images: Path | None, texts: Path | None, label: bool, who: str | None, host: str, port: int,
-    host_names: Sequence[str] = (),
-) -> None:  # fmt: skip
+@dataclass(frozen=True, kw_only=True)
+class ServeOptions:
+    """The options of ``cosup serve``, by their names in the command's help."""
+
+    images: Path | None = None
+    texts: Path | None = None
+    label: bool = False
+    who: str | None = None
+    host: str = "127.0.0.1"
+    port: int = 0
+    host_names: Sequence[str] = ()
+
+
+def run_serve(folder: Path, options: ServeOptions) -> None:
     """Serve the explorer of the fit in `folder` until interrupted.
 
     Raises
@@ -75,15 +86,18 @@ def run_serve(
     """
     uvicorn: Any = import_extra("uvicorn", extra="serve", purpose="serving the explorer")
     account, facts = read_account(folder)
+    images, texts, host, host_names = options.images, options.texts, options.host, options.host_names
     local = host in LOOPBACK
-    if label and not local:
+    if options.label and not local:
         raise CosupError(f"--label writes to {folder}, so it listens at this machine only; leave --host out")
     if host in ANYWHERE and not host_names:
         raise CosupError(f"--host {host} is no name that a browser can ask for; add --host-name NAME, this machine's")
     store = None
-    if label:
+    if options.label:
         make_writable(folder)
-        store = LabelStore(folder / ANSWERS, account.ids, account.class_names, who=_who() if who is None else who)
+        store = LabelStore(
+            folder / ANSWERS, account.ids, account.class_names, who=_who() if options.who is None else options.who
+        )
     if local:  # other machines are shown what is named here only
         images, texts = own_samples(folder, images, texts)
     names = (*LOOPBACK, *([] if host in ANYWHERE else [host]), *host_names)
@@ -95,10 +109,10 @@ def run_serve(
     )  # fmt: skip
     if not local:
         click.echo("Note: whoever has this address can read all samples, and it travels unencrypted", err=True)
-    page = "#label" if label else "" if token is None else f"{token}/"
+    page = "#label" if options.label else "" if token is None else f"{token}/"
     called = host_names[0] if host_names else f"[{host}]" if ":" in host else host
-    click.echo(f"http://{called}:{port}/{page} shows {len(account):,} samples; stop it with Ctrl+C")
-    uvicorn.run(app, host=host, port=port, log_level="warning", server_header=False, proxy_headers=False)
+    click.echo(f"http://{called}:{options.port}/{page} shows {len(account):,} samples; stop it with Ctrl+C")
+    uvicorn.run(app, host=host, port=options.port, log_level="warning", server_header=False, proxy_headers=False)
 
 
 def own_samples(folder: Path, images: Path | None, texts: Path | None) -> tuple[Path | None, Path | None]:

@@ -17,20 +17,18 @@ from sklearn.utils import check_random_state
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
 
+from cosup.estimators.kept_student import KeptStudent
 from cosup.estimators.notebook import History, Provenance
-from cosup.estimators.saving import onnx_of, saved_files, version, write_saved
-from cosup.estimators.supervision import PROVENANCE, Supervision
+from cosup.estimators.supervision import Supervision
 from cosup.labels import ImportedLabels, TeacherLabels
-from cosup.students import LinearHead, as_student, materialised, peak_bytes
+from cosup.students import as_student, materialised, peak_bytes
 from cosup.students.scaling import FeatureScaling
-from cosup.utils.atomic_files import write_whole
 from cosup.utils.available_memory import check_memory
 from cosup.utils.sparse import densified
 from cosup.utils.validation import (
     BoolArray,
     CosupError,
     FloatArray,
-    check_choice,
     check_features,
     is_bfloat16,
 )
@@ -82,7 +80,7 @@ def _check_order(X: Any, ids: Sequence[str] | None) -> None:
         )
 
 
-class TeacherSupervised(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+class TeacherSupervised(KeptStudent, ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     """Base of every method: fits on features and `TeacherLabels`, predicts with its final student.
 
     A method implements ``_supervise(X, labels, seed) -> Supervision``.
@@ -223,70 +221,6 @@ class TeacherSupervised(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         X = self._checked(X)
         return np.stack([self.classes_[h.predict_proba(X).argmax(axis=1)] for h in self.level_heads_])
 
-    # -- on disk: arrays and plain values, no pickle ----------------------------------------------------
-
-    def to_arrays(self) -> tuple[dict[str, Any], dict[str, Any]]:
-        """The fitted student as arrays and JSON-able values, for safetensors and JSON.
-
-        Raises
-        ------
-        CosupError
-            If the student is not linear.
-        """
-        check_is_fitted(self)
-        if not isinstance(self.head_, LinearHead):
-            raise CosupError(
-                f"only linear students can be saved, this one is a {type(self.head_).__name__}; "
-                "use student='ridge', 'logistic' or 'adam'"
-            )
-        arrays = {
-            "weight": np.ascontiguousarray(self.head_.weight),
-            "bias": np.ascontiguousarray(self.head_.bias),
-        }
-        parameters = self.get_params(deep=False)
-        plain = {name: value for name, value in parameters.items() if _is_plain(value)}
-        meta = {
-            "method": type(self).__name__,
-            "classes": self.classes_.tolist(),
-            "parameters": plain,
-            "unsaved": sorted(set(parameters) - set(plain)),
-        }
-        return arrays, meta
-
-    @classmethod
-    def from_arrays(cls, arrays: dict[str, Any], meta: dict[str, Any]) -> Self:
-        """A fitted estimator of what `to_arrays` gave; it predicts, and has no history.
-
-        Raises
-        ------
-        CosupError
-            If the arrays do not belong together.
-        """
-        missing = {"weight", "bias"} - set(arrays)
-        if missing or "classes" not in meta:
-            raise CosupError(f"not a saved student: {', '.join(sorted(missing)) or 'classes'} is missing")
-        weight, bias = np.asarray(arrays["weight"]), np.asarray(arrays["bias"])
-        classes = np.asarray(meta["classes"])
-        if weight.ndim != 2 or bias.shape != (weight.shape[1],) or classes.shape != bias.shape:
-            raise CosupError(
-                f"a saved student's shapes do not fit: weight {weight.shape}, bias {bias.shape}, {len(classes)} classes"
-            )
-        model = cls()
-        own = model.get_params(deep=False)
-        # A later release may have dropped a parameter; lists are what JSON makes of tuples.
-        known = {name: value for name, value in meta.get("parameters", {}).items() if name in own}
-        model.set_params(**{n: tuple(v) if isinstance(v, list) else v for n, v in known.items()})
-        model.classes_ = classes
-        model.n_features_in_ = weight.shape[0]
-        model.head_ = LinearHead(weight, bias)
-        model.level_heads_, model.history_, model.provenance_ = (
-            (model.head_,),
-            History(),
-            np.zeros((0, 0), PROVENANCE).view(Provenance),
-        )
-        model.unsaved_ = tuple(name for name in meta.get("unsaved", ()) if name in own)
-        return model
-
     def report(
         self, labels: TeacherLabels, X: ArrayLike, path: str | Path | None = None, *, ids: Sequence[str] | None = None,
         images: Any = None, texts: Sequence[str] | None = None,
@@ -315,65 +249,6 @@ class TeacherSupervised(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         if path is not None:
             page.save(path)
         return page
-
-    def save(
-        self, folder: str | Path, *, inputs: dict[str, str] | None = None, feature_names: Sequence[str] | None = None
-    ) -> None:
-        """Write the fitted student to a folder, for `cosup.load` and ``cosup predict``.
-
-        Parameters
-        ----------
-        folder : path
-            Made if it does not exist; it gets ``model.safetensors`` and ``model.json``, see `cosup.estimators.saving`.
-        inputs : dict of str to str, optional
-            What features are made of, as in ``{"backbone": "lite:efficientnet-lite0"}``: ``cosup predict`` goes by it.
-        feature_names : sequence of str, optional
-            Names of the features, by which ``cosup predict`` takes columns. Default: those of the data frame that the
-            model was fitted on, if it was one.
-
-        Raises
-        ------
-        CosupError
-            If the student is not linear, or the folder cannot be made.
-        """
-        write_saved(folder, self.to_files(inputs=inputs, feature_names=feature_names))
-
-    def to_files(
-        self, *, inputs: dict[str, str] | None = None, feature_names: Sequence[str] | None = None
-    ) -> dict[str, bytes]:
-        """Encode the files that `save` writes, by name."""
-        arrays, meta = self.to_arrays()
-        content = {
-            "class_names": [str(name) for name in self.classes_.tolist()],
-            "n_features": int(self.n_features_in_),
-            "meta": meta,
-            "inputs": dict(inputs or {}),
-        }
-        names = feature_names if feature_names is not None else getattr(self, "feature_names_in_", None)
-        if names is not None:
-            content["feature_names"] = [str(name) for name in names]
-        return saved_files(arrays, content)
-
-    def to_onnx(self, path: str | Path, *, precision: str = "float32") -> None:
-        """Write the fitted student as an ONNX file, for serving without Python.
-
-        Parameters
-        ----------
-        path : path
-        precision : {"float32", "float64"}
-            What is computed in; with float64 features of any scale give what `predict_proba` gives, but few runtimes
-            other than onnxruntime's CPU know it.
-
-        Raises
-        ------
-        CosupError
-            If the student is not linear, or onnx (extra ``onnx``) is not installed.
-        """
-        check_choice(precision, ("float32", "float64"), "precision")
-        arrays, meta = self.to_arrays()
-        names = [str(name) for name in meta["classes"]]
-        content = onnx_of(arrays["weight"], arrays["bias"], names, precision=precision, producer=f"cosup {version()}")
-        write_whole(Path(path), content)
 
 
 def _unlabelled(y: Any) -> tuple[Any, BoolArray | None]:
@@ -417,10 +292,3 @@ def _consensus(labels: TeacherLabels, rows: Any) -> Any:
     """Return the generalists' class on some rows, -1 where all abstain."""
     votes = labels.vote(labels.at_level(0), rows)
     return np.where(votes.sum(axis=1) > 0, votes.argmax(axis=1), -1)
-
-
-def _is_plain(value: Any) -> bool:
-    """Whether JSON gives a parameter back as it was."""
-    if isinstance(value, tuple):
-        return all(_is_plain(item) for item in value)
-    return value is None or isinstance(value, str | bool | int) or (isinstance(value, float) and np.isfinite(value))

@@ -204,7 +204,7 @@ class _Planner:
         memory = self.rates.base_memory + max(e.memory for e in eyes)
         names = ", ".join(f"{e.backbone} at {e.image_size}" for e in eyes)
         basis = f"JPEGs of {eyes[0].width}x{eyes[0].height} pixels through {names}"
-        return self._stage("embed", parts, wall, memory, disk, self.cluster.machines, basis)
+        return self._stage("embed", parts, wall, (memory, disk), self.cluster.machines, basis)
 
     def _teach(self) -> Stage:
         job = self.job
@@ -213,7 +213,7 @@ class _Planner:
         annotations = job.annotation_bytes * job.n * sum(job.levels)
         memory = self.rates.base_memory + 4 * d * job.classes * sum(job.levels) + annotations / self._split
         return self._stage(
-            "teach", parts, self._spread(sum(parts.values())), memory, annotations, self.cluster.machines,
+            "teach", parts, self._spread(sum(parts.values())), (memory, annotations), self.cluster.machines,
             f"linear teachers of the published recipe; annotations as {self._annotations}",
         )  # fmt: skip
 
@@ -228,7 +228,7 @@ class _Planner:
             if waits:
                 parts[DISK_WAITS] = waits * self.cluster.speed
             wall = core / self.cluster.speed + waits
-            return self._stage("fit", parts, wall, self._memory(), self._model(), 1, basis, core)
+            return self._stage("fit", parts, wall, (self._memory(), self._model()), 1, basis, core)
         serial = sum(self._seconds(t) for t in terms if not t.spread)
         talk = self._talk()
         wall = self._spread(core - serial) + serial / self.cluster.speed + talk
@@ -236,7 +236,7 @@ class _Planner:
         parts[NETWORK_WAITS] = talk * self.cluster.all_cores * self.cluster.speed
         basis = "the design of benchmarks/studies/internet-scale.md, which cosup does not have yet"
         return self._stage(
-            "fit", parts, wall, self._memory(self.cluster.machines), self._model(), self.cluster.machines, basis, core
+            "fit", parts, wall, (self._memory(self.cluster.machines), self._model()), self.cluster.machines, basis, core
         )  # fmt: skip
 
     def _sweep(self) -> Stage:
@@ -255,7 +255,7 @@ class _Planner:
         beside = min(at_once, cluster.cores)
         machines = -(-at_once // cluster.cores)
         basis = f"{job.runs} runs; a seed's share features and a ceiling; loading the task is not in it"
-        return self._stage("sweep", parts, wall, self._memory() * beside, job.runs * self._model(), machines, basis)
+        return self._stage("sweep", parts, wall, (self._memory() * beside, job.runs * self._model()), machines, basis)
 
     def _predict(self) -> Stage:
         job, d = self.job, self.d
@@ -265,7 +265,7 @@ class _Planner:
         own = job.predictions * PREDICTED_BYTES / self.cluster.machines + at_once * (4 * d + 12 * job.classes)
         written = ROW_BYTES * job.predictions
         return self._stage(
-            "predict", parts, self._spread(sum(parts.values()), one_core=True), self.rates.base_memory + own, written,
+            "predict", parts, self._spread(sum(parts.values()), one_core=True), (self.rates.base_memory + own, written),
             self.cluster.machines, "a model of one linear layer; answers as CSV",
         )  # fmt: skip
 
@@ -330,9 +330,10 @@ class _Planner:
         return 8.0 * (self.d + 1) * self.job.classes
 
     def _stage(
-        self, name: str, parts: dict[str, float], wall: float, memory: float, disk: float, machines: int, basis: str,
+        self, name: str, parts: dict[str, float], wall: float, space: tuple[float, float], machines: int, basis: str,
         core: float | None = None,
     ) -> Stage:  # fmt: skip
+        memory, disk = space
         total = sum(parts.values())
         most = max(parts, key=parts.__getitem__)
         share = parts[most] / total if total else 0.0

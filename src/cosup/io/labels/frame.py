@@ -60,6 +60,8 @@ def from_frame(
     (('1', '2'), ('ann', 'bob'), [[0, 1], [0, -1]])
     """
     return labels_of_table(
-        frame_table(frame), class_names=class_names, abstain=abstain, id=id, task=task, worker=worker, label=label,
-        workers=workers,
-    )  # fmt: skip
+        frame_table(frame),
+        class_names=class_names,
+        abstain=abstain,
+        columns={"id": id, "task": task, "worker": worker, "label": label, "workers": workers},
+    )

@@ -129,7 +129,7 @@ def _of_table_or_json(path: Path, options: LabelOptions) -> ImportedLabels:
         return _of_answers(file, answers_of_export(export, file), options)
     if file.table is not None:
         return labels_of_table(
-            file.table, class_names=options.class_names, abstain=options.abstain, **options.columns
+            file.table, class_names=options.class_names, abstain=options.abstain, columns=options.columns
         )  # fmt: skip
     return _of_answers(file, answers_of_records(file, worker=columns.get("worker")), options)
 
@@ -173,7 +173,7 @@ def _of_shards(
     kind = sharded_kind(place, files)
     if kind in TABLES:
         table, shards = read_tables(place, files)
-        labels = labels_of_table(table, class_names=class_names, abstain=abstain, **options)
+        labels = labels_of_table(table, class_names=class_names, abstain=abstain, columns=options)
     else:
         arrays, shards = read_arrays(files, kind, top_k)
         labels = _from_arrays(place, arrays, class_names, abstain)

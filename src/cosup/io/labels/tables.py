@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -48,11 +49,7 @@ def labels_of_table(
     *,
     class_names: Sequence[str] | None = None,
     abstain: Sequence[str] = (),
-    id: str | None = None,
-    task: str | None = None,
-    worker: str | None = None,
-    label: str | None = None,
-    workers: Sequence[str] | None = None,
+    columns: Mapping[str, Any],
 ) -> ImportedLabels:
     """Make labels of a table; a long one is known by columns for task, worker and label.
 
@@ -61,6 +58,7 @@ def labels_of_table(
     CosupError
         For whatever is wrong in the table: what, where, what to do.
     """
+    id, task, worker, label = (columns.get(name) for name in ("id", "task", "worker", "label"))
     found = [find_column(table.names, (given,) if given else known)
              for given, known in ((task, TASKS), (worker, WORKERS), (label, VOTES))]  # fmt: skip
     if task is None and id is not None:
@@ -71,7 +69,7 @@ def labels_of_table(
     places = [place for place in found if place is not None]
     asked = worker is not None or label is not None or task is not None
     if len(set(places)) == 3 and (asked or _is_long(table, places)):
-        return _long(table, places[0], places[1], places[2], class_names, abstain, workers)
+        return _long(table, places[0], places[1], places[2], class_names, abstain, columns.get("workers"))
     if asked:
         lacking = [what for what, place in zip(("task", "worker", "label"), found, strict=True) if place is None]
         raise CosupError(

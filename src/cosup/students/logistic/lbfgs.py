@@ -10,6 +10,7 @@ where the processor multiplies it natively; the end is in float32.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -197,7 +198,8 @@ def solve_softmax(
             found = 0.0
             if slope < 0:
                 moved = problem.logits(direction, rough)
-                found = _line_search(problem, logits, moved, residual, trial, packed, direction, slope, penalty, length)
+                line = _Line(problem, logits, moved, residual, trial)
+                found = _line_search(line, _curve(packed, direction, penalty), slope, length)
             if found == 0:
                 # What is known of the curvature may be what misleads: once more without it.
                 stuck, pairs = not pairs, []
@@ -250,23 +252,40 @@ def _direction(gradient: Tensor, pairs: list[tuple[Tensor, Tensor, float]], metr
     return out.neg_()
 
 
-def _line_search(
-    problem: SoftmaxProblem, logits: Tensor, moved: Tensor, residual: Tensor, trial: Tensor, packed: Tensor,
-    direction: Tensor, slope: float, penalty: float, length: float,
-) -> float:  # fmt: skip
-    """A length at which the slope has fallen enough; `trial` and `residual` are then those of the new point.
+@dataclass(frozen=True)
+class _Line:
+    """The loss along a direction; `residual` and `trial` are written at every point that is looked at."""
+
+    problem: SoftmaxProblem
+    logits: Tensor
+    moved: Tensor
+    residual: Tensor
+    trial: Tensor
+
+    def slope(self, length: float) -> float:
+        """Slope of the loss without its penalty, at a length."""
+        torch.add(self.logits, self.moved, alpha=length, out=self.trial)
+        self.problem.residual(self.trial, self.residual)
+        return _dot(self.residual, self.moved) / self.problem.n
+
+
+def _curve(packed: Tensor, direction: Tensor, penalty: float) -> Callable[[float], float]:
+    """The slope of the penalty along a direction."""
+    d = direction.shape[1] - 1
+    own, both = _dot(direction[:, :d], direction[:, :d]), _dot(packed[:, :d], direction[:, :d])
+    return lambda length: penalty * (both + length * own)
+
+
+def _line_search(line: _Line, penalty_slope: Callable[[float], float], slope: float, length: float) -> float:
+    """Find a length at which the slope has fallen enough; the line's `trial` and `residual` are then of the new point.
 
     `length` is tried first.
     The loss is convex, so the sign of the slope says on which side the minimum is, and slopes are known to more
     digits than differences of losses. 0 where the slope never falls: float32 sees no better point.
     """
-    d = direction.shape[1] - 1
-    own, both = _dot(direction[:, :d], direction[:, :d]), _dot(packed[:, :d], direction[:, :d])
     low, at_low, high, at_high = 0.0, slope, np.inf, 0.0
     for _ in range(LINE_STEPS):
-        torch.add(logits, moved, alpha=length, out=trial)
-        problem.residual(trial, residual)
-        here = _dot(residual, moved) / problem.n + penalty * (both + length * own)
+        here = line.slope(length) + penalty_slope(length)
         if abs(here) <= SLOPE * abs(slope):
             return length
         if here > 0:
@@ -280,6 +299,5 @@ def _line_search(
             length = low + (high - low) * min(max(at_low / (at_low - at_high), 0.1), 0.9)
     if low == 0:
         return 0.0
-    torch.add(logits, moved, alpha=low, out=trial)
-    problem.residual(trial, residual)
+    line.slope(low)
     return low

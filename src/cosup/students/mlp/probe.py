@@ -191,7 +191,7 @@ class NetTrainer:
 
     def run(self, targets: Targets, members: IntArray, left_out: IntArray, alphas: FloatArray, seed: int) -> list[Head]:
         """Train nets side by side on the samples at `members`, each on those that do not leave it out."""
-        from cosup.students.mlp.training import Plan, train_nets
+        from cosup.students.mlp.training import Examples, Plan, train_nets
 
         probe = self.probe
 
@@ -201,9 +201,8 @@ class NetTrainer:
 
         d = self.X.shape[1]
         plan = Plan(probe.loss, probe.learning_rate / float(np.sqrt(d)), probe.epochs, probe.batch_size)
-        nets = train_nets(
-            plan, probe._shape(), features, targets.dense, members, left_out, alphas, (d, targets.n_classes), seed
-        )
+        examples = Examples(features, targets.dense, members, left_out, (d, targets.n_classes))
+        nets = train_nets(plan, probe._shape(), examples, alphas, seed)
         return [self._head(net) for net in nets]
 
     def _head(self, net: Net) -> Head:

@@ -155,15 +155,33 @@ class _Loss:
         return -(target * log_p).sum(2)
 
 
+@dataclass(frozen=True)
+class Examples:
+    """Samples that nets are trained on.
+
+    Attributes
+    ----------
+    features, targets : callable
+        From positions of samples to centred features of unit mean variance, float32 (n, d), and probabilities (n, c).
+    members : ndarray of shape (n_members,)
+        Positions of the samples to train on.
+    left_out : ndarray of shape (n_members,)
+        The net that must not see each of them; -1: all may.
+    size : (d, c)
+    """
+
+    features: Callable[[Any], FloatArray]
+    targets: Callable[[Any], FloatArray]
+    members: IntArray
+    left_out: IntArray
+    size: tuple[int, int]
+
+
 def train_nets(
     plan: Plan,
     shape: Shape,
-    features: Callable[[Any], FloatArray],
-    targets: Callable[[Any], FloatArray],
-    members: IntArray,
-    left_out: IntArray,
+    examples: Examples,
     alphas: FloatArray,
-    size: tuple[int, int],
     seed: int,
 ) -> list[Net]:
     """Train nets side by side by Adam, the learning rate falling as a cosine to zero.
@@ -172,22 +190,17 @@ def train_nets(
     ----------
     plan : Plan
     shape : Shape
-    features, targets : callable
-        From positions of samples to centred features of unit mean variance, float32 (n, d), and probabilities (n, c).
-    members : ndarray of shape (n_members,)
-        Positions of the samples to train on.
-    left_out : ndarray of shape (n_members,)
-        The net that must not see each of them; -1: all may.
+    examples : Examples
     alphas : ndarray of shape (n_nets,)
         L2 penalties.
-    size : (d, c)
     seed : int
 
     Returns
     -------
     list of Net
     """
-    d, c = size
+    d, c = examples.size
+    members = examples.members
     generator = torch.Generator().manual_seed(seed)
     nets = _Nets(shape, len(alphas), d, c, generator)
     n = len(members)
@@ -195,11 +208,11 @@ def train_nets(
     epochs = max(plan.epochs, -(-LEAST_STEPS // batches))
     optimiser = torch.optim.Adam(nets.parameters(), lr=plan.learning_rate, fused=True)
     penalty = torch.tensor(alphas, dtype=torch.float32)
-    excluded, which = torch.from_numpy(left_out), torch.arange(len(alphas))
+    excluded, which = torch.from_numpy(examples.left_out), torch.arange(len(alphas))
 
     def batch(rows: Tensor) -> tuple[Tensor, Tensor]:
         positions = members[rows.numpy()]
-        return torch.from_numpy(features(positions)), torch.from_numpy(targets(positions)).float()
+        return torch.from_numpy(examples.features(positions)), torch.from_numpy(examples.targets(positions)).float()
 
     look, wanted = batch(torch.randperm(n, generator=generator)[:LOOK_ROWS])
     loss = _Loss(plan.loss, wanted.mean(0))
