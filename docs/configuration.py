@@ -69,7 +69,7 @@ def page() -> str:
     ]
     lines += ["", "## Students\n", "| `student` | trains |", "| --- | --- |"]
     lines += [f"| `{name}` | {summary(make)} |" for name, make in STUDENTS.items()]
-    lines += ["", "Rules and students of your own: [extend cosup](../extending.md)."]
+    lines += ["", "Rules and students of your own: [extend cosup](../how-to/extend.md)."]
     return "\n".join(lines) + "\n"
 
 

@@ -1,4 +1,4 @@
-"""The worked examples of docs/extending.md, as they stand there: short, and known to fit, predict and bench."""
+"""The worked examples of docs/how-to/extend.md, as they stand there: short, and known to fit, predict and bench."""
 
 import json
 import re
@@ -15,7 +15,7 @@ from cosup.cli import main
 from cosup.provenance import read_account
 from cosup.utils.registry import snapshot
 
-PAGE = (Path(__file__).resolve().parents[1] / "docs" / "extending.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).resolve().parents[1] / "docs" / "how-to" / "extend.md").read_text(encoding="utf-8")
 EXAMPLES = dict(re.findall(r"```python\n# (\w+\.py)\n(.*?)```", PAGE, flags=re.DOTALL))
 RULE = "local-and-global-student-agree-otherwise"
 SMALL = ("--tasks", "hierarchy", "--task-option", "n_samples=200", "--task-option", "n_test=60", "--task-option",
