@@ -21,7 +21,7 @@ __all__ = ["Forecast", "forecast"]
 PROBES = (0.1, 0.3)
 """Shares of the training samples that a probe is fitted on: a line through the two times leads to the whole."""
 
-FEWEST = 200
+FEWEST_PROBED = 200
 """A probe on fewer samples would say little."""
 
 
@@ -148,7 +148,7 @@ def _line(sizes: Sequence[int], times: Sequence[float], n: int) -> float:
 
 def _part(task: Task, share: float) -> Task:
     n = len(task.X_train)
-    rows = np.arange(min(n, max(round(FEWEST * share / PROBES[0]), round(share * n))))
+    rows = np.arange(min(n, max(round(FEWEST_PROBED * share / PROBES[0]), round(share * n))))
     truth = Truth(task.truth.y_train[rows], task.truth.y_test, task.truth.expert[rows])
     return dataclasses.replace(
         task, X_train=task.X_train[rows], labels=task.labels[rows], truth=truth, images_train=None

@@ -16,7 +16,7 @@ from cosup.utils.validation import BoolArray, FloatArray, IntArray
 
 __all__ = ["FoldedTrainer"]
 
-FEWEST = 10
+FEWEST_A_FOLD = 10
 """Samples of a fold that a probe is trained on at the least."""
 
 
@@ -73,7 +73,7 @@ class FoldedTrainer:
         """Train a probe a fold; see `cosup.students.Trainer`."""
         n = sum(map(len, self.rows))
         checked = Targets.of(targets, train_mask, n_classes, n)
-        if min(np.isin(rows, checked.members).sum() for rows in self.rows) < FEWEST:
+        if min(np.isin(rows, checked.members).sum() for rows in self.rows) < FEWEST_A_FOLD:
             return self.frozen.train(
                 targets, train_mask=train_mask, random_state=random_state, alpha=alpha, n_classes=n_classes
             )

@@ -35,13 +35,13 @@ __all__ = ["TrainingSet", "Tuned", "tune"]
 CLIP = 1.0
 """Norm that a step's gradient is cut to."""
 
-FEWEST = 20
+FEWEST_HELD_OUT = 20
 """Samples from which some are held out."""
 
 DAMPING = 0.01
 """Variance, in units of a feature's, under which a direction hardly counts for the head that training starts from."""
 
-ROWS = 1 << 12
+HEAD_ROWS = 1 << 12
 """Of features that are read together."""
 
 DECAYED = 2
@@ -99,8 +99,8 @@ def _damped(weight: FloatArray, features: FloatArray, mean: FloatArray, scale: F
     whatever training does to the features, and rounding.
     """
     square = np.zeros((len(mean), len(mean)))
-    for first in range(0, len(features), ROWS):
-        Z = (features[first : first + ROWS] - mean) / scale
+    for first in range(0, len(features), HEAD_ROWS):
+        Z = (features[first : first + HEAD_ROWS] - mean) / scale
         square += Z.T @ Z / len(features)
     return np.asarray(np.linalg.solve(square + DAMPING * np.eye(len(mean)), square @ weight))
 
@@ -164,7 +164,7 @@ class _Training:
         self.plan, self.network, self.training_set, self.world, self.device = plan, network, training_set, world, device
         n, n_classes = training_set.targets.shape
         order = np.random.default_rng(training_set.seed).permutation(n)
-        held = math.ceil(plan.holdout * n) if plan.patience is not None and n >= FEWEST else 0
+        held = math.ceil(plan.holdout * n) if plan.patience is not None and n >= FEWEST_HELD_OUT else 0
         self.held, self.train = order[:held], np.sort(order[held:])
         _stream_at(device, training_set.seed, 0)
         parts = select(network.module(), Tune.of(plan.tune), network.name)

@@ -16,7 +16,7 @@ __all__ = ["TopK"]
 SUM_TOLERANCE = 1e-2
 """How far above one k probabilities in half precision may sum."""
 
-ROWS = 65_536
+SORTED_ROWS = 65_536
 """Samples that `TopK.of` and the checks look at together."""
 
 
@@ -78,8 +78,8 @@ class TopK:
         kind = np.uint16 if n_classes < 65_535 else np.int32
         kept = np.empty(ids.shape, dtype=kind)
         filled = values.copy()
-        for start in range(0, len(ids), ROWS):
-            rows = slice(start, start + ROWS)
+        for start in range(0, len(ids), SORTED_ROWS):
+            rows = slice(start, start + SORTED_ROWS)
             kept[rows], filled[rows] = _checked(ids[rows], values[rows], n_classes, start)
         object.__setattr__(self, "classes", kept)
         object.__setattr__(self, "probabilities", filled)
@@ -113,8 +113,8 @@ class TopK:
         k = min(k, n_classes)
         ids = np.empty((*given.shape[:2], k), dtype=np.int32)
         values = np.empty(ids.shape, dtype=dtype)
-        for start in range(0, len(given), max(1, ROWS // n_classes)):
-            block = np.asarray(given[start : start + max(1, ROWS // n_classes)])
+        for start in range(0, len(given), max(1, SORTED_ROWS // n_classes)):
+            block = np.asarray(given[start : start + max(1, SORTED_ROWS // n_classes)])
             rows = slice(start, start + len(block))
             # A stable order: ties go to the smaller class id, whatever the memory layout.
             best = np.argsort(-block, axis=2, kind="stable")[:, :, :k]

@@ -18,7 +18,7 @@ from cosup.utils.validation import BoolArray, CosupError, FloatArray, IntArray, 
 
 __all__ = ["Account"]
 
-ROWS = 1 << 16
+ANSWERED_ROWS = 1 << 16
 """Samples whose probabilities over all classes are held together."""
 
 NEAR = 20_000
@@ -183,8 +183,8 @@ class Account:
 
     def _answer(self, model: Any, X: FloatArray) -> None:
         """Fill in what the students answer, a block of samples at a time."""
-        for start in range(0, len(self), ROWS):
-            rows = slice(start, start + ROWS)
+        for start in range(0, len(self), ANSWERED_ROWS):
+            rows = slice(start, start + ANSWERED_ROWS)
             P = np.asarray(model.head_.predict_proba(X[rows]))
             place = np.arange(len(P))
             # A model that was read from disk has its last student only.

@@ -21,7 +21,7 @@ __all__ = ["LOOK", "after_looking", "look_first", "with_person"]
 LOOK = np.dtype([("value", "f4"), ("doubt", "f4"), ("dispute", "f4"), ("influence", "f4")])
 """Why a sample is worth a look: the product, and what it is made of; see `look_first`."""
 
-ROWS = 1 << 14
+LOOKED_AT_ROWS = 1 << 14
 """Samples whose features are centred together."""
 
 COUNTS = 4
@@ -77,10 +77,10 @@ def look_first(X: ArrayLike, labels: TeacherLabels, model: Any) -> tuple[IntArra
     n = len(X)
     answers = np.empty(n, dtype=np.int64)
     confidence = np.empty(n)
-    for start in range(0, n, ROWS):
-        P = np.asarray(model.head_.predict_proba(X[start : start + ROWS]))
-        answers[start : start + ROWS] = P.argmax(axis=1)
-        confidence[start : start + ROWS] = P.max(axis=1)
+    for start in range(0, n, LOOKED_AT_ROWS):
+        P = np.asarray(model.head_.predict_proba(X[start : start + LOOKED_AT_ROWS]))
+        answers[start : start + LOOKED_AT_ROWS] = P.argmax(axis=1)
+        confidence[start : start + LOOKED_AT_ROWS] = P.max(axis=1)
     parts = np.zeros(n, dtype=LOOK)
     parts["influence"] = 1.0
     parts["doubt"] = 1.0 - confidence
@@ -113,7 +113,7 @@ def _influence(X: FloatArray, alpha: float) -> FloatArray:
     mean = np.mean(X, axis=0, dtype=np.float64)
     d = X.shape[1]
     gram = np.zeros((d, d))
-    blocks = [slice(start, start + ROWS) for start in range(0, len(X), ROWS)]
+    blocks = [slice(start, start + LOOKED_AT_ROWS) for start in range(0, len(X), LOOKED_AT_ROWS)]
     for rows in blocks:
         Z = X[rows] - mean
         gram += Z.T @ Z
@@ -165,8 +165,10 @@ def after_looking(X: ArrayLike, labels: TeacherLabels, model: Any, known: ArrayL
     known = known_labels(known, len(labels), labels.n_classes)
     looked = np.flatnonzero(known >= 0)
     answers = np.empty(len(X), dtype=np.int32)
-    for start in range(0, len(X), ROWS):
-        answers[start : start + ROWS] = model.head_.predict_proba(X[start : start + ROWS]).argmax(axis=1)
+    for start in range(0, len(X), LOOKED_AT_ROWS):
+        answers[start : start + LOOKED_AT_ROWS] = model.head_.predict_proba(X[start : start + LOOKED_AT_ROWS]).argmax(
+            axis=1
+        )
     answers[looked] = known[looked]
     rows = np.concatenate([np.arange(len(X)), np.repeat(looked, COUNTS - 1)])
     final = TeacherLabels(answers[rows, None], names=["answers"], n_classes=labels.n_classes)

@@ -1,7 +1,7 @@
 """Robust scaling of features, where they need it: broken cells, columns in other units, far from zero.
 
 Most features come out of one network, on one scale, and lose by being standardised; they pass through as they are. What
-is looked at are `ROWS` evenly spaced rows, and the extremes of every column; so a file gives what an array gives.
+is looked at are `SCALE_ROWS` evenly spaced rows, and the extremes of every column; so a file gives what an array gives.
 
 - *A broken cell* lies more than `REACH` times as far from its column's median as 99 % of the column (or of the typical
   column, where that is more). It is moved to that limit for training.
@@ -31,7 +31,7 @@ from cosup.utils.validation import BoolArray, FloatArray, IntArray
 
 __all__ = ["FeatureScaling", "ScaledHead"]
 
-ROWS = 2048
+SCALE_ROWS = 2048
 """Rows that medians, spreads and errors are told from."""
 
 REACH = 20.0
@@ -79,7 +79,7 @@ class FeatureScaling:
         consensus : callable
             From rows' positions to the class that the teachers name there, -1 where none does.
         """
-        picked = np.unique(np.linspace(0, len(X) - 1, min(len(X), ROWS)).astype(np.int64))
+        picked = np.unique(np.linspace(0, len(X) - 1, min(len(X), SCALE_ROWS)).astype(np.int64))
         sample = np.asarray(widen(X[picked]), dtype=np.float64)
         centre = np.median(sample, axis=0)
         reach = np.quantile(np.abs(sample - centre), 0.99, axis=0)

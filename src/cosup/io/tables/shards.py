@@ -21,7 +21,7 @@ __all__ = ["MATRICES", "Matrix", "check_pairs", "gather_matrix"]
 MATRICES = (".npy", ".parquet", ".safetensors")
 """Kinds of files that a matrix may be split into."""
 
-ROWS = 65_536
+SHARD_ROWS = 65_536
 """Rows of a table that are turned into numbers together."""
 
 
@@ -194,7 +194,7 @@ def _of_parquet(place: Place) -> Iterator[FeatureColumns]:
     parquet = import_extra("pyarrow.parquet", extra="tables", purpose=f"reading {place}")
     with opened(place) as file:
         try:
-            for batch in parquet.ParquetFile(file).iter_batches(batch_size=ROWS):
+            for batch in parquet.ParquetFile(file).iter_batches(batch_size=SHARD_ROWS):
                 yield arrow_features(arrow.Table.from_batches([batch]), str(place))
         except (arrow.ArrowException, OSError) as error:
             raise CosupError(f"{place} is not a readable parquet file ({error}); write it again") from error

@@ -40,7 +40,7 @@ OUTLIER = 0.1
 WORTHWHILE = 4
 """Classes times alphas over directions, from which the sums are less work than predicting."""
 
-ROWS = 4096
+ERROR_ROWS = 4096
 """Samples whose products are summed in float32; their sums are added in float64."""
 
 
@@ -156,7 +156,7 @@ class GridErrors:
 
     def _coordinates(self, large: bool) -> Iterator[tuple[slice, FloatArray]]:
         sample, held = self._sample, self._held
-        for rows in row_blocks(sample.n, sample.d, min(ROWS, max(1, BLOCK_BYTES // (8 * sample.d)))):
+        for rows in row_blocks(sample.n, sample.d, min(ERROR_ROWS, max(1, BLOCK_BYTES // (8 * sample.d)))):
             if held is not None:
                 yield rows, held[rows]
                 continue

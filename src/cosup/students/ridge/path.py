@@ -16,7 +16,7 @@ from cosup.utils.validation import CosupError, FloatArray
 
 __all__ = ["RidgePath", "ridge_path"]
 
-ROWS = 2048
+PATH_ROWS = 2048
 """Samples whose products are summed in float32; half as many are predicted at a time."""
 
 COLUMNS = 4096
@@ -116,7 +116,7 @@ def _factorise(features: Features, Y: FloatArray) -> tuple[Factor, FloatArray]:
     from cosup.utils.matmul import moments  # imports torch, which takes a second
 
     n, d = features.X.shape
-    blocks = ((features.read_single(rows), _flat(Y, rows)) for rows in row_blocks(n, d, ROWS))
+    blocks = ((features.read_single(rows), _flat(Y, rows)) for rows in row_blocks(n, d, PATH_ROWS))
     square, moment = moments(blocks, d, Y.shape[0] * Y.shape[2])
     return Factor(Whole(features).sample, square if d <= n else None), moment
 
@@ -145,7 +145,7 @@ def _errors(factor: Factor, moment: FloatArray, Y: FloatArray, alphas: FloatArra
         parts.append((some, torch.from_numpy(shrunk.reshape(-1, k))))
     offset = torch.from_numpy(Y.mean(axis=1, dtype=np.float64).T.astype(np.float32)).view(1, n_classes, 1, n_targets)
     errors, agreement = np.zeros((count, n_targets)), np.zeros((count, n_targets))
-    for rows in row_blocks(n, k, ROWS // 2):
+    for rows in row_blocks(n, k, PATH_ROWS // 2):
         projected = product(features.read_single(rows), vectors)
         # By NumPy: torch.mm takes five times as long where one side is this narrow.
         free = torch.from_numpy(remainder(projected.square().numpy() @ narrow + np.float32(1.0 / n)))
