@@ -49,7 +49,7 @@ def account_of(n: int, teachers: int = TEACHERS, classes: int = CLASSES) -> Acco
         teacher_levels=tuple(level.tolist()),
         specialties=(None, *(tuple(range(4 * t, 4 * t + 4)) for t in range(3)), *(None,) * (teachers - 4)),
         levels=(0, 1, 2),
-        said=said, support=np.where(said >= 0, share(n, teachers), np.nan).astype(np.float32),
+        annotated=said, support=np.where(said >= 0, share(n, teachers), np.nan).astype(np.float32),
         believed=believed, annotation=annotation, kept=kept,
         reason=np.where(kept, 0, np.where(annotation < 0, 1, 2)).astype(np.uint8),
         reasons=("", "abstained", "overruled"), reason_texts=("", "nobody names a class", "others were believed"),

@@ -27,7 +27,7 @@ def by_hand(said, answer, *, classes, names, kept=None):
     share, silent = np.full(n, 0.5, np.float32), annotation < 0
     return Account(
         ids=tuple(f"s{i}" for i in range(n)), class_names=tuple(classes), teachers=tuple(names),
-        teacher_levels=(0,) * m, specialties=(None,) * m, levels=(0,), said=said,
+        teacher_levels=(0,) * m, specialties=(None,) * m, levels=(0,), annotated=said,
         support=np.where(spoke, 0.5, np.nan).astype(np.float32), believed=believed, annotation=annotation, kept=kept,
         reason=np.where(kept, 0, np.where(silent, 1, 2)).astype(np.uint8), reasons=("", "abstained", "overruled"),
         reason_texts=("", "nobody names a class", "others were believed"),

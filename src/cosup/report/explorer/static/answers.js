@@ -5,7 +5,7 @@
 const STATUS = { label: "labelled", unsure: "unsure", skip: "skipped" };
 const answers = {
   all: new Map(), // id -> {id, person, chosen, status, who, when, note, sent}
-  database: null, error: null, who: (boot.label && boot.label.who) || "", listeners: new Set(),
+  database: null, error: null, who: (boot.label && boot.label.who) || "", listeners: new Set(), sending: Promise.resolve(),
 
   /** Read what this browser and the server hold. */
   async open() {
@@ -57,7 +57,8 @@ const answers = {
     try {
       if (this.database) await this.ask("readwrite", (store) => (answer.status === "removed" && !boot.label ? store.delete([answer.fit, answer.id]) : store.put(answer)));
     } catch (error) { this.error = `this browser could not keep the last answer (${error.message}); download answers.csv`; }
-    if (boot.label) await this.send(answer);
+    // Stored here, it is safe; it goes to the server in its turn.
+    if (boot.label) this.sending = this.sending.then(() => this.send(answer)).then(() => this.tell());
     this.tell();
   },
   async send(answer) {
@@ -70,6 +71,7 @@ const answers = {
   },
   /** Send what the server has not confirmed. */
   async flush() {
+    await this.sending;
     for (const answer of [...this.all.values()]) if (!answer.sent) await this.send(answer);
     for (const answer of [...this.all.values()]) if (answer.status === "removed") this.all.delete(answer.id);
   },

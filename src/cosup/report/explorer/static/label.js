@@ -10,7 +10,7 @@ function labelPage(query) {
   const order = query.order === "uniform" ? "uniform" : "look", whole = REMOTE || n === S.n;
   const chosen = order === "uniform" && whole ? "uniform" : "look";
   const asked = { ...EMPTY, sort: chosen === "uniform" ? "draw" : S.ranked ? "look" : "confidence" };
-  const box = h(".labelling"), done = [], times = [];
+  const box = h(".labelling"), done = [], times = [], typed = [];
   let found = null, place = 0, row = null, goal = 0, hidden = chosen === "uniform", busy = false, began = performance.now(), finished = false;
   const fresh = () => answers.count(chosen);
 
@@ -79,13 +79,15 @@ function labelPage(query) {
     if (status === "label") times.push((performance.now() - began) / 1000);
     note.value = search.value = "";
     document.activeElement.blur();
-    const stored = answers.put(answer);
+    await answers.put(answer); // whatever happens now, it is kept
+    performance.mark("kept");
+    performance.measure("kept answer", "given", "kept");
     place++;
     busy = false;
     advance();
-    performance.measure("next sample", "given");
-    await stored;
-    state();
+    performance.measure("next sample", "kept");
+    const early = typed.shift();
+    if (early && box.isConnected) keys(early);
   }
   function undo() {
     const step = done.pop();
@@ -146,6 +148,7 @@ function labelPage(query) {
   }
   keys = (event) => {
     if (!box.isConnected) return false;
+    if (busy) { typed.push(event); return true; } // typed faster than answers are stored
     const digit = /^\d$/.test(event.key) ? (Number(event.key) + 9) % 10 : -1, low = event.key.toLowerCase();
     if (digit >= 0 && row) { const button = classes.children[digit]; if (button && button.tagName === "BUTTON") give("label", Number(button.dataset.class)); return true; }
     if (low === "z" || event.key === "Backspace") { undo(); return true; }

@@ -20,6 +20,7 @@ function insideSource() {
   const m = S.teachers.length;
   let lower = null;
   const searched = () => (lower ??= boot.ids.map((id, i) => (boot.texts ? `${id}\n${boot.texts[i]}` : id).toLowerCase()));
+  if (window.requestIdleCallback) requestIdleCallback(searched);
   const share = (x) => (x === 65535 ? null : x / 1e4);
   const orders = new Map();
 
@@ -29,7 +30,7 @@ function insideSource() {
     if (name === "draw") return C.draw;
     if (name === "answer" || name === "confidence") return C[name];
     const out = new Int32Array(n);
-    if (name === "id") boot.ids.map((id, i) => [id, i]).sort((a, b) => (a[0] < b[0] ? -1 : a[0] > b[0] ? 1 : 0)).forEach(([, i], place) => { out[i] = place; });
+    if (name === "id") Array.from(out.keys()).sort((a, b) => (boot.ids[a] < boot.ids[b] ? -1 : boot.ids[a] > boot.ids[b] ? 1 : a - b)).forEach((i, place) => { out[i] = place; });
     else if (name === "differ") {
       for (let t = 0; t < m; t++) for (let i = 0, at = t * n; i < n; i++, at++) if (C.said[at] >= 0 && C.said[at] !== C.answer[i]) out[i]++;
     } else if (name === "believed") for (let i = 0; i < n; i++) out[i] = C.annotation[k * n + i];
@@ -41,9 +42,43 @@ function insideSource() {
     const cached = `${sort} ${k}`;
     if (!orders.has(cached)) {
       const down = sort.startsWith("-"), by = keys(down ? sort.slice(1) : sort, k), sign = down ? -1 : 1;
-      orders.set(cached, Int32Array.from({ length: n }, (_, i) => i).sort((a, b) => sign * (by[a] - by[b]) || a - b));
+      // Key and place in one number: sorted without a function that compares, ties in the order of the file.
+      const packed = new Float64Array(n);
+      for (let i = 0; i < n; i++) packed[i] = sign * by[i] * n + i;
+      packed.sort();
+      orders.set(cached, Int32Array.from(packed, (value) => value - n * Math.floor(value / n)));
     }
     return orders.get(cached);
+  }
+
+  /** Where the teacher, or any of them, stands as asked for: one pass over each one's column. */
+  function byTeacher(query) {
+    const mask = new Uint8Array(n), { relation, says, against, instead } = query, ALL = query.teacher < 0;
+    for (let t = ALL ? 0 : query.teacher; t < (ALL ? m : query.teacher + 1); t++) {
+      const k = LEVEL_OF[t];
+      if ((instead >= 0 && k < 1) || (relation === "believed" && k < 0)) continue;
+      for (let i = 0, at = t * n; i < n; i++, at++) {
+        if (mask[i]) continue;
+        const said = C.said[at];
+        if (says >= 0 && said !== says) continue;
+        if (relation === "spoke" && said < 0) continue;
+        if (relation === "abstained" && said >= 0) continue;
+        if (relation === "agrees" && (said < 0 || said !== C.answer[i])) continue;
+        if (relation === "differs" && (said < 0 || said === C.answer[i])) continue;
+        if (relation === "believed" && C.believed[k * n + i] !== t) continue;
+        if (against >= 0) {
+          const other = C.said[against * n + i];
+          if (said < 0 || other < 0 || said === other) continue;
+        }
+        if (instead >= 0) {
+          if (C.believed[k * n + i] !== t || C.believed[(k - 1) * n + i] !== instead) continue;
+          const before = C.annotation[(k - 1) * n + i], now = C.annotation[k * n + i];
+          if (before < 0 || now < 0 || before === now) continue;
+        }
+        mask[i] = 1;
+      }
+    }
+    return mask;
   }
 
   /** A test of one sample for a query: only what is asked for is looked at. */
@@ -61,28 +96,8 @@ function insideSource() {
     if (query.kept === "overruled") tests.push((i) => C.kept[level + i] === 0 && C.annotation[level + i] >= 0);
     if (query.reason >= 0) tests.push((i) => C.kept[level + i] === 0 && C.reason[level + i] === query.reason);
     if (query.relation || Math.max(query.says, query.against, query.instead) >= 0) {
-      const columns = query.teacher >= 0 ? [query.teacher] : S.teachers.map((_, t) => t);
-      const one = (i, t) => {
-        const said = C.said[t * n + i], k = LEVEL_OF[t];
-        if (query.says >= 0 && said !== query.says) return false;
-        if (query.against >= 0) {
-          const other = C.said[query.against * n + i];
-          if (said < 0 || other < 0 || said === other) return false;
-        }
-        if (query.instead >= 0) {
-          if (k < 1 || C.believed[k * n + i] !== t || C.believed[(k - 1) * n + i] !== query.instead) return false;
-          const before = C.annotation[(k - 1) * n + i], now = C.annotation[k * n + i];
-          if (before < 0 || now < 0 || before === now) return false;
-        }
-        switch (query.relation) {
-          case "": return true;
-          case "abstained": return said < 0;
-          case "believed": return k >= 0 && C.believed[k * n + i] === t;
-          case "spoke": return said >= 0;
-          default: return said >= 0 && (said === C.answer[i]) === (query.relation === "agrees");
-        }
-      };
-      tests.push((i) => columns.some((t) => one(i, t)));
+      const mask = byTeacher(query);
+      tests.push((i) => mask[i] === 1);
     }
     if (part) { const texts = searched(); tests.push((i) => texts[i].includes(part)); }
     return (i) => tests.every((f) => f(i));
