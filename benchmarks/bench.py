@@ -26,6 +26,8 @@ from typing import Any
 import numpy as np
 
 HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE))  # where this file is imported, too
+import waiting  # noqa: E402
 
 
 def race(contestants: dict[str, Callable[[], Any]], repeats: int) -> dict[str, Any]:
@@ -273,6 +275,56 @@ def row_study(quick: bool) -> dict[str, Any]:
     return {"size": found, "seconds": _medians(t), "ratios": ratios}
 
 
+def row_start_up(quick: bool) -> dict[str, Any]:
+    t = waiting.start_up(quick)
+    bars = dict.fromkeys(("cosup explain", "cosup look"), "under 8")
+    return _against(t, "import numpy", {name: bars.get(name, "under 2.5") for name in t if name != "import numpy"})
+
+
+def row_texts(quick: bool) -> dict[str, Any]:
+    t = waiting.texts(quick)
+    difference = {"difference": t.pop("difference")}
+    ratios = {f"{name} / ours": ratio(t[name], t["ours"], "over 1.2") for name in ("loop of 32", "loop of 100")}
+    return {"size": difference, "seconds": _medians(t), "ratios": ratios}
+
+
+def row_images(quick: bool) -> dict[str, Any]:
+    t = waiting.images(quick)
+    ratios = {
+        "lite: loop / ours": ratio(t["lite loop"], t["lite ours"], "over 6"),
+        "hf, ViT-S: loop / ours": ratio(t["hf loop"], t["hf ours"], "over 1.2"),
+    }
+    return {"seconds": _medians(t), "ratios": ratios}
+
+
+def row_default(quick: bool) -> dict[str, Any]:
+    t = waiting.default(quick)
+    ratios = {
+        "default / vanilla": ratio(t["default"], t["vanilla"], "under 5"),
+        "default / majority and scikit-learn": ratio(t["default"], t["majority and scikit-learn"], "under 1"),
+    }
+    return {"seconds": _medians(t), "ratios": ratios}
+
+
+def row_adam_method(quick: bool) -> dict[str, Any]:
+    t = waiting.adam_method(quick)
+    return {"seconds": _medians(t), "ratios": {"loop / ours": ratio(t["loop"], t["ours"], "over 5")}}
+
+
+def row_gpu_images(quick: bool) -> dict[str, Any]:
+    import torch
+
+    if not torch.cuda.is_available():
+        return {"status": "not measured: no GPU"}
+    t = waiting.embedding_on_gpu(quick)
+    return {"seconds": _medians(t), "ratios": {"ours / bare network": ratio(t["ours"], t["bare"], "under 1.2")}}
+
+
+def _against(t: dict[str, Any], to: str, bars: dict[str, str]) -> dict[str, Any]:
+    ratios = {f"{name} / {to}": ratio(t[name], t[to], bar) for name, bar in bars.items()}
+    return {"seconds": _medians(t), "ratios": ratios}
+
+
 ROWS: dict[str, tuple[str, Callable[[bool], dict[str, Any]]]] = {
     "adam-one": ("Adam, one head, CPU", row_adam_one),
     "adam-16": ("Adam, 16 heads at once, CPU", row_adam_16),
@@ -281,7 +333,13 @@ ROWS: dict[str, tuple[str, Callable[[bool], dict[str, Any]]]] = {
     "growth": ("co_supervise, growth in samples and teachers", row_growth),
     "imagenet": ("csl-published at ImageNet's size, features on disk", row_imagenet),
     "study": ("the demo's study before students were made fast, and now (CPU seconds)", row_study),
+    "start-up": ("start-up (CPU seconds)", row_start_up),
+    "texts": ("texts through MiniLM, against a sorted loop of transformers (CPU seconds)", row_texts),
+    "images": ("JPEGs, against a torch loop with a DataLoader of two workers (CPU seconds)", row_images),
+    "default": ("the default's fit, 100,000 x 384, 10 teachers (CPU seconds)", row_default),
+    "adam-method": ("Adam through make_method, against a DataLoader loop (CPU seconds)", row_adam_method),
     "gpu": ("Adam on a GPU", row_gpu),
+    "gpu-images": ("DINOv2 ViT-S's shape on a GPU", row_gpu_images),
 }
 
 OPT_IN = ("imagenet", "study")

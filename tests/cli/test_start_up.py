@@ -5,10 +5,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import cosup
+from command import run
 from cosup.cli import COMMANDS
+from cosup.tasks import make_hierarchy
 
 HEAVY = {
     "numpy", "scipy", "sklearn", "torch", "pandas", "pyarrow", "joblib", "matplotlib", "PIL", "ray", "transformers",
@@ -59,8 +62,6 @@ def test_completion_loads_nothing():
 
 
 def test_a_command_that_is_none_is_told_its_near_matches():
-    from command import run
-
     assert "Did you mean 'fit'" in run("fitt", code=2).stderr
 
 
@@ -80,3 +81,14 @@ def test_stubs_say_what_packages_offer(package):
 
 def test_there_are_lazy_packages():
     assert {"cosup", "cosup.provenance", "cosup.report"} <= set(LAZY)
+
+
+def test_commands_that_look_at_a_fit_load_neither_torch_nor_scikit_learn(tmp_path):
+    task = make_hierarchy(150, 5, n_features=8, n_classes=8)
+    np.save(tmp_path / "X.npy", task.X_train)
+    np.savez(tmp_path / "L.npz", annotations=task.labels.hard(), levels=task.labels.levels)
+    run("fit", "--features", tmp_path / "X.npy", "--labels", tmp_path / "L.npz", "--out", tmp_path / "m")
+    slow = {"torch", "sklearn", "scipy", "pandas", "transformers", "matplotlib"}
+    assert not slow & after("explain", tmp_path / "m", "5")
+    assert not slow & after("look", tmp_path / "m", "--out", tmp_path / "look.csv")
+    assert not slow & after("explore", tmp_path / "m", "--out", tmp_path / "e.html")

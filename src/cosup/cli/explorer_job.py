@@ -14,9 +14,10 @@ from typing import Any
 
 import click
 
+from cosup import provenance
 from cosup.cli.fit_manifest import RECIPE, read_recipe
 from cosup.cli.fit_outputs import pictures_of, read_estimates, read_history, texts_of
-from cosup.provenance import Account, read_account, read_answers
+from cosup.provenance import Account, read_account
 from cosup.report import REPORT_NAME
 from cosup.report.explorer import (
     ANSWERS,
@@ -137,7 +138,7 @@ def _check(folder: Path, account: Account) -> dict[str, Any]:
     options = []
     for option, drawn in (("--answers", False), ("--uniform", True)):
         try:
-            read_answers(path, account.ids, account.class_names, drawn=drawn)
+            provenance.read_answers(path, account.ids, account.class_names, drawn=drawn)
         except CosupError:  # none of this kind; of what is wrong with the file, the command speaks
             continue
         options += [option, str(path)]

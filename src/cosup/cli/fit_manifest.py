@@ -8,23 +8,23 @@ import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cosup.cli.fit_inputs import join
 from cosup.cli.fit_sources import check_join, features_of, labels_of, stack
 from cosup.cli.manifest_fields import KINDS, OPTIONS, SOURCES, check_fields
 from cosup.embedding.backbones.trust import Trust
-from cosup.estimators.base import TeacherSupervised
 from cosup.estimators.fit_folder import AGAIN, read_fit_json
-from cosup.finetuning.classifier import ImageFiles
 from cosup.io.features import Features
 from cosup.io.tables import place_of, unsigned
 from cosup.io.texts import read_texts
 from cosup.labels import ImportedLabels
-from cosup.methods import DEFAULT, make_method
 from cosup.utils.atomic_files import make_writable
 from cosup.utils.plugins import lasting_name, loaded_plugins
 from cosup.utils.validation import CosupError
+
+if TYPE_CHECKING:
+    from cosup.estimators.base import TeacherSupervised
 
 __all__ = ["RECIPE", "STORE", "Recipe", "read_recipe"]
 
@@ -92,6 +92,8 @@ class Recipe:
         # Of a command that was killed behind its last step, in place: the same once more adds nothing.
         inputs = inputs if inputs and json.loads(json.dumps(own)) == inputs[-1] else (*inputs, own)
         partial = bool(options["partial"]) or (before is not None and before.partial)
+        from cosup.methods import DEFAULT  # here and below: who only looks at a fit need not load what trains
+
         method = options["method"] or (before.method if before else DEFAULT)
         seed = options["seed"] if options["seed"] is not None else before.seed if before else 0
         kept = before.parameters if before is not None and before.method == method else {}
@@ -118,6 +120,8 @@ class Recipe:
         if "random_state" in self.parameters:
             raise CosupError("random_state is not for --set; give --seed")
         parameters = {n: tuple(v) if isinstance(v, list) else v for n, v in self.parameters.items()}
+        from cosup.methods import make_method
+
         model = make_method(self.method, random_state=self.seed, **parameters)
         model.check_parameters()
         return model
@@ -185,6 +189,8 @@ class Recipe:
         own = self.inputs[0]
         assert given.ids is not None
         if own["images"] is not None:
+            from cosup.finetuning.classifier import ImageFiles
+
             return ImageFiles(own["images"], given.ids)
         known = read_texts(own["texts"])
         return [known[name] for name in given.ids]

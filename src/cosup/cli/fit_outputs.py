@@ -7,24 +7,26 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from cosup.cli.fit_inputs import NAMES
 from cosup.cli.fit_manifest import RECIPE, Recipe
 from cosup.cli.shell import versions
-from cosup.cosupervision.accuracy_estimates import Estimates as Known
 from cosup.embedding import list_image_files
 from cosup.estimators.fit_folder import AGAIN, read_fit_json, write_fit
 from cosup.io.features import Features
 from cosup.io.tables import unsigned
 from cosup.io.texts import read_texts
 from cosup.labels import ImportedLabels, TeacherLabels
-from cosup.provenance import PARQUET, TABLE_CSV, Account, account_files, look_first
+from cosup.provenance import PARQUET, TABLE_CSV, Account, account_files
 from cosup.report import REPORT_NAME
 from cosup.report.explorer import Estimates, build_explorer
 from cosup.utils.validation import CosupError, IntArray
+
+if TYPE_CHECKING:
+    from cosup.cosupervision.accuracy_estimates import Estimates as Known
 
 __all__ = ["leave", "pictures_of", "read_estimates", "read_history", "read_known", "texts_of"]
 
@@ -77,6 +79,8 @@ def leave(
     ids = labels.ids if labels.ids is not None else given.ids
     facts = {**{name: unsigned(text) for name, text in facts.items()}, "Versions": versions()}
     estimates = _known_accuracies(model)
+    from cosup.provenance import look_first  # it trains, which who reads a fit need not load
+
     order, parts = look_first(X, labels, model)
     if known is not None:
         order = order[np.argsort(known[order] >= 0, kind="stable")]
@@ -194,6 +198,8 @@ def read_known(folder: Path) -> Known | None:
     content = read_estimates(folder)
     if content is None or content.by_class is None:
         return None
+    from cosup.cosupervision.accuracy_estimates import Estimates as Known
+
     return Known(content.overall[-1], content.overall[:-1], content.by_class[:-1])
 
 

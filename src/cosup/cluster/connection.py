@@ -12,8 +12,6 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
-import joblib
-
 from cosup.utils.optional_imports import import_extra
 from cosup.utils.validation import CosupError
 
@@ -130,6 +128,8 @@ def _check_answers(where: str) -> None:
 def _init(ray: ModuleType, where: str) -> None:
     options: dict[str, Any] = {"log_to_driver": False}
     if where == "local":
+        import joblib
+
         options |= {"num_cpus": joblib.cpu_count(), "include_dashboard": False}
     if not where.startswith("ray://"):
         options |= {"logging_level": logging.ERROR}

@@ -13,13 +13,12 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import joblib
 import numpy as np
 from numpy.typing import NDArray
 
 from cosup.cluster import Cluster, everywhere, stream
 from cosup.embedding.backbones import Backbone, make_backbone
-from cosup.embedding.backbones.cpu import STEADY
+from cosup.embedding.backbones.cpu import STEADY, cores
 from cosup.embedding.early_layers import NAME as EARLY
 from cosup.embedding.early_layers import EarlyStages
 from cosup.embedding.feature_store import FileEntry, hash_file
@@ -55,7 +54,7 @@ class Computing:
         self.root, self.backbone, self.batch_size = root, backbone, batch_size
         self.dtype = np.dtype(dtype)
         # One core is the network's: where its threads wait for one that reads images, all of them wait.
-        self.workers = workers or max(1, joblib.cpu_count() - 1)
+        self.workers = workers or max(1, cores() - 1)
 
     @contextmanager
     def batches(self, listed: Sequence[FileEntry], skip: bool) -> Iterator[Iterator[Batch]]:

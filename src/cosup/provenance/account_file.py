@@ -257,17 +257,28 @@ def _read_parquet(file: IO[bytes], path: Path) -> Reader:
     except (pyarrow.ArrowException, OSError) as error:
         raise CosupError(f"{path} is not a readable parquet file ({error}); {AGAIN}") from error
 
+    def numbers(found: Any) -> Any:
+        if found.null_count:
+            return found.to_numpy(zero_copy_only=False)
+        # Not to_numpy, which imports pandas where it is installed: four times what numpy's import takes.
+        if pyarrow.types.is_boolean(found.type):
+            return np.from_dlpack(found.cast(pyarrow.uint8())).view(np.bool_)
+        return np.from_dlpack(found)
+
     def codes(column: str, names: tuple[str, ...]) -> IntArray:
         found = table[column].combine_chunks().dictionary_encode()
         place = {name: i for i, name in enumerate(names)}
         there = np.array([place[name] for name in found.dictionary.to_pylist()] + [-1], dtype=np.int32)
-        return np.asarray(there[found.indices.fill_null(len(there) - 1).to_numpy(zero_copy_only=False)])
+        # Not fill_null, for the same reason.
+        indices = found.indices.cast(pyarrow.int32())
+        raw = np.frombuffer(indices.buffers()[1], dtype=np.int32)[indices.offset :][: len(indices)]
+        return np.asarray(there[np.where(numbers(found.is_valid()), raw, -1)])
 
     def values(column: str) -> Any:
         found = table[column].combine_chunks()
         if pyarrow.types.is_string(found.type):
             return found.to_pylist()
-        return found.to_numpy(zero_copy_only=False)
+        return numbers(found)
 
     return codes, values
 

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.stats import beta
 
 from cosup.cosupervision.accuracy_estimates import Estimates
 from cosup.io.tables import ID_COLUMNS, read_table
@@ -313,6 +312,8 @@ def check_estimates(
 
 def _stratified(speaks: BoolArray, right: BoolArray, stratum: BoolArray, rest: BoolArray) -> FloatArray:
     """Accuracy and its interval, (m, 3), of one stratum that is known and a draw from the other; masks (n, m)."""
+    from scipy.stats import beta  # who reads no answers need not load it
+
     total, inside = speaks.sum(axis=0), stratum.sum(axis=0)
     known, u = (right & stratum).sum(axis=0), rest.sum(axis=0)
     s = (right & rest).sum(axis=0)

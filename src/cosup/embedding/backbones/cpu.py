@@ -7,12 +7,10 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, TypeVar
 
-import joblib
-
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["STEADY", "all_cores", "in_parts", "side_by_side"]
+__all__ = ["STEADY", "all_cores", "cores", "in_parts", "side_by_side"]
 
 Result = TypeVar("Result")
 
@@ -23,13 +21,20 @@ Found out, not promised by torch: EfficientNet-Lite, ViT, ResNet and ConvNeXt on
 """
 
 
+def cores() -> int:
+    """How many cores this process may use."""
+    import joblib
+
+    return int(joblib.cpu_count())
+
+
 @contextlib.contextmanager
 def all_cores() -> Iterator[None]:
     """Let torch use every core that this process may: convolutions gain by it, whatever the environment says."""
     import torch
 
     before = torch.get_num_threads()
-    torch.set_num_threads(max(before, joblib.cpu_count()))
+    torch.set_num_threads(max(before, cores()))
     try:
         yield
     finally:
@@ -53,14 +58,14 @@ def side_by_side(compute: Callable[[torch.Tensor], Result], parts: Sequence[torc
     import torch
 
     before = torch.get_num_threads()
-    cores = max(before, joblib.cpu_count())
-    at_once = min(cores, len(parts))
+    available = max(before, cores())
+    at_once = min(available, len(parts))
     if at_once == 1:
         with all_cores():
             return [compute(part) for part in parts]
     try:
         # What torch is told holds for the thread that tells it, and for threads that begin later.
-        with ThreadPoolExecutor(at_once, "cosup-part", torch.set_num_threads, (cores // at_once,)) as pool:
+        with ThreadPoolExecutor(at_once, "cosup-part", torch.set_num_threads, (available // at_once,)) as pool:
             return list(pool.map(compute, parts))
     finally:
         torch.set_num_threads(before)

@@ -1,0 +1,241 @@
+"""What a user waits for, against what a user would write: start-up, embedding, the default; rows of ``bench.py``.
+
+Seconds are of the processor, this process's and its children's, user and system: what else the machine does disturbs
+them little. Contestants take turns, and a ratio is that of neighbours in time.
+"""
+
+from __future__ import annotations
+
+import resource
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+COSUP = [sys.executable, "-c", "from cosup.cli import main; main()"]
+
+
+def cpu_seconds() -> float:
+    """Processor time of this process and of the children that have ended."""
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(part.ru_utime + part.ru_stime for part in used)
+
+
+def turns(contestants: dict[str, Callable[[], Any]], repeats: int) -> dict[str, Any]:
+    """Processor seconds of every contestant, taking turns, after one round that does not count."""
+    seconds: dict[str, list[float]] = {name: [] for name in contestants}
+    for turn in range(repeats + 1):
+        for name, run in contestants.items():
+            started = cpu_seconds()
+            run()
+            if turn:
+                seconds[name].append(cpu_seconds() - started)
+    return {name: np.array(values) for name, values in seconds.items()}
+
+
+def process(*command: str) -> Callable[[], Any]:
+    """Run a command in a process of its own."""
+    return lambda: subprocess.run(command, capture_output=True, check=False)
+
+
+def start_up(quick: bool) -> dict[str, Any]:
+    """Processor seconds of commands that compute nothing or little, and of ``import numpy``."""
+    with tempfile.TemporaryDirectory(prefix="cosup-bench-") as name:
+        fitted = _fitted(Path(name), 500 if quick else 20_000)
+        return turns(
+            {
+                "import numpy": process(sys.executable, "-c", "import numpy"),
+                "import cosup": process(sys.executable, "-c", "import cosup"),
+                "cosup": process(*COSUP),
+                "cosup --help": process(*COSUP, "--help"),
+                "cosup --version": process(*COSUP, "--version"),
+                "cosup fit --help": process(*COSUP, "fit", "--help"),
+                "cosup ftt": process(*COSUP, "ftt"),
+                "cosup explain": process(*COSUP, "explain", fitted, "7"),
+                "cosup look": process(*COSUP, "look", fitted),
+            },
+            2 if quick else 7,
+        )
+
+
+def _fitted(folder: Path, n: int) -> str:
+    from cosup.tasks import make_hierarchy
+
+    task = make_hierarchy(n, 10, n_features=32, n_classes=10)
+    np.save(folder / "X.npy", task.X_train)
+    np.savez(folder / "L.npz", annotations=task.labels.hard(), levels=task.labels.levels)
+    given = ("--features", str(folder / "X.npy"), "--labels", str(folder / "L.npz"), "--out", str(folder / "model"))
+    subprocess.run([*COSUP, "fit", *given], capture_output=True, check=True)
+    return str(folder / "model")
+
+
+VOCABULARY = """the a refund please it crashes again and money back screen order late parcel invoice login password reset
+thanks hello support account customer delivery broken item not working since yesterday update phone"""
+
+
+def texts(quick: bool) -> dict[str, Any]:
+    """Seconds of embedding tickets of 3 to 200 words: ours, and a loop that sorts by length and pads to the batch."""
+    import torch
+
+    from cosup.embedding import make_encoder
+
+    rng = np.random.default_rng(0)
+    lengths = np.clip(rng.lognormal(3.2, 0.7, 60 if quick else 1000).astype(int), 3, 200)
+    given = [" ".join(rng.choice(VOCABULARY.split(), length)) for length in lengths]
+    encoder = make_encoder()
+    network, tokenizer = encoder._network.model, encoder._tokenizer
+    found: dict[str, Any] = {}
+
+    def loop(batch_size: int) -> None:
+        order = sorted(range(len(given)), key=lambda i: len(given[i]))
+        out = torch.empty(len(given), encoder.n_features)
+        with torch.inference_mode():
+            for start in range(0, len(order), batch_size):
+                rows = order[start : start + batch_size]
+                batch = tokenizer([given[i] for i in rows], padding=True, truncation=True, max_length=encoder._length,
+                                  return_tensors="pt")  # fmt: skip
+                mask = batch["attention_mask"][:, :, None].float()
+                summed = (network(**batch).last_hidden_state * mask).sum(dim=1)
+                out[rows] = torch.nn.functional.normalize(summed / mask.sum(dim=1), dim=1)
+        found["loop"] = out.numpy()
+
+    def ours() -> None:
+        found["ours"] = encoder.embed(given, progress=False)
+
+    t = turns({"ours": ours, "loop of 32": lambda: loop(32), "loop of 100": lambda: loop(100)}, 1 if quick else 5)
+    return t | {"difference": float(np.abs(found["ours"] - found["loop"]).max())}
+
+
+def images(quick: bool) -> dict[str, Any]:
+    """Seconds of embedding JPEGs: ours, and a plain torch loop with a DataLoader of two workers."""
+    import torch
+    import transformers
+
+    from cosup.embedding import embed_images, make_backbone
+    from cosup.planning.image_rates import photo
+
+    transformers.utils.logging.set_verbosity_error()
+    transformers.utils.logging.disable_progress_bar()
+    n = 8 if quick else 96
+    with tempfile.TemporaryDirectory(prefix="cosup-bench-") as name:
+        root, vit = Path(name) / "photos", Path(name) / "vit-s"
+        root.mkdir()
+        from PIL import Image
+
+        for i in range(n):  # of mixed sizes
+            Image.fromarray(photo(*((500, 375) if i % 2 else (640, 480)), i)).save(root / f"{i:03}.jpg", quality=90)
+        paths = sorted(path.name for path in root.iterdir())
+        config = transformers.ViTConfig(
+            hidden_size=384, num_hidden_layers=12, num_attention_heads=6, intermediate_size=1536
+        )
+        transformers.ViTModel(config, add_pooling_layer=False).save_pretrained(vit)
+        transformers.ViTImageProcessorPil(size={"height": 224, "width": 224}).save_pretrained(vit)
+        t: dict[str, Any] = {}
+        for spec in (f"hf:{vit}", "lite:efficientnet-lite0"):
+            backbone = make_backbone(spec)
+            bare, side = backbone._network, backbone.prepare(np.zeros((9, 9, 3), np.uint8)).shape[1]
+
+            def ours(backbone: Any = backbone) -> None:
+                with tempfile.TemporaryDirectory(dir=name) as out:
+                    embed_images(root, paths, backbone, Path(out) / "f", progress=False)
+
+            def loop(bare: Any = bare, side: int = side) -> None:
+                loader = torch.utils.data.DataLoader(Photos(root, paths, side), batch_size=32, num_workers=2)
+                with torch.inference_mode():
+                    for batch in loader:
+                        bare(batch)
+
+            kind = spec.partition(":")[0]
+            found = turns({"ours": ours, "loop": loop}, 1 if quick else 5)
+            t |= {f"{kind} {who}": seconds for who, seconds in found.items()}
+    return t
+
+
+class Photos:
+    """A data set as one writes it for torch's DataLoader."""
+
+    def __init__(self, root: Path, paths: list[str], side: int) -> None:
+        self.root, self.paths, self.side = root, paths, side
+
+    def __len__(self) -> int:
+        """Number of photos."""
+        return len(self.paths)
+
+    def __getitem__(self, i: int) -> Any:
+        """One photo, resized and normalised."""
+        import torch
+        from PIL import Image
+
+        image = Image.open(self.root / self.paths[i]).convert("RGB").resize((self.side, self.side), Image.BILINEAR)
+        return (torch.from_numpy(np.array(image)).permute(2, 0, 1).float() / 255 - 0.5) / 0.5
+
+
+def default(quick: bool) -> dict[str, Any]:
+    """Seconds of a fit of the default, of vanilla, and of a majority vote with scikit-learn's logistic regression."""
+    from sklearn.linear_model import LogisticRegression
+
+    from cosup import make_method
+    from cosup.tasks import make_hierarchy
+
+    n, d = (1000, 32) if quick else (100_000, 384)
+    task = make_hierarchy(n, 10, n_features=d, n_classes=10, teachers_per_level=(1, 9), accuracy=(0.6, 0.8))
+    X, labels = np.ascontiguousarray(task.X_train, dtype=np.float32), task.labels
+    hard = labels.hard()
+
+    def majority() -> None:
+        votes = np.stack([(hard == c).sum(axis=1) for c in range(10)], axis=1)
+        LogisticRegression().fit(X, votes.argmax(axis=1))
+
+    contestants = {
+        "default": lambda: make_method("co-supervised", random_state=0).fit(X, labels),
+        "vanilla": lambda: make_method("vanilla", random_state=0).fit(X, labels),
+        "majority and scikit-learn": majority,
+    }
+    return turns(contestants, 1 if quick else 3)
+
+
+def adam_method(quick: bool) -> dict[str, Any]:
+    """Seconds of vanilla with the student ``adam`` through `make_method`, and of a loop over a DataLoader."""
+    from loops import user_loop
+
+    from cosup import AdamProbe, make_method
+
+    n, d, c, epochs = (600, 32, 10, 2) if quick else (10_000, 384, 100, 20)
+    rng = np.random.default_rng(0)
+    X, y = rng.standard_normal((n, d), dtype=np.float32), rng.integers(0, c, n)
+    size = {"n": n, "d": d, "c": c, "batch": 100, "epochs": epochs}
+    student = AdamProbe(epochs=epochs, batch_size=100)
+    return turns(
+        {
+            "ours": lambda: make_method("vanilla", student=student, random_state=0).fit(X, y),
+            "loop": lambda: user_loop(X, y, size),
+        },
+        1 if quick else 5,
+    )
+
+
+def embedding_on_gpu(quick: bool) -> dict[str, Any]:
+    """Wall seconds of embedding prepared images on a GPU: `Backbone.forward` and the bare network."""
+    import time
+
+    import torch
+
+    from cosup.planning.known_backbones import backbone_for_plan
+
+    backbone = backbone_for_plan("hf:facebook/dinov2-small")
+    batch = torch.rand(8 if quick else 100, 3, 224, 224)
+    bare = backbone._runner  # type: ignore[attr-defined]
+    seconds: dict[str, list[float]] = {"ours": [], "bare": []}
+    with torch.inference_mode():
+        for _ in range(3 if quick else 11):
+            for who, run in (("ours", backbone.forward), ("bare", lambda b: bare(b.to("cuda")).cpu())):
+                torch.cuda.synchronize()
+                started = time.perf_counter()
+                run(batch)
+                torch.cuda.synchronize()
+                seconds[who].append(time.perf_counter() - started)
+    return {who: np.array(values[1:]) for who, values in seconds.items()}
