@@ -73,8 +73,8 @@ def _fitted(folder: Path, n: int) -> str:
     return str(folder / "model")
 
 
-VOCABULARY = """the a refund please it crashes again and money back screen order late parcel invoice login password reset
-thanks hello support account customer delivery broken item not working since yesterday update phone"""
+VOCABULARY = """the a refund please it crashes again and money back screen order late parcel invoice login password
+reset thanks hello support account customer delivery broken item not working since yesterday update phone"""
 
 
 def texts(quick: bool) -> dict[str, Any]:
