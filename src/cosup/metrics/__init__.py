@@ -1,4 +1,4 @@
-"""How well students did, and how far annotators agree: PGR, quality of what was kept, ranks, contrasts, agreement.
+"""Measure students: performance gap recovered, ranks over tasks, contrasts of designs.
 
 All but `agreement` takes arrays of *measured* correctness, so it needs ground truth; nothing in it is ever called by a
 ``fit`` function.
