@@ -5,9 +5,10 @@ from __future__ import annotations
 import csv
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -53,10 +54,11 @@ class CsvFile:
     def __init__(self, path: Path) -> None:
         not_empty(path)
         self.path = path
-        _check_bytes(path)
+        self._blanks = _check_bytes(path)
         self._skip, self.separator = self._dialect()
         self._blank_after_quote = re.compile(_BLANK_AFTER_QUOTE.format(re.escape(self.separator)))
-        header, _ = next(self._cells(), ([], 0))
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            header = self._header(self._reader(file))
         if not header:
             raise CosupError(f"{path} is empty; a header and one row a sample are expected")
         check_width(path, len(header))
@@ -72,24 +74,52 @@ class CsvFile:
             For rows of another length, torn quotes, or no rows at all.
         """
         width = len(self.header)
-        cells = self._cells()
-        next(cells, None)
         empty = True
-        while True:
-            with _any_length():
-                block = list(islice(cells, max(1, BLOCK // width)))
-            if not block:
-                break
-            empty = False
-            for row, line in block:
-                if len(row) != width:
-                    raise CosupError(
-                        f"{self.path}, row {line} has {len(row)} cells, but the header has {width}; every row needs "
-                        f"one cell a column (quote text that holds a {_named(self.separator)})"
-                    )
-            yield [row for row, _ in block], np.array([line for _, line in block])
+        with self.path.open(encoding="utf-8-sig", newline="") as file:
+            reader = self._reader(file)
+            self._header(reader)
+            start = self._skip + reader.line_num
+            while block := self._take(reader, max(1, BLOCK // width)):
+                end = self._skip + reader.line_num
+                # Mostly a row is a line: else line ends within cells are counted, and empty lines left out.
+                lines = start + (np.arange(1, len(block) + 1) if end - start == len(block) else _ends(block))
+                start = end
+                if not all(block):
+                    lines = lines[[bool(row) for row in block]]
+                    block = [row for row in block if row]
+                for row, line in zip(block, lines, strict=True):
+                    if len(row) != width:
+                        raise CosupError(
+                            f"{self.path}, row {line} has {len(row)} cells, but the header has {width}; every row "
+                            f"needs one cell a column (quote text that holds a {_named(self.separator)})"
+                        )
+                if block:
+                    empty = False
+                    yield block, lines
         if empty:
             raise CosupError(f"{self.path} has a header but no rows; one row a sample is expected")
+
+    def _reader(self, file: Iterable[str]) -> Any:
+        lines = islice(file, self._skip, None)
+        tidy = (self._blank_after_quote.sub('"', line) if '" ' in line else line for line in lines)
+        return csv.reader(
+            tidy if self._blanks else lines, strict=True, delimiter=self.separator, skipinitialspace=True
+        )  # fmt: skip
+
+    def _header(self, reader: Any) -> list[str]:
+        """The first row that is not empty."""
+        while row := self._take(reader, 1):
+            if row[0]:
+                return row[0]
+        return []
+
+    def _take(self, reader: Any, count: int) -> list[list[str]]:
+        try:
+            with _any_length():
+                return list(islice(reader, count))
+        except csv.Error as error:
+            line = self._skip + reader.line_num
+            raise CosupError(f"{self.path}, row {line}: {error}; check the quotes in this row") from error
 
     def _dialect(self) -> tuple[int, str]:
         """Lines before the header, and the separator."""
@@ -132,26 +162,11 @@ class CsvFile:
         with self.path.open(encoding="utf-8-sig", newline="") as file:
             yield from file
 
-    def _cells(self) -> Iterator[tuple[list[str], int]]:
-        """Rows of cells from the header on, with the line that each ends on; an empty line is no row."""
-        reader: Iterator[list[str]] = csv.reader(
-            self._tidy(islice(self._lines(), self._skip, None)), strict=True, delimiter=self.separator,
-            skipinitialspace=True,
-        )  # fmt: skip
-        try:
-            with _any_length():
-                first = next((row for row in reader if row), None)
-            if first is not None:
-                yield first, self._skip + reader.line_num  # type: ignore[attr-defined]
-            for row in reader:
-                if row:
-                    yield row, self._skip + reader.line_num  # type: ignore[attr-defined]
-        except csv.Error as error:
-            line = self._skip + reader.line_num  # type: ignore[attr-defined]
-            raise CosupError(f"{self.path}, row {line}: {error}; check the quotes in this row") from error
 
-    def _tidy(self, lines: Iterator[str]) -> Iterator[str]:
-        return (self._blank_after_quote.sub('"', line) if '" ' in line else line for line in lines)
+def _ends(block: list[list[str]]) -> IntArray:
+    """The line that each row ends on, from 1."""
+    spans = [1 + sum(c.count("\n") + c.count("\r") - c.count("\r\n") for c in row) for row in block]
+    return np.cumsum(spans)
 
 
 def _widths(lines: list[str], separator: str, cut: bool) -> list[int]:
@@ -176,9 +191,9 @@ def _named(separator: str) -> str:
     )
 
 
-def _check_bytes(path: Path) -> None:
-    """Raise `CosupError` for what is no text in UTF-8, naming the row."""
-    before = 0
+def _check_bytes(path: Path) -> bool:
+    """Raise `CosupError` for what is no text in UTF-8, naming the row; return whether a blank follows a quote."""
+    before, blanks = 0, False
     with path.open("rb") as file:
         if file.read(2) in (b"\xff\xfe", b"\xfe\xff"):
             raise CosupError(f"{path} is UTF-16 text, not UTF-8; save it as CSV in UTF-8")
@@ -186,6 +201,7 @@ def _check_bytes(path: Path) -> None:
         rest = b""
         while chunk := file.read(1 << 22):
             chunk = rest + chunk
+            blanks = blanks or b'" ' in chunk
             if b"\0" in chunk:
                 row = before + chunk.count(b"\n", 0, chunk.index(b"\0")) + 1
                 raise CosupError(f"{path}, row {row} holds a zero byte: this is no text; save it as CSV in UTF-8")
@@ -206,6 +222,7 @@ def _check_bytes(path: Path) -> None:
             before += chunk.count(b"\n", 0, whole)
         if rest:
             _check_rest(path, rest, before)
+    return blanks
 
 
 def _check_rest(path: Path, rest: bytes, before: int) -> None:
