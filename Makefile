@@ -11,7 +11,7 @@ export OMP_NUM_THREADS ?= 1
 # A file is one worker's: what its tests share is worked out once. tests/conftest.py says which go first.
 BY_FILE := --dist loadfile --no-loadscope-reorder
 
-.PHONY: help demo test test-all bench docs lint format clean
+.PHONY: help demo test test-all faults bench docs lint format clean
 help:  ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
@@ -33,6 +33,9 @@ test: $(STAMP) lint  ## lint, types, architecture, and all tests but the slow on
 
 test-all: $(STAMP) lint  ## the slow tests, too
 	$(BIN)/python -m pytest -n auto $(BY_FILE)
+
+faults: $(STAMP)  ## kills, full disks, files that were tampered with, a server under load; writes docs/reliability.md
+	$(BIN)/python benchmarks/faults.py --write
 
 bench: $(STAMP)  ## how fast students train, as ratios measured side by side; writes benchmarks/results.json
 	$(BIN)/python benchmarks/bench.py --threads 2

@@ -160,8 +160,8 @@ def read_history(folder: Path) -> list[dict[str, Any]]:
     if not isinstance(found, list) or not all(isinstance(entry, dict) for entry in found):
         raise CosupError(f"{where}; {AGAIN}")
     for entry in found:
-        for field, good in _ENTRY.items():
-            if field not in entry or not good(entry[field]):
+        for field, good in {**_ENTRY, **_PERHAPS}.items():
+            if (field not in entry and field in _ENTRY) or (field in entry and not good(entry[field])):
                 raise CosupError(f"{where}: {field!r} is missing, or has a value it can't have; {AGAIN}")
     timings = read_fit_json(folder, TIMINGS)
     seconds = timings.get("levels") if isinstance(timings, dict) else None
@@ -186,11 +186,13 @@ _ENTRY: dict[str, Callable[[Any], bool]] = {
     "unassigned": _count,
     "keep_rate": lambda value: value is None or (_number(value) and 0 <= value <= 1),
     "agreement": lambda value: value is None or (_number(value) and 0 <= value <= 1),
-    "objective": lambda value: value is None or _number(value),
     "rounds": _count,
     "notes": lambda value: isinstance(value, list) and all(isinstance(note, str) for note in value),
 }
-"""Fields of a level's record, and what they may hold; records may have others."""
+_PERHAPS: dict[str, Callable[[Any], bool]] = dict.fromkeys(
+    ("objective", "alpha"), lambda value: value is None or _number(value)
+)
+"""Fields that a level's record has, and those that it may have, and what they may hold."""
 
 
 def read_known(folder: Path) -> Known | None:

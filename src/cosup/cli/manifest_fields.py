@@ -33,7 +33,7 @@ def check_fields(content: Mapping[str, Any], path: Path) -> None:
         *((own, _INPUT, "inputs, ") for own in (inputs if isinstance(inputs, list) else ())),
     ):
         for name, good in checks.items():
-            if not isinstance(given, dict) or not good(given.get(name)):
+            if not isinstance(given, dict) or name not in given or not good(given[name]):
                 raise CosupError(f"{path} lacks {what}{name!r}, or holds there what it can't; {AGAIN}")
     if all(inputs[0][source] is None for source in SOURCES):
         raise CosupError(f"{path} names no source of features; {AGAIN}")

@@ -167,7 +167,8 @@ def _check_content(folder: Path, content: Mapping[str, Any]) -> tuple[int, int]:
         "class_names": _are_classes(names, str),
         "n_features": type(n_features) is int and 0 < n_features < MOST,
         "meta.classes": any(_are_classes(meta.get("classes"), kind) for kind in (str, bool, int, float))
-        and len(meta["classes"]) == len(names or ()),
+        and isinstance(names, list)
+        and len(meta["classes"]) == len(names),
         "meta.method": isinstance(meta.get("method", ""), str),
         "meta.parameters": isinstance(meta.get("parameters", {}), dict),
         "meta.unsaved": isinstance(meta.get("unsaved", []), list)

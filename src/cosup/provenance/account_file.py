@@ -146,7 +146,8 @@ def _check_meta(meta: Mapping[str, Any], path: Path) -> None:
         "reasons": _distinct_texts(reasons) and isinstance(reasons, list) and reasons[0] == "" and len(reasons) < 256,
         "reason_texts": isinstance(texts, list)
         and all(isinstance(text, str) for text in texts)
-        and len(texts) == len(reasons or ()),
+        and isinstance(reasons, list)
+        and len(texts) == len(reasons),
         "facts": isinstance(facts, dict) and all(isinstance(fact, str) for fact in facts.values()),
         "sha256": isinstance(meta.get("sha256", ""), str),
     }
