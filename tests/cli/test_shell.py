@@ -354,3 +354,24 @@ def test_wrong_commands(tmp_path):
     blocked = write(tmp_path / "file", "")
     assert "cannot be made or written" in error("bench", "--out", blocked / "r")
     assert run("bench", code=2).exit_code == 2
+
+
+def test_a_fit_again_is_the_same_bytes_but_for_the_clock(files):
+    found = []
+    for _ in range(2):
+        run("fit", "--features", files / "X.csv", "--labels", files / "L.csv", "--out", files / "model")
+        found.append({path.name: path.read_bytes() for path in (files / "model").iterdir()})
+    assert {name for name in found[0] if found[0][name] != found[1][name]} <= {"timings.json"}
+    assert "seconds" not in found[0]["history.json"].decode()
+
+
+def test_a_mixture_of_two_fits_is_told(files):
+    for name, more in (("one", ()), ("two", ("--seed", "1", "--levels", "0,1,1"))):
+        run("fit", "--features", files / "X.csv", "--labels", files / "L.csv", *more, "--out", files / name)
+    for mixed in ("model.json", "provenance.json", "history.json", "estimates.json"):
+        (files / "two" / mixed).replace(files / "kept")
+        (files / "two" / mixed).write_bytes((files / "one" / mixed).read_bytes())
+        for command in (("look", files / "two"), ("explore", files / "two")):
+            assert "is a mixture: " in error(*command)
+        (files / "kept").replace(files / "two" / mixed)
+    run("look", files / "two")

@@ -130,3 +130,22 @@ def test_onnx_needs_its_extra(model, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "onnx", None)
     with pytest.raises(CosupError, match=r"pip install 'cosup\[onnx\]'"):
         model.to_onnx(tmp_path / "model.onnx")
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.parametrize("name", ["weight", "bias"])
+def test_weights_that_are_not_finite_are_no_model(model, tmp_path, name, value):
+    arrays, meta = model.to_arrays()
+    arrays[name] = arrays[name].copy()
+    arrays[name].flat[0] = value
+    content = {"class_names": [str(c) for c in model.classes_], "n_features": model.n_features_in_, "meta": meta}
+    cosup.estimators.saving.write_saved(tmp_path, cosup.estimators.saving.saved_files(arrays, content))
+    with pytest.raises(CosupError, match=f"holds a {name} with NaN or infinite values"):
+        cosup.load(tmp_path)
+
+
+def test_the_same_model_is_the_same_bytes(model, tmp_path):
+    for name in ("one", "two"):
+        model.save(tmp_path / name)
+    for file in ("model.json", "model.safetensors"):
+        assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes()
