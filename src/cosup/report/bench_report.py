@@ -225,7 +225,7 @@ def _reproduce(records: Sequence[Record]) -> Markup:
         ("Peak memory of a process", f"{peak:.0f} MB"),
     ]
     return join(
-        [tag("pre", command) for command in commands],
+        [tag("pre", command, tabindex="0") for command in commands],
         tag("p", "Rebuild this page from the records: ", tag("code", "cosup report DIR"), "."),
         tag(
             "table",

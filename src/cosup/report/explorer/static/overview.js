@@ -6,7 +6,7 @@ function bars(title, rows, note) {
   const most = Math.max(1, ...rows.map((row) => row[1]));
   return h("section", null, h("h3", null, title), note ? h("p.soft", null, note) : null,
     h("ul.bars", { tabindex: "0", "aria-label": title, vars: { "--label": `${Math.min(18, Math.max(2, ...rows.map((row) => row[0].length + 1)))}ch` } }, rows.map(([label, count, query]) => h("li", null,
-      h("a", { href: address("samples", query), "aria-label": `${label}: ${plural(count, "sample")}` },
+      h("a", { href: address("samples", query) },
         h("span.label", { dir: "auto" }, label), h("span.track", null, h("span.fill", { vars: { "--part": count / most } })), h("span.count", null, number(count)))))));
 }
 function histogram(columns) {
