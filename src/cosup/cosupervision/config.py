@@ -33,7 +33,7 @@ class CSLConfig:
         Train on the most probable class of the targets instead of on the targets. None takes a pooled posterior where
         there are several generalists, and else leaves it to the student (`cosup.students.Fit.takes_soft`).
     rounds : int
-        Rounds a level.
+        Rounds a level; twice as many where several generalists are the only level.
     ensemble : {"mean", "last"}
         The final student: the mean of all rounds' students, or the last one.
     teacher_screening : bool

@@ -107,7 +107,10 @@ def round_seeds(setup: Setup, k: int, random_state: int) -> Iterator[int]:
     """Yield a seed for every round of level `k`: none where nobody speaks, or a lone generalist did already."""
     level = setup.hierarchy.levels[k]
     if level is not None and (k > 0 or len(level.columns) > 1):
-        yield from (random_state + SEEDS_PER_LEVEL * k + t for t in range(1, setup.config.rounds + 1))
+        # Where witnesses are all there is, no later level goes on with what they began.
+        last = setup.reads_as_witnesses(k) and len(setup.hierarchy.levels) == 1
+        rounds = setup.config.rounds * (1 + last)
+        yield from (random_state + SEEDS_PER_LEVEL * k + t for t in range(1, rounds + 1))
 
 
 def student_view(setup: Setup, k: int, state: State, seed: int) -> StudentView:
