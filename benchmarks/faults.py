@@ -389,7 +389,7 @@ def tampering(world: World, every: int) -> Iterator[Row]:
             row.count(not wrong, f"{path}: {text[:0]}{wrong}")
         yield row
     yield _store(world, every)
-    row = Row("files of a fit cut short, emptied, swapped, or with NaN weights")
+    row = Row("files of a fit cut short, emptied, swapped")
     words = [*readers["model.json"], *readers["provenance.json"], *readers["fit.json"]]
     for name in sorted(path.name for path in (root / "model").iterdir()):
         whole = (root / "model" / name).read_bytes()
@@ -570,7 +570,7 @@ def bombs(world: World) -> Iterator[Row]:
 
 def interrupts(world: World, times: int) -> Iterator[Row]:
     """Ctrl-C at moments from the first import to the last write; and a reader that leaves."""
-    row = Row("Ctrl-C at any moment: one line, exit code 130, and the same command again")
+    row = Row("Ctrl-C at any moment: one line and exit code 130, and no mixture")
     out = world.root / "interrupted"
     # Python itself, and what it does before the first line of ours, is not ours to interrupt.
     begun = "import cosup.__main__ as m; print('begun', flush=True); m.run()"
@@ -635,9 +635,10 @@ def everything(root: Path, *, short: bool) -> Iterator[Row]:
 
 INTRODUCTION = """\
 `make faults` kills commands at every write, fills disks, spoils every field of every file, and asks the server for
-what it must not give. This page is what it printed last. *Held* means: afterwards the folder holds the old or the new
-state and never a mixture, the same command run again succeeds with the same result, and nothing is left of the dead;
-or, where a file was spoilt, the command worked rightly or ended in one line."""
+what it must not give. This page is what it printed last. *Held* means, of a fit: afterwards the folder holds the old or
+the new state and never a mixture, the same command run again succeeds with the same result, and nothing is left of the
+dead; of a store or a sweep that was cut: the same command again gives what one that was not cut gives; of a spoilt
+file: the command goes on or ends in one line, and never in a traceback."""
 
 PROMISES = """\
 ## What is promised byte for byte
@@ -667,7 +668,7 @@ def page(rows: list[Row], seconds: float) -> str:
     tried, held = sum(row.tried for row in rows), sum(row.held for row in rows)
     out.write(f"| all | {tried:,} | {held:,} |\n\n")
     out.write(
-        f"cosup {cosup.__version__}, Python {sys.version.split()[0]}, {seconds / 60:.0f} minutes on two cores.\n\n"
+        f"cosup {cosup.__version__}, Python {sys.version.split()[0]}, {seconds / 60:.0f} minutes, {os.cpu_count()} cores.\n\n"
     )
     out.write(PROMISES)
     return out.getvalue()
