@@ -667,9 +667,8 @@ def page(rows: list[Row], seconds: float) -> str:
         out.write(f"| {row.what} | {row.tried:,} | {row.held:,} |\n")
     tried, held = sum(row.tried for row in rows), sum(row.held for row in rows)
     out.write(f"| all | {tried:,} | {held:,} |\n\n")
-    out.write(
-        f"cosup {cosup.__version__}, Python {sys.version.split()[0]}, {seconds / 60:.0f} minutes, {os.cpu_count()} cores.\n\n"
-    )
+    python, minutes = sys.version.split()[0], round(seconds / 60)
+    out.write(f"cosup {cosup.__version__}, Python {python}, {minutes} minutes on {os.cpu_count()} cores.\n\n")
     out.write(PROMISES)
     return out.getvalue()
 
