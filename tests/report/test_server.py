@@ -2,9 +2,8 @@
 
 import pytest
 
-from cosup import CosupError
-from cosup.cli.explorer_job import run_serve
-from cosup.provenance import Account
+from command import run
+from cosup.provenance import Account, account_files
 from cosup.report.explorer import make_app
 from cosup.report.explorer.server import host_name
 
@@ -96,9 +95,10 @@ def test_a_picture_that_became_a_link_is_not_served(account, tmp_path):
     assert served.get("/image/3").content == b"png"
 
 
-def test_all_networks_need_a_name(account, tmp_path, monkeypatch):
+def test_all_networks_need_a_name(account, tmp_path):
     pytest.importorskip("uvicorn")
-    monkeypatch.setattr("cosup.cli.explorer_job.read_account", lambda folder: (account, {}))
+    for name, content in account_files(account).items():
+        (tmp_path / name).write_bytes(content)
     for host in ("0.0.0.0", "::"):
-        with pytest.raises(CosupError, match="add --host-name NAME"):
-            run_serve(tmp_path, None, None, False, None, host, 8420)
+        said = run("serve", tmp_path, "--host", host, code=2).stderr
+        assert "add --host-name NAME" in " ".join(said.split())
