@@ -162,9 +162,11 @@ def run(
     penalty = torch.tensor(alphas / width, dtype=torch.float32).repeat_interleave(width * n_classes)
 
     batches, epochs = schedule(n, epochs)
-    top_rate = LEARNING_RATE / math.sqrt(d)
-    parameters = [weight, bias, *objective.begin(n_heads, width, targets)]
-    optimiser = torch.optim.Adam(parameters, lr=top_rate, fused=True)
+    groups = [{"params": [weight, bias], "top": LEARNING_RATE / math.sqrt(d)}]
+    own = objective.begin(n_heads, width, targets)
+    if own:
+        groups.append({"params": own, "top": LEARNING_RATE / math.sqrt(objective.fan_in or d)})
+    optimiser = torch.optim.Adam(groups, lr=LEARNING_RATE, fused=True)
     done, total = 0, epochs * batches
     look = torch.randperm(n, generator=generator)[:LOOK_ROWS]
     for _ in range(epochs):
@@ -173,7 +175,7 @@ def run(
                 with torch.no_grad():
                     objective.look(torch.addmm(bias, Z[look], weight).view(-1, *shape), targets[look])
             for group in optimiser.param_groups:
-                group["lr"] = top_rate * 0.5 * (1.0 + math.cos(math.pi * done / total))
+                group["lr"] = group["top"] * 0.5 * (1.0 + math.cos(math.pi * done / total))
             optimiser.zero_grad(set_to_none=False)
             logits = torch.addmm(bias, Z[rows], weight).view(-1, *shape)
             here = present[rows]

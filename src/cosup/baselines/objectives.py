@@ -33,6 +33,9 @@ class Objective:
     hyperparameter: tuple[float, ...] = ()
     """Candidates of a setting of its own that is chosen together with the regularisation, the preferred ones first."""
 
+    fan_in: int | None = None
+    """Inputs of its own parameters, whose learning rate is over the root of it; None: that of the heads."""
+
     gives_evidence = False
     """Whether exponentials of the logits are evidence, see `expected`; else their softmax is the answer."""
 
@@ -100,6 +103,7 @@ class CrowdLayer(Objective):
     def begin(self, n_heads: int, width: int, targets: Tensor) -> list[Tensor]:
         """Matrices of the teachers, which start as the identity, (H, m, C, C)."""
         n_teachers, n_classes = targets.shape[1:]
+        self.fan_in = n_classes
         self._matrices = torch.eye(n_classes).repeat(n_heads, n_teachers, 1, 1).requires_grad_()
         return [self._matrices]
 

@@ -10,7 +10,7 @@ from cosup.report.markup import Child, Markup, table
 from cosup.report.summary import DASH, TaskSummary, percent, signed, span
 from cosup.tasks import published_figures
 
-OWN = ("csl-published", "csl", DEFAULT)
+OWN = ("csl-published", "csl-published-tuned", "csl", DEFAULT)
 """Whose figures stand beside those of the paper's method."""
 
 
