@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from cosup import LinearHead, TeacherLabels, load, make_method
+from cosup import LinearHead, RidgeProbe, TeacherLabels, load, make_method
 from cosup.students.scaling import FeatureScaling
 from cosup.tasks import make_hierarchy
 
@@ -73,3 +73,19 @@ def test_a_student_that_is_not_linear_is_put_behind_the_scaling():
     y = TASK.truth.y_train
     model = make_method("vanilla", student="mlp", random_state=0).fit(X, TeacherLabels(y[:, None], n_classes=6))
     assert model.score(X_test, TASK.truth.y_test) > 0.8
+
+
+class OfInputs:
+    """A student that reads what a network takes."""
+
+    reads_raw_inputs = True
+
+    def prepare(self, X):
+        self.given = X
+        return RidgeProbe().prepare(X)
+
+
+def test_inputs_of_a_network_are_not_scaled():
+    X, student = CASES["units"][0], OfInputs()
+    make_method("vanilla", student=student).fit(X, TASK.labels)
+    assert student.given is X

@@ -125,7 +125,8 @@ class TeacherSupervised(KeptStudent, ClassifierMixin, BaseEstimator):  # type: i
         )
         self.classes_ = np.asarray(self.classes_)
         seed = int(check_random_state(getattr(self, "random_state", None)).randint(2**31 - 1))
-        scaling = FeatureScaling.of(X, lambda rows: _consensus(labels, rows))
+        raw = getattr(getattr(self, "student", None), "reads_raw_inputs", False)
+        scaling = None if raw else FeatureScaling.of(X, lambda rows: _consensus(labels, rows))
         result = self._supervise(X if scaling is None else scaling.training_features(X), labels, seed)
         if scaling is not None:
             result = _unscaled(result, scaling)

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
@@ -95,6 +95,9 @@ class FineTuned(TuningSettings):
     >>> model = CoSupervisedClassifier(student, random_state=0).fit(X, labels)             # doctest: +SKIP
     """
 
+    reads_raw_inputs: ClassVar[bool] = True
+    """Whether rows are inputs of a network, which nobody may scale."""
+
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         # scikit-learn copies parameters; a recipe does not change, and its network may fill the memory.
         return self
@@ -111,6 +114,7 @@ class FineTuned(TuningSettings):
 
 @dataclass(frozen=True, eq=False)
 class _Reading:
+    reads_raw_inputs: ClassVar[bool] = True
     student: FineTuned
     samples: Any
     features: FloatArray
