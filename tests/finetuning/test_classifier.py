@@ -83,7 +83,7 @@ def test_wrong_networks_and_samples_are_named(folders):
     half = make_encoder(f"hf:{folders['text']}", dtype="bfloat16", device="cpu")
     with pytest.raises(CosupError, match="make it in float32"):
         FineTuned(half, **FAST).prepare(["w1", "w2"] * 20).train(np.arange(40) % 2).head.materialise()
-    with pytest.raises(CosupError, match=r"student must be a cosup\.student\.FineTuned"):
+    with pytest.raises(CosupError, match=r"student must be a cosup\.finetuning\.FineTuned"):
         finetuning.FineTunedClassifier("ridge").fit(X, labels)
     with pytest.raises(CosupError, match="trains a student of its own kind"):
         finetuning.FineTunedClassifier(FineTuned(networks.tiny_net()), cosup.methods.make_method("evidential")).fit(

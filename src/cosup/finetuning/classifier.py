@@ -119,7 +119,7 @@ class FineTunedClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             If the student is no `FineTuned`, the method takes no student, or lengths differ.
         """
         if not isinstance(self.student, FineTuned):
-            raise CosupError(f"student must be a cosup.students.FineTuned, got {self.student!r}")
+            raise CosupError(f"student must be a cosup.finetuning.FineTuned, got {self.student!r}")
         method = believing() if self.method is None else clone(self.method)
         if "student" not in method.get_params(deep=False):
             raise CosupError(f"{type(method).__name__} trains a student of its own kind; name a method that takes one")
@@ -134,7 +134,8 @@ class FineTunedClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         if not isinstance(head, TunedHead):
             raise CosupError(f"{type(method).__name__} made more of its students than one; name another method")
         self.network_: Network = head.network
-        self.head_: LinearHead = head.linear
+        # As it is saved: a product with columns that lie otherwise is another one in its last bits.
+        self.head_: LinearHead = LinearHead(np.ascontiguousarray(head.linear.weight), head.linear.bias)
         self.epochs_ = head.epochs
         self.classes_ = self.method_.classes_
         self.history_, self.provenance_ = self.method_.history_, self.method_.provenance_
