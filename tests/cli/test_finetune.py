@@ -139,9 +139,10 @@ def test_labels_that_come_back_train_a_new_head_on_the_tuned_network(kind, folde
         drawn = [row["id"] for row in csv.DictReader(file)]
     answers = [f"{name},{['no', 'yes'][y[old.ids.index(name)]]}" for name in drawn]
     (tmp_path / "drawn.csv").write_text("\n".join(["id,person", *answers]))
-    said = run(
-        "check", one, "--answers", tmp_path / "look.csv", "--uniform", tmp_path / "drawn.csv", "--out", two
-    ).stdout
+    words = ("check", one, "--answers", tmp_path / "look.csv", "--uniform", tmp_path / "drawn.csv", "--out", two)
+    trust = ("--trust", f"hf:{folders[kind]}")  # the network that it began with lies elsewhere
+    assert f"add {trust[0]} '{trust[1]}'" in " ".join(run(*words, code=2).stderr.split())
+    said = run(*words, *trust).stdout
     assert "Trained with 9 labels" in said
     assert "log loss" in said
     assert {path.name: path.read_bytes() for path in one.iterdir() if path.is_file()} == before
@@ -159,7 +160,7 @@ def test_labels_that_come_back_train_a_new_head_on_the_tuned_network(kind, folde
     found = np.load(tmp_path / "p.npz")["prediction"]
     assert (found == new.answer).mean() > 0.95  # features of images are kept in float16
     assert "Trained with 10 labels" in run(
-        "check", tmp_path / "moved", "--answers", tmp_path / "more.csv", "--out", three
+        "check", tmp_path / "moved", "--answers", tmp_path / "more.csv", "--out", three, *trust
     ).stdout  # fmt: skip
     assert read_account(three)[0].teachers == new.teachers
     assert "name everything, old and new, to cosup finetune" in " ".join(
