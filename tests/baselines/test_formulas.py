@@ -119,7 +119,7 @@ def test_a_floor_mixes_with_the_uniform():
 @pytest.mark.parametrize("reverse", [True, False])
 def test_a_mixture_is_judged_as_one_distribution(reverse):
     objective = objectives.ConvexMixture(reverse=reverse)
-    (scores,) = objective.begin(1, 2)
+    (scores,) = objective.begin(1, 2, torch.tensor([[0.5, 0.5]]))
     with torch.no_grad():
         scores.copy_(torch.log(torch.tensor([[3.0, 1.0]])))
     np.testing.assert_allclose(objective.mixture(2), [[0.75, 0.25]], rtol=1e-6)

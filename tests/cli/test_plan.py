@@ -38,7 +38,6 @@ def tiny(monkeypatch, tmp_path):
                 "TEACHERS": (2, 4),
                 "TRUST_SAMPLES": 512,
                 "MANY": 5,
-                "SHARES_SAMPLES": 64,
             },
         ),
         (image_rates, {"IMAGES": 3, "DISK_BYTES": 1 << 22, "FRESH_BYTES": 1 << 22}),

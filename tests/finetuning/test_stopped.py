@@ -55,7 +55,7 @@ def test_a_stopped_training_goes_on_to_the_same_weights(tune, tmp_path, monkeypa
 
 def test_what_would_end_elsewhere_is_another_training(tmp_path):
     X, y, _ = planted()
-    for change in ({}, {"epochs": 2}, {"seed": 1}, {"keep": np.arange(len(X)) > 3}):
+    for change in ({}, {"epochs": 2}, {"seed": 1}, {"train_mask": np.arange(len(X)) > 3}):
         trained(y, checkpoint=tmp_path, **change)
     trained(y, checkpoint=tmp_path, micro_batch=5, checkpoint_every=7)
     assert len(list(tmp_path.iterdir())) == 4
