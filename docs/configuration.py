@@ -60,15 +60,15 @@ def page() -> str:
         lines.append(f"| `{field.name}` | `{field.default!r}` | {cell(texts[field.name])} |")
     lines += ["", "## Methods side by side\n", *methods_table()]
     lines += ["", "## Assignment rules\n", "| `assign` | rule |", "| --- | --- |"]
-    lines += [f"| `{name}` | {summary(rule)} |" for name, rule in ASSIGNERS.items()]
+    lines += [f"| `{name}` | {summary(rule)} |" for name, rule in ASSIGNERS.shipped.items()]
     lines += ["", "## Rejection rules\n", "| in `reject` | an annotation is rejected because | local students |"]
     lines += ["| --- | --- | --- |"]
     lines += [
         f"| `{name}` | {cell(rule.reason)} | {'yes' if rule.needs_local else 'no'} |"
-        for name, rule in REJECTIONS.items()
+        for name, rule in REJECTIONS.shipped.items()
     ]
     lines += ["", "## Students\n", "| `student` | trains |", "| --- | --- |"]
-    lines += [f"| `{name}` | {summary(make)} |" for name, make in STUDENTS.items()]
+    lines += [f"| `{name}` | {summary(make)} |" for name, make in STUDENTS.shipped.items()]
     lines += ["", "Rules and students of your own: [extend cosup](../how-to/extend.md)."]
     return "\n".join(lines) + "\n"
 

@@ -68,6 +68,11 @@ class Registry(Mapping[str, Entry]):
         """The names that were added from outside, in that order."""
         return tuple(name for name in self._entries if name not in self._shipped)
 
+    @property
+    def shipped(self) -> dict[str, Entry]:
+        """Return the entries that no plugin added."""
+        return {name: entry for name, entry in self._entries.items() if name in self._shipped}
+
     def __getitem__(self, name: str) -> Entry:
         return self._entries[name]
 
@@ -90,7 +95,6 @@ def snapshot() -> Callable[[], None]:
 
     def restore() -> None:
         for place, registry in enumerate(_REGISTRIES):
-            shipped = {name: entry for name, entry in registry._entries.items() if name in registry._shipped}
-            registry._entries = dict(before[place]) if place < len(before) else shipped
+            registry._entries = dict(before[place]) if place < len(before) else registry.shipped
 
     return restore
