@@ -73,7 +73,7 @@ def test_the_page_holds_the_account(fitted):
     boot = json.loads(page.scripts["data"])
     assert boot["ids"] == list(account.ids)
     assert boot["texts"][0] == NASTY
-    np.testing.assert_array_equal(decode(boot, "said", (300, 3)), account.annotated)
+    np.testing.assert_array_equal(decode(boot, "annotated", (300, 3)), account.annotated)
     np.testing.assert_array_equal(decode(boot, "annotation", (300, 2)), account.annotation)
     np.testing.assert_array_equal(decode(boot, "kept", (300, 2)), account.kept)
     np.testing.assert_allclose(decode(boot, "confidence", 300) / 1e4, account.confidence, atol=6e-5)
@@ -230,7 +230,7 @@ def test_the_server_hands_out_samples_in_pages(fitted, client):
     assert [row["rank"] for row in found["rows"]] == [10, 11, 12, 13, 14]
     row = found["rows"][0]
     assert row["id"] == account.ids[row["i"]]
-    assert row["said"] == account.annotated[row["i"]].tolist()
+    assert row["annotated"] == account.annotated[row["i"]].tolist()
     some = client.get("/api/samples", params={"answer": 1, "limit": 500}).json()
     assert some["total"] == len(some["rows"]) == (account.answer == 1).sum()
     assert client.get("/image/3").content == b"png"

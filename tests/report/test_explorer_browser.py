@@ -1,4 +1,4 @@
-"""The explorer in headless Chromium: time to paint and to filter, console, keyboard, accessibility.
+"""The explorer in headless Chromium: filters, addresses, keyboard, label mode, console, accessibility.
 
 Needs selenium, /usr/bin/chromium and /usr/bin/chromedriver (Debian's chromium-driver); the accessibility test also
 needs axe.min.js of the npm package axe-core at the path in COSUP_AXE. What is missing is named where a test is skipped.
@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from accounts import small_account
 from cosup.provenance import read_answers
 from cosup.report.explorer import Estimates, LabelStore, build_explorer, make_app
 from cosup.report.explorer.query import Query, find_samples
@@ -107,34 +108,61 @@ def quiet(browser):
     assert [entry["message"] for entry in browser.get_log("browser")] == []
 
 
-def test_twenty_thousand_samples_paint_and_filter_in_time(browser, page):
+def test_all_views_of_twenty_thousand_samples_are_drawn_and_filters_add_up(browser, page):
     for view in VIEWS:
         opened(browser, f"{page}#{view}")
-        wait(browser, "return performance.getEntriesByType('paint').length > 0")
-        painted = browser.execute_script(
-            "return Math.max(...performance.getEntriesByType('paint').map((e) => e.startTime),"
-            " performance.getEntriesByName('shown')[0].startTime)"
-        )
-        print(f"{view}: painted and ready after {painted:.0f} ms")
-        assert painted < 3 * 2000, view  # the bars are measured on an idle machine; under load they stretch
+        wait(browser, "return document.querySelector('main').children.length > 1")
+        quiet(browser)
     opened(browser, f"{page}#samples")
-    browser.execute_script(
-        "window.slow = []; new PerformanceObserver((list) => slow.push(...list.getEntries().map((e) => e.duration)))"
-        ".observe({ type: 'event', durationThreshold: 16 })"
-    )
-    search = browser.find_element("id", "search")
-    for letter in "refund login":
-        search.send_keys(letter)
+    counts = [matching(browser)]
     for label, value in (("… that", "differs"), ("… names", "3"), ("Fate", "overruled"), ("Sort", "-differ")):
         browser.execute_script(CHOOSE, label, value)
-    time.sleep(0.3)
-    filters = browser.execute_script("return performance.getEntriesByName('filter').map((e) => e.duration)")
-    to_paint = browser.execute_script("return slow")
-    assert len(filters) == 16
-    print(f"filter: at most {max(filters):.1f} ms; from key to next paint at most {max(to_paint, default=16):.0f} ms")
-    assert max(filters) < 3 * 100
-    assert max(to_paint, default=16) < 3 * 200
-    assert 0 < matching(browser) < 20_000
+        counts.append(matching(browser))
+    browser.find_element("id", "search").send_keys("refund login")
+    counts.append(matching(browser))
+    assert counts[0] == 20_000
+    assert counts == sorted(counts, reverse=True)
+    assert 0 < counts[-1] < counts[-2] == counts[-3] < counts[-4]
+    quiet(browser)
+
+
+def test_on_a_phone_the_filters_are_folded_until_they_are_asked_for(browser, page):
+    size = {"width": 390, "height": 844, "deviceScaleFactor": 1, "mobile": False}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    try:
+        opened(browser, f"{page}#samples")
+        search = browser.find_element("id", "search")
+        assert not search.is_displayed()
+        browser.find_element("css selector", ".folded > summary").click()
+        assert search.is_displayed()
+        browser.find_element("css selector", ".folded > summary").click()
+        browser.find_element("tag name", "body").send_keys("/")
+        assert browser.switch_to.active_element.get_attribute("id") == "search"
+    finally:
+        browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+    wait(browser, "return innerWidth > 1000")
+    assert search.is_displayed()
+    quiet(browser)
+
+
+def test_of_features_alone_label_mode_shows_the_nearest_samples(browser, tmp_path):
+    account = small_account(names=("ant", "bee", "cat"))
+    (tmp_path / "report.html").write_text(build_explorer(account))
+    opened(browser, f"{(tmp_path / 'report.html').as_uri()}#label")
+    wait(browser, "return document.querySelector('.stage table')")
+    first = int(np.argmin(account.rank))
+
+    def table():
+        rows = browser.find_elements("css selector", ".stage tbody tr")
+        return [[cell.text for cell in row.find_elements("css selector", "th, td")] for row in rows]
+
+    names = ("\u2013", *account.class_names)  # -1 stands for none
+    assert [row[:3] for row in table()] == [
+        [account.ids[j], names[account.answer[j] + 1], names[account.annotation[j, -1] + 1]]
+        for j in account.nearest[first]
+    ]
+    browser.switch_to.active_element.send_keys("h")  # answers hidden, so theirs, too
+    assert [row[:2] for row in table()] == [[account.ids[j], ""] for j in account.nearest[first]]
     quiet(browser)
 
 
@@ -294,10 +322,6 @@ def label_fifty(browser, account, address, order):
             break
     wait(browser, "return document.querySelector('.labelling h3')")
     assert browser.find_element("css selector", ".labelling h3").text == "Done."
-    next_ = browser.execute_script("return performance.getEntriesByName('next sample').map((e) => e.duration)")
-    kept = browser.execute_script("return performance.getEntriesByName('kept answer').map((e) => e.duration)")
-    print(f"kept on disk after {np.median(kept):.1f} ms ({max(kept):.1f}); then drawn in at most {max(next_):.1f} ms")
-    assert max(next_) < 3 * 50
     return want
 
 

@@ -1,10 +1,13 @@
 """Keyword rules are seen: what a small case counts by hand, the labels, the explorer and its findings count, too."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
 from accounts import by_hand
 from cosup import ImportedLabels
+from cosup.provenance import find_nearest
 from cosup.report.explorer import Estimates
 from cosup.report.explorer.query import Query, find_samples
 from cosup.report.explorer.summary import summarise_account
@@ -75,3 +78,19 @@ def test_what_is_suspicious_is_found():
     assert found["few"]["links"][0][0] == "d: 0"
     fine = by_hand(good[:, None], answer, classes="abc", names=("good",))
     assert summarise_account(fine, title="t")["findings"] == []
+
+
+def test_near_duplicates_with_other_answers_are_found():
+    X = np.append(np.arange(12.0), [4.01, 9.02, 7.03])[:, None]
+    answer = np.arange(12) % 2
+    answer = np.append(answer, [answer[4], 1 - answer[9], answer[7]])
+    said = answer[:, None].copy()
+    said[12], said[14] = 1, -1  # another annotation than its double's; none at all
+    places, distances = find_nearest(X)
+    account = by_hand(said, answer, classes="ab", names=("teacher",))
+    account = dataclasses.replace(account, nearest=places, distance=distances)
+    found = {card["kind"]: card for card in summarise_account(account, title="t")["findings"]}["duplicates"]
+    plain = [text.translate({0x2068: None, 0x2069: None}) for text, _, _ in found["links"]]
+    assert plain == ["s4 and s12: a and b", "s9 and s13: b and a"]
+    assert found["links"][1][2] == {"open": "s9"}
+    assert found["text"].startswith("2 pairs have nearly the same features")

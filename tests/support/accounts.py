@@ -3,7 +3,7 @@
 import numpy as np
 
 from cosup import CoSupervisedClassifier, TeacherLabels
-from cosup.provenance import Account, look_first
+from cosup.provenance import Account, find_nearest, look_first
 from fits import flat
 
 
@@ -13,7 +13,9 @@ def small_account(names=("ant", "bee", "cat"), ids=None):
     labels = TeacherLabels(said, names=["ann", "bob", "cid"])
     model = CoSupervisedClassifier(random_state=0).fit(X, labels)
     ids = [f"s{i:02}" for i in range(60)] if ids is None else ids
-    return Account.of(model, labels, X, class_names=names, ids=ids, looking=look_first(X, labels, model))
+    return Account.of(
+        model, labels, X, class_names=names, ids=ids, looking=look_first(X, labels, model), nearest=find_nearest(X)
+    )
 
 
 def by_hand(said, answer, *, classes, names, kept=None):

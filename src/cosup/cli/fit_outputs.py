@@ -79,18 +79,21 @@ def leave(
     ids = labels.ids if labels.ids is not None else given.ids
     facts = {**{name: unsigned(text) for name, text in facts.items()}, "Versions": versions()}
     estimates = _known_accuracies(model)
-    from cosup.provenance import look_first  # it trains, which who reads a fit need not load
+    from cosup.provenance import find_nearest, look_first  # they train and search, which who reads need not load
 
     order, parts = look_first(X, labels, model)
     if known is not None:
         order = order[np.argsort(known[order] >= 0, kind="stable")]
-    account = Account.of(model, labels, X, class_names=labels.class_names, ids=ids, looking=(order, parts))
+    account = Account.of(
+        model, labels, X, class_names=labels.class_names, ids=ids, looking=(order, parts),
+        nearest=find_nearest(X, order),
+    )  # fmt: skip
     if before is not None:
         account.level_answer[:, :-1] = before.level_answer[:, :-1]
     # All is made before anything is written: what can't be shown leaves no half of a fit behind.
     samples = recipe.shown()
     page = build_explorer(
-        account, [_untimed(entry) for entry in model.history_], facts=facts, estimates=estimates,
+        account, [_untimed(entry) for entry in model.history_], facts=facts, estimates=estimates, folder=str(folder),
         images=pictures_of(samples["images"], account.ids), texts=texts_of(samples["texts"], account.ids),
     )  # fmt: skip
     history, seconds = history_json(model.history_, labels)

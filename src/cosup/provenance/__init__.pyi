@@ -18,4 +18,5 @@ from cosup.provenance.looking import LOOK as LOOK
 from cosup.provenance.looking import after_looking as after_looking
 from cosup.provenance.looking import look_first as look_first
 from cosup.provenance.looking import with_person as with_person
+from cosup.provenance.nearest import find_nearest as find_nearest
 from cosup.provenance.reasons import reason_text as reason_text

@@ -69,6 +69,10 @@ class Account:
         Place in the order in which to look (see `cosup.provenance.look_first`), from 0; -1 where that isn't known.
     doubt, dispute, influence : ndarray of shape (n,), float32
         What that order is made of.
+    nearest : ndarray of shape (n, k), int32, optional
+        Positions of the samples that lie nearest by the features (see `cosup.provenance.find_nearest`), -1: none.
+    distance : ndarray of shape (n, k), float32, optional
+        How far these are, in units of the usual distance of a sample to its nearest; NaN: none.
     """
 
     ids: tuple[str, ...]
@@ -95,6 +99,8 @@ class Account:
     doubt: FloatArray
     dispute: FloatArray
     influence: FloatArray
+    nearest: IntArray | None = None
+    distance: FloatArray | None = None
 
     @classmethod
     def of(
@@ -106,6 +112,7 @@ class Account:
         class_names: Sequence[str] | None = None,
         ids: Sequence[str] | None = None,
         looking: tuple[IntArray, Any] | None = None,
+        nearest: tuple[IntArray, FloatArray] | None = None,
     ) -> Account:
         """Gather what a fitted model left behind.
 
@@ -123,6 +130,8 @@ class Account:
             Default: the samples' positions.
         looking : (order, parts), optional
             What `cosup.provenance.look_first` gave.
+        nearest : (places, distances), optional
+            What `cosup.provenance.find_nearest` gave.
 
         Raises
         ------
@@ -171,6 +180,8 @@ class Account:
             doubt=np.full(n, np.nan, np.float32),
             dispute=np.full(n, np.nan, np.float32),
             influence=np.full(n, np.nan, np.float32),
+            nearest=None if nearest is None else nearest[0],
+            distance=None if nearest is None else nearest[1],
         )
         if X is not None:
             account._answer(model, check_features(np.asarray(X), n_samples=n))
@@ -279,4 +290,10 @@ class Account:
         )  # fmt: skip
         places = np.arange(len(self))[rows]
         cut: dict[str, Any] = {name: getattr(self, name)[places] for name in several}
+        if self.nearest is not None and self.distance is not None:
+            # Neighbours that are not taken are none any more.
+            there = np.full(len(self) + 1, -1, dtype=np.int32)
+            there[places] = np.arange(len(places))
+            cut["nearest"] = there[self.nearest[places]]
+            cut["distance"] = np.where(cut["nearest"] < 0, np.nan, self.distance[places]).astype(np.float32)
         return replace(self, ids=tuple(self.ids[i] for i in places), **cut)

@@ -56,7 +56,7 @@ def account_files(account: Account, facts: Mapping[str, str] | None = None) -> d
         ``provenance.json``. In the table: ``id``, ``answer``, ``confidence``, ``second``, ``second_confidence``,
         ``look_rank`` (from 1), ``doubt``, ``dispute``, ``influence``; for every level k ``level k: believed``,
         ``says``, ``kept``, ``reason``, ``probability``, ``answer``; for every teacher ``says: NAME`` and
-        ``support: NAME``.
+        ``support: NAME``; where neighbours are known ``nearest 1``, ... (ids) and ``distance 1``, ....
     """
     columns = _columns(account)
     table = {PARQUET: _parquet(columns)} if has_parquet() else {TABLE_CSV: _csv(columns)}
@@ -75,6 +75,7 @@ def account_files(account: Account, facts: Mapping[str, str] | None = None) -> d
         "reasons": account.reasons,
         "reason_texts": account.reason_texts,
         "facts": dict(facts or {}),
+        "nearest": 0 if account.nearest is None else account.nearest.shape[1],
     }
     return {**table, ACCOUNT: (json.dumps(meta, indent=1) + "\n").encode("utf-8")}
 
@@ -150,6 +151,7 @@ def _check_meta(meta: Mapping[str, Any], path: Path) -> None:
         and len(texts) == len(reasons),
         "facts": isinstance(facts, dict) and all(isinstance(fact, str) for fact in facts.values()),
         "sha256": isinstance(meta.get("sha256", ""), str),
+        "nearest": _is_count(meta.get("nearest", 0)),
     }
     for field, good in checks.items():
         if not good:
@@ -201,6 +203,10 @@ def _columns(account: Account) -> dict[str, Column]:
     for t, name in enumerate(teachers):
         out[f"says: {name}"] = (account.annotated[:, t], classes)
         out[f"support: {name}"] = (account.support[:, t], None)
+    if account.nearest is not None and account.distance is not None:
+        for place in range(account.nearest.shape[1]):
+            out[f"nearest {place + 1}"] = (account.nearest[:, place], account.ids)
+            out[f"distance {place + 1}"] = (account.distance[:, place], None)
     return out
 
 
@@ -326,6 +332,7 @@ def _assemble(meta: Mapping[str, Any], codes: Any, values: Any) -> Account:
     if not (np.isfinite(rank).all() and (np.abs(rank) <= len(ids)).all()):
         raise ValueError("look_rank holds no ranks")
     prefixes = [f"level {level}: " for level in levels]
+    near = range(1, meta.get("nearest", 0) + 1)
     return Account(
         ids=ids,
         class_names=classes,
@@ -353,4 +360,6 @@ def _assemble(meta: Mapping[str, Any], codes: Any, values: Any) -> Account:
         doubt=numbers("doubt"),
         dispute=numbers("dispute"),
         influence=numbers("influence"),
+        nearest=stack([codes(f"nearest {place}", ids) for place in near]) if near else None,
+        distance=stack([numbers(f"distance {place}") for place in near]) if near else None,
     )

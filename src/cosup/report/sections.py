@@ -247,8 +247,8 @@ def teachers(task: TaskSummary) -> Markup | None:
         (m.label, *(percent(shares[n].student, 0) if n in shares else DASH for n in order))
         for m, shares in zip(shown, by_name, strict=True)
     ]
-    said = {share.teacher: share.annotated for share in lead.per_teacher}
-    rows.append(("the specialist itself", *(percent(said[name], 0) for name in order)))
+    own = {share.teacher: share.annotated for share in lead.per_teacher}
+    rows.append(("the specialist itself", *(percent(own[name], 0) for name in order)))
     caption = (
         f"{task.title}: on how many training samples, in %, the final student is right, {which}. Truth is used for "
         "this measurement only."
@@ -272,10 +272,10 @@ def pictures(samples: Sequence[Mapping[str, Any]]) -> Markup:
 def _picture(sample: Mapping[str, Any]) -> Markup:
     alternative = f"A sample of class {sample['truth']}"
 
-    def answer(who: str, said: str) -> Markup:
-        right = said == sample["truth"]
+    def answer(who: str, named: str) -> Markup:
+        right = named == sample["truth"]
         mark = " ✓" if right else " ✗"
-        return tag("div", f"{who}: ", tag("span", said + mark, class_="right" if right else "wrong"))
+        return tag("div", f"{who}: ", tag("span", named + mark, class_="right" if right else "wrong"))
 
     probability = sample["probability"]
     return tag(

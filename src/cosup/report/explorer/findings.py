@@ -25,6 +25,12 @@ TOGETHER, CONTRADICT = 10, 0.5
 NAMED, LOST = 0.01, 0.25
 """A class that makes up so large a share of the annotations, and so much less of the answers, was lost."""
 
+DUPLICATE = 0.13
+"""Samples so near to each other, in units of the usual distance to the nearest, are nearly the same: cleanlab's bar."""
+
+SHOWN = 8
+"""Pairs of near duplicates that a card leads to."""
+
 FEW_LABELS = 10
 """Annotations of a class that were trained on, below which a student hardly learns it."""
 
@@ -56,6 +62,7 @@ def find_suspicious(
         *_unbelieved(account, overall),
         *_contradicting(account, disagreement),
         *_lost_classes(account, named),
+        *_duplicates(account),
         *_few_labels(account),
         *_specialists(account, named),
     ]
@@ -122,6 +129,32 @@ def _lost_classes(account: Account, named: IntArray) -> list[dict[str, Any]]:
     links = [[f"{account.class_names[c]}: {answers[c]} answers", "samples", {"says": int(c)}] for c in lost]
     what = "A class that was lost" if len(lost) == 1 else f"{len(lost)} classes were lost"
     return [_card("lost", what, "Teachers name them, the student hardly ever does. Look at who names them.", links)]
+
+
+def _duplicates(account: Account) -> list[dict[str, Any]]:
+    """Samples that are nearly the same, and that the student or the annotations give different classes."""
+    if account.nearest is None or account.distance is None:
+        return []
+    one, place = np.nonzero(account.distance <= DUPLICATE)
+    other, far = account.nearest[one, place], account.distance[one, place]
+    a, b = np.minimum(one, other), np.maximum(one, other)
+    answers, annotations = account.answer, account.annotation[:, -1]
+    differ = answers[a] != answers[b]
+    differ |= (annotations[a] != annotations[b]) & (annotations[a] >= 0) & (annotations[b] >= 0)
+    pairs = sorted({(float(f), int(i), int(j)) for f, i, j in zip(far[differ], a[differ], b[differ], strict=True)})
+    first = {(i, j): far for far, i, j in reversed(pairs)}  # each was found from both of its ends, or from one
+    if not first:
+        return []
+    links = []
+    for i, j in sorted(first, key=lambda pair: (first[pair], pair))[:SHOWN]:
+        values = answers if answers[i] != answers[j] else annotations
+        classes = " and ".join(_apart(account.class_names[values[k]]) for k in (i, j))
+        samples = " and ".join(_apart(account.ids[k]) for k in (i, j))
+        links.append([f"{samples}: {classes}", "samples", {"open": account.ids[i]}])
+    what = "Near duplicates with other answers" if len(first) > 1 else "A near duplicate with another answer"
+    count = f"{len(first)} pairs have" if len(first) > 1 else "A pair has"
+    text = f"{count} nearly the same features, and the student or the annotations name different classes."
+    return [_card("duplicates", what, f"{text} Which one is right?", links)]
 
 
 def _few_labels(account: Account) -> list[dict[str, Any]]:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from cosup.labels import TeacherLabels
-from cosup.provenance import Account, look_first
+from cosup.provenance import Account, find_nearest, look_first
 from cosup.report.explorer.page import build_explorer
 from cosup.report.explorer.summary import Estimates
 from cosup.utils.atomic_files import write_whole
@@ -61,8 +61,9 @@ def page_of(
 ) -> Page:
     """Make the page of a fitted model; see `TeacherSupervised.report`."""
     ids = getattr(labels, "ids", None) if ids is None else ids
-    account = Account.of(model, labels, X, class_names=[str(c) for c in model.classes_], ids=ids,
-                         looking=look_first(X, labels, model))  # fmt: skip
+    looking = look_first(X, labels, model)
+    account = Account.of(model, labels, X, class_names=[str(c) for c in model.classes_], ids=ids, looking=looking,
+                         nearest=find_nearest(X, looking[0]))  # fmt: skip
     known, estimates = model.estimates_, None
     if known is not None:
         by_class = np.concatenate([known.by_class, np.full((1, *known.by_class.shape[1:]), np.nan)])

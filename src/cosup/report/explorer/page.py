@@ -168,14 +168,15 @@ def _hash(text: str) -> str:
 def _columns(account: Account, more: Mapping[str, Any]) -> dict[str, dict[str, str]]:
     """The account's arrays column by column, in few bits: whole numbers in the narrowest type, shares in 16 bits."""
     whole = {
-        "said": account.annotated, "believed": account.believed, "annotation": account.annotation, "kept": account.kept,
-        "reason": account.reason, "levelAnswer": account.level_answer, "answer": account.answer,
-        "second": account.second, "rank": account.rank, **more,
+        "annotated": account.annotated, "believed": account.believed, "annotation": account.annotation,
+        "kept": account.kept, "reason": account.reason, "levelAnswer": account.level_answer, "answer": account.answer,
+        "second": account.second, "rank": account.rank,
+        **({} if account.nearest is None else {"nearest": account.nearest}), **more,
     }  # fmt: skip
     shares = {
         "support": account.support, "probability": account.probability, "confidence": account.confidence,
         "secondConfidence": account.second_confidence, "doubt": account.doubt, "dispute": account.dispute,
-        "influence": account.influence,
+        "influence": account.influence, **({} if account.distance is None else {"distance": account.distance}),
     }  # fmt: skip
     out = {}
     for name, values in whole.items():

@@ -212,7 +212,7 @@ def describe_rows(account: Account, places: IntArray, texts: Sequence[str] | Non
             "doubt": _number(account.doubt[i]),
             "dispute": _number(account.dispute[i]),
             "influence": _number(account.influence[i]),
-            "said": account.annotated[i].tolist(),
+            "annotated": account.annotated[i].tolist(),
             "support": [_number(value) for value in account.support[i]],
             "levels": [
                 {
@@ -226,6 +226,12 @@ def describe_rows(account: Account, places: IntArray, texts: Sequence[str] | Non
                 for k in range(len(account.levels))
             ],
         }
+        if account.nearest is not None and account.distance is not None:
+            row["near"] = [
+                {"i": j, "id": account.ids[j], "answer": int(account.answer[j]),
+                 "annotation": int(account.annotation[j, -1]), "distance": _number(account.distance[i, place])}
+                for place, j in enumerate(account.nearest[i].tolist()) if j >= 0
+            ]  # fmt: skip
         if texts is not None:
             row["text"] = texts[i]
         out.append(row)

@@ -25,6 +25,9 @@ const className = (c) => (c < 0 ? "–" : S.classes[c]);
 const teacherName = (t) => (t < 0 ? "the teachers’ vote" : S.teachers[t].name);
 /** A name in whatever direction it is written, which leaves what stands around it alone. */
 const bdi = (text) => h("bdi", null, text);
+/** A text with names in it: runs that are written from right to left leave the order of what stands around them alone. */
+const RIGHT_TO_LEFT = /([\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]+(?: [\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]+)*)/;
+const isolated = (text) => text.split(RIGHT_TO_LEFT).map((part, i) => (i % 2 ? bdi(part) : part));
 const link = (view, query, ...children) => h("a", { href: address(view, query) }, ...children);
 const teacherLink = (t) => (t < 0 ? teacherName(t) : link("teacher", { teacher: t }, bdi(S.teachers[t].name)));
 
@@ -56,7 +59,7 @@ function command(text) {
     try { await navigator.clipboard.writeText(text); button.textContent = "Copied"; }
     catch { getSelection().selectAllChildren(code); button.textContent = "Selected: copy it"; }
   } }, "Copy");
-  const code = h("code", { tabindex: "0" }, text);
+  const code = h("code", { tabindex: "0" }, isolated(text));
   return h("p.command", null, code, button);
 }
 const quoted = (text) => (/^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\"'\"'")}'`);

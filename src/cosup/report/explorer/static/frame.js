@@ -42,7 +42,7 @@ addEventListener("keydown", (event) => {
   const typing = /^(INPUT|SELECT|TEXTAREA)$/.test(document.activeElement.tagName);
   if (event.ctrlKey || event.metaKey || event.altKey || typing) return;
   const search = $("search");
-  if (event.key === "/" && search) { event.preventDefault(); search.focus(); }
+  if (event.key === "/" && search) { event.preventDefault(); search.closest("details").open = true; search.focus(); }
   else if (keys(event)) event.preventDefault();
 });
 $("skip").addEventListener("click", (event) => { event.preventDefault(); $("main").focus(); });

@@ -3,7 +3,7 @@
 const SITTING = 50, KEYS = 9, FIXED = 10; // so many classes have their places and keys: 1 to 9, then 0
 const ORDERS = {
   look: ["Where a look is worth most", "The student is trained on these answers. They measure nothing: the samples were chosen because they are doubtful."],
-  uniform: ["Drawn uniformly", "These answers measure how good the student is, and are never trained on. What model and teachers say is hidden, so that it does not lead you."],
+  uniform: ["Drawn uniformly", "These answers measure how good the student is, and are never trained on. The answers of student and teachers are hidden, so that they do not lead you."],
 };
 
 function labelPage(query) {
@@ -35,7 +35,7 @@ function labelPage(query) {
     if (every.length <= FIXED) return every;
     const often = every.slice().sort((a, b) => S.answers[b] - S.answers[a]);
     if (hidden) return often.slice(0, KEYS).sort((a, b) => a - b);
-    return [...new Set([row.answer, row.second, ...row.said, ...often].filter((c) => c >= 0))].slice(0, KEYS);
+    return [...new Set([row.answer, row.second, ...row.annotated, ...often].filter((c) => c >= 0))].slice(0, KEYS);
   }
   function choices() {
     classes.replaceChildren(...offered().map((c, i) => h("button.class", { type: "button", "data-class": c, click: () => give("label", c) }, h("kbd", { "aria-hidden": "true" }, String((i + 1) % 10)), bdi(className(c)))));
@@ -50,25 +50,20 @@ function labelPage(query) {
   }
   function draw() {
     if (!row) return;
-    hide.textContent = hidden ? "Show what is said (H)" : "Hide what is said (H)";
-    const spoken = row.said.map((c, t) => [t, c]).filter(([, c]) => c >= 0);
+    hide.textContent = hidden ? "Show the answers (H)" : "Hide the answers (H)";
+    const spoken = row.annotated.map((c, t) => [t, c]).filter(([, c]) => c >= 0);
     stage.replaceChildren(h(".sample", null,
       PICTURES ? picture(row, innerWidth < 700 ? 240 : 320) : null,
       row.text === undefined ? null : h("p.quote", { dir: "auto" }, row.text),
-      !PICTURES && row.text === undefined ? near(row) : null,
-      h("p.soft", null, "Sample ", bdi(row.id))),
-    h(".said", null, hidden ? h("p.soft", null, "What is said of it is hidden.") : [
+      h("p.soft", null, "Sample ", bdi(row.id)),
+      PICTURES || row.text !== undefined ? null : nearTable(row, { linked: false, hidden }) || h("p.soft", null, "Neither images nor texts were given: cosup explore --images or --text shows them.")),
+    h(".annotations", null, hidden ? h("p.soft", null, "The answers of student and teachers are hidden.") : [
       row.answer < 0 ? null : h("p", null, "Student: ", h("b", null, bdi(className(row.answer))), ` ${short(row.confidence)}`, row.secondConfidence >= 0.005 ? [", then ", bdi(className(row.second)), ` ${short(row.secondConfidence)}`] : null),
       h("ul.chips", { "aria-label": "What the teachers name" }, spoken.slice(0, 20).map(([t, c]) => h(`li.${stance(row, t)}`, null, bdi(S.teachers[t].name), ": ", h("b", null, bdi(className(c)))))),
       spoken.length > 20 ? h("p.soft", null, `and ${spoken.length - 20} more`) : null, spoken.length ? null : h("p.soft", null, "No teacher names a class.")]),
     classes, ...(S.classes.length > FIXED ? [search] : []), note, buttons);
     choices();
     state();
-  }
-  /** Of features alone a person sees nothing; of the samples that lie nearest, the ids and what is said of them. */
-  function near(row_) {
-    const list = S.nearest && S.nearest[row_.id];
-    return list ? table("The samples nearest to it, by the features", ["Sample", "Student"], list.map(([id, c]) => [bdi(id), bdi(className(c))])) : h("p.soft", null, "Neither images nor texts were given: cosup explore --images or --text shows them.");
   }
   async function give(status, person = -1) {
     if (!row || busy) return;
@@ -140,9 +135,9 @@ function labelPage(query) {
     result.replaceChildren(h("p.soft", null, "Training …"));
     try {
       await answers.flush();
-      const said = await answers.call("POST", {}, "api/check");
-      result.replaceChildren(h("pre", { tabindex: "0" }, said.text), said.flips.length ? table("Answers that are others now.", ["Before → now", "Samples"], said.flips.map(([a, b, count]) => [[bdi(className(a)), " → ", bdi(className(b))], number(count)])) : h("p", null, "No answer changed."),
-        h("p", null, `The new model is in ${said.folder}:`), command(`cosup explore --compare ${FOLDER} ${quoted(said.folder)}`));
+      const checked = await answers.call("POST", {}, "api/check");
+      result.replaceChildren(h("pre", { tabindex: "0" }, isolated(checked.text)), checked.flips.length ? table("Answers that are others now.", ["Before → now", "Samples"], checked.flips.map(([a, b, count]) => [[bdi(className(a)), " → ", bdi(className(b))], number(count)])) : h("p", null, "No answer changed."),
+        h("p", null, "The new model is in ", bdi(checked.folder), ":"), command(`cosup explore --compare ${FOLDER} ${quoted(checked.folder)}`));
     } catch (error) { result.replaceChildren(h("p.bad", null, `It could not be checked: ${error.message}`)); }
     button.disabled = false;
   }
@@ -173,5 +168,5 @@ function labelPage(query) {
   return [
     h("p.orders", null, Object.entries(ORDERS).map(([key, [title]]) => h("a", { href: address("label", { order: key }), "aria-current": key === order ? "true" : null }, title))),
     h("p.lead", null, ORDERS[order][1]),
-    h("p.soft.hint", null, `Keys: 1 to ${Math.min(KEYS, S.classes.length)}${S.classes.length === FIXED ? " and 0" : ""} name a class, ${S.classes.length > FIXED ? "/ finds one, " : ""}S skips, U is unsure, Z undoes, N notes, H hides or shows what is said.`), box];
+    h("p.soft.hint", null, `Keys: 1 to ${Math.min(KEYS, S.classes.length)}${S.classes.length === FIXED ? " and 0" : ""} name a class, ${S.classes.length > FIXED ? "/ finds one, " : ""}S skips, U is unsure, Z undoes, N notes, H hides or shows the answers.`), box];
 }

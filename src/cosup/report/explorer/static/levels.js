@@ -16,7 +16,7 @@ function levelsPage() {
         h("p", null, `Of ${plural(S.n, "sample")} `, link("samples", { kept: "kept", level: k }, `${number(l.kept)} kept`), ", ", link("samples", { kept: "overruled", level: k }, `${number(l.overruled)} overruled`), ", ", link("samples", { kept: "silent", level: k }, `${number(l.nobody)} without a label`), "."),
         l.lost.length ? h("p", null, "Overruled because: ", l.lost.map(([r, count], i) => [i ? "; " : "", S.reasons[r], " (", link("samples", { level: k, reason: r }, number(count)), ")"]), ".") : null,
         h("dl.inline", null, told.map(([key, value]) => h("div", null, h("dt", null, key), h("dd", null, String(value))))),
-        l.notes.length ? h("ul.notes", null, l.notes.map((note) => h("li", null, note))) : null);
+        l.notes.length ? h("ul.notes", null, l.notes.map((note) => h("li", null, isolated(note)))) : null);
     })),
   ];
 }
@@ -25,7 +25,7 @@ function comparePage() {
   const C = S.compare, top = C.flips.slice(0, MANY);
   const classes = S.classes.map((_, c) => c).filter((c) => C.before[c] !== C.now[c]).sort((a, b) => Math.abs(C.now[b] - C.before[b]) - Math.abs(C.now[a] - C.before[a])).slice(0, MANY);
   return [
-    h("p", null, `Of ${plural(C.both, "sample")} that ${C.title} and this model answer, `, h("b", null, number(C.moved)), ` ${C.moved === 1 ? "answer is another" : "answers are others"} now.`),
+    h("p", null, `Of ${plural(C.both, "sample")} that `, bdi(C.title), " and this model answer, ", h("b", null, number(C.moved)), ` ${C.moved === 1 ? "answer is another" : "answers are others"} now.`),
     h(".two", null,
       h("section", null, h("h3", null, "Answers that flipped"), top.length ? table("From what it was to what it is.", ["Before → now", "Samples"], top.map(([a, b, count]) => [[bdi(className(a)), " → ", bdi(className(b))], link("compare", { was: a, answer: b }, number(count))])) : h("p.soft", null, "None.")),
       h("section", null, h("h3", null, "Classes that moved"), classes.length ? table("Samples of each class by the student’s answer.", ["Class", "Before", "Now", ""], classes.map((c) => [bdi(className(c)), number(C.before[c]), number(C.now[c]), `${C.now[c] > C.before[c] ? "+" : "−"}${number(Math.abs(C.now[c] - C.before[c]))}`])) : h("p.soft", null, "None."))),

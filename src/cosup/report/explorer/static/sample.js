@@ -9,23 +9,36 @@ function showSample(row) {
         l.kept ? "Kept." : h("span.bad", null, `Overruled: ${S.reasons[l.reason]}.`)],
       l.answer < 0 ? null : [" The student then answers ", h("b", null, bdi(className(l.answer))), "."]);
   };
-  const silent = row.said.filter((said) => said < 0).length;
+  const silent = row.annotated.filter((named) => named < 0).length;
   return [
     h("h2", { id: "sample-title", tabindex: "-1" }, "Sample ", bdi(row.id)),
     PICTURES ? picture(row, 160) : null,
     row.text === undefined ? null : h("p.quote", { dir: "auto" }, row.text),
     row.answer < 0 ? null : h("p", null, "The student answers ", h("b", null, bdi(className(row.answer))), ` with confidence ${short(row.confidence)}`,
       row.secondConfidence >= 0.005 ? ["; ", bdi(className(row.second)), ` gets ${short(row.secondConfidence)}.`] : "."),
-    row.before < 0 || row.before === row.answer ? null : h("p", null, `${S.compare.title} answered `, h("b", null, bdi(className(row.before))), "."),
+    row.before < 0 || row.before === row.answer ? null : h("p", null, bdi(S.compare.title), " answered ", h("b", null, bdi(className(row.before))), "."),
     row.rank < 0 ? null : h("p.soft", null, `Place ${number(row.rank + 1)} of ${number(S.n)} in the order in which to look: doubt ${short(row.doubt)}, dispute ${short(row.dispute)}, influence ${short(row.influence)}.`),
-    table("What the teachers name, and how probable the student finds it", ["Teacher", "Level", "Names", "Support"], row.said.map((said, t) => (CROWD && said < 0 ? null : [
+    table("What the teachers name, and how probable the student finds it", ["Teacher", "Level", "Names", "Support"], row.annotated.map((named, t) => (CROWD && named < 0 ? null : [
       teacherLink(t), S.teachers[t].level,
-      h(`span.${stance(row, t)}`, { title: STANCE[stance(row, t)] }, `${MARK[stance(row, t)]} `, said < 0 ? "abstains" : bdi(className(said))),
-      said < 0 ? "" : meter(row.support[t], "probability that the student gives it"),
+      h(`span.${stance(row, t)}`, { title: STANCE[stance(row, t)] }, `${MARK[stance(row, t)]} `, named < 0 ? "abstains" : bdi(className(named))),
+      named < 0 ? "" : meter(row.support[t], "probability that the student gives it"),
     ])).filter(Boolean), { words: [0, 2] }),
     CROWD ? h("p.soft", null, `${plural(silent, "other abstains", "others abstain")}.`) : null,
     h("h3", null, "Level by level"), h("ol.steps", null, S.levels.map((_, k) => level(k))),
+    nearTable(row),
   ];
+}
+
+/** The samples that lie nearest by the features: of features alone, all that a person sees of a sample. */
+function nearTable(row, { linked = true, hidden = false } = {}) {
+  if (!row.near || !row.near.length) return null;
+  const mine = (id) => { const answer = answers.all.get(id); return answer && answer.status === "label" ? bdi(className(answer.person)) : ""; };
+  return table("The nearest samples by the features. A distance of 1 is that of a sample to its nearest, in the middle.",
+    ["Sample", ...(hidden ? ["Your answer"] : ["Student", "Annotation"]), "Distance"],
+    row.near.map((other) => [
+      h("span.name", null, PICTURES ? picture(other, 40) : null, linked ? link("samples", { open: other.id }, bdi(other.id)) : bdi(other.id)),
+      ...(hidden ? [mine(other.id)] : [bdi(className(other.answer)), bdi(className(other.annotation))]),
+      other.distance >= 6.55 ? "over 6.5" : short(other.distance)]), { words: hidden ? [0, 1] : [0, 1, 2] });
 }
 
 /** What is asked for as a sentence; every part of it can be taken away. */
@@ -100,7 +113,10 @@ function filters(query, changed) {
 function browser(view, query) {
   const pane = h("aside.pane", { "aria-label": "The sample that is open", hidden: true, tabindex: "-1" });
   const list = makeList(open, (key) => change({ sort: query.sort === key ? (key.startsWith("-") ? key.slice(1) : `-${key}`) : key }, true));
-  const top = h("div"), said = h("div");
+  const top = h("div"), asked = h("div"), narrow = matchMedia("(max-width: 34rem)");
+  // On a phone the filters are folded, or they would take a third of the screen.
+  const folded = h("details.folded", { open: !narrow.matches }, h("summary", null, "Filters"), top);
+  narrow.addEventListener("change", () => { folded.open = !narrow.matches; });
   function open(row, focus) {
     if (!row) return;
     const first = pane.hidden;
@@ -128,7 +144,7 @@ function browser(view, query) {
   const form = () => filters(query, (typing) => { query.open = ""; pane.hidden = true; apply(typing); });
   function apply(typing) {
     performance.mark("asked");
-    said.replaceChildren(sentence(query, (changes) => change(changes, true)));
+    asked.replaceChildren(sentence(query, (changes) => change(changes, true)));
     list.show(query, clear);
     performance.measure("filter", "asked");
     remember(typing);
@@ -136,7 +152,7 @@ function browser(view, query) {
   async function save() {
     const rows = await source.all(query);
     download("samples.csv", csvLine(["id", "answer", "confidence", ...S.teachers.map((t) => `says: ${t.name}`), "believed", "fate"])
-      + rows.map((row) => csvLine([row.id, className(row.answer), short(row.confidence, 4), ...row.said.map((c) => (c < 0 ? "" : className(c))),
+      + rows.map((row) => csvLine([row.id, className(row.answer), short(row.confidence, 4), ...row.annotated.map((c) => (c < 0 ? "" : className(c))),
         row.levels[looked].annotation < 0 ? "" : className(row.levels[looked].annotation), FATES[fateOf(row.levels[looked])]])).join(""));
   }
   const shape = h("button", { type: "button", click: () => { query.show = query.show === "list" ? "gallery" : "list"; name(); apply(false); } });
@@ -153,7 +169,7 @@ function browser(view, query) {
     return false;
   };
   queueMicrotask(() => {
-    said.replaceChildren(sentence(query, (changes) => change(changes, true)));
+    asked.replaceChildren(sentence(query, (changes) => change(changes, true)));
     list.show(query, clear);
     if (query.open) {
       const row = list.reveal(query.open);
@@ -161,6 +177,6 @@ function browser(view, query) {
       else source.one(query.open, open);
     }
   });
-  return [top, h(".bar-line", null, said, h(".buttons", null, shape, h("button", { type: "button", click: clear }, "Clear"), h("button", { type: "button", click: save }, "Export as CSV"))),
+  return [folded, h(".bar-line", null, asked, h(".buttons", null, shape, h("button", { type: "button", click: clear }, "Clear"), h("button", { type: "button", click: save }, "Export as CSV"))),
     h(".split", null, h("section.list", { "aria-label": "Samples" }, list.nodes), pane)];
 }

@@ -32,7 +32,7 @@ function insideSource() {
     const out = new Int32Array(n);
     if (name === "id") Array.from(out.keys()).sort((a, b) => (boot.ids[a] < boot.ids[b] ? -1 : boot.ids[a] > boot.ids[b] ? 1 : a - b)).forEach((i, place) => { out[i] = place; });
     else if (name === "differ") {
-      for (let t = 0; t < m; t++) for (let i = 0, at = t * n; i < n; i++, at++) if (C.said[at] >= 0 && C.said[at] !== C.answer[i]) out[i]++;
+      for (let t = 0; t < m; t++) for (let i = 0, at = t * n; i < n; i++, at++) if (C.annotated[at] >= 0 && C.annotated[at] !== C.answer[i]) out[i]++;
     } else if (name === "believed") for (let i = 0; i < n; i++) out[i] = C.annotation[k * n + i];
     else if (name === "fate") for (let i = 0; i < n; i++) out[i] = C.kept[k * n + i] ? 0 : C.annotation[k * n + i] < 0 ? 2 : 1;
     else for (let i = 0; i < n; i++) out[i] = i;
@@ -59,16 +59,16 @@ function insideSource() {
       if ((instead >= 0 && k < 1) || (relation === "believed" && k < 0)) continue;
       for (let i = 0, at = t * n; i < n; i++, at++) {
         if (mask[i]) continue;
-        const said = C.said[at];
-        if (says >= 0 && said !== says) continue;
-        if (relation === "spoke" && said < 0) continue;
-        if (relation === "abstained" && said >= 0) continue;
-        if (relation === "agrees" && (said < 0 || said !== C.answer[i])) continue;
-        if (relation === "differs" && (said < 0 || said === C.answer[i])) continue;
+        const named = C.annotated[at];
+        if (says >= 0 && named !== says) continue;
+        if (relation === "spoke" && named < 0) continue;
+        if (relation === "abstained" && named >= 0) continue;
+        if (relation === "agrees" && (named < 0 || named !== C.answer[i])) continue;
+        if (relation === "differs" && (named < 0 || named === C.answer[i])) continue;
         if (relation === "believed" && C.believed[k * n + i] !== t) continue;
         if (against >= 0) {
-          const other = C.said[against * n + i];
-          if (said < 0 || other < 0 || said === other) continue;
+          const other = C.annotated[against * n + i];
+          if (named < 0 || other < 0 || named === other) continue;
         }
         if (instead >= 0) {
           if (C.believed[k * n + i] !== t || C.believed[(k - 1) * n + i] !== instead) continue;
@@ -108,7 +108,11 @@ function insideSource() {
       confidence: share(C.confidence[i]), second: C.second[i], secondConfidence: share(C.secondConfidence[i]),
       rank: C.rank[i], doubt: share(C.doubt[i]), dispute: share(C.dispute[i]), influence: share(C.influence[i]),
       before: C.before ? C.before[i] : -1,
-      said: S.teachers.map((_, t) => C.said[t * n + i]),
+      near: Array.from({ length: C.nearest ? C.nearest.length / n : 0 }, (_, place) => place * n + i).filter((at) => C.nearest[at] >= 0).map((at) => {
+        const j = C.nearest[at];
+        return { i: j, id: boot.ids[j], answer: C.answer[j], annotation: C.annotation[last * n + j], distance: share(C.distance[at]) };
+      }),
+      annotated: S.teachers.map((_, t) => C.annotated[t * n + i]),
       support: S.teachers.map((_, t) => share(C.support[t * n + i])),
       levels: S.levels.map((_, k) => ({
         believed: C.believed[k * n + i], annotation: C.annotation[k * n + i], kept: C.kept[k * n + i] === 1,
@@ -209,10 +213,10 @@ function picture(row, side) {
 const CROWD = S.teachers.length > 16; // so many are counted, not marked one by one
 const MARK = { agree: "●", differ: "✕", outside: "○", silent: "·" };
 const STANCE = { agree: "agrees", differ: "differs", outside: "differs, on a class outside the specialty that it was given", silent: "abstains" };
-const stance = (row, t) => (row.said[t] < 0 ? "silent" : row.said[t] === row.answer ? "agree" : GIVEN[t] && !GIVEN[t].has(row.answer) ? "outside" : "differ");
+const stance = (row, t) => (row.annotated[t] < 0 ? "silent" : row.annotated[t] === row.answer ? "agree" : GIVEN[t] && !GIVEN[t].has(row.answer) ? "outside" : "differ");
 function marks(row) {
   const counts = { agree: 0, differ: 0, outside: 0, silent: 0 };
-  const nodes = row.said.map((_, t) => {
+  const nodes = row.annotated.map((_, t) => {
     const kind = stance(row, t);
     counts[kind]++;
     return CROWD ? null : h(`span.${kind}`, null, MARK[kind]);

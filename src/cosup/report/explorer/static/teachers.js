@@ -15,8 +15,8 @@ function teachersPage() {
   // Of many classes, those that are answered most often.
   const shownClasses = S.classes.map((_, c) => c).sort((a, b) => S.answers[b] - S.answers[a]).slice(0, MANY).sort((a, b) => a - b);
   const heat = S.teachers.map((t, i) => [teacherLink(i), ...shownClasses.map((c) => {
-    const share = t.heard[c] ? t.agreed[c] / t.heard[c] : null, said = share === null ? "–" : (100 * share).toFixed(0);
-    return cell(share, said, `${said} %: ${t.name} on ${S.classes[c]} agrees on ${number(t.agreed[c])} of ${number(t.heard[c])}`, t.heard[c] ? { teacher: i, relation: t.agreed[c] < t.heard[c] ? "differs" : "agrees", answer: c } : null);
+    const share = t.heard[c] ? t.agreed[c] / t.heard[c] : null, shown = share === null ? "–" : (100 * share).toFixed(0);
+    return cell(share, shown, `${shown} %: ${t.name} on ${S.classes[c]} agrees on ${number(t.agreed[c])} of ${number(t.heard[c])}`, t.heard[c] ? { teacher: i, relation: t.agreed[c] < t.heard[c] ? "differs" : "agrees", answer: c } : null);
   })]);
   const who = S.corrections.slice(0, MANY).map((c) => [
     [bdi(teacherName(c.from)), " → ", bdi(teacherName(c.to))], S.levels[c.level].level,
@@ -70,7 +70,7 @@ function examples(title, query) {
   const list = h("ol.few"), found = source.find({ ...EMPTY, ...query }, draw);
   function draw() {
     list.replaceChildren(...Array.from({ length: Math.min(6, found.total || 0) }, (_, place) => found.get(place)).filter(Boolean).map((row) =>
-      h("li", null, PICTURES ? picture(row, 40) : null, h("span.labels", null, h("span", null, link("samples", { ...query, open: row.id }, bdi(row.id)), " names ", h("b", null, bdi(className(row.said[query.teacher]))), ", student: ", bdi(className(row.answer)), ` ${short(row.confidence)}`),
+      h("li", null, PICTURES ? picture(row, 40) : null, h("span.labels", null, h("span", null, link("samples", { ...query, open: row.id }, bdi(row.id)), " names ", h("b", null, bdi(className(row.annotated[query.teacher]))), ", student: ", bdi(className(row.answer)), ` ${short(row.confidence)}`),
         row.text === undefined ? null : h("span.text", { dir: "auto" }, row.text)))));
     if (found.total === 0) list.replaceChildren(h("li.soft", null, "no sample"));
   }
