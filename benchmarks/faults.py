@@ -187,7 +187,7 @@ class World:
 
 def state_of_fit(folder: Path) -> str:
     """A digest of what a fit's readers see; "mixed" where they refuse, "none" where there is no fit."""
-    from cosup.cli.fit_manifest import read_recipe
+    from cosup.cli.fit_manifest import read_manifest
     from cosup.cli.fit_outputs import read_estimates, read_history
     from cosup.methods import load
     from cosup.provenance import read_account
@@ -198,7 +198,7 @@ def state_of_fit(folder: Path) -> str:
     if "model.json" not in files and "provenance.json" not in files:
         return "none"
     try:
-        load(folder), read_account(folder), read_recipe(folder), read_history(folder), read_estimates(folder)
+        load(folder), read_account(folder), read_manifest(folder), read_history(folder), read_estimates(folder)
     except CosupError as error:
         return f"mixed: {error}"
     digest = hashlib.sha256()

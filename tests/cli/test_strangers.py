@@ -13,7 +13,7 @@ from click.testing import CliRunner
 
 import cosup
 from cosup.cli import main
-from cosup.cli.fit_manifest import read_recipe
+from cosup.cli.fit_manifest import read_manifest
 from cosup.embedding import FeatureStore
 from cosup.tasks import make_hierarchy
 
@@ -390,4 +390,4 @@ def test_what_a_person_names_too_is_run(stage):
     assert stage.update(folder, *update).exit_code == 2
     result = stage.update(folder, *update, "--trust", honest)
     assert result.exit_code == 0, result.output
-    assert read_recipe(stage.root / "new").inputs[0]["features"] == str(stage.root / "store")
+    assert read_manifest(stage.root / "new").inputs[0].features == stage.root / "store"

@@ -10,7 +10,7 @@ from typing import Any
 import click
 import numpy as np
 
-from cosup.cli.fit_manifest import STORE, Recipe, read_recipe
+from cosup.cli.fit_manifest import STORE, FitManifest, read_manifest
 from cosup.cli.fit_outputs import leave, read_history, read_known
 from cosup.cli.person import PERSON, fact, given_answers, taught
 from cosup.cosupervision.accuracy_estimates import Estimates
@@ -56,10 +56,10 @@ def run_check(
     if out is None:
         click.echo("Nothing was trained; --out FOLDER makes a new model with these labels.")
         return
-    recipe = read_recipe(folder).signed(again)
-    answers = (*recipe.answers, *(str(file.resolve()) for file in files))
+    manifest = read_manifest(folder).signed(again)
+    answers = (*manifest.answers, *(str(file.resolve()) for file in files))
     typed = Trust(frozenset((*again, *trust)))
-    _train(folder, account, drawn, facts, replace(recipe, answers=answers), out, typed)
+    _train(folder, account, drawn, facts, replace(manifest, answers=answers), out, typed)
 
 
 def _check_free(out: Path, folder: Path) -> None:
@@ -90,10 +90,10 @@ def _together(files: tuple[Path, ...], account: Account) -> IntArray:
 
 
 def _train(
-    folder: Path, account: Account, drawn: IntArray | None, facts: dict[str, str], recipe: Recipe, out: Path,
+    folder: Path, account: Account, drawn: IntArray | None, facts: dict[str, str], manifest: FitManifest, out: Path,
     typed: Trust,
 ) -> None:  # fmt: skip
-    given, labels, notes = recipe.gather(out / STORE, typed, kept=(folder / STORE,))
+    given, labels, notes = manifest.read_inputs(out / STORE, typed, kept=(folder / STORE,))
     ids = labels.ids if labels.ids is not None else given.ids
     if len(labels) != len(account) or (ids is not None and tuple(ids) != account.ids):
         raise CosupError(
@@ -102,9 +102,9 @@ def _train(
         )
     if labels.class_names != account.class_names:
         raise CosupError(f"the inputs of {folder} name other classes than when it was fitted; fit it again")
-    known = given_answers(recipe.answers, account.ids, account.class_names)
+    known = given_answers(manifest.answers, account.ids, account.class_names)
     with only_writer(out):
-        new, model, rest = _leave(folder, (account, facts), drawn, recipe, out, (given, labels), known)
+        new, model, rest = _leave(folder, (account, facts), drawn, manifest, out, (given, labels), known)
     for note in notes:
         click.echo(f"Note: {note}", err=True)
     _tell(account, new, known, rest)
@@ -114,34 +114,34 @@ def _train(
 
 
 def _leave(
-    folder: Path, told: tuple[Account, dict[str, str]], drawn: IntArray | None, recipe: Recipe, out: Path,
+    folder: Path, told: tuple[Account, dict[str, str]], drawn: IntArray | None, manifest: FitManifest, out: Path,
     inputs: tuple[Features, ImportedLabels], known: IntArray,
 ) -> tuple[Account, Any, IntArray | None]:  # fmt: skip
     """Train the new model and write it; its account, it, and the uniformly drawn labels that it was not trained on."""
     (account, facts), (given, labels) = told, inputs
     ids = labels.ids if labels.ids is not None else given.ids
-    before = None if recipe.tuned is None else account
-    model, X, files_of = _again(folder, account, recipe, given, labels)
-    if recipe.answers:
+    before = None if manifest.tuned is None else account
+    model, X, files_of = _again(folder, account, manifest, given, labels)
+    if manifest.answers:
         model, labels = taught(model, X, labels, known, ids)
     rest = None if drawn is None else np.where(known >= 0, -1, drawn)
     if rest is not None and (rest >= 0).any():
         model, _ = recalibrate(model, X, rest)
-    facts = {**facts, PERSON: fact(known, recipe.answers)}
+    facts = {**facts, PERSON: fact(known, manifest.answers)}
     files, stale = files_of(model, out)
     new = leave(
-        out, model, labels, X, given=given, recipe=recipe, facts=facts, files=files, known=known, before=before,
+        out, model, labels, X, given=given, manifest=manifest, facts=facts, files=files, known=known, before=before,
         remove=stale,
     )  # fmt: skip
     return new, model, rest
 
 
 def _again(
-    folder: Path, account: Account, recipe: Recipe, given: Features, labels: ImportedLabels
+    folder: Path, account: Account, manifest: FitManifest, given: Features, labels: ImportedLabels
 ) -> tuple[Any, Any, Callable[[Any, Path], tuple[dict[str, bytes], list[str]]]]:
     """The model of a fit, what it answers on, and what encodes its files: fitted anew, or of a fine-tuned network."""
-    if recipe.tuned is None:
-        model = recipe.model().fit(given.X, labels)
+    if manifest.tuned is None:
+        model = manifest.model().fit(given.X, labels)
         return model, given.X, lambda new, out: (new.to_files(inputs=given.inputs, feature_names=given.names), [])
     whole = FineTunedClassifier.load(folder)
     model = load(folder)
@@ -150,7 +150,7 @@ def _again(
     if estimates is not None:
         estimates = Estimates(estimates.student, estimates.teachers[:m], estimates.by_class[:m])
     model.estimates_ = estimates
-    X = embedded(whole.network_, recipe.samples(given), progress=False)
+    X = embedded(whole.network_, manifest.samples(given), progress=False)
     return model, X, lambda new, out: whole.with_student(new).to_files(out)
 
 

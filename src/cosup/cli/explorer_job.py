@@ -15,7 +15,7 @@ from typing import Any
 import click
 
 from cosup import provenance
-from cosup.cli.fit_manifest import RECIPE, read_recipe
+from cosup.cli.fit_manifest import MANIFEST, read_manifest
 from cosup.cli.fit_outputs import pictures_of, read_estimates, read_history, texts_of
 from cosup.provenance import Account, read_account
 from cosup.report import REPORT_NAME
@@ -118,10 +118,11 @@ def run_serve(folder: Path, options: ServeOptions) -> None:
 
 def own_samples(folder: Path, images: Path | None, texts: Path | None) -> tuple[Path | None, Path | None]:
     """The samples' images and texts: those that are named, or else what the fit was made of, where that is there."""
-    if images is not None or texts is not None or not (folder / RECIPE).is_file():
+    if images is not None or texts is not None or not (folder / MANIFEST).is_file():
         return images, texts
-    shown = read_recipe(folder).shown()
-    return tuple(path if path is not None and path.exists() else None for path in (shown["images"], shown["texts"]))  # type: ignore[return-value]
+    images, texts = read_manifest(folder).shown()
+    there = [path if path is not None and path.exists() else None for path in (images, texts)]
+    return there[0], there[1]
 
 
 def _who() -> str:

@@ -16,8 +16,8 @@ from cosup.cli.shell import resumable
 from cosup.utils.errors import CosupError
 
 if TYPE_CHECKING:
-    from cosup.cli.fit_manifest import Recipe
-    from cosup.embedding.backbones.trust import Trust
+    from cosup.cli.fit_manifest import FitManifest
+    from cosup.cli.fit_options import FitOptions
     from cosup.finetuning import World
     from cosup.io.features import Features
 
@@ -88,7 +88,8 @@ def finetune(
         raise CosupError("give one of --images FOLDER, --text FILE: a network is trained on samples, not on features")
     import numpy as np
 
-    from cosup.cli.fit_manifest import Recipe
+    from cosup.cli.fit_manifest import FitManifest
+    from cosup.cli.fit_options import FitOptions
     from cosup.cli.fit_outputs import SECONDS, leave
     from cosup.finetuning import FineTuned, together
     from cosup.finetuning.classifier import FineTunedClassifier, believing
@@ -97,20 +98,20 @@ def finetune(
     from cosup.utils.folder_lock import only_writer
 
     chosen = believing(seed) if method is None else make_method(method, random_state=seed)
-    kind = "backbone" if images is not None else "encoder"
     keys = ("tune", "folds", "epochs", "batch_size", "micro_batch", "learning_rate", "precision")
     training = {"patience": patience or None, **{key: options[key] for key in keys}}
-    given_options = {
-        **options, "features": None, "images": images, "texts": texts, "backbone": None, "encoder": None,
-        kind: network, "out": out, "method": method, "seed": seed, "tuned": {"network": network, **training},
-    }  # fmt: skip
-    recipe = Recipe.of(given_options)
+    fit_options = FitOptions(
+        images=images, texts=texts, backbone=None if images is None else network,
+        encoder=network if images is None else None, out=out, method=method, seed=seed,
+        **{name: options[name] for name in (*SHARED, "skip_unreadable", "plugins") if name in options},
+    )  # fmt: skip
+    manifest = FitManifest.of(fit_options, tuned={"network": network, **training})
     student = FineTuned(_network(network, images), checkpoint=out / TRAINING, **training)
     with together() as world, resumable(out), contextlib.ExitStack() as stack:
-        given, labels, notes = _in_turn(world, recipe, out, Recipe.typed(given_options))
+        given, labels, notes = _in_turn(world, manifest, fit_options)
         if world.leads:
             click.echo(labels.summary())
-        samples = recipe.samples(given)
+        samples = manifest.samples(given)
         if world.leads:
             stack.enter_context(only_writer(out))
         model = FineTunedClassifier(student, chosen).fit(samples, labels, features=given.X)
@@ -126,7 +127,7 @@ def finetune(
         epochs = [{key: value for key, value in record.items() if key != SECONDS} for record in model.epochs_]
         files, stale = model.to_files(out)
         leave(
-            out, view, labels, X, given=given, recipe=recipe, facts=facts,
+            out, view, labels, X, given=given, manifest=manifest, facts=facts,
             files={**files, EPOCHS: json.dumps(epochs, indent=1) + "\n"},
             timings={"epochs": [record[SECONDS] for record in model.epochs_]}, remove=[*stale, TRAINING],
         )  # fmt: skip
@@ -138,7 +139,7 @@ def finetune(
         click.echo(f"epoch {record['epoch']}: loss {record['loss']:.3f}{held}")
     click.echo(f"Model, provenance and report are in {out.resolve()}")
     click.echo(
-        f"Next: open {out / REPORT_NAME}; new samples: cosup predict --model {out} --{recipe.kind} ... --out FILE"
+        f"Next: open {out / REPORT_NAME}; new samples: cosup predict --model {out} --{manifest.kind} ... --out FILE"
     )
 
 
@@ -148,14 +149,14 @@ def _network(spec: str, images: Path | None) -> Any:
     return make_encoder(spec) if images is None else make_backbone(spec)
 
 
-def _in_turn(world: World, recipe: Recipe, out: Path, trust: Trust) -> tuple[Features, Any, list[str]]:
-    """Features, computed by the leading process, and labels; the others read them one after the other."""
+def _in_turn(world: World, manifest: FitManifest, options: FitOptions) -> tuple[Features, Any, list[str]]:
+    """Read features, computed by the leading process, and labels; the others read them one after the other."""
     from cosup.cli.fit_manifest import STORE
 
     found: tuple[Features, Any, list[str]] | None = None
     for rank in range(world.size):
         if rank == world.rank:
-            found = recipe.gather(out / STORE, trust)
+            found = manifest.read_inputs(options.out / STORE, options.trusted)
         world.wait()
     assert found is not None
     return found

@@ -72,7 +72,8 @@ def fit(ray: str | None, **options: Any) -> None:
              cosup fit --features X.npy --labels labels.csv --levels 0,1,1 --out model
              cosup fit --update model --images later --labels later.csv --out model2
     """  # noqa: D301
-    from cosup.cli.fit_job import FitOptions, run_fit
+    from cosup.cli.fit_job import run_fit
+    from cosup.cli.fit_options import FitOptions
 
     chosen = FitOptions(**options)
     if ray is None:

@@ -6,12 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
+from cosup.cli.fit_options import SOURCES, InputOptions
 from cosup.embedding.backbones.trust import Trust
 from cosup.embedding.incremental import is_readable
 from cosup.embedding.read_images import IMAGE_SUFFIXES
 from cosup.io.features import Features, check_shards, features_of_images, features_of_texts, read_features
 from cosup.io.labels import from_probabilities, read_labels
-from cosup.io.tables import Place
 from cosup.labels import ImportedLabels, combine_labels
 from cosup.labels.matching import match_ids
 from cosup.utils.texts import join_row, plain_text
@@ -36,9 +36,9 @@ NAMES: dict[str, Callable[[str], str]] = {
 """What labels may call an image, beside its path."""
 
 
-def check_one_source(sources: Sequence[object]) -> None:
+def check_one_source(options: InputOptions) -> None:
     """Raise `CosupError` unless one source of features is given, and one only."""
-    given = [source for source in sources if source is not None]
+    given = [name for name in SOURCES if getattr(options, name) is not None]
     if len(given) != 1:
         raise CosupError(
             f"{'no' if not given else 'more than one'} source of features is named; give one of --features FILE, "
@@ -47,14 +47,9 @@ def check_one_source(sources: Sequence[object]) -> None:
 
 
 def gather_features(
-    *,
-    features: Place | None,
-    images: Path | None,
-    texts: Path | None,
-    backbone: str | None,
-    encoder: str | None,
+    options: InputOptions,
     store: Path,
-    skip_unreadable: bool,
+    *,
     made_of: Mapping[str, str] | None = None,
     trust: Trust | None = None,
     kept: Sequence[Path] = (),
@@ -64,8 +59,7 @@ def gather_features(
 
     Parameters
     ----------
-    features, images, texts, backbone, encoder, skip_unreadable
-        The options.
+    options : InputOptions
     store : Path
         Where computed features are kept.
     made_of : mapping, optional
@@ -83,8 +77,11 @@ def gather_features(
         If there is not exactly one source, it is another than the model's, or nobody named what would be run.
     """
     made_of = made_of or {}
-    check_one_source([features, images, texts])
-    for name, value, needs in (("backbone", backbone, images), ("encoder", encoder, texts)):
+    check_one_source(options)
+    for name, value, needs in (
+        ("backbone", options.backbone, options.images),
+        ("encoder", options.encoder, options.texts),
+    ):
         if value is not None and needs is None:
             raise CosupError(f"--{name} is for --{'images' if name == 'backbone' else 'text'}; leave it out")
         if needs is not None and value is not None and made_of.get(name, value) != value:
@@ -98,15 +95,16 @@ def gather_features(
             )
         if needs is not None and value is None and name in made_of:
             (trust or Trust()).check(name, made_of[name])
-    if features is not None:
-        found = read_features(features, columns=columns)
-    elif images is not None:
+    if options.features is not None:
+        found = read_features(options.features, columns=columns)
+    elif options.images is not None:
         found = features_of_images(
-            images, store, backbone=backbone or made_of.get("backbone"), skip_unreadable=skip_unreadable, kept=kept
-        )
+            options.images, store, backbone=options.backbone or made_of.get("backbone"),
+            skip_unreadable=options.skip_unreadable, kept=kept,
+        )  # fmt: skip
     else:
-        assert texts is not None
-        found = features_of_texts(texts, store, encoder=encoder or made_of.get("encoder"), kept=kept)
+        assert options.texts is not None
+        found = features_of_texts(options.texts, store, encoder=options.encoder or made_of.get("encoder"), kept=kept)
     if found.inputs and made_of and found.inputs != dict(made_of):
         raise CosupError(
             f"{found.source} holds features of {', '.join(found.inputs.values())}, but the model was fitted on "
@@ -115,16 +113,14 @@ def gather_features(
     return found
 
 
-def gather_labels(
-    files: Sequence[Place],
-    probabilities: Mapping[str, Place],
-    *,
-    classes: Sequence[str] | None,
-    abstain: Sequence[str] | None,
-    top_k: int | None = None,
-    columns: Mapping[str, str | None] | None = None,
-) -> ImportedLabels:
+def gather_labels(options: InputOptions, classes: Sequence[str] | None) -> ImportedLabels:
     """Read all files of labels, and put them side by side.
+
+    Parameters
+    ----------
+    options : InputOptions
+    classes : sequence of str, optional
+        All that may occur.
 
     Raises
     ------
@@ -132,11 +128,12 @@ def gather_labels(
         For what is wrong with one of them; or if one names classes by numbers and another by names.
     """
     parts = [
-        read_labels(file, class_names=classes, abstain=abstain or (), top_k=top_k, **(columns or {})) for file in files
+        read_labels(file, class_names=classes, abstain=options.abstain or (), top_k=options.top_k, **options.columns)
+        for file in options.files
     ]
-    if probabilities:
+    if options.probabilities:
         known = classes or (parts[0].class_names if parts else None)
-        parts.append(from_probabilities(probabilities, known))
+        parts.append(from_probabilities(options.probabilities, known))
     if not parts:
         raise CosupError("no labels are named; give --labels FILE, or --probabilities TEACHER=FILE")
     numbers = [part for part in parts if all(name.isdecimal() for name in part.class_names)]

@@ -3,54 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import click
 import numpy as np
 
-from cosup.cli.fit_manifest import STORE, Recipe, read_recipe
+from cosup.cli.fit_manifest import STORE, FitManifest, read_manifest
+from cosup.cli.fit_options import FitOptions
 from cosup.cli.fit_outputs import leave
 from cosup.cli.person import PERSON, fact, given_answers, taught
-from cosup.io.tables import Place
 from cosup.report import REPORT_NAME
 from cosup.utils.folder_lock import only_writer
 
-__all__ = ["FitOptions", "run_fit"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class FitOptions:
-    """The options of ``cosup fit``, by their names in the command's help."""
-
-    features: Place | None
-    images: Path | None
-    backbone: str | None
-    skip_unreadable: bool
-    texts: Path | None
-    encoder: str | None
-    files: tuple[Place, ...]
-    top_k: int | None
-    probabilities: dict[str, Place]
-    out: Path
-    classes: list[str] | None
-    abstain: list[str] | None
-    partial: bool
-    level: list[int] | dict[str, int] | None
-    specialties: dict[str, list[str]]
-    method: str | None
-    settings: dict[str, Any]
-    seed: int | None
-    update: Path | None
-    again: tuple[str, ...]
-    plugins: tuple[str, ...]
-    trust: tuple[str, ...]
-    id: str | None = None
-    task: str | None = None
-    worker: str | None = None
-    label: str | None = None
-    match: str | None = None
+__all__ = ["run_fit"]
 
 
 def run_fit(options: FitOptions) -> None:
@@ -61,32 +26,32 @@ def run_fit(options: FitOptions) -> None:
     CosupError
         For inputs that are wrong, before anything is trained.
     """
-    before = None if options.update is None else read_recipe(options.update)
-    recipe = Recipe.of(vars(options), before)
-    model = recipe.model()
+    before = None if options.update is None else read_manifest(options.update)
+    manifest = FitManifest.of(options, before)
+    model = manifest.model()
     kept = () if options.update is None else (options.update / STORE,)
-    given, labels, notes = recipe.gather(options.out / STORE, Recipe.typed(vars(options)), kept=kept)
+    given, labels, notes = manifest.read_inputs(options.out / STORE, options.trusted, kept=kept)
     for note in notes:
         click.echo(f"Note: {note}", err=True)
     click.echo(labels.summary())
     facts = {
-        "Method": recipe.method_line(),
+        "Method": manifest.method_line(),
         "Features": f"{given.source}, {given.X.shape[1]} a sample"
         + "".join(f", {kind} {name}" for kind, name in given.inputs.items()),
         "Labels": labels.source,
     }
     ids = labels.ids if labels.ids is not None else given.ids
     known = None
-    if recipe.answers:
+    if manifest.answers:
         places = tuple(map(str, range(len(labels))))
-        known = given_answers(recipe.answers, places if ids is None else ids, labels.class_names)
-        facts[PERSON] = fact(known, recipe.answers)
+        known = given_answers(manifest.answers, places if ids is None else ids, labels.class_names)
+        facts[PERSON] = fact(known, manifest.answers)
     with only_writer(options.out):
         model.fit(given.X, labels)
         if known is not None:
             model, labels = taught(model, given.X, labels, known, ids)
         leave(
-            options.out, model, labels, given.X, given=given, recipe=recipe, facts=facts, known=known,
+            options.out, model, labels, given.X, given=given, manifest=manifest, facts=facts, known=known,
             files=model.to_files(inputs=given.inputs, feature_names=given.names),
         )  # fmt: skip
     click.echo(repr(labels))
@@ -101,7 +66,7 @@ def run_fit(options: FitOptions) -> None:
     click.echo(f"Model, provenance and report are in {options.out.resolve()}")
     click.echo(
         f"Next: open {options.out / REPORT_NAME}; what happened to a sample: cosup explain {options.out} ID; "
-        f"new samples: cosup predict --model {options.out} --{recipe.kind} ... --out FILE"
+        f"new samples: cosup predict --model {options.out} --{manifest.kind} ... --out FILE"
     )
 
 

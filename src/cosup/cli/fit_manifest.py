@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cosup.cli.fit_inputs import join
-from cosup.cli.fit_sources import check_join, features_of, labels_of, stack
-from cosup.cli.manifest_fields import KINDS, OPTIONS, SOURCES, check_fields
+from cosup.cli.fit_options import KINDS, FitOptions, InputOptions
+from cosup.cli.fit_sources import check_join, features_of, labels_of, stack, trust_inputs
+from cosup.cli.manifest_fields import check_fields
 from cosup.embedding.backbones.trust import Trust
 from cosup.estimators.fit_folder import AGAIN, read_fit_json
 from cosup.io.features import Features
@@ -26,24 +27,58 @@ from cosup.utils.validation import CosupError
 if TYPE_CHECKING:
     from cosup.estimators.base import TeacherSupervised
 
-__all__ = ["RECIPE", "STORE", "Recipe", "read_recipe"]
+__all__ = ["MANIFEST", "STORE", "FitManifest", "RecordedInputs", "read_manifest"]
 
-RECIPE = "fit.json"
+MANIFEST = "fit.json"
+"""File in the fit's own folder that the manifest is written to."""
+
 STORE = "features"
 """Folder in the fit's own where features are kept."""
 
 SCHEMA = 1
 
 
+@dataclass(frozen=True, kw_only=True)
+class RecordedInputs(InputOptions):
+    """The inputs that one command named, with whole paths, and the folder where it kept their features."""
+
+    store: Path
+
+    @classmethod
+    def of(cls, options: FitOptions) -> RecordedInputs:
+        """Take the inputs of a command's options."""
+        named = {own.name: getattr(options, own.name) for own in fields(InputOptions)}
+        return cls.from_plain(_each({**named, "store": options.out / STORE}, _absolute))
+
+    @classmethod
+    def from_plain(cls, content: Mapping[str, Any]) -> RecordedInputs:
+        """Make them of what a JSON file holds; `check_fields` has looked at it."""
+        named = {own.name: content[own.name] for own in fields(cls)}
+        for name in ("images", "texts", "store"):
+            named[name] = None if named[name] is None else Path(named[name])
+        named["features"] = None if named["features"] is None else place_of(named["features"])
+        named["files"] = tuple(map(place_of, named["files"]))
+        named["probabilities"] = {teacher: place_of(file) for teacher, file in named["probabilities"].items()}
+        return cls(**named)
+
+    def plain(self) -> dict[str, Any]:
+        """Give what is written to a JSON file."""
+        found: dict[str, Any] = _each(asdict(self), lambda value: str(value) if isinstance(value, Path) else value)
+        return found
+
+    def urls(self) -> list[str]:
+        """List the URLs that are named."""
+        return [place for place in self.places if isinstance(place, str)]
+
+
 @dataclass(frozen=True)
-class Recipe:
-    """What a fit was made of.
+class FitManifest:
+    """The record of a fit: its inputs, its method and all that is needed to fit it again.
 
     Attributes
     ----------
-    inputs : tuple of dict
-        The options of ``cosup fit`` that name the inputs, a dict each time that something was added; and ``store``,
-        where features were kept.
+    inputs : tuple of RecordedInputs
+        One a command: the first fit's, and one each time that something was added.
     partial : bool
     method : str
     seed : int
@@ -62,7 +97,7 @@ class Recipe:
         because it is.
     """
 
-    inputs: tuple[dict[str, Any], ...]
+    inputs: tuple[RecordedInputs, ...]
     partial: bool
     method: str
     seed: int
@@ -74,35 +109,43 @@ class Recipe:
     plugins: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, options: Mapping[str, Any], before: Recipe | None = None) -> Recipe:
-        """Of the options of a call of ``cosup fit`` or ``finetune``, and what it adds to."""
+    def of(
+        cls, options: FitOptions, before: FitManifest | None = None, *, tuned: dict[str, Any] | None = None
+    ) -> FitManifest:
+        """Record the options of a command.
+
+        Parameters
+        ----------
+        options : FitOptions
+        before : FitManifest, optional
+            Of the fit that this one adds to.
+        tuned : dict, optional
+            The network that is fine-tuned, and how it is trained.
+        """
         if before is not None and before.tuned is not None:
             raise CosupError(
                 f"the network of that model was fine-tuned ({before.tuned['tune']}), and --update trains none; name "
                 "everything, old and new, to cosup finetune"
             )
-        again = options.get("again") or ()
         if before is not None:
-            before = before.signed(again)
-        elif again:
+            before = before.signed(options.again)
+        elif options.again:
             raise CosupError("--again is for URLs of an earlier fit, with --update; leave it out")
-        own = {name: _each(options.get(name), _absolute) for name in OPTIONS}
-        own["store"] = _absolute(options["out"] / STORE)
+        own = RecordedInputs.of(options)
         inputs = before.inputs if before else ()
         # Of a command that was killed behind its last step, in place: the same once more adds nothing.
-        inputs = inputs if inputs and json.loads(json.dumps(own)) == inputs[-1] else (*inputs, own)
-        partial = bool(options["partial"]) or (before is not None and before.partial)
+        inputs = inputs if inputs and own == inputs[-1] else (*inputs, own)
+        partial = options.partial or (before is not None and before.partial)
         from cosup.methods import DEFAULT  # here and below: who only looks at a fit need not load what trains
 
-        method = options["method"] or (before.method if before else DEFAULT)
-        seed = options["seed"] if options["seed"] is not None else before.seed if before else 0
+        method = options.method or (before.method if before else DEFAULT)
+        seed = options.seed if options.seed is not None else before.seed if before else 0
         kept = before.parameters if before is not None and before.method == method else {}
-        plugins = (*(before.plugins if before else ()), *map(lasting_name, options.get("plugins", ())))
+        plugins = (*(before.plugins if before else ()), *map(lasting_name, options.plugins))
         return cls(
             inputs, partial, method, seed, answers=before.answers if before else (),
-            digests=before.digests if before else None, tuned=options.get("tuned"),
-            left_out=before.left_out if before else (), parameters={**kept, **options.get("settings", {})},
-            plugins=tuple(dict.fromkeys(plugins)),
+            digests=before.digests if before else None, tuned=tuned, left_out=before.left_out if before else (),
+            parameters={**kept, **options.settings}, plugins=tuple(dict.fromkeys(plugins)),
         )  # fmt: skip
 
     def model(self) -> TeacherSupervised:
@@ -145,28 +188,15 @@ class Recipe:
     @property
     def kind(self) -> str:
         """The option that features were given by first."""
-        own = self.inputs[0]
-        return next(name for name, option in KINDS.items() if own[option] is not None)
+        return next(option for option, name in KINDS.items() if name == self.inputs[0].source)
 
-    @staticmethod
-    def typed(options: Mapping[str, Any]) -> Trust:
-        """The names that stand on the command line."""
-        named = [options.get(key) for key in ("backbone", "encoder", "features")]
-        for key in ("files", "again", "trust"):
-            named += options.get(key) or ()
-        named += (options.get("probabilities") or {}).values()
-        return Trust(frozenset(str(name) for name in named if name is not None))
+    def shown(self) -> tuple[Path | None, Path | None]:
+        """Name the folder of all images and the file of all texts, for the explorer; None for none, or several."""
+        images, texts = {own.images for own in self.inputs} - {None}, {own.texts for own in self.inputs} - {None}
+        return (images.pop() if len(images) == 1 else None), (texts.pop() if len(texts) == 1 else None)
 
-    def shown(self) -> dict[str, Any]:
-        """The folder of all images and the file of all texts, for the explorer; None where there is none or more."""
-        out: dict[str, Any] = {}
-        for name in ("images", "texts"):
-            found = {own[name] for own in self.inputs if own[name] is not None}
-            out[name] = Path(found.pop()) if len(found) == 1 else None
-        return out
-
-    def signed(self, urls: Sequence[str]) -> Recipe:
-        """The same with URLs as they were given once, for those that `RECIPE` holds in part."""
+    def signed(self, urls: Sequence[str]) -> FitManifest:
+        """Put URLs as they were given once in the place of those that `MANIFEST` holds in part."""
         whole = {unsigned(url): url for url in urls}
         for name in whole:
             if name not in (*self.left_out, *self.urls()):
@@ -174,39 +204,43 @@ class Recipe:
                     f"--again names {name}, of which nothing is missing"
                     + (f"; what is: {', '.join(self.left_out)}" if self.left_out else "; leave it out")
                 )
-        inputs = _each(self.inputs, lambda text: whole.get(text, text) if isinstance(text, str) else text)
-        return replace(self, inputs=tuple(inputs), left_out=tuple(url for url in self.left_out if url not in whole))
+        inputs = self._changed_inputs(lambda text: whole.get(text, text))
+        return replace(self, inputs=inputs, left_out=tuple(url for url in self.left_out if url not in whole))
+
+    def _changed_inputs(self, change: Callable[[str], str]) -> tuple[RecordedInputs, ...]:
+        """The inputs with all their texts changed."""
+        plain = (
+            _each(own.plain(), lambda value: change(value) if isinstance(value, str) else value) for own in self.inputs
+        )
+        return tuple(map(RecordedInputs.from_plain, plain))
 
     def urls(self) -> list[str]:
-        """URLs among the inputs."""
-        named = [
-            name for own in self.inputs for name in (own["features"], *own["files"], *own["probabilities"].values())
-        ]
-        return [name for name in named if name is not None and isinstance(place_of(name), str)]
+        """List the URLs among the inputs."""
+        return [url for own in self.inputs for url in own.urls()]
 
     def samples(self, given: Features) -> Any:
-        """What a network is fine-tuned on, in the order of the features' rows: images or texts."""
+        """Give the images or texts that a network is fine-tuned on, in the order of the features' rows."""
         own = self.inputs[0]
         assert given.ids is not None
-        if own["images"] is not None:
+        if own.images is not None:
             from cosup.finetuning.classifier import ImageFiles
 
-            return ImageFiles(own["images"], given.ids)
-        known = read_texts(own["texts"])
+            return ImageFiles(own.images, given.ids)
+        assert own.texts is not None
+        known = read_texts(own.texts)
         return [known[name] for name in given.ids]
 
     def to_json(self) -> str:
-        """As it is written to `RECIPE`."""
-        files = [file for own in self.inputs for file in (*own["files"], *own["probabilities"].values())]
-        digests = {file: _digest(Path(file)) for file in files if Path(file).is_file()}
-        given = [*files, *(own["features"] for own in self.inputs if own["features"] is not None)]
-        left = {*self.left_out, *(unsigned(url) for url in given if unsigned(url) != url)}
-        plain = replace(
-            self, inputs=tuple(_each(self.inputs, _unsigned)), digests=digests, left_out=tuple(sorted(left))
-        )
-        return json.dumps({"schema": SCHEMA, **asdict(plain)}, indent=1) + "\n"
+        """Encode it for `MANIFEST`."""
+        files = [file for own in self.inputs for file in (*own.files, *own.probabilities.values())]
+        digests = {str(file): _digest(file) for file in files if isinstance(file, Path) and file.is_file()}
+        given = [str(place) for own in self.inputs for place in own.places]
+        left = {*self.left_out, *(unsigned(text) for text in given if unsigned(text) != text)}
+        plain = replace(self, inputs=(), digests=digests, left_out=tuple(sorted(left)))
+        inputs = [own.plain() for own in self._changed_inputs(unsigned)]
+        return json.dumps({"schema": SCHEMA, **asdict(plain), "inputs": inputs}, indent=1) + "\n"
 
-    def gather(
+    def read_inputs(
         self, store: Path, trust: Trust, *, kept: Sequence[Path] = ()
     ) -> tuple[Features, ImportedLabels, list[str]]:
         """Read all inputs again.
@@ -236,31 +270,29 @@ class Recipe:
         self.check_plugins()
         if self.left_out:
             raise CosupError(
-                f"query strings and credentials of URLs are not kept in {RECIPE}; give these again, whole: "
+                f"query strings and credentials of URLs are not kept in {MANIFEST}; give these again, whole: "
                 + ", ".join(f"--again {url}" for url in self.left_out)
             )
         for own in self.inputs:  # before anything is read
-            for kind in ("backbone", "encoder"):
-                if own[kind] is not None:
-                    trust.check(kind, own[kind])
+            trust_inputs(own, trust)
         unnamed = [url for url in self.urls() if url not in trust.names]
         if unnamed:
             raise CosupError(
-                f"{RECIPE} names URLs, and nothing that a file names is fetched unless you name it, too: add "
+                f"{MANIFEST} names URLs, and nothing that a file names is fetched unless you name it, too: add "
                 + " ".join(f"--again {url}" for url in dict.fromkeys(unnamed))
             )
-        folders = list(dict.fromkeys([*kept, *(Path(own["store"]) for own in self.inputs)]))
+        folders = list(dict.fromkeys([*kept, *(own.store for own in self.inputs)]))
         notes = [
             f"{file} has changed since the fit"
             for file, digest in (self.digests or {}).items()
             if Path(file).is_file() and _digest(Path(file)) != digest
         ]
         labels = labels_of(self.inputs)
-        match = next((own["match"] for own in reversed(self.inputs) if own.get("match")), None)
-        sources = [own for own in self.inputs if any(own[source] is not None for source in SOURCES)] or self.inputs[:1]
+        match = next((own.match for own in reversed(self.inputs) if own.match), None)
+        sources = [own for own in self.inputs if own.source is not None] or self.inputs[:1]
 
         # Labels are joined with the list of samples before anything is embedded, which may take hours.
-        if any(own["features"] is None for own in sources):
+        if any(own.features is None for own in sources):
             check_join(sources, labels, partial=self.partial, match=match)
             make_writable(store.parent)
         features: Features | None = None
@@ -271,48 +303,42 @@ class Recipe:
         return features, joined, [*([note] if note else []), *features.notes, *notes]
 
 
-def read_recipe(folder: Path) -> Recipe:
-    """Read what ``cosup fit`` wrote.
+def read_manifest(folder: Path) -> FitManifest:
+    """Read the manifest that ``cosup fit`` wrote.
 
     Raises
     ------
     CosupError
         If there is none, or it is broken or of a later version.
     """
-    path = folder / RECIPE
-    content = read_fit_json(folder, RECIPE)
+    path = folder / MANIFEST
+    content = read_fit_json(folder, MANIFEST)
     if content is None:
         raise CosupError(
-            f"{folder} holds no {RECIPE}, which says what the model was fitted on; fit it again with this version"
+            f"{folder} holds no {MANIFEST}, which says what the model was fitted on; fit it again with this version"
         )
     if not isinstance(content, dict) or type(content.get("schema")) is not int:
         raise CosupError(f"{path} is broken: it has no schema; {AGAIN}")
     if content.pop("schema") != SCHEMA:
         raise CosupError(f"{path} is of a later version of cosup; upgrade, or {AGAIN}")
     check_fields(content, path)
-    inputs: Any = content["inputs"]
-    known = {own.name for own in fields(Recipe)}
-    recipe = Recipe(**{name: value for name, value in content.items() if name in known})
-    return replace(
-        recipe, inputs=tuple(inputs), answers=tuple(recipe.answers), left_out=tuple(recipe.left_out),
-        plugins=tuple(recipe.plugins),
-    )  # fmt: skip
+    known = {own.name: content[own.name] for own in fields(FitManifest) if own.name in content}
+    for name in ("answers", "left_out", "plugins"):
+        known[name] = tuple(known[name])
+    known["inputs"] = tuple(map(RecordedInputs.from_plain, known["inputs"]))
+    return FitManifest(**known)
 
 
 def _each(value: Any, change: Callable[[Any], Any]) -> Any:
-    """The same with everything in lists and mappings changed; tuples become lists, as in JSON."""
+    """Change everything in lists and mappings; tuples become lists, as in JSON."""
     if isinstance(value, Mapping):
         return {key: _each(item, change) for key, item in value.items()}
     return [_each(item, change) for item in value] if isinstance(value, list | tuple) else change(value)
 
 
 def _absolute(value: Any) -> Any:
-    """Paths as absolute texts; URLs, names and numbers as they are."""
+    """Make paths absolute texts; URLs, names and numbers stay as they are."""
     return str(value.resolve()) if isinstance(value, Path) else value
-
-
-def _unsigned(value: Any) -> Any:
-    return unsigned(value) if isinstance(value, str) else value
 
 
 def _digest(path: Path) -> str:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cosup.cli.fit_inputs import NAMES
-from cosup.cli.fit_manifest import RECIPE, Recipe
+from cosup.cli.fit_manifest import MANIFEST, FitManifest
 from cosup.cli.shell import versions
 from cosup.embedding import list_image_files
 from cosup.estimators.fit_folder import AGAIN, read_fit_json, write_fit
@@ -43,7 +43,7 @@ def leave(
     X: Any,
     *,
     given: Features,
-    recipe: Recipe,
+    manifest: FitManifest,
     facts: Mapping[str, str],
     files: Mapping[str, str | bytes],
     known: IntArray | None = None,
@@ -51,7 +51,7 @@ def leave(
     timings: Mapping[str, Any] | None = None,
     remove: Iterable[str] = (),
 ) -> Account:
-    """Write all that a fit leaves, or nothing: provenance, estimates, explorer, history, recipe and the model.
+    """Write all that a fit leaves, or nothing: provenance, estimates, explorer, history, manifest and the model.
 
     Parameters
     ----------
@@ -62,7 +62,7 @@ def leave(
     X : ndarray of shape (n_samples, n_features)
         What the model answers on.
     given : Features
-    recipe : Recipe
+    manifest : FitManifest
     facts : mapping of str to str
     files : mapping of str to str or bytes
         The model's.
@@ -91,14 +91,14 @@ def leave(
     if before is not None:
         account.level_answer[:, :-1] = before.level_answer[:, :-1]
     # All is made before anything is written: what can't be shown leaves no half of a fit behind.
-    samples = recipe.shown()
+    images, texts = manifest.shown()
     page = build_explorer(
         account, [_untimed(entry) for entry in model.history_], facts=facts, estimates=estimates, folder=str(folder),
-        images=pictures_of(samples["images"], account.ids), texts=texts_of(samples["texts"], account.ids),
+        images=pictures_of(images, account.ids), texts=texts_of(texts, account.ids),
     )  # fmt: skip
     history, seconds = history_json(model.history_, labels)
     contents: dict[str, str | bytes] = {
-        **account_files(account, facts), REPORT_NAME: page, HISTORY: history, RECIPE: recipe.to_json(), **files,
+        **account_files(account, facts), REPORT_NAME: page, HISTORY: history, MANIFEST: manifest.to_json(), **files,
     }  # fmt: skip
     if estimates is not None:
         contents[ESTIMATES] = json.dumps(estimates.to_json(), indent=1, allow_nan=False) + "\n"

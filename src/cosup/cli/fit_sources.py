@@ -2,49 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from cosup.cli.fit_inputs import check_one_source, gather_features, gather_labels, join, without_unreadable
-from cosup.cli.manifest_fields import COLUMNS
+from cosup.cli.fit_options import InputOptions
 from cosup.embedding.backbones.trust import Trust
 from cosup.embedding.read_images import list_image_files
 from cosup.io.features import Features, read_features
-from cosup.io.tables import place_of
 from cosup.io.texts import read_texts
 from cosup.labels import ImportedLabels, extend_labels
 from cosup.utils.validation import CosupError, some
 
-__all__ = ["check_join", "features_of", "labels_of", "stack"]
-
-Input = Mapping[str, Any]
-"""The options that name the inputs, once."""
+__all__ = ["check_join", "features_of", "labels_of", "stack", "trust_inputs"]
 
 
-def labels_of(inputs: Sequence[Input]) -> ImportedLabels:
+def labels_of(inputs: Sequence[InputOptions]) -> ImportedLabels:
     """Read all labels, those of later inputs beside or below those of earlier ones."""
     labels: ImportedLabels | None = None
     for own in inputs:
-        if own["files"] or own["probabilities"] or labels is None:
+        if own.files or own.probabilities or labels is None:
             # What is added may name a part of the classes, or misspell one; a new one is named by --classes.
-            classes = own["classes"] or (None if labels is None else labels.class_names)
-            more = gather_labels(
-                [place_of(file) for file in own["files"]],
-                {name: place_of(file) for name, file in own["probabilities"].items()},
-                classes=classes, abstain=own["abstain"], top_k=own["top_k"],
-                columns={name: own.get(name) for name in COLUMNS},
-            )  # fmt: skip
+            more = gather_labels(own, own.classes or (None if labels is None else labels.class_names))
             labels = more if labels is None else extend_labels(labels, more)
-        labels = labels.arrange(own["level"], own["specialties"])
+        labels = labels.arrange(own.level, own.specialties)
     assert labels is not None
     return labels
 
 
-def check_join(sources: Sequence[Input], labels: ImportedLabels, *, partial: bool, match: str | None) -> None:
+def check_join(sources: Sequence[InputOptions], labels: ImportedLabels, *, partial: bool, match: str | None) -> None:
     """Raise `CosupError` where labels do not go with the samples of images and texts, which are only listed."""
     samples: Features | None = None
     for own in sources:
@@ -55,35 +44,37 @@ def check_join(sources: Sequence[Input], labels: ImportedLabels, *, partial: boo
             ids = tuple(dict.fromkeys((*samples.ids, *listed.ids)))
             samples = Features(f"{samples.source}, {listed.source}", np.empty((len(ids), 0)), ids, samples.inputs)
     assert samples is not None
-    if any(own["skip_unreadable"] for own in sources):
+    if any(own.skip_unreadable for own in sources):
         samples = without_unreadable(samples, labels, match)
     join(samples, labels, partial=partial, match=match)
 
 
-def _listed(own: Input) -> Features:
-    """The samples of a source, without features where these are yet to be computed."""
-    check_one_source([own["features"], own["images"], own["texts"]])
-    if own["features"] is not None:
-        return read_features(place_of(own["features"]))
-    if own["images"] is not None:
-        ids, kind = tuple(list_image_files(Path(own["images"]))), "backbone"
+def _listed(own: InputOptions) -> Features:
+    """List the samples of a source, without features where these are yet to be computed."""
+    check_one_source(own)
+    if own.features is not None:
+        return read_features(own.features)
+    if own.images is not None:
+        ids, kind = tuple(list_image_files(own.images)), "backbone"
     else:
-        ids, kind = tuple(read_texts(Path(own["texts"]))), "encoder"
-    return Features(own["images"] or own["texts"], np.empty((len(ids), 0)), ids, {kind: ""})
+        assert own.texts is not None
+        ids, kind = tuple(read_texts(own.texts)), "encoder"
+    return Features(str(own.images or own.texts), np.empty((len(ids), 0)), ids, {kind: ""})
 
 
-def features_of(own: Input, before: Features | None, store: Path, trust: Trust, kept: Sequence[Path]) -> Features:
+def trust_inputs(own: InputOptions, trust: Trust) -> None:
+    """Raise `CosupError` for a recorded backbone or encoder that may not be made."""
+    for kind, name in (("backbone", own.backbone), ("encoder", own.encoder)):
+        if name is not None:
+            trust.check(kind, name)
+
+
+def features_of(
+    own: InputOptions, before: Features | None, store: Path, trust: Trust, kept: Sequence[Path]
+) -> Features:
     """Read or compute the features of one input, of the same backbone or encoder as those `before`."""
-    for kind in ("backbone", "encoder"):
-        if own[kind] is not None:
-            trust.check(kind, own[kind])
-    return gather_features(
-        features=None if own["features"] is None else place_of(own["features"]),
-        images=None if own["images"] is None else Path(own["images"]),
-        texts=None if own["texts"] is None else Path(own["texts"]),
-        backbone=own["backbone"], encoder=own["encoder"], store=store, kept=kept, trust=trust,
-        skip_unreadable=own["skip_unreadable"], made_of=None if before is None else before.inputs,
-    )  # fmt: skip
+    trust_inputs(own, trust)
+    return gather_features(own, store, kept=kept, trust=trust, made_of=None if before is None else before.inputs)
 
 
 def stack(before: Features | None, more: Features) -> Features:

@@ -6,23 +6,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from cosup.cli.fit_options import COLUMNS, SOURCES
 from cosup.estimators.fit_folder import AGAIN
 from cosup.utils.errors import CosupError
 
-__all__ = ["COLUMNS", "KINDS", "OPTIONS", "SOURCES", "check_fields"]
-
-KINDS = {"images": "images", "text": "texts", "features": "features"}
-"""Option that features are given by -> its name in Python."""
-
-COLUMNS = ("id", "task", "worker", "label")
-"""Options that name columns of labels."""
-
-SOURCES = tuple(KINDS.values())
-OPTIONS = (
-    *SOURCES, "backbone", "encoder", "skip_unreadable", "files", "probabilities", "classes", "abstain", "top_k",
-    "level", "specialties", *COLUMNS, "match",
-)  # fmt: skip
-"""Of ``cosup fit``: those that say what goes in."""
+__all__ = ["check_fields"]
 
 
 def check_fields(content: Mapping[str, Any], path: Path) -> None:

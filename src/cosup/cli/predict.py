@@ -33,6 +33,7 @@ def predict(folder: Path, out: Path, **options: Any) -> None:
     """  # noqa: D301
     from cosup.cli import prediction_files
     from cosup.cli.fit_inputs import gather_features
+    from cosup.cli.fit_options import InputOptions
     from cosup.embedding.backbones.trust import Trust
     from cosup.io.tables import extension
     from cosup.methods import load
@@ -44,8 +45,8 @@ def predict(folder: Path, out: Path, **options: Any) -> None:
     make_writable(out.absolute().parent)
     named = frozenset(name for name in (options["backbone"], options["encoder"]) if name)
     given = gather_features(
-        store=out.with_name(f"{out.stem}-features"), made_of=model.inputs_, trust=Trust(named, "--{kind}", folder),
-        columns=getattr(model, "feature_names_in_", None), **options,
+        InputOptions(**options), out.with_name(f"{out.stem}-features"), made_of=model.inputs_,
+        trust=Trust(named, "--{kind}", folder), columns=getattr(model, "feature_names_in_", None),
     )  # fmt: skip
     if hasattr(model, "feature_names_in_") and given.names is None:
         click.echo(
@@ -65,11 +66,11 @@ def predict(folder: Path, out: Path, **options: Any) -> None:
 
 def _check_source(folder: Path, backbone: str) -> None:
     """Raise `CosupError` where a model's backbone is of a plugin that is not named again, with the words to type."""
-    from cosup.cli.fit_manifest import RECIPE, read_recipe
+    from cosup.cli.fit_manifest import MANIFEST, read_manifest
     from cosup.embedding.backbones.sources import BACKBONE_SOURCES
 
-    if backbone and backbone.partition(":")[0] not in BACKBONE_SOURCES and (folder / RECIPE).is_file():
-        read_recipe(folder).check_plugins()
+    if backbone and backbone.partition(":")[0] not in BACKBONE_SOURCES and (folder / MANIFEST).is_file():
+        read_manifest(folder).check_plugins()
 
 
 @click.command()

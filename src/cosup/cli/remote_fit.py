@@ -12,8 +12,9 @@ from typing import Any
 import click
 from threadpoolctl import threadpool_limits
 
-from cosup.cli.fit_job import FitOptions, run_fit
-from cosup.cli.fit_manifest import STORE, Recipe, read_recipe
+from cosup.cli.fit_job import run_fit
+from cosup.cli.fit_manifest import STORE, FitManifest, read_manifest
+from cosup.cli.fit_options import FitOptions
 from cosup.cluster import Cluster, connect, run_tasks
 from cosup.embedding.workers import check_nodes
 from cosup.io.features import features_of_images
@@ -42,13 +43,13 @@ def fit_on_cluster(address: str, options: FitOptions) -> None:
         If no node has the memory, one does not see the command's folder, or as the command.
     """
     out: Path = options.out
-    before = None if options.update is None else read_recipe(options.update)
+    before = None if options.update is None else read_manifest(options.update)
     kept = () if options.update is None else (options.update / STORE,)
-    trust = Recipe.typed(vars(options))
+    trust = options.trusted
     with connect(address) as cluster:
         _check_folder(cluster, out)
         if options.images is not None:
-            made_of = [own["backbone"] for own in before.inputs if own["backbone"]] if before else []
+            made_of = [own.backbone for own in before.inputs if own.backbone] if before else []
             backbone = options.backbone or next(iter(made_of), None)
             if backbone is not None:
                 trust.check("backbone", backbone)
@@ -56,10 +57,10 @@ def fit_on_cluster(address: str, options: FitOptions) -> None:
                 options.images, out / STORE, backbone=backbone,
                 skip_unreadable=options.skip_unreadable, ray=address,
             )  # fmt: skip
-        recipe = Recipe.of(vars(options), before)
-        given, labels, _ = recipe.gather(out / STORE, trust, kept=kept)
+        manifest = FitManifest.of(options, before)
+        given, labels, _ = manifest.read_inputs(out / STORE, trust, kept=kept)
         needed = _LIBRARIES + given.X.nbytes + labels.annotations.nbytes
-        needed += recipe.model()._peak_bytes(given.X, labels)
+        needed += manifest.model()._peak_bytes(given.X, labels)
         largest = cluster.largest("memory")
         if needed > largest:
             raise CosupError(
