@@ -20,7 +20,8 @@ from typing import Any
 import numpy as np
 from serving import account_of
 
-from cosup.report.explorer import Estimates, build_explorer
+from cosup.estimators.accuracy import Estimates
+from cosup.report.explorer import build_explorer
 
 SAMPLES, LABELS = 20_000, 50
 VIEWS = ("overview", "label", "samples", "samples?show=gallery", "teachers", "teacher?teacher=1", "disagreements",
@@ -109,7 +110,7 @@ def main() -> None:
         parser.add_argument(f"--{name}", type=int, default=number)
     given = parser.parse_args()
     account = account_of(SAMPLES, given.teachers, given.classes)
-    estimates = Estimates(np.tile([0.8, 0.7, 0.9], (given.teachers + 1, 1)), note="made up")
+    estimates = Estimates(np.array([0.8, 0.7, 0.9]), np.tile([0.8, 0.7, 0.9], (given.teachers, 1)), note="made up")
     texts = [" ".join(row) for row in np.random.default_rng(0).choice(WORDS, (SAMPLES, 14))]
     measured = defaultdict(list)
     with tempfile.TemporaryDirectory() as folder:

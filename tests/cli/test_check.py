@@ -8,7 +8,7 @@ import pytest
 
 from command import run
 from cosup import CosupError, CoSupervisedClassifier, ImportedLabels, TeacherLabels, load
-from cosup.cosupervision.accuracy_estimates import Estimates
+from cosup.estimators.accuracy import Estimates
 from cosup.provenance import (
     Account,
     after_looking,

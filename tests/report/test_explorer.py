@@ -15,8 +15,9 @@ from click.testing import CliRunner
 
 from cosup import CosupError, CoSupervisedClassifier, TeacherLabels
 from cosup.cli import main
+from cosup.estimators.accuracy import Estimates
 from cosup.provenance import Account, account_files, look_first
-from cosup.report.explorer import Estimates, build_explorer, make_app
+from cosup.report.explorer import build_explorer, make_app
 from cosup.report.explorer.page import LARGEST
 from cosup.report.explorer.query import Query, find_samples
 from cosup.report.explorer.summary import summarise_account
@@ -122,21 +123,23 @@ def test_a_summary_counts_what_is_there(fitted):
 
 def test_estimates_have_their_place(fitted):
     account, _ = fitted
-    overall = np.tile([0.8, 0.7, 0.9], (4, 1))
-    overall[3] = np.nan
-    by_class = np.full((4, 4, 3), 0.5)
-    summary = summarise_account(account, title="t", estimates=Estimates(overall, by_class, "by split halves"))
+    teachers, student = np.tile([0.8, 0.7, 0.9], (3, 1)), np.full(3, np.nan)
+    estimates = Estimates(student, teachers, np.full((3, 4, 3), 0.5), note="by split halves")
+    summary = summarise_account(account, title="t", estimates=estimates)
     assert summary["estimates"]["overall"][0] == [0.8, 0.7, 0.9]
     assert summary["estimates"]["overall"][3] == [None, None, None]
     assert summary["estimates"]["note"] == "by split halves"
-    with pytest.raises(CosupError, match=r"shape \(2, 3\), expected \(4, 3\)"):
-        summarise_account(account, title="t", estimates=Estimates(overall[:2]))
+    assert summary["estimates"]["byClass"] == [[[0.5] * 3] * 4] * 3 + [[[None] * 3] * 4]
+    with pytest.raises(CosupError, match="estimates are of 2 teachers, but the account has 3"):
+        summarise_account(account, title="t", estimates=Estimates(student, teachers[:2]))
+    with pytest.raises(CosupError, match=r"shape \(3, 5, 3\), expected \(3, 4, 3\)"):
+        summarise_account(account, title="t", estimates=Estimates(student, teachers, np.full((3, 5, 3), 0.5)))
 
 
 def test_estimates_are_kept_for_the_next_page(fitted, folder):
     overall = np.tile([0.8, 0.7, 0.9], (4, 1))
     overall[1] = np.nan
-    content = Estimates(overall, note="halves").to_json()
+    content = Estimates(overall[-1], overall[:-1], note="halves").to_json()
     (folder / "estimates.json").write_text(json.dumps(content, allow_nan=False))
     run("explore", folder)
     boot = json.loads(Reader((folder / "report.html").read_text()).scripts["data"])

@@ -16,8 +16,9 @@ import numpy as np
 import pytest
 
 from accounts import small_account
+from cosup.estimators.accuracy import Estimates
 from cosup.provenance import read_answers
-from cosup.report.explorer import Estimates, LabelStore, build_explorer, make_app
+from cosup.report.explorer import LabelStore, build_explorer, make_app
 from cosup.report.explorer.query import Query, find_samples
 
 webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
@@ -77,7 +78,7 @@ def account():
 
 @pytest.fixture(scope="module")
 def page(tmp_path_factory, account):
-    estimates = Estimates(np.tile([0.8, 0.7, 0.9], (serving.TEACHERS + 1, 1)), note="made up")
+    estimates = Estimates(np.array([0.8, 0.7, 0.9]), np.tile([0.8, 0.7, 0.9], (serving.TEACHERS, 1)), note="made up")
     rng = np.random.default_rng(0)
     texts = [" ".join(row) for row in rng.choice(WORDS, (20_000, 14))]
     path = tmp_path_factory.mktemp("page") / "report.html"

@@ -7,8 +7,8 @@ import pytest
 
 from accounts import by_hand
 from cosup import ImportedLabels
+from cosup.estimators.accuracy import Estimates
 from cosup.provenance import find_nearest
-from cosup.report.explorer import Estimates
 from cosup.report.explorer.query import Query, find_samples
 from cosup.report.explorer.summary import summarise_account
 
@@ -59,7 +59,7 @@ def test_labels_and_explorer_count_the_same(account):
 
 def test_one_estimate_is_shown_everywhere(account):
     overall = np.array([[0.6, 0.5, 0.7], [0.8, 0.7, 0.9], [0.7, 0.6, 0.8], [0.9, 0.8, 1.0]])
-    summary = summarise_account(account, title="t", estimates=Estimates(overall))
+    summary = summarise_account(account, title="t", estimates=Estimates(overall[-1], overall[:-1]))
     assert summary["estimates"]["overall"] == overall.tolist()
     assert "accuracy" not in ImportedLabels(SAID, ["ham", "spam"]).summary().teachers[0]
 

@@ -11,9 +11,8 @@ import click
 import numpy as np
 
 from cosup.cli.fit_manifest import STORE, FitManifest, read_manifest
-from cosup.cli.fit_outputs import leave, read_history, read_known
+from cosup.cli.fit_outputs import leave, read_estimates, read_history
 from cosup.cli.person import PERSON, fact, given_answers, taught
-from cosup.cosupervision.accuracy_estimates import Estimates
 from cosup.embedding.backbones.trust import Trust
 from cosup.estimators.fit_folder import find_file
 from cosup.finetuning import embedded
@@ -52,7 +51,7 @@ def run_check(
     account, facts = read_account(folder)
     looked = _together(files, account) if files else None
     drawn = None if uniform is None else read_answers(uniform, account.ids, account.class_names, drawn=True)
-    click.echo(check_estimates(account, looked=looked, uniform=drawn, estimates=read_known(folder)))
+    click.echo(check_estimates(account, looked=looked, uniform=drawn, estimates=read_estimates(folder)))
     if out is None:
         click.echo("Nothing was trained; --out FOLDER makes a new model with these labels.")
         return
@@ -146,10 +145,9 @@ def _again(
     whole = FineTunedClassifier.load(folder)
     model = load(folder)
     model.provenance_, model.history_ = account.provenance(), read_history(folder)
-    estimates, m = read_known(folder), labels.n_teachers  # a person's labels may stand beside theirs there
-    if estimates is not None:
-        estimates = Estimates(estimates.student, estimates.teachers[:m], estimates.by_class[:m])
-    model.estimates_ = estimates
+    estimates = read_estimates(folder)
+    # A person's labels may stand beside the teachers' there.
+    model.estimates_ = None if estimates is None else estimates.of_teachers(labels.names)
     X = embedded(whole.network_, manifest.samples(given), progress=False)
     return model, X, lambda new, out: whole.with_student(new).to_files(out)
 

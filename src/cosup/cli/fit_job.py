@@ -12,6 +12,7 @@ from cosup.cli.fit_manifest import STORE, FitManifest, read_manifest
 from cosup.cli.fit_options import FitOptions
 from cosup.cli.fit_outputs import leave
 from cosup.cli.person import PERSON, fact, given_answers, taught
+from cosup.estimators.accuracy import STUDENT
 from cosup.report import REPORT_NAME
 from cosup.utils.folder_lock import only_writer
 
@@ -88,7 +89,7 @@ def _accuracies(model: Any, names: Sequence[str]) -> Iterator[str]:
     if known is None:
         return
     yield "Estimated accuracy, without a label (90 % interval):"
-    width = max(map(len, [*names, "the student"]))
-    for name, (middle, low, high) in zip([*names, "the student"], [*known.teachers, known.student], strict=True):
+    width = max(map(len, [*names, STUDENT]))
+    for name, (middle, low, high) in zip([*names, STUDENT], known.overall, strict=True):
         value = "not known" if np.isnan(middle) else f"{middle:5.1%} ({low:.1%} to {high:.1%})"
         yield f"  {name.ljust(width)}  {value}"

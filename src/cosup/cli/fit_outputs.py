@@ -7,7 +7,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from cosup.cli.fit_inputs import NAMES
 from cosup.cli.fit_manifest import MANIFEST, FitManifest
 from cosup.cli.shell import versions
 from cosup.embedding import list_image_files
+from cosup.estimators.accuracy import Estimates
 from cosup.estimators.fit_folder import AGAIN, read_fit_json, write_fit
 from cosup.io.features import Features
 from cosup.io.tables import unsigned
@@ -22,13 +23,10 @@ from cosup.io.texts import read_texts
 from cosup.labels import ImportedLabels, TeacherLabels
 from cosup.provenance import PARQUET, TABLE_CSV, Account, account_files
 from cosup.report import REPORT_NAME
-from cosup.report.explorer import Estimates, build_explorer
+from cosup.report.explorer import build_explorer
 from cosup.utils.validation import CosupError, IntArray
 
-if TYPE_CHECKING:
-    from cosup.cosupervision.accuracy_estimates import Estimates as Known
-
-__all__ = ["leave", "pictures_of", "read_estimates", "read_history", "read_known", "texts_of"]
+__all__ = ["leave", "pictures_of", "read_estimates", "read_history", "texts_of"]
 
 HISTORY, ESTIMATES, TIMINGS = "history.json", "estimates.json", "timings.json"
 
@@ -78,7 +76,7 @@ def leave(
     """
     ids = labels.ids if labels.ids is not None else given.ids
     facts = {**{name: unsigned(text) for name, text in facts.items()}, "Versions": versions()}
-    estimates = _known_accuracies(model)
+    estimates = model.estimates_
     from cosup.provenance import find_nearest, look_first  # they train and search, which who reads need not load
 
     order, parts = look_first(X, labels, model)
@@ -107,16 +105,6 @@ def leave(
     measured = {TIMINGS: json.dumps({"levels": seconds, **(timings or {})}, indent=1, allow_nan=False) + "\n"}
     write_fit(folder, contents, measured=measured, remove=stale)
     return account
-
-
-def _known_accuracies(model: Any) -> Estimates | None:
-    """What the model knows about accuracies, where its method does, for the explorer."""
-    known = model.estimates_
-    if known is None:
-        return None
-    overall = np.vstack([known.teachers, known.student])
-    by_class = np.concatenate([known.by_class, np.full((1, *known.by_class.shape[1:]), np.nan)])
-    return Estimates(overall, by_class, "Estimated without a label, 90 % intervals: docs/how-to/rely.md.")
 
 
 def history_json(history: Sequence[Mapping[str, Any]], labels: TeacherLabels) -> tuple[str, list[Any]]:
@@ -198,30 +186,21 @@ _PERHAPS: dict[str, Callable[[Any], bool]] = dict.fromkeys(
 """Fields that a level's record has, and those that it may have, and what they may hold."""
 
 
-def read_known(folder: Path) -> Known | None:
-    """What ``cosup fit`` estimated without a label, where its method does."""
-    content = read_estimates(folder)
-    if content is None or content.by_class is None:
-        return None
-    from cosup.cosupervision.accuracy_estimates import Estimates as Known
-
-    return Known(content.overall[-1], content.overall[:-1], content.by_class[:-1])
-
-
 def read_estimates(folder: Path) -> Estimates | None:
-    """Read the same as the explorer shows it."""
+    """Read the accuracies that ``cosup fit`` estimated without a label, where its method does.
+
+    Raises
+    ------
+    CosupError
+        If the file holds something else.
+    """
     content = read_fit_json(folder, ESTIMATES)
     if content is None:
         return None
     try:
-        found = Estimates.from_json(content)
-    except (CosupError, OverflowError) as error:
+        return Estimates.from_json(content)
+    except CosupError as error:
         raise CosupError(f"{folder / ESTIMATES}: {error}; {AGAIN}") from error
-    shares = [found.overall, *(() if found.by_class is None else (found.by_class,))]
-    good = found.overall.ndim == 2 and (found.by_class is None or found.by_class.ndim == 3)
-    if not good or any(values.shape[-1] != 3 or ((values < -1) | (values > 2)).any() for values in shares):
-        raise CosupError(f"{folder / ESTIMATES} holds no shares with intervals; {AGAIN}")
-    return found
 
 
 def pictures_of(folder: Path | None, ids: Sequence[str]) -> list[Path] | None:

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from cosup.cosupervision.accuracy_estimates import Estimates
 from cosup.labels import ImportedLabels
 from cosup.provenance import after_looking, read_answers, with_person
 from cosup.utils.validation import CosupError, IntArray
@@ -42,13 +41,8 @@ def taught(
     """Train a last student with a person's answers; it, and the labels with the person's beside the others'."""
     model = after_looking(X, labels, model, known)
     labels = ImportedLabels.of(with_person(labels, known), labels.class_names, ids=ids, source=labels.source)
-    estimates = model.estimates_
-    if estimates is not None:  # of the person nothing is estimated
-        teachers, by_class = (
-            np.pad(values, [(0, 1)] + [(0, 0)] * (values.ndim - 1), constant_values=np.nan)
-            for values in (estimates.teachers, estimates.by_class)
-        )
-        model.estimates_ = Estimates(estimates.student, teachers, by_class, tuple(labels.names))
+    if model.estimates_ is not None:  # of the person nothing is estimated
+        model.estimates_ = model.estimates_.of_teachers(labels.names)
     return model, labels
 
 

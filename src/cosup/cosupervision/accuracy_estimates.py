@@ -8,19 +8,16 @@ weights of these were chosen on planted hierarchies and their coverage measured 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
-
 import numpy as np
 
 from cosup.cosupervision.hierarchy import Hierarchy
 from cosup.cosupervision.pooling import hold_marginals
+from cosup.estimators.accuracy import Estimates
 from cosup.estimators.supervision import one_hot
-from cosup.utils.notebook import frame, html_table
 from cosup.utils.row_store import Rows, RowStore
 from cosup.utils.validation import FloatArray, IntArray
 
-__all__ = ["Estimates", "estimate_accuracies"]
+__all__ = ["estimate_accuracies"]
 
 SAMPLING = 1.645
 """Standard errors of sampling in half of a 90 % interval."""
@@ -38,49 +35,6 @@ covered without it, real ones less."""
 
 STUDENT_ERROR, STUDENT_SHARES = 1.2, 1.9
 """Half of the student's interval, in units of ``p (1 - p)``, and of that total variation."""
-
-
-@dataclass(frozen=True, eq=False)
-class Estimates:
-    """Estimated accuracies, each with a 90 % interval.
-
-    Attributes
-    ----------
-    student : ndarray of shape (3,)
-        Estimate, lower and upper end, of the student on samples that it was not trained on; NaN where it is not known.
-    teachers : ndarray of shape (n_teachers, 3)
-        Of every teacher on the samples that it speaks of.
-    by_class : ndarray of shape (n_teachers, n_classes, 3)
-        Of every teacher on the samples of a class; NaN where it never names the class or it is not among those named.
-    names : tuple of str
-        The teachers', where these are known.
-    """
-
-    student: FloatArray
-    teachers: FloatArray
-    by_class: FloatArray
-    names: tuple[str, ...] = ()
-
-    def to_frame(self) -> Any:
-        """A row a teacher and one for the student, as a pandas data frame: estimate, lower and upper end."""
-        values = np.vstack([self.teachers, self.student])
-        return frame(dict(zip(("estimate", "low", "high"), values.T, strict=True)), index=self._named())
-
-    def _named(self) -> list[str]:
-        names = list(self.names) or [f"teacher {t}" for t in range(len(self.teachers))]
-        return [*names, *(f"teacher {t}" for t in range(len(names), len(self.teachers))), "the student"]
-
-    def _repr_html_(self) -> str:
-        named = zip(self._named(), [*self.teachers, self.student], strict=True)
-        # The student first: it is what is asked for, and tables are cut.
-        rows = [
-            (name, *("not known" if np.isnan(value) else f"{value:.1%}" for value in values)) for name, values in named
-        ]
-        return html_table(
-            ("", "accuracy", "low", "high"), [rows[-1], *rows[:-1]],
-            caption="Estimated without a label, 90 % intervals",
-            notes=["No interval shows mistakes that teachers and student share; labels do."],
-        )  # fmt: skip
 
 
 def estimate_accuracies(hierarchy: Hierarchy, posterior: Rows, seen: Rows) -> Estimates:

@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from cosup.cosupervision.accuracy_estimates import Estimates, estimate_accuracies
+from cosup.cosupervision.accuracy_estimates import estimate_accuracies
 from cosup.cosupervision.hierarchy import Level
 from cosup.cosupervision.round import held_predictions
 from cosup.cosupervision.state import Outcome, Setup, State
+from cosup.estimators.accuracy import Estimates
 from cosup.estimators.supervision import LevelRecord, Supervision, provenance_rows
 from cosup.labels import TeacherLabels
 from cosup.students import Head, average_heads, spread_head
@@ -87,8 +88,7 @@ class Diagnostics:
         config = self._setup.config
         if config.pool and self._of_specialists and last["agreement"] < config.fall_back:
             # They come from the posterior that is not believed.
-            nothing = {name: np.full_like(value, np.nan) for name, value in vars(estimates).items()}
-            estimates = Estimates(**nothing)
+            estimates = estimates.unknown()
             hierarchy = self._setup.hierarchy
             self._level_heads[-1] = spread_head(self._initial, hierarchy.active, self._labels.n_classes)
             last["outcome"] = Outcome.FELL_BACK.value

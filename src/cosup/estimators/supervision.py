@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from cosup.estimators.accuracy import Estimates
 from cosup.students import Head
 from cosup.utils.validation import BoolArray, FloatArray, IntArray
 
@@ -32,15 +33,15 @@ class Supervision:
     history : list of dict
         A record a level, see `LevelRecord`.
     provenance : structured ndarray of shape (n_samples, n_levels), dtype `PROVENANCE`
-    estimates : object, optional
-        What the method knows about accuracies without a label, see `cosup.cosupervision.accuracy_estimates`.
+    estimates : Estimates, optional
+        Of accuracies, without a label, where the method has any.
     """
 
     head: Head
     level_heads: tuple[Head, ...]
     history: list[dict[str, Any]]
     provenance: Any
-    estimates: Any = None
+    estimates: Estimates | None = None
 
 
 def one_hot(ids: IntArray, n_classes: int) -> FloatArray:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from cosup.cosupervision.accuracy_estimates import Estimates
+from cosup.estimators.accuracy import STUDENT, Estimates
 from cosup.io.tables import ID_COLUMNS, read_table
 from cosup.provenance.account import NEAR, Account
 from cosup.provenance.label_studio import read_label_studio
@@ -291,16 +291,15 @@ def check_estimates(
     m = annotated.shape[1]
     estimated = np.full((m, 3), np.nan)
     if estimates is not None:
-        estimated = np.vstack([estimates.teachers, estimates.student])
-        if estimated.shape != (m, 3):
-            raise CosupError(f"estimates are of {len(estimated) - 1} teachers, but the account has {m - 1}")
+        estimates.check(m - 1, n_classes)
+        estimated = estimates.overall
     speaks = annotated >= 0
     right = speaks & (annotated == truth[:, None])
     seen = speaks & (truth >= 0)[:, None]
     stratum = (chosen >= 0)[:, None] & speaks
     rest = ((chosen < 0) & (drawn >= 0))[:, None] & speaks
     return Checked(
-        names=(*account.teachers, "the student"),
+        names=(*account.teachers, STUDENT),
         looked=seen.sum(axis=0),
         right=right.sum(axis=0),
         expected=np.where(seen, sure, 0.0).sum(axis=0),

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from cosup.estimators.accuracy import STUDENT, Estimates
 from cosup.provenance import Account
-from cosup.report.explorer.summary import Estimates
 from cosup.utils.validation import CosupError, IntArray
 
 __all__ = ["Comparison", "count_flips"]
@@ -55,8 +55,8 @@ class Comparison:
         side = []
         if self.estimates is not None and estimates is not None:
             one, other = self.estimates.to_json()["overall"], estimates.to_json()["overall"]
-            of = {name: one[t] for t, name in enumerate((*self.account.teachers, "the student"))}
-            names = (*now.teachers, "the student")
+            of = {name: one[t] for t, name in enumerate((*self.account.teachers, STUDENT))}
+            names = (*now.teachers, STUDENT)
             side = [[name, of.get(name, [None] * 3), other[t]] for t, name in enumerate(names)]
         return {
             "title": self.title,

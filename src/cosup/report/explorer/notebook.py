@@ -8,13 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import ArrayLike
 
 from cosup.labels import TeacherLabels
 from cosup.provenance import Account, find_nearest, look_first
 from cosup.report.explorer.page import build_explorer
-from cosup.report.explorer.summary import Estimates
 from cosup.utils.atomic_files import write_whole
 
 __all__ = ["Page", "page_of"]
@@ -64,9 +62,4 @@ def page_of(
     looking = look_first(X, labels, model)
     account = Account.of(model, labels, X, class_names=[str(c) for c in model.classes_], ids=ids, looking=looking,
                          nearest=find_nearest(X, looking[0]))  # fmt: skip
-    known, estimates = model.estimates_, None
-    if known is not None:
-        by_class = np.concatenate([known.by_class, np.full((1, *known.by_class.shape[1:]), np.nan)])
-        overall = np.vstack([known.teachers, known.student])
-        estimates = Estimates(overall, by_class, "Estimated without a label, 90 % intervals.")
-    return Page(build_explorer(account, model.history_, estimates=estimates, images=images, texts=texts))
+    return Page(build_explorer(account, model.history_, estimates=model.estimates_, images=images, texts=texts))

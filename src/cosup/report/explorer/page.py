@@ -11,10 +11,11 @@ from typing import Any
 
 import numpy as np
 
+from cosup.estimators.accuracy import Estimates
 from cosup.provenance import Account
 from cosup.report.explorer.comparison import Comparison
 from cosup.report.explorer.query import draw_order
-from cosup.report.explorer.summary import Estimates, summarise_account
+from cosup.report.explorer.summary import summarise_account
 from cosup.report.explorer.thumbnails import ACROSS, check_count, make_sheets
 from cosup.report.markup import Markup, tag
 

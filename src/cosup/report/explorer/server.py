@@ -9,11 +9,12 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from cosup.estimators.accuracy import Estimates
 from cosup.provenance import Account
 from cosup.report.explorer.label_store import LabelStore, label_routes
 from cosup.report.explorer.page import fit_key, served_policy, skeleton
 from cosup.report.explorer.query import Query, describe_rows, find_samples
-from cosup.report.explorer.summary import Estimates, summarise_account
+from cosup.report.explorer.summary import summarise_account
 from cosup.report.explorer.thumbnails import check_count
 from cosup.utils.optional_imports import import_extra
 from cosup.utils.validation import IntArray

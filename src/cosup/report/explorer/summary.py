@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from cosup.estimators.accuracy import Estimates
 from cosup.labels.summary import specialty_flag, tally
 from cosup.provenance import Account
 from cosup.report.explorer.findings import find_suspicious
-from cosup.utils.validation import CosupError, FloatArray, IntArray
+from cosup.utils.validation import FloatArray, IntArray
 
-__all__ = ["Estimates", "summarise_account"]
+__all__ = ["summarise_account"]
 
 BINS = 20
 """Bars of the histogram of confidences."""
@@ -27,53 +27,6 @@ RIVALS = 8
 
 USUAL = 4
 """Changes of class that are named for a teacher that corrects another."""
-
-
-@dataclass(frozen=True, eq=False)
-class Estimates:
-    """Estimated accuracies, each with an interval, of the teachers in order and of the student as the last.
-
-    Attributes
-    ----------
-    overall : ndarray of shape (n_teachers + 1, 3)
-        Value, lower and upper end; NaN where it isn't known.
-    by_class : ndarray of shape (n_teachers + 1, n_classes, 3), optional
-    note : str
-        How they came about, and what they rest on.
-    """
-
-    overall: FloatArray
-    by_class: FloatArray | None = None
-    note: str = ""
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values; NaN becomes None."""
-        by_class = None if self.by_class is None else _plain(self.by_class)
-        return {"overall": _plain(self.overall), "byClass": by_class, "note": self.note}
-
-    @classmethod
-    def from_json(cls, content: Mapping[str, Any]) -> Estimates:
-        """What `to_json` gave.
-
-        Raises
-        ------
-        CosupError
-            If it is something else.
-        """
-        try:
-            overall = np.array(content["overall"], dtype=np.float64)
-            by_class = None if content["byClass"] is None else np.array(content["byClass"], dtype=np.float64)
-            return cls(overall, by_class, str(content["note"]))
-        except (KeyError, TypeError, ValueError) as error:
-            raise CosupError(f"these are no estimates ({error})") from error
-
-    def check(self, account: Account) -> None:
-        """Raise CosupError if the shapes aren't those of the account's teachers and classes."""
-        rows, classes = len(account.teachers) + 1, len(account.class_names)
-        if self.overall.shape != (rows, 3):
-            raise CosupError(f"Estimates.overall has shape {self.overall.shape}, expected {(rows, 3)}")
-        if self.by_class is not None and self.by_class.shape != (rows, classes, 3):
-            raise CosupError(f"Estimates.by_class has shape {self.by_class.shape}, expected {(rows, classes, 3)}")
 
 
 def summarise_account(
@@ -101,7 +54,7 @@ def summarise_account(
         Of plain values, for JSON; shares are between 0 and 1, unknown ones None.
     """
     if estimates is not None:
-        estimates.check(account)
+        estimates.check(len(account.teachers), len(account.class_names))
     n, C = len(account), len(account.class_names)
     annotated, answer = account.annotated, account.answer
     speaks = annotated >= 0
@@ -240,10 +193,3 @@ def _finite(value: Any) -> float | None:
 
 def _mean(values: FloatArray) -> float | None:
     return float(values.mean()) if len(values) else None
-
-
-def _plain(values: FloatArray) -> Any:
-    """Nested lists, None for NaN."""
-    plain = np.round(values, 4).astype(object)
-    plain[~np.isfinite(values)] = None
-    return plain.tolist()
