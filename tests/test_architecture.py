@@ -3,6 +3,7 @@
 import ast
 import doctest
 import importlib
+import itertools
 import re
 import subprocess
 import sys
@@ -97,11 +98,30 @@ def test_the_words_are_the_field_s():
     assert len(found) < 40, "\n".join(found)
 
 
+def docstrings(tree):
+    """Every docstring with its line: of the module, of classes and functions, and those below constants and fields."""
+    for node in ast.walk(tree):
+        body = getattr(node, "body", None)
+        if not isinstance(body, list):
+            continue
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and body:
+            yield from ((child.lineno, child.value.value) for child in body[:1] if is_text(child))
+        for before, after in itertools.pairwise(body):
+            if isinstance(before, ast.Assign | ast.AnnAssign) and is_text(after):
+                yield after.lineno, after.value.value
+
+
+def is_text(node):
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+
+
 @pytest.mark.parametrize("file", FILES, ids=NAMES)
-def test_a_module_s_first_line_says_what_it_does(file):
-    first = (ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or "").partition("\n")[0]
-    assert first, "no docstring"
-    assert not first.startswith(("What ", "How ", "The same "))
+def test_docstrings_say_what_a_thing_is_or_does(file):
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    assert ast.get_docstring(tree), "no docstring"
+    for line, text in docstrings(tree):
+        first = text.strip().partition("\n")[0]
+        assert not first.startswith(("What ", "How ", "The same")), f"line {line}: {first}"
 
 
 def imports(tree):

@@ -1,4 +1,4 @@
-"""Estimated accuracies: kept in files, without the teachers of a later fit, and not at all where nothing is believed."""
+"""Estimated accuracies: written to files, of more or fewer teachers, and forgotten where nothing is believed."""
 
 import numpy as np
 import pytest

@@ -56,7 +56,7 @@ def confusions(annotated: IntArray, q: FloatArray, smoothing: float, n_answers: 
 
 
 def answered(annotated: IntArray, n_classes: int, abstentions: str) -> tuple[IntArray, int]:
-    """What a model of the teachers is given: annotations, and how many different ones there are.
+    """Number the annotations for a model of the teachers; the numbers, and how many different ones there are.
 
     Where a teacher only ever names one class, all that it says is when it speaks: to leave its abstentions out is to
     leave it out. So ``"auto"`` counts an abstention as one more answer (`n_classes`) where most annotations come from

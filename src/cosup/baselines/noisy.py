@@ -102,7 +102,7 @@ def _first_fit(
 
 
 def _agreement(fit: Fit, predicted: IntArray, has_label: BoolArray) -> float:
-    """How often the student, out of sample, names the generalists' class."""
+    """Share of samples on which the student, out of sample, names the generalists' class."""
     return float((fit.out_of_sample.argmax(axis=1) == predicted)[has_label].mean())
 
 
@@ -314,7 +314,7 @@ class SelfDistillation(TeacherSupervised):
 
 
 def reliability(labels: TeacherLabels, predicted: IntArray, student: FloatArray) -> FloatArray:
-    """How far others agree with the generalists' class, (n_samples,) in [0, 1].
+    """Measure the others' agreement with the generalists' class, (n_samples,) in [0, 1].
 
     The mean of the student's probability of that class and of one vote of each specialist that speaks and whose
     specialty (if known) covers the class: 1 if it names it, 0 if not. 0 where the generalists are silent.

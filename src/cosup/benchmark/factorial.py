@@ -118,7 +118,7 @@ def factorial_methods(*, fraction: int = 1, factors: Mapping[str, Sequence[str]]
 
 
 def _stride(levels: int, fraction: int) -> int:
-    """How often a factor's positions count, so that they are spread over the remainders as evenly as may be."""
+    """Choose the stride of a factor's positions that spreads them over the remainders as evenly as may be."""
     return fraction // levels if fraction % levels == 0 else 1
 
 

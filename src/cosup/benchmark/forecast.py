@@ -27,7 +27,7 @@ FEWEST_PROBED = 200
 
 @dataclass(frozen=True)
 class Forecast:
-    """How much is left.
+    """The work and time that are left of a benchmark.
 
     Attributes
     ----------

@@ -18,7 +18,7 @@ from cosup.tasks import Task
 from cosup.utils.validation import BoolArray, IntArray
 
 PICTURES = 12
-"""How many kept, and how many rejected, samples are shown of a task."""
+"""Samples that are shown of a task: so many that were kept, and so many that were rejected."""
 
 
 UNEQUAL = 3

@@ -57,7 +57,7 @@ def run_id(
 
 
 def task_label(name: str, options: Mapping[str, Any]) -> str:
-    """How a task with its options is called in tables: ``hierarchy (n_train=200)``."""
+    """Name a task with its options in tables: ``hierarchy (n_train=200)``."""
     if not options:
         return name
     return f"{name} ({', '.join(f'{key}={value}' for key, value in sorted(options.items()))})"

@@ -33,7 +33,7 @@ NAMES: dict[str, Callable[[str], str]] = {
     "paths without extension": lambda path: str(PurePosixPath(plain_text(path)).with_suffix("")),
     "paths in Unicode's form NFC": plain_text,
 }
-"""What labels may call an image, beside its path."""
+"""Names that labels may use for an image, beside its path."""
 
 
 def check_one_source(options: InputOptions) -> None:

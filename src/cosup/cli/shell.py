@@ -151,6 +151,6 @@ def resumable(folder: Path) -> Iterator[None]:
 
 
 def versions() -> str:
-    """What a model was made by, for people; asked of the packages' records, as torch takes a second to import."""
+    """Name the packages that a model was made by, from their records: torch takes a second to import."""
     others = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in ("scikit-learn", "torch"))
     return f"cosup {cosup.__version__}, {others}"

@@ -43,11 +43,11 @@ class Cluster:
         return [node for node in self.ray.nodes() if node["Alive"]]
 
     def total(self, resource: str) -> float:
-        """How much of a resource (``CPU``, ``GPU``, ``memory``) all nodes have together."""
+        """Sum a resource (``CPU``, ``GPU``, ``memory``) over all nodes."""
         return float(sum(node["Resources"].get(resource, 0.0) for node in self.nodes()))
 
     def largest(self, resource: str) -> float:
-        """How much of a resource the node has that has most."""
+        """Find the largest amount of a resource that one node has."""
         return float(max((node["Resources"].get(resource, 0.0) for node in self.nodes()), default=0.0))
 
 

@@ -28,7 +28,7 @@ Table = Any  # pyarrow.Table; pyarrow comes with the extra
 
 
 class Held:
-    """What an actor of the pipeline holds: made once, called for every block of rows."""
+    """An actor of the pipeline: made once, called for every block of rows."""
 
     def __init__(self, maker: str, parameters: str, folder: str, threads: int) -> None:
         import torch
@@ -142,7 +142,7 @@ def _silent() -> Iterator[None]:
 
 
 def _places(cluster: Cluster, num_cpus: int, num_gpus: int) -> int:
-    """How many actors fit on the nodes that are there."""
+    """Count the actors that fit on the nodes that are there."""
     return sum(
         int(
             min(

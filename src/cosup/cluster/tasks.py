@@ -130,7 +130,7 @@ def _value(answer: dict[str, Any], where: str = "") -> Any:
 
 
 def in_words(error: BaseException | None) -> str:
-    """What ended a task, as one line and a remedy."""
+    """Say in one line, with a remedy, why a task ended."""
     text = str(error)
     if "No module named 'cosup" in text:
         return "cosup is not installed there; every node of the cluster needs the same cosup[ray] as this machine"

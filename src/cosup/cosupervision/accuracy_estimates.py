@@ -26,12 +26,12 @@ PRIOR = 3.0
 """Half of a teacher's interval, in units of how far its estimate moves if all classes are held equally frequent."""
 
 SHARES = 5.0
-"""The same, in units of ``p (1 - p)`` times the total variation between the student's class shares and uniform ones: a
-weak generalist's shares are nearer to uniform than the truth, and everything is held at them."""
+"""Half of a teacher's interval, in units of ``p (1 - p)`` times the total variation between the student's class shares
+and uniform ones: a weak generalist's shares are nearer to uniform than the truth, and everything is held at them."""
 
 MODEL_ERROR = 0.3
-"""The same, in units of ``p (1 - p)``: mistakes that teachers and student share, which nothing shows. Planted tasks are
-covered without it, real ones less."""
+"""Half of a teacher's interval, in units of ``p (1 - p)``: mistakes that teachers and student share, which nothing
+shows. Planted tasks are covered without it, real ones less."""
 
 STUDENT_ERROR, STUDENT_SHARES = 1.2, 1.9
 """Half of the student's interval, in units of ``p (1 - p)``, and of that total variation."""

@@ -30,7 +30,7 @@ ASSIGNERS: Registry[Assigner] = Registry("assigner")
 """Assignment rules by name."""
 
 DISTANCE_WEIGHT = 2.0
-"""How strongly the distance between teacher and student counts in a responsibility (METHOD's softmax of 2 x)."""
+"""Weight of the distance between teacher and student in a responsibility."""
 
 GATE_ROUNDS = 3
 """Rounds of training the gating network on its own responsibilities."""
@@ -171,7 +171,7 @@ ASSIGNERS.mark_shipped()
 
 
 def uncovered(level: Level, prior: FloatArray, rows: slice = slice(None)) -> FloatArray:
-    """What nobody's share says, (n_rows, n_classes): the prior over the classes that no speaking teacher covers."""
+    """Make nobody's expert, (n_rows, n_classes): the prior over the classes that no speaking teacher covers."""
     covering = level.speaks[rows].astype(np.float64) @ level.covers
     rest = np.where(covering == 0, prior, 0.0)
     total = rest.sum(axis=1, keepdims=True)

@@ -107,7 +107,7 @@ class Diagnostics:
         return estimate_accuracies(setup.hierarchy, posterior, student_proba)
 
     def _agreement(self, state: State) -> tuple[float, FloatArray]:
-        """How often the student predicts its targets, and the probability that it gives to every annotation."""
+        """Measure how many targets the student predicts, and the probability that it gives to every annotation."""
         annotation, targets = state.assignment.annotation, state.training.targets
         probability = np.full(len(annotation), np.nan)
         same = count = 0

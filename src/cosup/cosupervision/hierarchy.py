@@ -157,7 +157,7 @@ def _distinct(labels: TeacherLabels, columns: IntArray, speaks: BoolArray) -> li
 
 @dataclass(frozen=True)
 class _Summary:
-    """What one pass over the annotations tells.
+    """Counts of one pass over the annotations.
 
     Attributes
     ----------

@@ -18,7 +18,7 @@ SMALLEST_SHARE = 20
 
 @dataclass(frozen=True)
 class LocalStudents:
-    """What the local students of a level predict.
+    """Predictions of the local students of a level.
 
     Attributes
     ----------

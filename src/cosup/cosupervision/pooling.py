@@ -129,7 +129,7 @@ class LevelExpert:
         return self._gate[rows, m, None].astype(self._dtype, copy=False)
 
     def _confusions(self, beliefs: Rows) -> FloatArray:
-        """How likely each class (last axis) makes every teacher (first axis) say what it says, times its prior."""
+        """Multiply each class's prior (last axis) by how probable it makes every teacher's annotations (first axis)."""
         level, gate = self._level, self._gate
         n_teachers, n_classes = len(level.columns), beliefs.shape[1]
         # Counts of annotated (first axis, as products read it) and believed classes together; and of annotated ones.

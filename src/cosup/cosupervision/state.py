@@ -128,7 +128,7 @@ class Annotations:
 
     @property
     def targets(self) -> FloatArray | IntArray:
-        """What a student is trained on: (n_samples, n_classes) probabilities or (n_samples,) classes."""
+        """Targets of a student: (n_samples, n_classes) probabilities or (n_samples,) classes."""
         return self.hard if self.soft is None else self.soft.whole()
 
 
@@ -156,7 +156,7 @@ class TrainingTargets:
 
 @dataclass(frozen=True)
 class State:
-    """What a round hands to the next.
+    """The state that a round hands to the next.
 
     Attributes
     ----------

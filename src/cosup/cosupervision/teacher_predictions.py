@@ -23,7 +23,7 @@ class TeacherProba(Protocol):
     """Probabilities p (n_rows, n_classes) of one teacher; rows of zeros where it abstains."""
 
     def astype(self, dtype: Any) -> TeacherProba:
-        """The same in another precision."""
+        """Convert to another precision."""
         ...
 
     def dense(self) -> FloatArray:
@@ -183,7 +183,7 @@ def add_meanings(
 def _add_shares(
     total: FloatArray, words: Sequence[TeacherProba], weights: FloatArray, opened: FloatArray | None
 ) -> None:
-    """What the classes that are not listed have; `opened` are the classes themselves unless given."""
+    """Add the share of the classes that are not listed; `opened` are the classes themselves unless given."""
     some = {m: proba for m, proba in enumerate(words) if isinstance(proba, SparseProba) and proba.shares}
     if some:
         share = np.stack([proba.share for proba in some.values()], axis=1) * weights[:, list(some)]

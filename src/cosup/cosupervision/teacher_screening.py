@@ -41,7 +41,7 @@ at a support of 0.04 to 0.25, and of 1,440 useless or adversarial teachers nobod
 
 
 def mutual_support(labels: TeacherLabels) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """How far every two teachers bear each other out, on samples where each names a class of the other's specialty.
+    """Measure every two teachers' support for each other, where each names a class of the other's specialty.
 
     Parameters
     ----------
@@ -108,7 +108,7 @@ def rules(labels: TeacherLabels, hard: IntArray) -> IntArray:
 
 
 def _borne_out(speaks: BoolArray, other: IntArray, c: int) -> tuple[float, int]:
-    """How much more often another names class `c` where a rule for it speaks, in standard errors; on how many samples.
+    """Compare how often another names class `c` where a rule for it speaks, in standard errors; and count samples.
 
     Of a rule that says one class or nothing, it is when it speaks that tells.
     """

@@ -249,7 +249,7 @@ def disk_array(folder: Path) -> Path:
 
 
 def header_of(shape: tuple[int, int], dtype: str) -> bytes:
-    """What a .npy file of this shape begins with; numpy pads it, so that it is as long for any number of rows."""
+    """Make the header of a .npy file of this shape; numpy pads it, so that it is as long for any number of rows."""
     import io
 
     file = io.BytesIO()

@@ -262,7 +262,7 @@ def _pooled(model: torch.nn.Module, pooling: str, *, normalised: bool) -> torch.
 
 
 def _sentence_settings(folder: Path, name: str) -> dict[str, Any]:
-    """What a folder of sentence-transformers says of pooling, length one and tokens."""
+    """Read pooling, scaling to length one and tokens from a folder of sentence-transformers."""
     out: dict[str, Any] = {"pooling": "mean", "normalised": True, "length": None}
     if not (folder / "modules.json").is_file():
         return out

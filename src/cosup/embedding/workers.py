@@ -37,7 +37,7 @@ Batch = tuple[list[FileEntry], Any]
 
 
 class Computing:
-    """How a store's files become rows.
+    """Settings by which a store's files become rows.
 
     Parameters
     ----------
@@ -179,7 +179,7 @@ def batches_of(
 
 
 def _cores_a_gpu(cluster: Cluster) -> int:
-    """How many cores every GPU can have on its node; 1 where there is no GPU."""
+    """Count the cores that every GPU can have on its node; 1 where there is no GPU."""
     held = [node["Resources"] for node in cluster.nodes() if node["Resources"].get("GPU")]
     return max(1, min((int(node.get("CPU", 0) / node["GPU"]) for node in held), default=1))
 
@@ -268,7 +268,7 @@ def check_nodes(cluster: Cluster, needed: Sequence[Path]) -> None:
 
 
 def look(asked: Sequence[Sequence[Any]]) -> dict[str, Any]:
-    """What `check_nodes` asks a node for."""
+    """Answer `check_nodes` on a node."""
     found = [(path, size, Path(path)) for path, size in asked]
     missing = [name for name, size, path in found if not path.exists() or size not in (None, path.stat().st_size)]
     return {"versions": versions(), "missing": missing}

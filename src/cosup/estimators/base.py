@@ -218,7 +218,7 @@ class TeacherSupervised(KeptStudent, ClassifierMixin, BaseEstimator):  # type: i
         return self.classes_[best]
 
     def level_predict(self, X: ArrayLike) -> Any:
-        """What the student after every level predicts, (n_levels, n_samples)."""
+        """Predict with the student after every level, (n_levels, n_samples)."""
         X = self._checked(X)
         return np.stack([self.classes_[h.predict_proba(X).argmax(axis=1)] for h in self.level_heads_])
 

@@ -65,7 +65,7 @@ def _cell(value: Any) -> str:
 
 
 class Provenance(np.ndarray):
-    """What happened to every sample at every level, of dtype `PROVENANCE`, that notebooks show as a table.
+    """Provenance of every sample at every level, of dtype `PROVENANCE`, that notebooks show as a table.
 
     A field of it is an array like any other.
     """

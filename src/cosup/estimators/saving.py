@@ -51,7 +51,7 @@ SCHEMA = 1
 WEIGHTS, META = "model.safetensors", "model.json"
 
 BESIDE = "model:"
-"""What stands before the name of a folder beside ``model.json`` in ``inputs``: a fine-tuned network's."""
+"""Prefix, in ``inputs``, of the name of a folder beside ``model.json``: a fine-tuned network's."""
 
 AGAIN = "fit the model again"
 

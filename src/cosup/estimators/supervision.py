@@ -22,7 +22,7 @@ references to a few shared texts of any length."""
 
 @dataclass(frozen=True)
 class Supervision:
-    """What a method's training gives.
+    """The outcome of a method's training.
 
     Attributes
     ----------

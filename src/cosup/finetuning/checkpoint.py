@@ -21,7 +21,7 @@ __all__ = ["Progress", "read_checkpoint", "write_checkpoint"]
 
 @dataclass
 class Progress:
-    """How far a training is.
+    """Progress of a training.
 
     Attributes
     ----------

@@ -26,7 +26,7 @@ from cosup.utils.validation import CosupError, FloatArray, check_features
 __all__ = ["NETWORK", "FineTunedClassifier", "ImageFiles", "believing"]
 
 NETWORK = "network-"
-"""What the folder of a saved model's network begins with; its fingerprint follows."""
+"""Beginning of the name of a saved network's folder; its fingerprint follows."""
 
 
 def believing(random_state: Any = 0) -> CoSupervisedClassifier:
@@ -162,7 +162,7 @@ class FineTunedClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return model
 
     def with_student(self, model: TeacherSupervised) -> Self:
-        """The same network under another linear student of its features, as a person's labels train one."""
+        """Put another linear student of its features on the network, as a person's labels train one."""
         if not isinstance(model.head_, LinearHead):
             raise CosupError(f"a network's features need a linear student, this is a {type(model.head_).__name__}")
         out = copy.copy(self)

@@ -42,12 +42,12 @@ class FoldedTrainer:
     frozen: Trainer
 
     def like_first(self, targets: Targets, seed: int) -> FoldedTrainer:
-        """The same, each probe as sharp as one trained on these targets."""
+        """Make each probe as sharp as one trained on these targets."""
         first = self._fits(targets, seed, None)
         return replace(self, trainers=tuple(t.like(fit) for t, fit in zip(self.trainers, first, strict=True)))
 
     def like(self, fit: Fit) -> FoldedTrainer:
-        """The same: its probes are like the first student's already."""
+        """Return itself: its probes are like the first student's already."""
         return self
 
     def _fits(self, targets: Targets, seed: int, alpha: float | None) -> list[Fit]:
@@ -82,7 +82,7 @@ class FoldedTrainer:
 
 @dataclass(frozen=True, eq=False)
 class FoldedFit(BlockFit):
-    """What `FoldedTrainer.train` gives; it has no head of its own, and predicts out of sample only."""
+    """The outcome of `FoldedTrainer.train`; it has no head of its own, and predicts out of sample only."""
 
     rows: tuple[IntArray, ...]
     fits: tuple[Fit, ...]

@@ -30,12 +30,12 @@ class Network(Protocol):
 
     @property
     def name(self) -> str:
-        """What messages call it."""
+        """Its name in messages."""
         ...
 
     @property
     def kind(self) -> str:
-        """What a saved model calls it: ``"backbone"``, ``"encoder"`` or ``"module"``."""
+        """Its kind in a saved model: ``"backbone"``, ``"encoder"`` or ``"module"``."""
         ...
 
     @property
@@ -56,7 +56,7 @@ class Network(Protocol):
         ...
 
     def with_module(self, module: torch.nn.Module) -> Network:
-        """The same around another module."""
+        """Make this network around another module."""
         ...
 
     def save(self, folder: str | Path) -> None:
@@ -131,7 +131,7 @@ class ModuleNetwork:
         return np.asarray(out)
 
     def with_module(self, module: torch.nn.Module) -> ModuleNetwork:
-        """The same around another module."""
+        """Make this network around another module."""
         return ModuleNetwork(module, shape=self._shape, device=self._device)
 
     def save(self, folder: str | Path) -> None:
@@ -140,7 +140,7 @@ class ModuleNetwork:
         write_whole(Path(folder) / WEIGHTS, self._weights())
 
     def read(self, folder: str | Path) -> ModuleNetwork:
-        """The same with the weights that `save` wrote.
+        """Read the weights that `save` wrote into this network.
 
         Raises
         ------

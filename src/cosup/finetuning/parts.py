@@ -18,7 +18,7 @@ LINEAR = ("Linear", "Conv1D")
 
 @dataclass(frozen=True)
 class Tune:
-    """What is trained: ``"full"``, ``"last:K"``, or ``"lora:R"``, taken apart."""
+    """The part that is trained: ``"full"``, ``"last:K"``, or ``"lora:R"``, taken apart."""
 
     kind: str
     number: int = 0

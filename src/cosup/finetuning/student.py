@@ -157,7 +157,7 @@ class FineTunedTrainer:
         return cls(student, network, samples, features, frozen, frozen, by_networks=student.folds > 1)
 
     def like(self, fit: Fit) -> FineTunedTrainer:
-        """The same, deciding by probes: on the features of the fit's networks, each sample by one that never saw it."""
+        """Decide by probes: on the features of the fit's networks, each sample by one that never saw it."""
         if not isinstance(fit, FineTunedFit):
             return replace(self, deciding=self.deciding.like(fit), by_networks=False)
         if not fit.trainer.by_networks:
@@ -187,7 +187,7 @@ class FineTunedTrainer:
 
 @dataclass(frozen=True, eq=False)
 class FineTunedFit(BlockFit):
-    """What `FineTunedTrainer.train` gives; see `cosup.students.Fit`.
+    """The outcome of `FineTunedTrainer.train`; see `cosup.students.Fit`.
 
     Out-of-sample predictions are the probe's, or those of a network a fold; `in_sample` trains the network itself.
     """
@@ -265,7 +265,7 @@ class TunedHead:
         return replace(self, _lessons=lessons, _seed=own[-1]._seed, _memory={})
 
     def spread(self, classes: IntArray, n_classes: int) -> TunedHead:
-        """The same over more classes."""
+        """Spread it over more classes."""
         return replace(self, classes=classes, n_classes=n_classes)
 
     def materialise(self) -> Tuned:

@@ -50,7 +50,7 @@ DECAYED = 2
 
 @dataclass(frozen=True, eq=False)
 class TrainingSet:
-    """What a training is to learn.
+    """Samples, targets and weights that a training learns from.
 
     Attributes
     ----------
@@ -76,7 +76,7 @@ class TrainingSet:
 
 @dataclass(frozen=True, eq=False)
 class Tuned:
-    """What a training gives.
+    """The outcome of a training.
 
     Attributes
     ----------

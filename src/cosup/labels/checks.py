@@ -13,7 +13,7 @@ from cosup.utils.validation import CosupError, FloatArray, IntArray, first_bad
 __all__ = ["check_hard", "check_ids", "check_levels", "check_names", "check_soft", "check_specialties", "sort_names"]
 
 SUM_TOLERANCE = 1e-3
-"""How far a soft annotation's probabilities may sum away from one (float16 storage rounds by about this)."""
+"""Distance from one that a soft annotation's probabilities may sum to (float16 storage rounds by about this)."""
 
 
 LONGEST = 1000

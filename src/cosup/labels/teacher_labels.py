@@ -248,7 +248,7 @@ class TeacherLabels:
         return np.asarray(total / np.maximum(n_votes, 1)[:, None])
 
     def top_k(self, k: int = 5) -> Self:
-        """The same labels with only the `k` most probable classes of every soft annotation kept (see `TopK`)."""
+        """Keep the `k` most probable classes of every soft annotation (see `TopK`)."""
         if not self.is_soft:
             return self
         return self._with(TopK.of(np.asarray(self.annotations), k=k))

@@ -14,7 +14,7 @@ from cosup.utils.validation import BoolArray, CosupError, FloatArray, IntArray, 
 __all__ = ["TopK"]
 
 SUM_TOLERANCE = 1e-2
-"""How far above one k probabilities in half precision may sum."""
+"""Excess over one that k probabilities in half precision may sum to."""
 
 SORTED_ROWS = 65_536
 """Samples that `TopK.of` and the checks look at together."""

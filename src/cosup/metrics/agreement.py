@@ -16,7 +16,7 @@ Ids = npt.NDArray[np.integer]
 
 
 class Agreement(NamedTuple):
-    """How far annotators agree; NaN where no sample has two annotations, or chance would agree always.
+    """Agreement of annotators; NaN where no sample has two annotations, or chance would agree always.
 
     Attributes
     ----------
@@ -85,7 +85,7 @@ def annotator_agreement(annotated: Ids, n_classes: int) -> Agreement:
 
 
 def _equal_pairs(block: Ids) -> npt.NDArray[np.int64]:
-    """How many pairs of annotations name the same class, (n_samples,)."""
+    """Count the pairs of annotations that name the same class, (n_samples,)."""
     ordered = np.sort(block, axis=1)
     place = np.arange(block.shape[1])
     begins = np.ones(block.shape, dtype=bool)

@@ -107,7 +107,7 @@ def _of_level(n: int, c: int, m: int) -> Measured:
 
 
 def _of_annotations(n: int, c: int, m: int, *, listed: bool) -> Measured:
-    """What depends on whether annotations are class ids, or classes with probabilities."""
+    """Measure all that depends on whether annotations are class ids, or classes with probabilities."""
     labels, kind = _labels(n, c, m, listed=listed), " listed" * listed
     # n c m: the levels are laid out, and every teacher's words counted by class.
     yield f"hierarchy{kind}", Point(m, c, core_seconds(Hierarchy.of, labels, repeats=1) / (n * c * (m + 1)))
@@ -144,7 +144,7 @@ def _of_annotations(n: int, c: int, m: int, *, listed: bool) -> Measured:
 
 
 def _meaning(m: int, c: int) -> list[Any]:
-    """What `LevelExpert` does to the tables of a level, whatever the number of samples."""
+    """Do to the tables of a level as `LevelExpert` does, whatever the number of samples."""
     together, usage = np.zeros((m, c, c)), np.ones((m, c))
     confusion = np.ascontiguousarray(together.transpose(0, 2, 1)) + usage[:, None, :]
     confusion /= np.maximum(confusion.sum(axis=2, keepdims=True), 1e-12)

@@ -27,7 +27,7 @@ DTYPES = ("float16", "float32", "float64")
 
 @dataclass(frozen=True)
 class Shape:
-    """What the memory forecasts ask of annotations, without any.
+    """The sizes that memory forecasts ask of annotations, without any.
 
     Attributes
     ----------
@@ -50,7 +50,7 @@ class Shape:
 
     @property
     def n_levels(self) -> int:
-        """How many."""
+        """Number of levels."""
         return len(self.sizes)
 
     @cached_property
@@ -143,7 +143,7 @@ def read_cluster(path: str | Path) -> Cluster:
 
 @dataclass(frozen=True)
 class Job:
-    """What is to be done. Stages without numbers are left out.
+    """The work to be planned. Stages without numbers are left out.
 
     Parameters
     ----------

@@ -90,7 +90,7 @@ def measure_rates(
 
 
 def _kept(path: Path) -> Rates | None:
-    """What is in the cache; None where it is damaged, since it can be measured again."""
+    """Read the cache; None where it is damaged, since it can be measured again."""
     try:
         return read_rates(path)
     except CosupError:

@@ -34,7 +34,7 @@ DISK_WAITS, NETWORK_WAITS = "waiting for the disk", "waiting for other machines"
 
 @dataclass(frozen=True)
 class Stage:
-    """What one stage takes.
+    """Time, memory and disk that one stage takes.
 
     Attributes
     ----------
@@ -117,7 +117,7 @@ class Plan:
 
     @property
     def disk_money(self) -> float:
-        """What keeping that for a month costs."""
+        """Cost of keeping that for a month."""
         return self.disk / 1e12 * self.cluster.disk_price
 
 

@@ -39,7 +39,7 @@ class Point:
 
 @dataclass(frozen=True)
 class Embedding:
-    """What one image costs a backbone.
+    """Cost of one image to a backbone.
 
     Attributes
     ----------

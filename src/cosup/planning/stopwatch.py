@@ -9,7 +9,7 @@ from typing import Any
 __all__ = ["REPEATS", "core_seconds"]
 
 REPEATS = 3
-"""How often a piece is timed; the least counts, which other programs disturbed least."""
+"""Times that a piece is run; the least counts, which other programs disturbed least."""
 
 LEAST = 2e-3
 """Seconds that a timed piece takes at the least: shorter ones are repeated within one timing."""

@@ -198,7 +198,7 @@ def _read_out(scores: Scores, kind: str, suffix: str = "") -> Measured:
 
 
 def _large() -> Measured:
-    """What torch's products in single precision do: one size, since nothing but products counts there."""
+    """Measure torch's products in single precision: at one size, since nothing but products counts there."""
     n, d, c = LARGE_ROWS, LARGE_SIDE, LARGE_SIDE
     planted = Planted.of(n, d, c)
     features = Features(planted.X.astype(np.float32))

@@ -73,7 +73,7 @@ class Term:
         return replace(self, count=self.count * factor)
 
     def reading(self, top_k: int | None) -> Iterator[Term]:
-        """The same on annotations of `top_k` classes with probabilities: as much dearer as they are more."""
+        """Count it on annotations of `top_k` classes with probabilities: as much dearer as they are more."""
         more = (top_k - 1) / (LISTED - 1) if top_k else 0.0
         if more != 1:
             yield self.times(1 - more)
@@ -276,7 +276,7 @@ def _round(job: Job, ridge: Ridge, k: int, soft: bool) -> Iterator[Term]:
 
 
 def _level_expert(job: Job, level: int) -> Iterator[Term]:
-    """What a level's annotations turned out to mean, and which reading the student finds likelier."""
+    """Count the tables of a level's annotations, and the choice of the reading that the student finds likelier."""
     m, c = job.levels[level], job.classes
     read = min(m, HEARD) if job.sharded else m
     yield Term("reading teachers", "tables", float(m) * c * c, m, c, spread=False)

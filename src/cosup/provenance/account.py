@@ -28,7 +28,7 @@ NEAR = 20_000
 # eq=False: comparing arrays field by field has no single truth value.
 @dataclass(frozen=True, eq=False, repr=False)
 class Account:
-    """What happened to every sample in a fit; n samples, m teachers, K levels.
+    """The account of every sample in a fit; n samples, m teachers, K levels.
 
     Attributes
     ----------
@@ -248,7 +248,7 @@ class Account:
         return html_table(head, rows, caption=repr(self)[8:-1], notes=[f"{more:,} more: to_frame()"] if more else [])
 
     def provenance(self) -> Any:
-        """What `of` gathered it from: ``provenance_`` of the model, (n, K) of dtype `PROVENANCE`."""
+        """Rebuild the model's ``provenance_`` that `of` read, (n, K) of dtype `PROVENANCE`."""
         out = np.zeros(self.believed.shape, dtype=PROVENANCE)
         out["teacher"], out["annotation"], out["kept"] = self.believed, self.annotation, self.kept
         out["reason"], out["probability"] = np.array(self.reasons)[self.reason], self.probability

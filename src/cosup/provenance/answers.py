@@ -150,7 +150,7 @@ def known_labels(known: ArrayLike, n_samples: int, n_classes: int, what: str = "
 
 @dataclass(frozen=True, eq=False)
 class Checked:
-    """What a person's labels say of the teachers and, last, of the student; m teachers.
+    """Accuracies of the teachers and, last, of the student, measured by a person's labels; m teachers.
 
     Attributes
     ----------

@@ -15,7 +15,7 @@ from cosup.provenance.account import Account
 __all__ = ["explain", "tell"]
 
 NAMED = 6
-"""Who abstains is named, where these are few."""
+"""Teachers that abstain are named up to this number, and counted above it."""
 
 
 def explain(

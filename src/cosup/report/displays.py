@@ -79,7 +79,7 @@ class TeachersDisplay(_Display):
 
 @dataclass(eq=False)
 class LevelsDisplay(_Display):
-    """What every level trained on: the shares of samples kept, overruled and without a label.
+    """The shares of samples that every level kept, overruled, and had no label for.
 
     Attributes
     ----------

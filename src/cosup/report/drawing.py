@@ -64,7 +64,7 @@ def require_figures() -> None:
 
 @dataclass(frozen=True)
 class Drawing:
-    """How to paint a figure.
+    """A figure of a page: its name, its size, and the function that paints it.
 
     Attributes
     ----------

@@ -23,7 +23,7 @@ NAMES = {
 
 
 def plain_name(method: MethodSummary) -> str:
-    """What a reader calls a method, who has not read the list of methods."""
+    """Name a method for a reader who has not read the list of methods."""
     return NAMES.get(method.label, method.label)
 
 

@@ -11,7 +11,7 @@ from cosup.report.summary import DASH, TaskSummary, percent, signed, span
 from cosup.tasks import published_figures
 
 OWN = ("csl-published", "csl-published-tuned", "csl", DEFAULT)
-"""Whose figures stand beside those of the paper's method."""
+"""Methods whose figures stand beside those of the paper's."""
 
 
 def anchors(tasks: Sequence[TaskSummary]) -> Markup | None:

@@ -21,7 +21,8 @@ REMEMBERED = 4
 """Trainings that are remembered: a study's methods nearly all start with the student of the generalists."""
 
 LATER, LATER_BYTES = 32, 1 << 26
-"""The same of the trainings that follow on one (`Trainer.like`), where so many are small: ablations share the first."""
+"""Trainings that are remembered of those that follow on one (`Trainer.like`), where so many are small: ablations share
+the first."""
 
 
 class SharedTrainer:
@@ -86,11 +87,11 @@ class _Memory:
         self.spared = 0.0
 
     def key_of(self, fit: Fit) -> bytes | None:
-        """What was asked for when `fit` was trained, None if that is forgotten."""
+        """Find the request that `fit` was trained for, None if that is forgotten."""
         return next((key for key, (known, _) in self._fits.items() if known is fit), None)
 
     def recall(self, key: bytes, train: Callable[[], Fit]) -> Fit:
-        """What was trained for `key`, or now is."""
+        """Return the training for `key`, from memory or made now."""
         if key in self._fits:
             self._fits.move_to_end(key)
             fit, seconds = self._fits[key]

@@ -52,7 +52,7 @@ class HeadTrainer:
     X: FloatArray
 
     def like(self, fit: Fit) -> HeadTrainer:
-        """The same: nothing is calibrated here."""
+        """Return itself: nothing is calibrated here."""
         return self
 
     def train(
@@ -75,7 +75,7 @@ class HeadTrainer:
 
 @dataclass(frozen=True)
 class HeadFit(BlockFit):
-    """What `HeadTrainer.train` gives; see `cosup.students.Fit`. Trains when first asked."""
+    """The outcome of `HeadTrainer.train`; see `cosup.students.Fit`. Trains when first asked."""
 
     _trainer: HeadTrainer
     _y: IntArray

@@ -45,7 +45,7 @@ class DeferredHead(Head, Protocol):
         ...
 
     def spread(self, classes: IntArray, n_classes: int) -> Head:
-        """The same over more classes; see `spread_head`."""
+        """Spread it over more classes; see `spread_head`."""
         ...
 
     def materialise(self) -> object:

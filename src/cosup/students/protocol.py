@@ -51,7 +51,7 @@ class Fit(Protocol):
         ...
 
     def blocks(self, out_of_sample: bool, rows_per_block: int | None = None) -> Iterator[tuple[slice, FloatArray]]:
-        """What `in_sample` or `out_of_sample` holds, a block of consecutive rows at a time, from the first to the last.
+        """Yield `in_sample` or `out_of_sample`, a block of consecutive rows at a time, from the first to the last.
 
         Parameters
         ----------
@@ -115,7 +115,7 @@ class Trainer(Protocol):
         ...
 
     def like(self, fit: Fit) -> Trainer:
-        """The same trainer, as sharp as an earlier `fit` where the student calibrates its probabilities.
+        """Make a trainer as sharp as an earlier `fit` where the student calibrates its probabilities.
 
         Targets that the method made itself would calibrate the next student to the method's own confidence.
         """

@@ -28,7 +28,7 @@ class _Teacher:
 
 @dataclass(frozen=True, kw_only=True)
 class PlantedDesign:
-    """What `make_hierarchy` plants; see there."""
+    """The design that `make_hierarchy` plants; see there."""
 
     n_features: int = 64
     n_classes: int = 12

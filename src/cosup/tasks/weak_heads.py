@@ -27,7 +27,7 @@ OUTPUTS = ("all", "range")
 
 @dataclass(frozen=True)
 class HeadRecipe:
-    """How a weak head is trained.
+    """Settings by which a weak head is trained.
 
     Parameters
     ----------

@@ -91,5 +91,5 @@ def product(A: FloatArray, turned: Any) -> Any:
 
 
 def turned(B: FloatArray) -> Any:
-    """What `product` takes for B (k, c)."""
+    """Turn B (k, c) into the form that `product` takes."""
     return torch.from_numpy(B).T

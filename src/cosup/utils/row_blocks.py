@@ -27,7 +27,7 @@ __all__ = [
 ]
 
 BFLOAT16 = np.dtype([("bfloat16", "<u2")])
-"""How an array says that its 16-bit words are bfloat16, for which numpy has no name: ``words.view(BFLOAT16)`` of
+"""Data type of arrays whose 16-bit words are bfloat16, for which numpy has no name: ``words.view(BFLOAT16)`` of
 uint16, or ``np.memmap(path, dtype=BFLOAT16, ...)``. ml_dtypes' bfloat16 is understood, too."""
 
 BLOCK_BYTES = 1 << 25

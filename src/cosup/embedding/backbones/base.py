@@ -51,7 +51,7 @@ class Backbone(Protocol):
 
     @property
     def preprocessing(self) -> dict[str, Any]:
-        """What is done to an image before, and to the network's output after: names and values that JSON knows."""
+        """Steps before and after the network, on the image and on the output: names and values that JSON knows."""
 
     def prepare(self, image: UInt8Array) -> torch.Tensor:
         """Make one image, (h, w) or (h, w, 3) uint8, the network's input: float32 (3, s, s). Safe in threads."""
@@ -65,7 +65,7 @@ class Backbone(Protocol):
 
 @dataclass(frozen=True)
 class Options:
-    """How a backbone is to be made and run; the arguments of :func:`make_backbone`."""
+    """Settings of a backbone; the arguments of :func:`make_backbone`."""
 
     image_size: int | None = None
     pooling: str | None = None
@@ -132,7 +132,7 @@ class TorchBackbone(ABC):
 
     @property
     def preprocessing(self) -> dict[str, Any]:
-        """What is done to an image before, and to the network's output after."""
+        """Steps before and after the network, on the image and on the output."""
         return self._describe() | {"dtype": self._options.dtype}
 
     @cached_property
@@ -247,7 +247,7 @@ class TorchBackbone(ABC):
         return self._stack(samples)
 
     def with_module(self, module: torch.nn.Module) -> Self:
-        """The same backbone around other weights: a module that `module` gave."""
+        """Make this backbone around other weights: a module that `module` gave."""
         other = copy.copy(self)
         for name in ("_network", "_runner", "_compiled", "fingerprint", "weights_sha256"):
             vars(other).pop(name, None)

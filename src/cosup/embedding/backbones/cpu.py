@@ -22,7 +22,7 @@ Found out, not promised by torch: EfficientNet-Lite, ViT, ResNet and ConvNeXt on
 
 
 def cores() -> int:
-    """How many cores this process may use."""
+    """Count the cores that this process may use."""
     import joblib
 
     return int(joblib.cpu_count())

@@ -100,7 +100,7 @@ def encode_columns(
 
 
 def _spelling(texts: set[str], given: tuple[str, ...] | None) -> Callable[[str], str]:
-    """How texts are written as classes: 1 for 1.0 where all are whole numbers, one spelling of truth values."""
+    """Choose how texts are written as classes: 1 for 1.0 where all are whole numbers, one spelling of truth values."""
     known = set(given or ())
     numbers = bool(texts) and not texts <= known and all(_WHOLE.fullmatch(text) for text in texts)
     truth = {name.lower(): name for name in given or () if name.lower() in _TRUTH}

@@ -31,7 +31,7 @@ class Comparison:
     title: str = "the other model"
 
     def before(self, now: Account) -> IntArray:
-        """What this fit answers on the samples of the other, in its class ids, (n,) int64; -1 where it does not.
+        """Give this fit's answers on the samples of the other, in its class ids, (n,) int64; -1 where there is none.
 
         Raises
         ------

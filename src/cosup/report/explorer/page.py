@@ -148,7 +148,7 @@ def skeleton(title: str, boot: Mapping[str, Any], sheets: Sequence[str] = (), *,
 
 
 def served_policy() -> str:
-    """What a server says in its header beside the page: the same, and that no other page may frame it."""
+    """Make the header that a server sends beside the page: the page's policy, and that no other page may frame it."""
     style, script = assets()
     return f"{_policy(style, script, remote=True)}; frame-ancestors 'none'"
 

@@ -20,7 +20,7 @@ SORTS = ("look", "file", "id", "answer", "confidence", "differ", "believed", "fa
 
 @dataclass(frozen=True)
 class Query:
-    """What is asked for; -1 and empty texts ask for nothing.
+    """A request for samples; -1 and empty texts ask for nothing.
 
     Attributes
     ----------
@@ -142,7 +142,7 @@ def draw_order(n: int, seed: int = 0) -> IntArray:
 
 
 def _sort_key(account: Account, query: Query) -> Any:
-    """What samples are sorted by, the smallest first, (n,)."""
+    """Make the keys that samples are sorted by, the smallest first, (n,)."""
     name = query.sort.removeprefix("-")
     if name == "draw":
         return np.argsort(draw_order(len(account)))

@@ -62,7 +62,7 @@ class AdamTrainer:
     X: FloatArray
 
     def like(self, fit: Fit) -> AdamTrainer:
-        """The same: nothing is calibrated here."""
+        """Return itself: nothing is calibrated here."""
         return self
 
     def train(
@@ -98,7 +98,7 @@ class AdamTrainer:
 
 @dataclass(frozen=True)
 class AdamFit(BlockFit):
-    """What `AdamTrainer.train` gives; see `cosup.students.Fit`. Trains when first asked."""
+    """The outcome of `AdamTrainer.train`; see `cosup.students.Fit`. Trains when first asked."""
 
     _trainer: AdamTrainer
     _targets: Targets

@@ -71,7 +71,7 @@ class Batches:
 
 @dataclass(frozen=True)
 class Recipe:
-    """How heads are trained together. Rates and decays are one a head."""
+    """Settings by which heads are trained together. Rates and decays are one a head."""
 
     learning_rates: FloatArray
     weight_decays: FloatArray
@@ -94,7 +94,7 @@ def threads_for(work: int) -> Iterator[None]:
 
 
 class _Batch(NamedTuple):
-    """What one step sees.
+    """The samples and targets of one step.
 
     Attributes
     ----------

@@ -88,7 +88,7 @@ class LogisticTrainer:
         self._moment = second_moment(self._Z)
 
     def like(self, fit: Fit) -> LogisticTrainer:
-        """The same, starting where `fit` ended: nothing is calibrated here, but the next level's student is near."""
+        """Start where `fit` ended: nothing is calibrated here, but the next level's student is near."""
         if not isinstance(fit, LogisticFit):
             return self
         other = copy(self)
@@ -169,7 +169,7 @@ def _mean(solutions: Sequence[Solution]) -> Solution:
 
 @dataclass(frozen=True)
 class LogisticFit(BlockFit):
-    """What `LogisticTrainer.train` gives; see `cosup.students.Fit`."""
+    """The outcome of `LogisticTrainer.train`; see `cosup.students.Fit`."""
 
     head: LinearHead
     alpha: float

@@ -173,7 +173,7 @@ class NetTrainer:
         self._scale = max(float(np.sqrt(total / X.size)), 1e-6)
 
     def like(self, fit: Fit) -> NetTrainer:
-        """The same: nothing is calibrated here."""
+        """Return itself: nothing is calibrated here."""
         return self
 
     def train(
@@ -246,7 +246,7 @@ class MixtureHead:
 
 @dataclass(frozen=True)
 class NetFit(BlockFit):
-    """What `NetTrainer.train` gives; see `cosup.students.Fit`. Trains when first asked."""
+    """The outcome of `NetTrainer.train`; see `cosup.students.Fit`. Trains when first asked."""
 
     _trainer: NetTrainer
     _targets: Targets

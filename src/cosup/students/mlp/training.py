@@ -20,7 +20,7 @@ LEAST_STEPS = 150
 """Small samples are passed over more often, so that training ends near its solution."""
 
 LOOK_ROWS, LOOK_EVERY = 500, 20
-"""How many samples set the thresholds of the confidence loss, and after how many steps anew. Marginals only."""
+"""Samples that set the thresholds of the confidence loss, and steps after which they set them anew. Marginals only."""
 
 ALPHA, WARMUP = 0.75, 0.2
 """Final weight of the student's own word in the confidence loss, and the share of the training over which it rises."""
@@ -50,7 +50,7 @@ class Shape:
 
 @dataclass(frozen=True)
 class Plan:
-    """How nets are trained: see `cosup.students.MlpProbe`."""
+    """Settings by which nets are trained: see `cosup.students.MlpProbe`."""
 
     loss: str
     learning_rate: float

@@ -121,7 +121,7 @@ class Calibration:
         return np.asarray(self.factor * ((offset if self.right is None else offset @ self.right) + self.b))
 
     def times(self, factor: float) -> Calibration:
-        """The same, its logits times a factor."""
+        """Multiply its logits by a factor."""
         other = copy(self)
         object.__setattr__(other, "factor", factor)
         return other
@@ -188,7 +188,7 @@ class Calibration:
         return found
 
     def _less_own(self, found: FloatArray, positions: slice | IntArray) -> FloatArray:
-        """What fitted scores times `left` become without the sample itself (Allen 1974), in place."""
+        """Turn fitted scores times `left` into those without the sample itself (Allen 1974), in place."""
         scores, targets = self.scores, self.scores.moment.targets
         members, leverage = scores.sample.members[positions], scores.leverage[positions]
         left, h = self._cast(found.dtype)[2], leverage.astype(found.dtype)

@@ -68,7 +68,7 @@ class Features:
         return self._whole[rows] if self.kept else self._centred(rows, np.float64)
 
     def read_single(self, rows: slice | IntArray) -> FloatArray:
-        """The same in float32."""
+        """Read centred features in float32."""
         return self._whole_single[rows] if self.kept else self._centred(rows, np.float32)
 
     @cached_property
@@ -145,7 +145,7 @@ class Sample:
         return np.concatenate([Z for _, Z in self.blocks()]) - self.shift
 
     def moment(self, targets: Targets) -> Moment:
-        """What a ridge takes from targets."""
+        """Compute the moments that a ridge takes from targets."""
         n_classes = targets.n_classes
         by_class = targets.ids is not None and n_classes >= MANY
         mean, total = np.zeros(n_classes), np.zeros((self.d, n_classes))
@@ -169,7 +169,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class Moment:
-    """What a ridge takes from targets.
+    """The moments that a ridge takes from targets.
 
     Attributes
     ----------

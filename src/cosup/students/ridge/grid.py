@@ -18,5 +18,5 @@ VAST = 32 * LARGE
 
 
 def remainder(leverages: FloatArray) -> FloatArray:
-    """What a sample leaves to the others: one less its leverage, kept off zero."""
+    """Subtract leverages from one, kept off zero: the part of a sample's fit that the others decide."""
     return np.asarray(np.maximum(1.0 - leverages, 1e-9))

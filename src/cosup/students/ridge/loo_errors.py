@@ -45,7 +45,7 @@ ERROR_ROWS = 4096
 
 
 class GridErrors:
-    """What all trainings on the samples of one factor share.
+    """The part of leave-one-out errors that all trainings on the samples of one factor share.
 
     Parameters
     ----------

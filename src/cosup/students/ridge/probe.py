@@ -85,7 +85,7 @@ class RidgeTrainer:
         return RidgeTrainer(probe, Whole(self._whole.sample.features))
 
     def like(self, fit: Fit) -> RidgeTrainer:
-        """The same with the inverse temperature of `fit`; see `cosup.students.Trainer`."""
+        """Take the inverse temperature of `fit`; see `cosup.students.Trainer`."""
         return RidgeTrainer(self._probe, self._whole, fit.inverse_temperature if isinstance(fit, RidgeFit) else None)
 
     def train(
@@ -122,7 +122,7 @@ class RidgeTrainer:
 
 @dataclass(frozen=True)
 class RidgeFit(BlockFit):
-    """What `RidgeTrainer.train` gives; see `cosup.students.Fit`."""
+    """The outcome of `RidgeTrainer.train`; see `cosup.students.Fit`."""
 
     head: LinearHead
     alpha: float
@@ -132,7 +132,7 @@ class RidgeFit(BlockFit):
 
     @property
     def calibration(self) -> str:
-        """How scores became probabilities: "scores" or "discriminant"."""
+        """The kind of calibration that made scores probabilities: "scores" or "discriminant"."""
         return "discriminant" if self.inverse_temperature is None else "scores"
 
     @property

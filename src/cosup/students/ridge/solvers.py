@@ -56,11 +56,11 @@ class Factor:
         self._last: tuple[float, FloatArray] | None = None
 
     def penalty(self, alpha: float) -> float:
-        """What a regularisation adds to the eigenvalues."""
+        """Give the number that a regularisation adds to the eigenvalues."""
         return float(alpha * self.unit)
 
     def shrinkage(self, alphas: FloatArray) -> FloatArray:
-        """What every direction is multiplied by, (n_directions, n_alphas)."""
+        """Compute the factors that every direction is multiplied by, (n_directions, n_alphas)."""
         return np.asarray(1.0 / (self.values[:, None] + alphas * self.unit))
 
     def _projected(self, *, single: bool) -> Iterator[tuple[slice, FloatArray]]:
@@ -76,7 +76,7 @@ class Factor:
 
     @cached_property
     def coordinates(self) -> FloatArray | None:
-        """The same of all samples, (n_samples, n_directions) float32, where they are held."""
+        """Coordinates of all samples, (n_samples, n_directions) float32, where they are held."""
         if not (self.sample.single and self.sample.features.kept):
             return None
         out = np.empty((self.sample.n, len(self.values)), dtype=np.float32)
@@ -119,7 +119,7 @@ class Factor:
 
     @cached_property
     def grid_errors(self) -> GridErrors:
-        """What the leave-one-out errors of all trainings on these samples share."""
+        """The part of leave-one-out errors that all trainings on these samples share."""
         return self.errors_on_grid()
 
     def errors_on_grid(self) -> GridErrors:

@@ -56,7 +56,7 @@ class Tridiagonal:
 
 
 def _checked(found: tuple[Any, ...], routine: str) -> tuple[Any, ...]:
-    """What a LAPACK routine gave, less the sign whether it succeeded."""
+    """Take a LAPACK routine's results, less the sign whether it succeeded."""
     if found[-1] != 0:
         raise np.linalg.LinAlgError(f"LAPACK's {routine} ended with {found[-1]}")
     return found[:-1]
