@@ -92,3 +92,14 @@ def test_commands_that_look_at_a_fit_load_neither_torch_nor_scikit_learn(tmp_pat
     assert not slow & after("explain", tmp_path / "m", "5")
     assert not slow & after("look", tmp_path / "m", "--out", tmp_path / "look.csv")
     assert not slow & after("explore", tmp_path / "m", "--out", tmp_path / "e.html")
+
+
+def test_lists_load_nothing_that_computes():
+    lists = ("['methods']", "['tasks']", "['backbones']")
+    lines = ("from cosup.cli import main", *(f"main({given}, standalone_mode=False)" for given in lists))
+    assert not {"torch", "sklearn", "scipy", "pandas", "joblib", "transformers", "matplotlib"} & loaded(*lines)
+
+
+def test_a_report_loads_what_it_draws_with():
+    records = ("from cosup.benchmark import read_records, task_label", "import cosup.report.bench_report")
+    assert not {"torch", "sklearn", "pandas", "joblib", "transformers"} & loaded(*records)

@@ -8,57 +8,6 @@ rule for their regularisation, see `gradient` and `cosup.students.held_out_choic
 method of one's own, see docs/how-to/extend.md.
 """
 
-from cosup.baselines.aggregation import DawidSkene, Glad, LogPool, Mace, MajorityVote, MeanVote, Snorkel
-from cosup.baselines.confidence import AdaptiveConfidence, ConfidenceLoss, ConvexMixture, ReverseCrossEntropy, ReverseKL
-from cosup.baselines.consensus import pooled, train_once
-from cosup.baselines.ensembles import EnsembleBoost, EvidentialClassifier, SimplexWeights
-from cosup.baselines.joint import Crowdlab, CrowdLayer, Fable, LossesOverLabels, Raykar
-from cosup.baselines.neighbourhoods import Liger
-from cosup.baselines.noisy import (
-    ConfidentLearning,
-    CoTeaching,
-    NeighbourSmoothing,
-    ReliabilityWeighting,
-    SelfDistillation,
-    SmallLoss,
-)
-from cosup.baselines.relabelling import Coherence, Selective, SpecialistLogOdds, TwoStage
-from cosup.baselines.vanilla import OracleClassifier, VanillaClassifier
+from cosup.utils.lazy_attributes import lazy_attributes
 
-__all__ = [
-    "AdaptiveConfidence",
-    "CoTeaching",
-    "Coherence",
-    "ConfidenceLoss",
-    "ConfidentLearning",
-    "ConvexMixture",
-    "CrowdLayer",
-    "Crowdlab",
-    "DawidSkene",
-    "EnsembleBoost",
-    "EvidentialClassifier",
-    "Fable",
-    "Glad",
-    "Liger",
-    "LogPool",
-    "LossesOverLabels",
-    "Mace",
-    "MajorityVote",
-    "MeanVote",
-    "NeighbourSmoothing",
-    "OracleClassifier",
-    "Raykar",
-    "ReliabilityWeighting",
-    "ReverseCrossEntropy",
-    "ReverseKL",
-    "Selective",
-    "SelfDistillation",
-    "SimplexWeights",
-    "SmallLoss",
-    "Snorkel",
-    "SpecialistLogOdds",
-    "TwoStage",
-    "VanillaClassifier",
-    "pooled",
-    "train_once",
-]
+__getattr__, __dir__, __all__ = lazy_attributes(__name__, __file__)

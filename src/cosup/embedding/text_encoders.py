@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from cosup.embedding.backbones.base import Options, TorchBackbone, whole_float32
 from cosup.embedding.backbones.cpu import side_by_side
-from cosup.embedding.backbones.huggingface import _offline_said, _silent, plain_loading, write_folder
+from cosup.embedding.backbones.transformers_files import offline_said, plain_loading, silent, write_folder
 from cosup.utils.atomic_files import write_whole
 from cosup.utils.json_files import read_json
 from cosup.utils.optional_imports import import_extra
@@ -64,7 +64,7 @@ class TextEncoder(TorchBackbone):
         super().__init__(name, options)
         self._library = import_extra("transformers", extra="text", purpose=f"the encoder '{name}'")
         self._source = folder
-        with _offline_said(name), _silent(self._library):
+        with offline_said(name), silent(self._library):
             plain = plain_loading(folder)
             self._config = self._library.AutoConfig.from_pretrained(folder, **plain)
             self._tokenizer = self._library.AutoTokenizer.from_pretrained(folder, **plain)
@@ -94,7 +94,7 @@ class TextEncoder(TorchBackbone):
     def _build(self) -> torch.nn.Module:
         import torch
 
-        with _offline_said(self.name), _silent(self._library):
+        with offline_said(self.name), silent(self._library):
             model = self._library.AutoModel.from_pretrained(
                 self._source, dtype=torch.float32, use_safetensors=True, **plain_loading(self._source)
             )
@@ -135,7 +135,7 @@ class TextEncoder(TorchBackbone):
     def save(self, folder: str | os.PathLike[str]) -> None:
         """Write the encoder as a folder that ``hf:FOLDER`` reads, with what sentence-transformers asks for."""
         root = Path(folder)
-        with _silent(self._library):
+        with silent(self._library):
             write_folder(root, self._network.model, self._tokenizer)
         kinds = ("Transformer", "Pooling", *(("Normalize",) if self._normalised else ()))
         modules = [

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
 
 from cosup.utils.validation import CosupError
 
@@ -51,6 +50,8 @@ def critical_difference(n_methods: int, n_tasks: int, *, alpha: float = 0.05) ->
     >>> round(critical_difference(4, 14), 2)
     1.25
     """
+    from scipy import stats
+
     if n_methods < 2 or n_tasks < 1:
         raise CosupError(f"ranks need at least two methods and a task, got {n_methods} and {n_tasks}")
     if not 0 < alpha < 1:
@@ -83,6 +84,8 @@ def mean_ranks(scores: npt.ArrayLike, *, alpha: float = 0.05) -> Ranks:
     Tasks are taken for independent. Members of one family are not, quite: their ranks are more alike than the test
     believes.
     """
+    from scipy import stats
+
     table = _whole(scores)
     n, k = table.shape
     ranks = stats.rankdata(-table, axis=1).mean(axis=0)
@@ -152,6 +155,8 @@ def compare_with(scores: npt.ArrayLike, one: int) -> list[Comparison]:
     >>> [(found.wins, round(found.p_value, 3)) for found in compare_with(scores, 0)]
     [(6, 0.031)]
     """
+    from scipy import stats
+
     table = _whole(scores)
     others = [method for method in range(table.shape[1]) if method != one % table.shape[1]]
     differences = [np.round(table[:, one] - table[:, other], 9) for other in others]

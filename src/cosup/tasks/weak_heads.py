@@ -13,7 +13,6 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 from numpy.typing import NDArray
-from scipy.special import softmax
 from tqdm import tqdm
 
 from cosup.embedding.disk_space import disk_errors
@@ -85,6 +84,8 @@ class WeakHead:
     def probabilities(self, X: FloatArray, n_classes: int) -> NDArray[np.float32]:
         """Probabilities of every class, (n_samples, n_classes); zero for classes that it has no output for."""
         out = np.zeros((len(X), n_classes), dtype=np.float32)
+        from scipy.special import softmax  # whoever lists tasks computes none
+
         out[:, self.classes] = softmax(np.asarray(X, dtype=np.float32) @ self.weight + self.bias, axis=1)
         return out
 

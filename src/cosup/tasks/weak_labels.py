@@ -12,10 +12,9 @@ from typing import Any
 
 import numpy as np
 
+from cosup import embedding, students
 from cosup.embedding.feature_cache import FeatureCache
-from cosup.embedding.text_encoders import make_encoder
 from cosup.labels import TeacherLabels
-from cosup.students import RidgeProbe
 from cosup.tasks.registry import register_task
 from cosup.tasks.task import Task, Truth
 from cosup.utils.validation import CosupError, FloatArray, IntArray
@@ -157,7 +156,7 @@ def _features(data: list[dict[str, Any]], folder: Path, encoder: str, cache: Fea
 
 def embedded_texts(texts: Sequence[str], encoder: str, cache: FeatureCache) -> FloatArray:
     """Features of texts by a named encoder, float32 (n_texts, n_features): out of the cache, or computed."""
-    model = make_encoder(encoder)
+    model = embedding.make_encoder(encoder)
     key = {
         "kind": "embedded texts", "encoder": model.name, "fingerprint": model.fingerprint,
         "texts": hashlib.sha256("\0".join(texts).encode()).hexdigest(),
@@ -198,5 +197,5 @@ def _majority_student(X: FloatArray, labels: TeacherLabels, X_test: FloatArray) 
     """Predict test samples by the ridge student of the majority vote: the lower end of the gap."""
     vote = labels.vote(np.arange(labels.n_teachers))
     classes = np.where(vote.sum(axis=1) > 0, vote.argmax(axis=1), -1)
-    head = RidgeProbe().prepare(X).train(classes, train_mask=classes >= 0, n_classes=labels.n_classes).head
+    head = students.RidgeProbe().prepare(X).train(classes, train_mask=classes >= 0, n_classes=labels.n_classes).head
     return np.asarray(head.predict_proba(X_test).argmax(axis=1))

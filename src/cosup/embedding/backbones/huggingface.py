@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import inspect
-from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -15,7 +12,7 @@ from cosup.embedding.backbones.base import Options, TorchBackbone
 from cosup.embedding.backbones.names import HF, near
 from cosup.embedding.backbones.pixels import INTERPOLATIONS, Preprocessing, floats
 from cosup.embedding.backbones.pooling import check_pooling, pool_tokens
-from cosup.utils.json_files import read_json
+from cosup.embedding.backbones.transformers_files import offline_said, plain_loading, silent, write_folder
 from cosup.utils.optional_imports import import_extra
 from cosup.utils.validation import CosupError, UInt8Array, suggest
 
@@ -69,7 +66,7 @@ class TransformersBackbone(TorchBackbone):
             )
         self._library = import_extra("transformers", extra="hf", purpose=f"the backbone '{self.name}'")
         self._source = _locate(name)
-        with _offline_said(self.name), _silent(self._library):
+        with offline_said(self.name), silent(self._library):
             self._plain = plain_loading(self._source)
             self._plain["local_files_only"] |= self.only_local
             config = self._library.AutoConfig.from_pretrained(self._source, **self._plain)
@@ -110,7 +107,7 @@ class TransformersBackbone(TorchBackbone):
                 f"'{self.name}' is made with {changed[0]}={getattr(options, changed[0])!r}, which a model's folder "
                 "does not hold; make it without, or change the folder's own preprocessor_config.json"
             )
-        with _silent(self._library):
+        with silent(self._library):
             processor = self._library.AutoImageProcessor.from_pretrained(self._source, backend="pil", **self._plain)
             write_folder(folder, self._network.model, processor)
 
@@ -120,7 +117,7 @@ class TransformersBackbone(TorchBackbone):
         model_class = library.CLIPVisionModel if is_clip else library.MODEL_MAPPING[type(self._config)]
         # A pooler that the file has no weights for would be random; none is needed.
         extra = {"add_pooling_layer": False} if "add_pooling_layer" in _parameters(model_class.__init__) else {}
-        with _silent(library):
+        with silent(library):
             model = self._load(model_class, extra)
         n_prefix = _CLASS_TOKENS.get(self._config.model_type, 0) + getattr(self._config, "num_register_tokens", 0)
         resized = self._has_tokens and self._pixels.size != _pair(self._config.image_size)
@@ -128,7 +125,7 @@ class TransformersBackbone(TorchBackbone):
 
     def _load(self, model_class: Any, extra: dict[str, Any]) -> torch.nn.Module:
         """Make the model with its weights; `extra` are arguments of the class."""
-        with _offline_said(self.name):
+        with offline_said(self.name):
             model, report = model_class.from_pretrained(
                 self._source,
                 config=self._config,
@@ -196,34 +193,6 @@ def _locate(name: str) -> str:
     return name
 
 
-def plain_loading(source: str) -> dict[str, Any]:
-    """Options of ``from_pretrained`` by which a model's files are data only, and a folder is all that is read.
-
-    Raises
-    ------
-    CosupError
-        If a folder asks for more than its own files and the classes of transformers: an adapter names another model, a
-        kernel is fetched, a quantisation brings code of other packages.
-    """
-    folder = Path(source)
-    if not folder.is_dir():
-        return {"trust_remote_code": False, "local_files_only": False}
-    where = folder / "config.json"
-    if (folder / "adapter_config.json").exists():
-        raise CosupError(
-            f"{folder} holds an adapter, which names another model; merge it into its model, and save that"
-        )
-    config = read_json(where, "save_pretrained writes one") if where.exists() else {}
-    held = (
-        [config, *(value for value in config.values() if isinstance(value, dict))] if isinstance(config, dict) else []
-    )
-    for part in held:
-        kernels = [part.get(key) for key in ("attn_implementation", "_attn_implementation")]
-        if part.get("quantization_config") is not None or any("/" in str(kernel) for kernel in kernels):
-            raise CosupError(f"{where} asks for a quantisation or a kernel from elsewhere; save the model without it")
-    return {"trust_remote_code": False, "local_files_only": True}
-
-
 def _check_patches(config: PretrainedConfig, pixels: Preprocessing, name: str) -> None:
     patch = getattr(config, "patch_size", None) if config.model_type in _CLASS_TOKENS else None
     if patch and any(side % p for side, p in zip(pixels.size, _pair(patch), strict=True)):
@@ -277,67 +246,6 @@ def _sizes(size: Any) -> dict[str, int]:
     if set(kept) not in ({"shortest_edge"}, {"height", "width"}):
         raise CosupError(f"a preprocessing to the size {kept} is not known here; use module:path.py:function")
     return kept
-
-
-@contextlib.contextmanager
-def _offline_said(name: str) -> Iterator[None]:
-    """Say what to do where a model's files are not here and cannot be fetched, or are damaged."""
-    try:
-        yield
-    except CosupError:
-        raise
-    except ImportError as error:
-        raise CosupError(f"'{name}' cannot be loaded here: {error}") from error
-    # SafetensorError and huggingface_hub's errors are neither OSError nor ValueError in every version.
-    except (OSError, ValueError, RuntimeError) as error:
-        raise _unavailable(name, error) from error
-    except Exception as error:
-        if type(error).__module__.split(".")[0] not in ("huggingface_hub", "safetensors", "builtins"):
-            raise
-        raise _unavailable(name, error) from error
-
-
-def _unavailable(name: str, error: Exception) -> CosupError:
-    folder = name.removeprefix("hf:")
-    if Path(folder).is_dir():
-        return CosupError(f"the model in {folder} cannot be loaded: {error}")
-    return CosupError(
-        f"'{name}' could not be fetched from the hub: {str(error).splitlines()[0]} Without access to it, fetch "
-        f"the model elsewhere (huggingface-cli download {folder} --local-dir FOLDER), copy FOLDER here and name "
-        "it hf:FOLDER"
-    )
-
-
-@contextlib.contextmanager
-def _silent(library: ModuleType) -> Iterator[None]:
-    """Keep transformers' bars and reports off the terminal, for what is called meanwhile only."""
-    logging = library.utils.logging
-    level = logging.get_verbosity()
-    bars = logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(level)
-        if bars:
-            logging.enable_progress_bar()
-
-
-def write_folder(folder: str | Path, *parts: Any) -> None:
-    """Write a model and what prepares its input by their ``save_pretrained``.
-
-    Raises
-    ------
-    CosupError
-        If the folder is there: a model over another would leave some of the other's files.
-    """
-    try:
-        Path(folder).mkdir(parents=True)
-    except FileExistsError as error:
-        raise CosupError(f"{folder} is there already; name a folder that is not") from error
-    for part in parts:
-        part.save_pretrained(folder)
 
 
 def make(name: str, options: Options) -> TransformersBackbone:

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import scipy.io
 
 from cosup.tasks.layouts.files import Files
 from cosup.tasks.layouts.folders import Found, class_folders, gather
@@ -32,17 +31,8 @@ _MAPPINGS = (
     "val.txt",
     "val_map.txt",
 )
-# What scipy raises for a file that is damaged or another.
-_NO_META = (
-    scipy.io.matlab.MatReadError,
-    OSError,
-    ValueError,
-    TypeError,
-    LookupError,
-    NotImplementedError,
-    struct.error,
-    zlib.error,
-)
+# What scipy raises for a file that is damaged or another, beside its own.
+_NO_META = (OSError, ValueError, TypeError, LookupError, NotImplementedError, struct.error, zlib.error)
 _NUMBERED = re.compile(r"ILSVRC2012_val_(\d{8})\.")
 
 
@@ -131,14 +121,16 @@ def _find_mapping(files: Files, given: str | Path | None) -> tuple[Path, bool]:
 
 def _read_truth(file: Path, images: list[str]) -> tuple[list[str], list[str]]:
     """Read the devkit: the ground truth has one ILSVRC2012_ID a line, and meta.mat says whose it is."""
+    from scipy.io import loadmat, matlab
+
     meta = file.parent / "meta.mat"
     if not meta.is_file():
         raise CosupError(f"{file} needs meta.mat of the devkit beside it: its numbers are not in the wnids' order")
     try:
-        synsets = scipy.io.loadmat(meta, squeeze_me=True)["synsets"]
+        synsets = loadmat(meta, squeeze_me=True)["synsets"]
         # The leaves of the tree only: the others are no classes.
         wnids = {int(s[0]): str(s[1]) for s in synsets if int(s[4]) == 0}
-    except _NO_META as error:
+    except (matlab.MatReadError, *_NO_META) as error:
         raise CosupError(f"{meta} is not the devkit's meta.mat, or damaged: {error!r}") from error
     lines = list(read_lines(file))
     labels = []

@@ -1,0 +1,15 @@
+from cosup.benchmark.factorial import FACTORS as FACTORS
+from cosup.benchmark.factorial import factorial_methods as factorial_methods
+from cosup.benchmark.factorial import with_right_specialists as with_right_specialists
+from cosup.benchmark.forecast import Forecast as Forecast
+from cosup.benchmark.records import RECORDS_NAME as RECORDS_NAME
+from cosup.benchmark.records import SAMPLES_NAME as SAMPLES_NAME
+from cosup.benchmark.records import decode_correct as decode_correct
+from cosup.benchmark.records import read_records as read_records
+from cosup.benchmark.records import read_samples as read_samples
+from cosup.benchmark.records import task_label as task_label
+from cosup.benchmark.records import write_whole as write_whole
+from cosup.benchmark.run import forecast_benchmark as forecast_benchmark
+from cosup.benchmark.run import run_benchmark as run_benchmark
+from cosup.benchmark.tuning import Method as Method
+from cosup.benchmark.tuning import demo_methods as demo_methods
