@@ -216,8 +216,7 @@ def test_a_label_format(example, data, tmp_path):
                 for i, row in enumerate(rows))
     )  # fmt: skip
     labels = ("--labels", tmp_path / "crowd.votes")
-    levels = ("--levels", "crowd=1,model=1,rules=0")
-    run("fit", "--plugin", plugin, "--features", tmp_path / "X.npy", *labels, *levels, "--out", tmp_path / "model")
+    run("fit", "--plugin", plugin, "--features", tmp_path / "X.npy", *labels, "--out", tmp_path / "model")
     assert (predicted(tmp_path / "model", plugin, tmp_path) == y).mean() > 0.7
     assert set(read_account(tmp_path / "model")[0].teachers) == {"crowd", "model", "rules"}
     (tmp_path / "voted.py").write_text(VOTED_TASK)

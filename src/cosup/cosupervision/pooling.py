@@ -23,7 +23,7 @@ from cosup.cosupervision.teacher_predictions import FLOOR, TeacherProba, add_mea
 from cosup.cosupervision.witnesses import PER_CLASS, Witnesses
 from cosup.utils.losses import TINY
 from cosup.utils.row_store import Rows, RowStore, joined
-from cosup.utils.validation import FloatArray
+from cosup.utils.validation import FloatArray, IntArray
 
 __all__ = ["LevelExpert", "hold_marginals", "match_marginals", "pool"]
 
@@ -180,15 +180,20 @@ class LevelExpert:
         return mixture
 
 
-def pool(beliefs: Rows, experts: Sequence[LevelExpert | Witnesses], prior: FloatArray | None) -> tuple[RowStore, float]:
+def pool(
+    beliefs: Rows, experts: Sequence[LevelExpert | Witnesses], prior: FloatArray | None, names: IntArray | None = None
+) -> tuple[RowStore, float]:
     """Log-linear pool of the student and the experts of all levels.
 
     Parameters
     ----------
     beliefs : Rows of shape (n_samples, n_classes)
-    experts : sequence of Opinion
+    experts : sequence of LevelExpert or Witnesses
     prior : ndarray of shape (n_classes,), or None
         The marginals to hold; None holds none.
+    names : ndarray of shape (n_classes,), optional
+        Which column of the product each class of the posterior is, where student and experts have exchanged some
+        (`Witnesses.names`).
 
     Returns
     -------
@@ -204,7 +209,7 @@ def pool(beliefs: Rows, experts: Sequence[LevelExpert | Witnesses], prior: Float
             product *= expert.of(rows)
         evidence = product.sum(axis=1, keepdims=True)
         product /= evidence
-        posterior.put(rows, product)
+        posterior.put(rows, product if names is None else product[:, names])
         energy -= float(np.log(evidence).sum())
     if prior is not None:
         hold_marginals(posterior, prior)

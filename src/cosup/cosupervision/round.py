@@ -204,7 +204,8 @@ def pool_targets(
         return TrainingTargets(annotations.targets, assignment.kept), assignment
     experts, notes = _experts(setup, view, gate)
     held = view.class_prior if config.match_marginals else None
-    posterior, objective = pool(view.context.student_proba, experts, held)
+    names = next((expert.names for expert in experts if isinstance(expert, Witnesses)), None)
+    posterior, objective = pool(view.context.student_proba, experts, held, names)
     predicted = _most_probable(posterior)
     train_mask = assignment.kept
     if not config.reject:
@@ -271,6 +272,9 @@ def _experts(
             experts.append(witnesses)
             if view.k == 0:
                 notes = (f"generalists read as witnesses with confusions, independence {witnesses.independence:.2f}",)
+                moved = int((witnesses.names != np.arange(setup.n_classes)).sum())
+                if moved:
+                    notes += (f"{moved} classes exchanged names, under which the teachers agree with them more",)
             continue
         its_gate = gate if j == view.k else ASSIGNERS.find(setup.config.assign)(level, view.context)
         mixture = LevelExpert(level, its_gate, view.context.student_proba, view.class_prior)

@@ -7,17 +7,22 @@ often it says w at all; who abstains says nothing. kappa, between 0 and 1, is ho
 independent ones the log-likelihood varies within a class as much as its terms do together; of those who copy one
 another it varies more, and kappa is the ratio: the magnitude that a composite likelihood is adjusted by (Pauli,
 Racugno & Ventura 2011).
+
+Confusions explain annotations as well under any other names of the classes; only the annotations themselves tell which
+class is which. So classes bear those names under which posterior and teachers agree most above chance, every teacher
+having one vote to give in all (an assignment problem, Kuhn 1955).
 """
 
 from __future__ import annotations
 
 import numpy as np
+from scipy.optimize import linear_sum_assignment
 
 from cosup.cosupervision.hierarchy import Level
 from cosup.cosupervision.teacher_predictions import add_meanings
 from cosup.utils.losses import TINY
 from cosup.utils.row_store import Rows, joined
-from cosup.utils.validation import FloatArray
+from cosup.utils.validation import FloatArray, IntArray
 
 __all__ = ["PER_CLASS", "Witnesses"]
 
@@ -42,6 +47,8 @@ class Witnesses:
     ----------
     independence : float
         kappa.
+    names : ndarray of shape (n_classes,)
+        The column of the posterior that is each class by the teachers' agreement with it.
     """
 
     def __init__(self, level: Level, posterior: Rows, prior: FloatArray) -> None:
@@ -82,6 +89,9 @@ class Witnesses:
                 table, annotated = level.teacher_proba(m, rows).astype(q.dtype).together(everyone, q)
                 together[m] += table
                 usage[m] += annotated
+        self.names = _names(
+            np.tensordot(level.vote_weights, together, axes=1), level.vote_weights @ usage, of_class / n
+        )
         usage /= n
         spread = np.zeros((2, n_classes, n_classes))
         for table, rate in zip(together, usage, strict=True):
@@ -108,3 +118,11 @@ class Witnesses:
             between += float((q @ mean**2 - centre**2).sum(axis=0) @ self._prior)
             expected += float((q @ variance).sum(axis=0) @ self._prior)
         return float(np.clip(expected / max(found - between, TINY), 0.0, 1.0)) if expected > 0 else 1.0
+
+
+def _names(together: FloatArray, annotated: FloatArray, shares: FloatArray) -> IntArray:
+    """Name the posterior's columns so that agreement above chance is largest, (n_classes,).
+
+    `together` counts annotated (first axis) and posterior classes, `annotated` and `shares` each of them alone.
+    """
+    return np.asarray(linear_sum_assignment(together - np.outer(annotated, shares), maximize=True)[1])
