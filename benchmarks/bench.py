@@ -242,21 +242,35 @@ def row_gpu(quick: bool) -> dict[str, Any]:
 
     if not torch.cuda.is_available():
         return {"status": "not measured: no GPU"}
+    from loops import index_loop, user_loop
+
     from cosup.students import train_heads
 
-    n, d, c, epochs = (2000, 32, 10, 2) if quick else (50_000, 384, 1000, 20)
+    size = {"n": 2000, "d": 32, "c": 10, "epochs": 2, "batch": 128} if quick else {
+        "n": 50_000, "d": 384, "c": 1000, "epochs": 20, "batch": 128
+    }  # fmt: skip
     rng = np.random.default_rng(0)
-    X, y = rng.standard_normal((n, d), dtype=np.float32), rng.integers(0, c, n)
-    one: Any = lambda: train_heads(X, y, n_classes=c, epochs=epochs, device="cuda")  # noqa: E731
-    many: Any = lambda: train_heads(  # noqa: E731
-        X, y, n_classes=c, epochs=epochs, seeds=range(16), shared_order=True, device="cuda"
+    X = rng.standard_normal((size["n"], size["d"]), dtype=np.float32)
+    y = rng.integers(0, size["c"], size["n"])
+    settings: Any = {
+        "n_classes": size["c"], "epochs": size["epochs"], "batch_size": size["batch"], "device": "cuda",
+    }  # fmt: skip
+    t = race(
+        {
+            "loader": lambda: user_loop(X, y, size, "cuda"),
+            "index": lambda: index_loop(X, y, size, "cuda"),
+            "one": lambda: train_heads(X, y, **settings),
+            "many": lambda: train_heads(X, y, seeds=range(16), shared_order=True, **settings),
+        },
+        3,
     )
-    t = race({"one": one, "many": many}, 5)
     ratios = {
+        "loop a user writes / ours": ratio(t["loader"], t["one"], "over 4"),
+        "bare index loop / ours": ratio(t["index"], t["one"], "over 2"),
         "seconds of four levels": ratio(4 * t["one"], 1.0, "under 0.5"),
         "16 seeds / one": ratio(t["many"], t["one"], "under 3"),
     }
-    return {"size": {"n": n, "d": d, "c": c}, "seconds": _medians(t), "ratios": ratios}
+    return {"size": size, "seconds": _medians(t), "ratios": ratios}
 
 
 def row_imagenet(quick: bool) -> dict[str, Any]:

@@ -5,31 +5,31 @@ from __future__ import annotations
 from typing import Any
 
 
-def user_loop(X: Any, y: Any, size: dict[str, int]) -> None:
-    """What a user writes."""
+def user_loop(X: Any, y: Any, size: dict[str, int], device: str = "cpu") -> None:
+    """Train as a user writes it; features stay in memory, batches go to the device."""
     import torch
     from torch.utils.data import DataLoader, TensorDataset
 
-    layer = torch.nn.Linear(size["d"], size["c"])
+    layer = torch.nn.Linear(size["d"], size["c"], device=device)
     optimizer = torch.optim.Adam(layer.parameters(), lr=1e-3)
     loss = torch.nn.CrossEntropyLoss()
     loader = DataLoader(TensorDataset(torch.from_numpy(X), torch.from_numpy(y)), size["batch"], shuffle=True)
     for _ in range(size["epochs"]):
         for x, t in loader:
             optimizer.zero_grad()
-            loss(layer(x), t).backward()
+            loss(layer(x.to(device)), t.to(device)).backward()
             optimizer.step()
 
 
-def index_loop(X: Any, y: Any, size: dict[str, int]) -> None:
-    """The same without a loader."""
+def index_loop(X: Any, y: Any, size: dict[str, int], device: str = "cpu") -> None:
+    """Train without a loader, all data on the device."""
     import torch
 
-    data, target = torch.from_numpy(X), torch.from_numpy(y)
-    layer = torch.nn.Linear(size["d"], size["c"])
+    data, target = torch.from_numpy(X).to(device), torch.from_numpy(y).to(device)
+    layer = torch.nn.Linear(size["d"], size["c"], device=device)
     optimizer = torch.optim.Adam(layer.parameters(), lr=1e-3)
     for _ in range(size["epochs"]):
-        for rows in torch.randperm(len(data)).split(size["batch"]):
+        for rows in torch.randperm(len(data), device=device).split(size["batch"]):
             optimizer.zero_grad()
             torch.nn.functional.cross_entropy(layer(data[rows]), target[rows]).backward()
             optimizer.step()

@@ -74,7 +74,7 @@ def test_ones_own_network_and_its_preprocessing(own):
 
 
 def test_a_function_will_do_and_tokens_can_be_pooled(own):
-    assert make_backbone(f"module:{own}:plain").embed(PICTURES, progress=False).shape == (3, 3)
+    assert make_backbone(f"module:{own}:plain", device="cpu").embed(PICTURES, progress=False).shape == (3, 3)
     pooled = {p: make_backbone(f"module:{own}:tokens", pooling=p) for p in ("cls", "mean", "both")}
     pixels = torch.stack([pooled["cls"].prepare(picture) for picture in PICTURES])
     flat = pixels.flatten(2).transpose(1, 2).numpy()

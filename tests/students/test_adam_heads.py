@@ -227,8 +227,12 @@ def test_what_does_not_fit_together_is_said(data, change, message):
 class Graph:
     """Stands for a CUDA graph where there is no GPU: what is captured does not run until it is replayed."""
 
+    def __init__(self):
+        self.captured = []
+
     def replay(self):
-        self.captured()
+        for step in self.captured:
+            step()
 
 
 @contextmanager
@@ -236,7 +240,7 @@ def capturing(graph):
     run = steps._Stepper.step
 
     def capture(stepper, batch, rate):
-        graph.captured = lambda: run(stepper, batch, rate)
+        graph.captured.append(lambda: run(stepper, batch, rate))
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(steps._Stepper, "step", capture)
@@ -252,8 +256,8 @@ def test_a_captured_step_replayed_trains_the_same(data, kind, monkeypatch):
         "CUDAGraph": Graph, "graph": capturing,
     }.items():  # fmt: skip
         monkeypatch.setattr(torch.cuda, name, fake)
-    # So that an epoch takes several fillings.
-    monkeypatch.setattr(steps, "CHUNK", 1)
+    # So that an epoch takes several fillings, and leaves a rest.
+    monkeypatch.setattr(steps, "REPLAYED", 3)
     monkeypatch.setattr(steps, "LOOK_UP", 1)
     weights = np.random.default_rng(3).random(N) if kind == "weighted" else np.ones(N)
     target = soft[0] if kind == "soft" else ids[0]

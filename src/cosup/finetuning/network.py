@@ -116,15 +116,19 @@ class ModuleNetwork:
         import torch
 
         device = self._device or ("cuda" if torch.cuda.is_available() else "cpu")
+        # The module is the caller's: it stays where it is, and as it is.
+        home = next((p.device for p in self._module.parameters()), torch.device("cpu"))
         module = self._module.to(device)
         was_training = module.training
         module.eval()
-        with torch.inference_mode():
-            parts = [
-                module(self.collate(samples[start : start + batch_size]).to(device)).float().cpu().numpy()
-                for start in range(0, len(samples), batch_size)
-            ]
-        module.train(was_training)
+        try:
+            with torch.inference_mode():
+                parts = [
+                    module(self.collate(samples[start : start + batch_size]).to(device)).float().cpu().numpy()
+                    for start in range(0, len(samples), batch_size)
+                ]
+        finally:
+            module.train(was_training).to(home)
         out = np.concatenate(parts)
         if out.ndim != 2:
             raise CosupError(f"{self.name} gave an output of shape {out.shape}; features (n, d) are expected")

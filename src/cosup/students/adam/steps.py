@@ -18,6 +18,7 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -34,6 +35,9 @@ EPS = 1e-8
 
 CHUNK = 1 << 18
 """Entries of gathered features that are held at a time: 1 MB stays in the cache until its batches are done."""
+
+REPLAYED = 64
+"""Batches whose steps are one CUDA graph."""
 
 LOOK_UP = 1 << 15
 """Class ids that are looked up at a time."""
@@ -123,6 +127,10 @@ class _Chunk:
     def __init__(self, batches: Batches, n_heads: int, n_classes: int, batch_size: int, device: str) -> None:
         m, d = len(batches.members), batches.X.shape[1]
         n_batches = max(1, min(-(-m // batch_size), max(4, CHUNK // (batch_size * d))))
+        if device != "cpu":
+            # As even parts of the full batches as can be: what remains of an epoch is not replayed.
+            full = max(1, m // batch_size)
+            n_batches = max(1, full // -(-full // REPLAYED))
         self.rows = min(n_batches * batch_size, m)
         self._batches, self._size, self._device, self._heads = batches, batch_size, device, n_heads
         self._X = torch.from_numpy(batches.X) if _in_memory(batches.X) else None
@@ -140,8 +148,11 @@ class _Chunk:
     def _split(self, x: Tensor) -> list[tuple[Tensor, Tensor]]:
         return [(part, part.T) for part in torch.split(x, self._size)]
 
-    def fill(self, rows: Tensor, last: bool) -> Iterator[_Batch]:
-        """Batches of the samples at `rows`, up to `span` of them; whether they are the last of the epoch."""
+    def fill(self, rows: Tensor, last: bool) -> Iterator[list[_Batch]]:
+        """Yield the batches of the samples at `rows`, up to `span` of them, as many as are gathered at a time.
+
+        `last` tells whether they end the epoch.
+        """
         targets = self._hard(rows, last) if self._batches.soft is None else self._soft(rows, last)
         for part in torch.split(rows, self.rows):
             n = len(part)
@@ -151,8 +162,8 @@ class _Chunk:
             else:
                 found = widen(take(self._batches.X, part.cpu().numpy()))
                 x.copy_(torch.from_numpy(found.astype(np.float32, copy=False)))
-            for both, target in zip(self._views if n == self.rows else self._split(x), targets, strict=False):
-                yield _Batch(*both, *target)
+            views = self._views if n == self.rows else self._split(x)
+            yield [_Batch(*both, *target) for both, target in zip(views, islice(targets, len(views)), strict=True)]
 
     def _hard(self, rows: Tensor, last: bool) -> Iterator[tuple[Any, ...]]:
         ids, weights, n = self._batches.ids, self._batches.weights, len(rows)
@@ -266,16 +277,19 @@ class _Stepper:
 
 
 class _Replayed:
-    """`_Stepper.step` as a CUDA graph: one launch a step, and two to four for what it sees.
+    """`_Stepper.step` on all batches of a chunk as one CUDA graph: on a GPU, a launch costs more than what it starts.
 
-    Written without a GPU at hand: tests replay it on the CPU, nothing is measured.
+    Parameters
+    ----------
+    stepper : _Stepper
+    chunk : list of _Batch
+        Full batches, whose features lie where those of every later chunk will.
     """
 
-    def __init__(self, stepper: _Stepper, example: _Batch) -> None:
-        self._stepper = stepper
+    def __init__(self, stepper: _Stepper, chunk: list[_Batch]) -> None:
         # Never even: the graph must do for weighted batches, too.
-        self._inputs = _copied(example)
-        self._rate = torch.zeros((), device=example.x.device)
+        self._inputs = [_copied(batch) for batch in chunk]
+        self._rates = torch.zeros(len(chunk), device=chunk[0].x.device)
         # Warming up must not train: the state is put back in place, for the graph holds its addresses.
         state = [stepper.weight, stepper.bias, *stepper._means, *stepper._squares, stepper._count]
         saved = [t.clone() for t in state]
@@ -283,32 +297,29 @@ class _Replayed:
         side.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(side):
             for _ in range(3):
-                stepper.step(self._inputs, self._rate)
+                stepper.step(self._inputs[0], self._rates[0])
         torch.cuda.current_stream().wait_stream(side)
         self._graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(self._graph):
-            stepper.step(self._inputs, self._rate)
+            for batch, rate in zip(self._inputs, self._rates, strict=True):
+                stepper.step(batch, rate)
         for t, s in zip(state, saved, strict=True):
             t.copy_(s)
 
-    def step(self, batch: _Batch, rate: float) -> None:
-        """As `_Stepper.step`; a batch of another size is stepped without the graph."""
+    def steps(self, chunk: list[_Batch], rates: Tensor) -> None:
+        """Take the steps of a chunk of as many full batches, by `rates` (n_batches,)."""
         held = self._inputs
-        if batch.x.shape != held.x.shape:
-            self._stepper.step(batch, rate)
-            return
-        held.x.copy_(batch.x)
-        held.target.copy_(batch.target)
-        if not batch.even:  # ones in every full batch of a training that has an even one
-            held.scale.copy_(batch.scale)
-            held.minus.copy_(batch.minus)
-        self._rate.fill_(rate)
+        torch._foreach_copy_([h.target for h in held], [batch.target for batch in chunk])
+        if not chunk[0].even:  # ones in every full batch of a training that has an even one
+            torch._foreach_copy_([h.scale for h in held], [batch.scale for batch in chunk])
+            torch._foreach_copy_([h.minus for h in held], [batch.minus for batch in chunk])
+        self._rates.copy_(rates)
         self._graph.replay()
 
 
 def _copied(batch: _Batch) -> _Batch:
-    x = batch.x.clone()
-    return _Batch(x, x.T, batch.target.clone(), batch.scale.clone(), batch.minus.clone(), even=False)
+    """Return a batch whose targets have a place of their own."""
+    return batch._replace(target=batch.target.clone(), scale=batch.scale.clone(), minus=batch.minus.clone(), even=False)
 
 
 def run_adam(
@@ -345,16 +356,22 @@ def run_adam(
     with torch.no_grad(), threads_for(work if device == "cpu" else SMALL):
         stepper = _Stepper(weight, bias, n_heads, recipe, size, device)
         chunk = _Chunk(batches, n_heads, stepper.n_classes, size, device)
+        rates = [stepper.base_rate * 0.5 * (1.0 + math.cos(math.pi * step / total)) for step in range(total)]
+        on_device = torch.tensor(rates, dtype=torch.float32, device=device)
         replayed: _Replayed | None = None
         done = 0
         for _ in range(recipe.epochs):
             order = torch.randperm(m, generator=generator)
             order = (order if everyone else members[order]).to(device)
             for start in range(0, m, chunk.span):
-                for batch in chunk.fill(order[start : start + chunk.span], last=start + chunk.span >= m):
-                    rate = stepper.base_rate * 0.5 * (1.0 + math.cos(math.pi * done / total))
-                    if device != "cpu" and replayed is None:
-                        replayed = _Replayed(stepper, batch)
-                    (replayed or stepper).step(batch, rate)
-                    done += 1
+                for found in chunk.fill(order[start : start + chunk.span], last=start + chunk.span >= m):
+                    # All but the rest of an epoch, which is smaller, is replayed.
+                    if device != "cpu" and len(found) * size == chunk.rows == sum(len(batch.x) for batch in found):
+                        replayed = replayed or _Replayed(stepper, found)
+                        replayed.steps(found, on_device[done : done + len(found)])
+                    else:
+                        for step, batch in enumerate(found, done):
+                            # A fused step's rate is a number on the processor and a tensor on a device.
+                            stepper.step(batch, rates[step] if device == "cpu" else on_device[step])
+                    done += len(found)
         return stepper.weights()
