@@ -246,8 +246,8 @@ def row_gpu(quick: bool) -> dict[str, Any]:
 
     from cosup.students import train_heads
 
-    size = {"n": 2000, "d": 32, "c": 10, "epochs": 2, "batch": 128} if quick else {
-        "n": 50_000, "d": 384, "c": 1000, "epochs": 20, "batch": 128
+    size = {"n": 2000, "d": 32, "c": 10, "epochs": 2, "batch": 100} if quick else {
+        "n": 50_000, "d": 384, "c": 1000, "epochs": 20, "batch": 100
     }  # fmt: skip
     rng = np.random.default_rng(0)
     X = rng.standard_normal((size["n"], size["d"]), dtype=np.float32)
