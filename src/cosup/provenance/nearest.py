@@ -47,7 +47,7 @@ def find_nearest(X: ArrayLike, order: IntArray | None = None) -> tuple[IntArray,
     Examples
     --------
     >>> places, distances = find_nearest([[0.0], [1.0], [2.0], [9.0]])
-    >>> places[:, 0].tolist(), distances[:, 0].tolist()
+    >>> places[:, 0].tolist(), distances[:, 0].round(3).tolist()
     ([1, 0, 1, 2], [1.0, 1.0, 1.0, 7.0])
     """
     X = check_features(np.asarray(X))

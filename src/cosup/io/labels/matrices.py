@@ -70,7 +70,8 @@ def class_ids(
         raise CosupError(
             f"{source}: {_described(matrix, bad)} is out of range: class ids go from 0 to {len(names) - 1}, -1 abstains"
         )
-    ids = np.where(silent, -1, matrix).astype(np.int32)
+    ids = np.full(matrix.shape, -1, dtype=np.int32)  # not np.where: an unsigned matrix has no room for -1
+    ids[~silent] = matrix[~silent]
     if matrix.dtype.kind == "f" and silent.any() and not abstain:
         notes.append("NaN was read as an abstention")
     return ids, names, notes
