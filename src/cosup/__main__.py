@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+# Python has imported these before it runs anything; `signal` takes milliseconds more, in which a person may interrupt.
+import _signal  # type: ignore[import-not-found, unused-ignore]
 import os
-import signal
 import sys
-from types import FrameType
 
 __all__ = ["run"]
 
 
-def _stop(number: int, frame: FrameType | None) -> None:
+def _stop(number: int, frame: object) -> None:
     # Not an exception: in the middle of an import it would come out as whatever that import makes of it.
     os.write(2, b"Error: stopped before anything began; the same command begins anew\n")
     os._exit(130)
@@ -18,11 +18,10 @@ def _stop(number: int, frame: FrameType | None) -> None:
 
 def run() -> None:
     """Run the command line."""
-    before = signal.getsignal(signal.SIGINT)
-    signal.signal(signal.SIGINT, _stop)
+    before = _signal.signal(_signal.SIGINT, _stop)
     from cosup.cli import main
 
-    signal.signal(signal.SIGINT, before)
+    _signal.signal(_signal.SIGINT, before)
     sys.exit(main())
 
 

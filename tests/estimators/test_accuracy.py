@@ -9,9 +9,13 @@ from cosup.utils.errors import CosupError
 
 def some():
     rng = np.random.default_rng(0)
-    by_class = rng.random((2, 3, 3))
+
+    def intervals(*shape):
+        return np.sort(rng.random((*shape, 3)))[..., [1, 0, 2]]  # an estimate, its lower and upper end
+
+    by_class = intervals(2, 3)
     by_class[1, 2] = np.nan
-    return Estimates(rng.random(3), rng.random((2, 3)), by_class, ("ann", "bob"), note="made up")
+    return Estimates(intervals(), intervals(2), by_class, ("ann", "bob"), note="made up")
 
 
 def test_what_was_written_is_read_again():
@@ -29,6 +33,10 @@ def test_what_was_written_is_read_again():
         {"overall": [[0.5, 0.4]], "byClass": None, "note": ""},
         {"overall": [], "byClass": None, "note": ""},
         {"overall": [[0.5, 0.4, 7.0]], "byClass": None, "note": ""},
+        {"overall": [[0.5, 0.6, 0.7]], "byClass": None, "note": ""},
+        {"overall": [[0.5, None, 0.7]], "byClass": None, "note": ""},
+        {"overall": [[0.5, 0.4, True]], "byClass": None, "note": ""},
+        {"overall": [[0.5, 0.4, 0.6]], "byClass": None, "note": None},
         {"overall": [[0.5, 0.4, 0.6]], "byClass": [[0.5, 0.4, 0.6]], "note": ""},
     ],
 )

@@ -10,8 +10,11 @@ from pathlib import Path
 import pytest
 
 from cosup import CosupError
-from cosup.utils.atomic_files import COMMIT, committed_files, finish_commit, replace_files
+from cosup.utils.atomic_files import COMMIT, committed_files, finish_commit, replace_files, temporary_name, write_whole
 from cosup.utils.folder_lock import LOCK_NAME, only_writer
+
+if sys.platform != "win32":
+    import fcntl
 
 OLD = {"a.json": "old a", "b.bin": "old b", "gone.txt": "old gone"}
 NEW = {"a.json": "new a", "b.bin": "new b", "c.txt": "new c"}
@@ -138,3 +141,29 @@ def test_one_writer_a_folder_and_no_lock_is_left(tmp_path):
     with only_writer(tmp_path):
         assert [path.name for path in tmp_path.iterdir()] == [LOCK_NAME]
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="open files are not removed there")
+def test_temporaries_of_dead_writers_go_and_those_of_living_ones_stay(tmp_path):
+    """A file that is written anew has only its own dead ones removed; another's may be committed."""
+    path = tmp_path / "page.html"
+    dead, other, alive = (temporary_name(tmp_path / name) for name in ("page.html", "other.html", "page.html"))
+    for left in (dead, other, alive):
+        left.write_text("half")
+    with alive.open("rb") as writer:
+        fcntl.flock(writer, fcntl.LOCK_EX)
+        write_whole(path, "whole")
+        assert (dead.exists(), other.exists(), alive.exists()) == (False, True, True)
+        with only_writer(tmp_path):
+            assert (other.exists(), alive.exists()) == (False, True)
+    assert path.read_text() == "whole"
+
+
+def test_what_a_commit_names_is_not_taken_for_a_dead_writers(tmp_path):
+    """A writer died behind its commit; another writes one of the files before anybody has finished it."""
+    temporary = temporary_name(tmp_path / "b.bin")
+    temporary.write_text("new b")
+    (tmp_path / COMMIT).write_text(json.dumps({"files": {"b.bin": temporary.name}, "removed": []}))
+    write_whole(tmp_path / "b.bin", "other b")
+    assert temporary.exists()
+    assert held(tmp_path) == {"b.bin": "new b"}

@@ -151,39 +151,52 @@ def read_history(folder: Path) -> list[dict[str, Any]]:
     if not isinstance(found, list) or not all(isinstance(entry, dict) for entry in found):
         raise CosupError(f"{where}; {AGAIN}")
     for entry in found:
-        for field, good in {**_ENTRY, **_PERHAPS}.items():
-            if (field not in entry and field in _ENTRY) or (field in entry and not good(entry[field])):
+        for field, good in _ENTRY.items():
+            if field not in entry or not good(entry[field]):
                 raise CosupError(f"{where}: {field!r} is missing, or has a value it can't have; {AGAIN}")
     timings = read_fit_json(folder, TIMINGS)
+    if timings is None:
+        return found
     seconds = timings.get("levels") if isinstance(timings, dict) else None
-    if isinstance(seconds, list) and len(seconds) == len(found):
-        return [
-            {**entry, SECONDS: value if _number(value) else None} for entry, value in zip(found, seconds, strict=True)
-        ]
-    return found
+    if not isinstance(seconds, list) or len(seconds) != len(found) or not all(map(_perhaps(_amount), seconds)):
+        raise CosupError(f"{folder / TIMINGS} does not hold the seconds of {len(found)} levels; delete it, or {AGAIN}")
+    return [{**entry, SECONDS: value} for entry, value in zip(found, seconds, strict=True)]
 
 
 def _number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e300
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e15
+
+
+def _amount(value: Any) -> bool:
+    return _number(value) and value >= 0
+
+
+def _share(value: Any) -> bool:
+    return _number(value) and 0 <= value <= 1
 
 
 def _count(value: Any) -> bool:
     return type(value) is int and 0 <= value < 1 << 53
 
 
+def _perhaps(check: Callable[[Any], bool]) -> Callable[[Any], bool]:
+    """The same, or null: numbers that are not known."""
+    return lambda value: value is None or check(value)
+
+
 _ENTRY: dict[str, Callable[[Any], bool]] = {
     "level": _count,
     "assigned": lambda value: isinstance(value, dict) and all(map(_count, value.values())),
     "unassigned": _count,
-    "keep_rate": lambda value: value is None or (_number(value) and 0 <= value <= 1),
-    "agreement": lambda value: value is None or (_number(value) and 0 <= value <= 1),
+    "keep_rate": _perhaps(_share),
+    "agreement": _perhaps(_share),
+    "objective": _perhaps(_number),
+    "alpha": _perhaps(_amount),
     "rounds": _count,
+    "outcome": lambda value: isinstance(value, str),
     "notes": lambda value: isinstance(value, list) and all(isinstance(note, str) for note in value),
 }
-_PERHAPS: dict[str, Callable[[Any], bool]] = dict.fromkeys(
-    ("objective", "alpha"), lambda value: value is None or _number(value)
-)
-"""Fields that a level's record has, and those that it may have, and what they may hold."""
+"""Fields of a level's record, and what they may hold."""
 
 
 def read_estimates(folder: Path) -> Estimates | None:

@@ -14,7 +14,8 @@ from cosup.cli.explorer_job import own_samples
 from cosup.cli.fit_outputs import pictures_of, texts_of
 from cosup.provenance import ACCOUNT, Account, label_studio_config, label_studio_tasks, read_account
 from cosup.report.explorer.query import draw_order
-from cosup.utils.atomic_files import write_whole
+from cosup.utils.atomic_files import replace_files, write_whole
+from cosup.utils.folder_lock import only_writer
 from cosup.utils.validation import CosupError, IntArray
 
 __all__ = ["run_look"]
@@ -48,9 +49,15 @@ def run_look(
     chosen = "look" if uniform is None else "uniform"
     option = "--answers" if uniform is None else "--uniform"
     if out.suffix.lower() == ".json":
-        write_whole(out, label_studio_tasks(account, places.tolist(), chosen=chosen, texts=read, images=shown))
         settings = out.with_suffix(".xml")
-        write_whole(settings, label_studio_config(account.class_names, images=shown is not None))
+        with only_writer(out.absolute().parent):
+            replace_files(
+                out.parent,
+                {
+                    out.name: label_studio_tasks(account, places.tolist(), chosen=chosen, texts=read, images=shown),
+                    settings.name: label_studio_config(account.class_names, images=shown is not None),
+                },
+            )
         click.echo(
             f"{len(places)} tasks for Label Studio are in {out.resolve()}, its labelling interface in {settings.name}; "
             f"export as JSON, then: cosup check {folder} {option} EXPORT.json"

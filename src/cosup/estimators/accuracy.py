@@ -91,16 +91,15 @@ class Estimates:
             If it is something else, or values that no share of samples has.
         """
         try:
-            overall = np.array(content["overall"], dtype=np.float64)
-            by_class = None if content["byClass"] is None else np.array(content["byClass"], dtype=np.float64)
-            note = str(content["note"])
+            overall, by_class = _floats(content["overall"]), content["byClass"]
+            known = [overall] if by_class is None else [overall, _floats(by_class)]
+            note = content["note"]
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise CosupError(f"these are no estimates ({error})") from error
-        known = [overall, *(() if by_class is None else (by_class,))]
-        tables = all(values.ndim == axes for values, axes in zip(known, (2, 3), strict=False))
-        if not tables or any(not v.size or v.shape[-1] != 3 or ((v < -1) | (v > 2)).any() for v in known):
-            raise CosupError("these are no shares with intervals")
-        return cls(overall[-1], overall[:-1], None if by_class is None else by_class[:-1], note=note)
+        tables = all(values.ndim == axes and values.size for values, axes in zip(known, (2, 3), strict=False))
+        if not tables or not isinstance(note, str) or not all(map(_are_intervals, known)):
+            raise CosupError("these are no shares with intervals and a note")
+        return cls(overall[-1], overall[:-1], None if by_class is None else known[1][:-1], note=note)
 
     def to_frame(self) -> Any:
         """Make a pandas data frame of a row a teacher and one for the student: estimate, lower and upper end."""
@@ -128,3 +127,21 @@ def _plain(values: FloatArray) -> Any:
     plain = np.round(values, 4).astype(object)
     plain[~np.isfinite(values)] = None
     return plain.tolist()
+
+
+def _floats(content: Any) -> FloatArray:
+    """Numbers of JSON in an array, null as NaN; TypeError or ValueError where something else is among them."""
+    values = np.array(content, dtype=object)
+    if not all(value is None or type(value) in (int, float) for value in values.flat):
+        raise TypeError("there is something else than numbers")
+    return values.astype(np.float64)
+
+
+def _are_intervals(values: FloatArray) -> bool:
+    """Whether the last axis holds a share and the ends of an interval around it, or nothing that is known."""
+    if values.shape[-1] != 3:
+        return False
+    missing = np.isnan(values)
+    middle, low, high = np.moveaxis(values[~missing.any(axis=-1)], -1, 0)
+    whole = missing.any(axis=-1) == missing.all(axis=-1)
+    return bool(whole.all() and ((low >= 0) & (low <= middle) & (middle <= high) & (high <= 1)).all())

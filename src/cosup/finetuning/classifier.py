@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import shutil
 from pathlib import Path
 from typing import Any, Self
 
@@ -20,7 +19,7 @@ from cosup.finetuning.network import ModuleNetwork, Network, embedded
 from cosup.finetuning.student import FineTuned, TunedHead
 from cosup.labels import TeacherLabels
 from cosup.students import LinearHead
-from cosup.utils.atomic_files import sync_tree
+from cosup.utils.atomic_files import sync_tree, temporary_name
 from cosup.utils.validation import CosupError, FloatArray, check_features
 
 __all__ = ["NETWORK", "FineTunedClassifier", "ImageFiles", "believing"]
@@ -219,8 +218,7 @@ class FineTunedClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         root = Path(folder)
         place = f"{NETWORK}{self.network_.fingerprint[:12]}"
         if not (root / place).is_dir():
-            begun = root / f".{place}.tmp"
-            shutil.rmtree(begun, ignore_errors=True)
+            begun = temporary_name(root / place)
             self.network_.save(begun)
             sync_tree(begun)
             begun.rename(root / place)

@@ -4,10 +4,13 @@
 changed. Then one small file, `COMMIT`, says which temporary takes whose place; it is renamed into the folder, and from
 this moment on the new files count. The rest are renames, which `finish_commit` does again where a process died between
 them, and which `committed_files` sees through meanwhile: a reader never writes.
+
+A temporary is locked as long as its writer lives: one that is not is of a dead writer, and goes.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -16,8 +19,12 @@ import sys
 import uuid
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import IO
 
 from cosup.utils.errors import CosupError
+
+if sys.platform != "win32":
+    import fcntl
 
 __all__ = [
     "COMMIT",
@@ -27,6 +34,7 @@ __all__ = [
     "make_writable",
     "replace_files",
     "sync_tree",
+    "temporary_name",
     "write_whole",
 ]
 
@@ -34,6 +42,7 @@ COMMIT = ".commit"
 """Name of the file that says which temporaries take whose place."""
 
 _TEMPORARY = re.compile(r"\.(?P<name>[^/\\]+)-[0-9a-f]{32}\.tmp")
+_LEFT = re.compile(r"\.(?P<name>[^/\\]+)-[0-9a-f]+\.tmp")
 
 
 def make_writable(folder: Path) -> None:
@@ -44,21 +53,23 @@ def make_writable(folder: Path) -> None:
     CosupError
         If it can't be made or written.
     """
-    trial = folder / f".{uuid.uuid4().hex}.tmp"
+    trial = temporary_name(folder / "trial")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         trial.touch()
-        trial.unlink()
+        trial.unlink(missing_ok=True)
     except OSError as error:
         raise CosupError(f"{folder} cannot be made or written ({error.strerror}); name another folder") from error
 
 
 def write_whole(path: Path, content: str | bytes) -> None:
     """Write a file completely or not at all: to a temporary name beside it, flushed to the disk, then renamed."""
-    temporary = _temporary(path)
+    if not (path.parent / COMMIT).exists():  # temporaries that it names are yet to be moved
+        _drop_dead(path.parent, path.name)
+    temporary = temporary_name(path)
     try:
-        _write_synced(temporary, content, path)
-        temporary.replace(path)
+        with contextlib.closing(_write_synced(temporary, content, path)):
+            temporary.replace(path)
         _sync_folder(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
@@ -82,20 +93,21 @@ def replace_files(folder: Path, files: Mapping[str, str | bytes], *, remove: Ite
         Of a full disk and the like, with the file's name; the folder is as it was.
     """
     finish_commit(folder)
-    temporaries = {name: _temporary(folder / name) for name in files}
+    temporaries = {name: temporary_name(folder / name) for name in files}
     gone = sorted({*remove} - set(files))
     moves = {name: path.name for name, path in temporaries.items()}
-    try:
-        for name, path in temporaries.items():
-            _write_synced(path, files[name], folder / name)
-        write_whole(folder / COMMIT, json.dumps({"files": moves, "removed": gone}))
-    except BaseException:
-        # Written, but interrupted before it was known: from the commit on there is no way back.
-        if not (folder / COMMIT).exists():
-            for path in temporaries.values():
-                path.unlink(missing_ok=True)
-        raise
-    finish_commit(folder)
+    with contextlib.ExitStack() as stack:
+        try:
+            for name, path in temporaries.items():
+                stack.enter_context(contextlib.closing(_write_synced(path, files[name], folder / name)))
+            write_whole(folder / COMMIT, json.dumps({"files": moves, "removed": gone}))
+        except BaseException:
+            # Written, but interrupted before it was known: from the commit on there is no way back.
+            if not (folder / COMMIT).exists():
+                for path in temporaries.values():
+                    path.unlink(missing_ok=True)
+            raise
+        finish_commit(folder)
 
 
 def finish_commit(folder: Path) -> None:
@@ -114,8 +126,10 @@ def finish_commit(folder: Path) -> None:
 
 def drop_temporaries(folder: Path) -> None:
     """Remove what dead writers left; for one who holds the folder's lock, behind `finish_commit`."""
+    _drop_dead(folder)
     for left in folder.glob(".*.tmp"):
-        _remove(left)
+        if _LEFT.fullmatch(left.name) and left.is_dir():  # made by those only who held the folder's lock
+            _remove(left)
 
 
 def committed_files(folder: Path) -> dict[str, Path]:
@@ -162,24 +176,69 @@ def _read_commit(folder: Path) -> tuple[dict[str, str], tuple[str, ...]]:
     return moves, removed
 
 
-def _temporary(path: Path) -> Path:
+def temporary_name(path: Path) -> Path:
+    """A name beside `path`, of a file or folder that is yet to take its place; see `drop_temporaries`."""
     return path.with_name(f".{path.name}-{uuid.uuid4().hex}.tmp")
 
 
-def _write_synced(temporary: Path, content: str | bytes, meant: Path) -> None:
-    data = content.encode() if isinstance(content, str) else content
+def _write_synced(temporary: Path, content: str | bytes, meant: Path) -> IO[bytes]:
+    """Write a temporary to the disk; it stays locked until the file that is returned is closed."""
+    rest = memoryview(content.encode() if isinstance(content, str) else content)
+    file = None
     try:
         # Unbuffered: a buffer that a full disk refused would be written once more when the file is closed.
-        with temporary.open("xb", buffering=0) as file:
-            rest = memoryview(data)
-            while rest:
-                rest = rest[file.write(rest) :]
-            os.fsync(file.fileno())
-    except OSError as error:
+        file = _open_locked(temporary)
+        while rest:
+            rest = rest[file.write(rest) :]
+        os.fsync(file.fileno())
+        if sys.platform == "win32":  # open files are not renamed there
+            file.close()
+        return file
+    except BaseException as error:
+        if file is not None:
+            file.close()
         temporary.unlink(missing_ok=True)
-        if error.filename is None or error.filename == str(temporary):  # a full disk says no name
+        # A full disk says no name.
+        if isinstance(error, OSError) and error.filename in (None, str(temporary)):
             error.filename = str(meant)
         raise
+
+
+def _open_locked(temporary: Path) -> IO[bytes]:
+    while True:
+        file = temporary.open("xb", buffering=0)
+        if sys.platform == "win32":
+            return file
+        # Where a file system has no locks, nobody takes it for a dead writer's either.
+        with contextlib.suppress(OSError):
+            fcntl.flock(file, fcntl.LOCK_EX)
+        with contextlib.suppress(FileNotFoundError):
+            if os.path.samestat(temporary.stat(), os.fstat(file.fileno())):
+                return file
+        file.close()  # somebody took it for a dead writer's before it was locked
+
+
+def _drop_dead(folder: Path, name: str | None = None) -> None:
+    """Remove temporaries of the file `name`, or of all files, whose writers are dead."""
+    with os.scandir(folder) as entries:
+        found = [entry.name for entry in entries if entry.name.startswith(".") and entry.name.endswith(".tmp")]
+    for left in found:
+        match = _LEFT.fullmatch(left)
+        if match is not None and name in (None, match["name"]):
+            _drop_unlocked(folder / left)
+
+
+def _drop_unlocked(left: Path) -> None:
+    if sys.platform == "win32":  # an open file is not removed there
+        with contextlib.suppress(PermissionError, FileNotFoundError):
+            left.unlink()
+        return
+    if left.is_symlink() or not left.is_file():
+        return
+    # Not to be opened or locked: its writer lives, or nobody can say whether it does.
+    with contextlib.suppress(OSError), left.open("rb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        left.unlink()
 
 
 def sync_tree(folder: Path) -> None:

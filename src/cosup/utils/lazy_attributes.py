@@ -5,16 +5,19 @@ A package's ``__init__.pyi`` says what it offers and where each name lives, for 
     from cosup.labels.top_k import TopK as TopK         # in cosup/labels/__init__.pyi
 
     __getattr__, __dir__, __all__ = lazy_attributes(__name__, __file__)     # in cosup/labels/__init__.py
+
+This is the first of cosup that runs, before the command line can meet an interrupt: it imports nothing that Python has
+not imported already.
 """
 
 from __future__ import annotations
 
-import ast
-import importlib
 import sys
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
 
 __all__ = ["lazy_attributes"]
 
@@ -34,12 +37,14 @@ def lazy_attributes(package: str, file: str) -> tuple[Callable[[str], Any], Call
     tuple
         ``__getattr__``, ``__dir__`` and ``__all__`` of the package.
     """
-    homes = _read_stub(Path(file).with_suffix(".pyi"))
+    homes = _read_stub(file.rpartition(".")[0] + ".pyi")
     names = sorted(homes)
 
     def get(name: str) -> Any:
         if name not in homes:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
+        import importlib
+
         value = getattr(importlib.import_module(homes[name]), name)
         # A submodule may bear the name of what it holds; what is public under that name is the latter.
         setattr(sys.modules[package], name, value)
@@ -51,10 +56,8 @@ def lazy_attributes(package: str, file: str) -> tuple[Callable[[str], Any], Call
     return get, names_and_globals, names
 
 
-def _read_stub(path: Path) -> dict[str, str]:
-    """Read names -> modules that hold them: every ``from module import name as name`` of the stub."""
-    homes: dict[str, str] = {}
-    for node in ast.parse(path.read_text(encoding="utf-8")).body:
-        if isinstance(node, ast.ImportFrom) and node.module is not None:
-            homes |= {alias.name: node.module for alias in node.names}
-    return homes
+def _read_stub(path: str) -> dict[str, str]:
+    """Read names -> modules that hold them: every line ``from module import name as name`` of the stub."""
+    with open(path, encoding="utf-8") as file:  # noqa: PTH123 (pathlib is not imported yet)
+        lines = [line.split() for line in file]
+    return {line[3]: line[1] for line in lines if len(line) == 6 and line[0] == "from"}
