@@ -64,8 +64,9 @@ def _adam_data(quick: bool) -> tuple[Any, Any, dict[str, int]]:
 
 
 def row_adam_one(quick: bool) -> dict[str, Any]:
-    from cosup.students import train_heads
     from loops import index_loop, products, user_loop
+
+    from cosup.students import train_heads
 
     X, y, size = _adam_data(quick)
     t = race(
@@ -88,8 +89,9 @@ def row_adam_one(quick: bool) -> dict[str, Any]:
 
 
 def row_adam_16(quick: bool) -> dict[str, Any]:
-    from cosup.students import train_heads
     from loops import products
+
+    from cosup.students import train_heads
 
     X, _, size = _adam_data(quick)
     heads = 3 if quick else 16

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from development import KINDS, planted_tasks, random_tasks, real_tasks, unequal_tasks, with_bad_teachers
 from scipy import stats
 
 from cosup import CosupError, CoSupervisedClassifier, RidgeProbe, make_method
@@ -25,7 +26,6 @@ from cosup.methods import method_parameters
 from cosup.metrics import compare_with, mean_ranks
 from cosup.students import shared
 from cosup.tasks import Task
-from development import KINDS, planted_tasks, random_tasks, real_tasks, unequal_tasks, with_bad_teachers
 
 DEFAULT = "co-supervised"
 METHODS = (

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from hierarchies import draw
 
 from cosup import CosupError, TeacherLabels
 from cosup.tasks import Task, Truth, load_task, make_hierarchy
-from hierarchies import draw
 
 REGISTERED = ("digits-classes", "digits-domains", "fashion-classes")
 PLANTED: dict[str, dict[str, Any]] = {

@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from serving import account_of
 
 from cosup.estimators.accuracy import Estimates
 from cosup.report.explorer import build_explorer
-from serving import account_of
 
 SAMPLES, LABELS = 20_000, 50
 VIEWS = ("overview", "label", "samples", "samples?show=gallery", "teachers", "teacher?teacher=1", "disagreements",

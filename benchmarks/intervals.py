@@ -18,12 +18,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-
-from cosup import CosupError
-from cosup.tasks import Task, make_hierarchy
 from default import DEFAULT, FEWEST, Knowledge, Scores, table
 from development import real_tasks
 from hierarchies import draw
+
+from cosup import CosupError
+from cosup.tasks import Task, make_hierarchy
 
 
 def planted(seed: int, *, hard: bool) -> Task:

@@ -26,14 +26,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from default import calibration_error
+from development import real_tasks
 from scipy.optimize import minimize_scalar
 from sklearn.base import clone
+from weak_labels import newsgroups
 
 from cosup import CoSupervisedClassifier, TeacherLabels
 from cosup.provenance import Account, after_looking, check_estimates, look_first, recalibrate, with_person
-from default import calibration_error
-from development import real_tasks
-from weak_labels import newsgroups
 
 BUDGETS = (50, 200)
 UNIFORM = (50, 100, 200)

@@ -200,8 +200,9 @@ def default(quick: bool) -> dict[str, Any]:
 
 def adam_method(quick: bool) -> dict[str, Any]:
     """Seconds of vanilla with the student ``adam`` through `make_method`, and of a loop over a DataLoader."""
-    from cosup import AdamProbe, make_method
     from loops import user_loop
+
+    from cosup import AdamProbe, make_method
 
     n, d, c, epochs = (600, 32, 10, 2) if quick else (10_000, 384, 100, 20)
     rng = np.random.default_rng(0)

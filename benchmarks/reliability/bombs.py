@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pyarrow
 import pyarrow.parquet
-
 from reliability.commands import command
 from reliability.rows import Row
 from reliability.world import World

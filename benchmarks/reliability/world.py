@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-
 from reliability.commands import must
 
 ROWS, FIRST = 120, 90
