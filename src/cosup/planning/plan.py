@@ -11,7 +11,8 @@ import numpy as np
 from cosup.methods import make_method
 from cosup.planning.job import Cluster, Job
 from cosup.planning.rates import Embedding, Rates
-from cosup.planning.work import ROUNDS, Term, fit_terms, predict_terms, teach_terms
+from cosup.planning.work import ROUNDS, fit_terms, predict_terms, teach_terms
+from cosup.students import Operations
 from cosup.utils.validation import CosupError
 
 __all__ = ["Plan", "Stage", "plan"]
@@ -271,7 +272,7 @@ class _Planner:
 
     # -- what stages are made of ---------------------------------------------------------------------------------
 
-    def _seconds(self, term: Term) -> float:
+    def _seconds(self, term: Operations) -> float:
         rate = self.rates.of(term.kernel, term.x, term.y)
         if term.large:
             # Beyond 2^30 multiplications products are torch's: what an operation then takes less, or more.
@@ -279,7 +280,7 @@ class _Planner:
             rate = max(rate + large - self.rates.of(term.kernel, *SMALL_AT), min(large, rate))
         return term.count * rate
 
-    def _parts(self, terms: Iterable[Term]) -> dict[str, float]:
+    def _parts(self, terms: Iterable[Operations]) -> dict[str, float]:
         parts: dict[str, float] = {}
         for term in terms:
             parts[term.what] = parts.get(term.what, 0.0) + self._seconds(term)
@@ -293,7 +294,7 @@ class _Planner:
     def _split(self) -> int:
         return self.cluster.machines if self.job.sharded else 1
 
-    def _waits(self, terms: Sequence[Term]) -> float:
+    def _waits(self, terms: Sequence[Operations]) -> float:
         """Seconds of waiting for the disk, where features are more than memory holds."""
         size = np.dtype(self.job.dtype).itemsize
         if self.job.n * self.d * size <= self.cluster.memory_gb * 1e9 - self._memory():

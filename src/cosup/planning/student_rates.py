@@ -18,7 +18,8 @@ from cosup.planning.rates import Point
 from cosup.planning.stopwatch import core_seconds
 from cosup.students import LinearHead, train_heads
 from cosup.students.heads import softmax_of_own
-from cosup.students.ridge.calibration import GUESS, Scores, choose_calibration
+from cosup.students.ridge.calibration import Scores, choose_calibration
+from cosup.students.ridge.costs import moment_count, sought_count, summed_count
 from cosup.students.ridge.gram import Features, Moment
 from cosup.students.ridge.grid import GRID
 from cosup.students.ridge.solvers import Direct, Factor, Whole
@@ -132,10 +133,8 @@ def _of_classes(features: Features, factor: Factor, c: int) -> Measured:
     for kind, given in (("hard", planted.ids), ("soft", planted.soft)):
         targets = Targets.of(given, None, c, n)
         moment = sample.moment(targets)
-        cells = n * d * c
-        # n d c (of class ids from 64 classes on, rows are added up: n d): moments of targets.
-        adds = n * d if kind == "hard" and c >= 64 else cells
-        name = f"moment {kind}" + (" added" if adds < cells else "")
+        # n d c (of class ids of many classes, rows are added up: n d): moments of targets.
+        name, adds = moment_count(n, d, c, soft=kind == "soft")
         yield name, Point(d, c, core_seconds(sample.moment, targets) / adds)
         if kind == "hard":
             # n d c alphas: errors of all alphas by predicting every sample.
@@ -144,8 +143,7 @@ def _of_classes(features: Features, factor: Factor, c: int) -> Measured:
             yield "errors predicted", Point(d, c, predicted / (len(some) * d * c * ALPHAS))
         # n d (d + alphas): the same by sums. Soft ones take a product with the classes more.
         summed = core_seconds(errors._summed, moment)
-        work = n * d * (d + ALPHAS + (c if kind == "soft" else 0))
-        yield f"errors summed {kind}", Point(d, c, summed / work)
+        yield f"errors summed {kind}", Point(d, c, summed / summed_count(n, d, c, soft=kind == "soft"))
         yield from _read_out(Scores.of(factor, moment, ALPHA), kind)
     weight, bias = np.zeros((d, c)), np.zeros(c)
     head = LinearHead(weight, bias)
@@ -169,7 +167,7 @@ def _read_out(scores: Scores, kind: str, suffix: str = "") -> Measured:
     d = scores.sample.d
     cells = n * d * c
     plain, _ = choose_calibration("scores", scores, 8.0)
-    sought = n + 2 * GUESS
+    sought = sought_count(n)
     likeliest = core_seconds(choose_calibration, "scores", scores, None)
     richer = core_seconds(choose_calibration, "discriminant", scores, None)
     both = core_seconds(choose_calibration, "auto", scores, 8.0)
@@ -208,7 +206,7 @@ def _large() -> Measured:
         moment: Moment = factor.sample.moment(Targets.of(given, None, c, n))
         errors = factor.grid_errors
         _ = errors._moments
-        work = n * d * (d + ALPHAS + (c if kind == "soft" else 0))
+        work = summed_count(n, d, c, soft=kind == "soft")
         yield f"errors summed {kind} large", Point(d, c, core_seconds(errors._summed, moment, repeats=1) / work)
         yield from _read_out(Scores.of(factor, moment, ALPHA), kind, " large")
 

@@ -2,6 +2,8 @@ from cosup.students.adam.heads import LinearHeads as LinearHeads
 from cosup.students.adam.heads import train_heads as train_heads
 from cosup.students.adam.probe import AdamProbe as AdamProbe
 from cosup.students.caching import shared as shared
+from cosup.students.costs import Operations as Operations
+from cosup.students.costs import peak_bytes as peak_bytes
 from cosup.students.head_student import HeadStudent as HeadStudent
 from cosup.students.heads import DeferredHead as DeferredHead
 from cosup.students.heads import Head as Head
@@ -11,7 +13,6 @@ from cosup.students.heads import average_heads as average_heads
 from cosup.students.heads import materialised as materialised
 from cosup.students.heads import spread_head as spread_head
 from cosup.students.logistic.probe import LogisticProbe as LogisticProbe
-from cosup.students.memory import peak_bytes as peak_bytes
 from cosup.students.mlp.probe import GradientProbe as GradientProbe
 from cosup.students.mlp.probe import MixtureProbe as MixtureProbe
 from cosup.students.mlp.probe import MlpProbe as MlpProbe

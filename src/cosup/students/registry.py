@@ -34,7 +34,8 @@ def register_student(name: str) -> Callable[[AnyMaker], AnyMaker]:
     -------
     decorator
         For a class that is made without arguments and has `Student.prepare`, or a function that returns such a
-        student or a scikit-learn classifier.
+        student or a scikit-learn classifier. A student that counts the memory it takes has ``peak_bytes(X, n_classes)``
+        too; another counts as a copy of the features.
 
     Raises
     ------

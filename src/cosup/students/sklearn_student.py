@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 from sklearn.base import clone
 
+from cosup.students.costs import copied_bytes
 from cosup.students.cross_fitting import check_folds
 from cosup.students.head_student import HeadTrainer
-from cosup.utils.row_blocks import widen
+from cosup.utils.row_blocks import is_half, widen
 from cosup.utils.validation import CosupError, FloatArray, IntArray
 
 __all__ = ["SklearnStudent"]
@@ -40,6 +41,10 @@ class SklearnStudent:
     def prepare(self, X: FloatArray) -> HeadTrainer:
         """Tie the classifier to features (n_samples, n_features)."""
         return HeadTrainer(self._train, self.folds, X)
+
+    def peak_bytes(self, X: Any, n_classes: int) -> int:
+        """Count bytes at the most, beside features and targets; see `cosup.students.peak_bytes`."""
+        return copied_bytes(len(X), int(X.shape[1]), n_classes, 4 if is_half(X) else 8)
 
     def _train(self, X: FloatArray, y: IntArray, n_classes: int, random_state: int) -> SklearnHead:
         present = np.unique(y)

@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 
 from cosup.students.adam.heads import train_heads
+from cosup.students.costs import Operations
 from cosup.students.cross_fitting import CrossFit, cross_fit
 from cosup.students.heads import LinearHead
 from cosup.students.protocol import BlockFit, Fit
 from cosup.students.targets import Targets
-from cosup.utils.row_blocks import is_half, on_disk, predicted
+from cosup.utils.row_blocks import BLOCK_BYTES, is_half, on_disk, predicted
 from cosup.utils.validation import BoolArray, CosupError, FloatArray, IntArray, check_positive
 
 __all__ = ["AdamProbe"]
@@ -52,6 +53,17 @@ class AdamProbe:
     def prepare(self, X: FloatArray) -> AdamTrainer:
         """Tie the recipe to features (n_samples, n_features)."""
         return AdamTrainer(self, X)
+
+    def training_costs(self, n: float, d: int, n_classes: int) -> Operations:
+        """Count a training on all of n samples of d features; one on fewer takes as many steps."""
+        return Operations("training with Adam", "adam", self.epochs * n * d * n_classes, d, n_classes)
+
+    def peak_bytes(self, X: Any, n_classes: int) -> int:
+        """Count bytes at the most, beside features and targets; see `cosup.students.peak_bytes`."""
+        n, d = (int(length) for length in X.shape)
+        cast = 0 if is_half(X) or on_disk(X) or X.dtype == "float32" else 4 * n * d
+        weights = 16 * (d + 1) * n_classes + 8 * self.folds * (d + 1) * n_classes
+        return cast + weights + 27 * n + 4 * BLOCK_BYTES
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from cosup.students.cross_fitting import CrossFit, fold_of, folds_of
 from cosup.students.heads import LinearHead
 from cosup.students.protocol import BlockFit, Fit
 from cosup.students.targets import Targets
-from cosup.utils.row_blocks import column_means, predicted, row_blocks, widen
+from cosup.utils.row_blocks import BLOCK_BYTES, column_means, predicted, row_blocks, widen
 from cosup.utils.validation import BoolArray, CosupError, FloatArray, IntArray, check_positive
 
 if TYPE_CHECKING:
@@ -64,6 +64,12 @@ class LogisticProbe:
     def prepare(self, X: FloatArray) -> LogisticTrainer:
         """Tie the recipe to features (n_samples, n_features)."""
         return LogisticTrainer(self, X)
+
+    def peak_bytes(self, X: Any, n_classes: int) -> int:
+        """Count bytes at the most, beside features and targets; see `cosup.students.peak_bytes`."""
+        n, d = (int(length) for length in X.shape)
+        heads = 8 * len(GRID) * self.folds * d * n_classes
+        return 10 * n * d + 4 * d * d + 22 * n * n_classes + 80 * d * n_classes + heads + 4 * BLOCK_BYTES
 
 
 class LogisticTrainer:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from cosup.students.heads import LinearHead, softmax_of_own
 from cosup.students.protocol import BlockFit, Fit
 from cosup.students.ridge.calibration import Calibration, Scores, choose_calibration
+from cosup.students.ridge.costs import RidgeCosts
 from cosup.students.ridge.gram import Features, Sample
 from cosup.students.ridge.solvers import Direct, Factor, Whole
 from cosup.students.targets import Targets
@@ -67,6 +69,14 @@ class RidgeProbe:
         RidgeTrainer
         """
         return RidgeTrainer(self, Whole(Features(X)))
+
+    def costs(self, n: float, d: int, dtype: str, chosen_on: float | None = None) -> RidgeCosts:
+        """Count what training takes on n samples of d features; alphas are chosen on `chosen_on` of these, or all."""
+        return RidgeCosts(n, d, dtype, n if chosen_on is None else chosen_on)
+
+    def peak_bytes(self, X: Any, n_classes: int) -> int:
+        """Count bytes at the most, beside features and targets; see `cosup.students.peak_bytes`."""
+        return self.costs(len(X), int(X.shape[1]), str(X.dtype)).peak_bytes(n_classes)
 
 
 class RidgeTrainer:
