@@ -2,6 +2,7 @@
 
 import json
 import re
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from PIL import Image
 import cosup
 from cosup.benchmark import read_records
 from cosup.cli import main
+from cosup.embedding.backbones.trust import Trust
 from cosup.provenance import read_account
 from cosup.utils.registry import snapshot
 
@@ -189,8 +191,17 @@ def test_a_source_of_backbones(example, photos, tmp_path, monkeypatch):
     # One source, two models: features of one are never taken for the other's.
     fingerprints = {cosup.make_backbone(f"colours:{model}").fingerprint for model in (1, 2)}
     assert len(fingerprints) == 2
+    # The model names backbone and plugin; neither is a reason to run the plugin.
     snapshot_without_plugin(monkeypatch)
-    assert f"add: --plugin {plugin}" in run(*new, code=2)
+    for name in [name for name, module in sys.modules.items() if getattr(module, "__file__", None) == str(plugin)]:
+        monkeypatch.delitem(sys.modules, name)
+    plugin.write_text(f"open({str(tmp_path / 'was run')!r}, 'w')\n")
+    again = ("fit", "--update", model, "--labels", tmp_path / "labels.csv", "--out", tmp_path / "model2")
+    for command in (new, again):
+        assert f"add: --plugin {plugin}" in run(*command, code=2)
+    assert not (tmp_path / "was run").exists()
+    with pytest.raises(cosup.CosupError, match="colours:2"):
+        Trust().check("backbone", "colours:2")
 
 
 VOTED_TASK = """

@@ -18,6 +18,7 @@ from cosup.benchmark import Method, run_benchmark
 from cosup.cli import main
 from cosup.embedding import embed_images, make_backbone
 from cosup.embedding.workers import versions, worker
+from cosup.utils.registry import snapshot
 
 ray = pytest.importorskip("ray")
 pytest.importorskip("efficientnet_lite_pytorch")
@@ -162,13 +163,42 @@ def test_a_node_with_other_versions_is_said(connected, images, backbone, tmp_pat
 
 
 def test_weights_that_a_node_has_otherwise_are_said(images, backbone):
-    given = {"root": str(images), "backbone": {"spec": backbone.name, "image_size": 48}, "dtype": "float16",
-             "fingerprint": backbone.fingerprint, "batch_size": 16, "workers": 1, "skip": False}  # fmt: skip
+    given = {"root": str(images), "plugins": [], "backbone": {"spec": backbone.name, "image_size": 48},
+             "dtype": "float16", "fingerprint": backbone.fingerprint, "batch_size": 16, "workers": 1,
+             "skip": False}  # fmt: skip
     arrow = pytest.importorskip("pyarrow")
     step = worker(json.dumps(given))
     rows = [row for table in step(arrow.table({"lines": [["x"], ["y"]]})) for row in table.to_pylist()]
     assert len(rows) == 2
     assert "other weights or preprocessing on a node" in rows[0]["error"]
+
+
+COLOURS = """
+from torch.nn.functional import adaptive_avg_pool2d
+from cosup import register_backbone_source
+
+@register_backbone_source("colours", "mean colour of the fields of a MODEL x MODEL grid")
+def colours(model, options):
+    return (lambda images: adaptive_avg_pool2d(images, int(model)).flatten(1)), {"resize": (32, 32)}
+"""
+
+
+def test_a_plugin_s_backbone_is_made_on_the_nodes(connected, images, tmp_path, plugins_as_found):
+    plugin = tmp_path / "colours.py"
+    plugin.write_text(COLOURS)
+    for name, where in (("here", ()), ("there", ("--ray", connected))):
+        words = ["embed", "--plugin", plugin, "--images", images, "--backbone", "colours:2", "--out", tmp_path / name]
+        done = CliRunner().invoke(main, [str(word) for word in (*words, *where)])
+        assert done.exit_code == 0, done.output
+    assert bytes_of(tmp_path / "here") == bytes_of(tmp_path / "there")
+
+
+@pytest.fixture
+def plugins_as_found(monkeypatch):
+    restore = snapshot()
+    monkeypatch.setattr("cosup.utils.plugins._LOADED", {})
+    yield
+    restore()
 
 
 def comparable(folder):

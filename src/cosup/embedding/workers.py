@@ -24,6 +24,7 @@ from cosup.embedding.early_layers import EarlyStages
 from cosup.embedding.feature_store import FileEntry, hash_file
 from cosup.embedding.read_images import read_image
 from cosup.utils.optional_imports import import_extra
+from cosup.utils.plugins import load_plugins, loaded_plugins
 from cosup.utils.validation import CosupError
 
 if TYPE_CHECKING:
@@ -148,16 +149,19 @@ def batches_of(
     Raises
     ------
     CosupError
-        If a node has other versions of what computes features or does not see the images; if the backbone cannot be
-        made there from its name and options; and as `Computing.batches`.
+        If a node has other versions of what computes features or does not see the images or plugins; if the backbone
+        cannot be made there from its name and options; and as `Computing.batches`.
     """
-    check_nodes(cluster, [computing.root / listed[0].path] if listed else [])
-    recipe = _recipe(computing.backbone)
-    gpus = cluster.total("GPU") if recipe["device"] is None or recipe["device"].startswith("cuda") else 0.0
+    plugins = loaded_plugins()
+    code = [Path(plugin) for plugin in plugins if plugin.endswith(".py")]
+    check_nodes(cluster, [*code, *(computing.root / file.path for file in listed[:1])])
+    settings = _settings(computing.backbone)
+    gpus = cluster.total("GPU") if settings["device"] is None or settings["device"].startswith("cuda") else 0.0
     cores = workers or (_cores_a_gpu(cluster) if gpus else 1)
     parameters = {
         "root": str(computing.root),
-        "backbone": recipe | {"device": recipe["device"] or ("cuda" if gpus else "cpu")},
+        "plugins": plugins,
+        "backbone": settings | {"device": settings["device"] or ("cuda" if gpus else "cpu")},
         "fingerprint": computing.backbone.fingerprint,
         "dtype": computing.dtype.name,
         "batch_size": computing.batch_size,
@@ -184,17 +188,17 @@ def _cores_a_gpu(cluster: Cluster) -> int:
     return max(1, min((int(node.get("CPU", 0) / node["GPU"]) for node in held), default=1))
 
 
-def _recipe(backbone: Backbone) -> dict[str, Any]:
-    """Arguments of `make_backbone` that make the backbone elsewhere."""
+def _settings(backbone: Backbone) -> dict[str, Any]:
+    """Find the arguments of `make_backbone` that make the backbone elsewhere."""
     options = getattr(backbone, "_options", None)
     if options is None:
         raise CosupError(f"{backbone!r} cannot be made on another machine; on Ray, take one of make_backbone")
-    recipe = {"spec": backbone.name, **asdict(options)}
-    return recipe | {"weights": None if options.weights is None else str(options.weights)}
+    weights = None if options.weights is None else str(options.weights)
+    return {"spec": backbone.name, **asdict(options), "weights": weights}
 
 
-def _make(recipe: dict[str, Any]) -> Backbone:
-    return EarlyStages(recipe["image_size"]) if recipe["spec"] == EARLY else make_backbone(**recipe)
+def _make(settings: dict[str, Any]) -> Backbone:
+    return EarlyStages(settings["image_size"]) if settings["spec"] == EARLY else make_backbone(**settings)
 
 
 def worker(parameters: str) -> Any:
@@ -203,6 +207,7 @@ def worker(parameters: str) -> Any:
     arrow = import_extra("pyarrow", extra="ray", purpose="a pipeline on a cluster")
     failed = None
     try:
+        load_plugins(given["plugins"])
         backbone = _make(given["backbone"])
         if backbone.fingerprint != given["fingerprint"]:
             failed = (
