@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from cosup.utils.slices import rows_within, slices
+
 ENTRIES = 1 << 24
 """Probabilities or features that are held together: 128 MB."""
 
@@ -19,7 +21,7 @@ def predictions(path: Path, model: Any, X: Any, ids: Sequence[str] | None) -> by
     """Predict, a block of samples at a time, and encode for the file's extension: csv, npz or npy (class ids)."""
     names: Sequence[str] = model.class_names_
     best, largest, all_of_them = np.empty(len(X), dtype=np.int64), np.empty(len(X)), []
-    for rows in row_slices(len(X), max(len(names), X.shape[1])):
+    for rows in slices(len(X), rows_within(ENTRIES, max(len(names), X.shape[1]))):
         with warnings.catch_warnings():
             # Columns were taken by name when they were read.
             warnings.filterwarnings("ignore", message="X does not have valid feature names")
@@ -41,9 +43,3 @@ def predictions(path: Path, model: Any, X: Any, ids: Sequence[str] | None) -> by
             writer.writerow((row if ids is None else ids[row], names[place], f"{largest[row]:.4f}"))
         buffer.write(text.getvalue().encode("utf-8"))
     return buffer.getvalue()
-
-
-def row_slices(n_rows: int, width: int) -> list[slice]:
-    """Consecutive blocks of rows."""
-    step = max(1, ENTRIES // max(width, 1))
-    return [slice(start, min(start + step, n_rows)) for start in range(0, n_rows, step)]

@@ -21,6 +21,7 @@ from cosup.students.protocol import BlockFit, Fit, Student, Trainer
 from cosup.students.registry import as_student
 from cosup.students.targets import Targets
 from cosup.utils.row_blocks import blocks_of
+from cosup.utils.slices import rows_within, slices
 from cosup.utils.validation import BoolArray, CosupError, FloatArray, IntArray
 
 if TYPE_CHECKING:
@@ -235,9 +236,7 @@ class FineTunedFit(BlockFit):
             yield from self.probe.blocks(True, rows_per_block)
             return
         samples = self.trainer.samples
-        step = rows_per_block or max(1, (1 << 22) // self.targets.n_classes)
-        for start in range(0, len(samples), step):
-            block = slice(start, min(start + step, len(samples)))
+        for block in slices(len(samples), rows_per_block or rows_within(1 << 22, self.targets.n_classes)):
             yield block, self.head.predict_proba(chosen(samples, np.arange(block.start, block.stop)))
 
 

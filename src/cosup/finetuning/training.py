@@ -28,6 +28,7 @@ from cosup.finetuning.parts import Tune, fixed_statistics, select, whole
 from cosup.finetuning.processes import World, device_of, together
 from cosup.finetuning.settings import TuningSettings
 from cosup.students.heads import Head, LinearHead
+from cosup.utils.slices import slices
 from cosup.utils.validation import FloatArray, IntArray
 
 __all__ = ["TrainingSet", "Tuned", "tune"]
@@ -99,8 +100,8 @@ def _damped(weight: FloatArray, features: FloatArray, mean: FloatArray, scale: F
     whatever training does to the features, and rounding.
     """
     square = np.zeros((len(mean), len(mean)))
-    for first in range(0, len(features), HEAD_ROWS):
-        Z = (features[first : first + HEAD_ROWS] - mean) / scale
+    for rows in slices(len(features), HEAD_ROWS):
+        Z = (features[rows] - mean) / scale
         square += Z.T @ Z / len(features)
     return np.asarray(np.linalg.solve(square + DAMPING * np.eye(len(mean)), square @ weight))
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from cosup.metrics import Agreement, annotator_agreement
 from cosup.utils.notebook import frame, html_table
+from cosup.utils.slices import rows_within, slices
 from cosup.utils.texts import code_points, join_pair, join_row, look_alikes
 from cosup.utils.validation import FloatArray, IntArray
 
@@ -200,9 +201,8 @@ def tally(hard: IntArray, n_classes: int) -> tuple[IntArray, IntArray, IntArray]
     totals = np.zeros((hard.shape[1], 5), dtype=np.int64)
     named = np.zeros((hard.shape[1], n_classes), dtype=np.int64)
     samples = np.zeros(3, dtype=np.int64)
-    step = max(1, BLOCK // n_classes)
-    for start in range(0, len(hard), step):
-        _count(hard[start : start + step], totals, named, samples)
+    for rows in slices(len(hard), rows_within(BLOCK, n_classes)):
+        _count(hard[rows], totals, named, samples)
     return totals, named, samples
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from cosup.utils.slices import rows_within, slices
 from cosup.utils.validation import BoolArray, CosupError, FloatArray, IntArray, check_positive
 
 __all__ = ["TopK"]
@@ -78,9 +79,8 @@ class TopK:
         kind = np.uint16 if n_classes < 65_535 else np.int32
         kept = np.empty(ids.shape, dtype=kind)
         filled = values.copy()
-        for start in range(0, len(ids), SORTED_ROWS):
-            rows = slice(start, start + SORTED_ROWS)
-            kept[rows], filled[rows] = _checked(ids[rows], values[rows], n_classes, start)
+        for rows in slices(len(ids), SORTED_ROWS):
+            kept[rows], filled[rows] = _checked(ids[rows], values[rows], n_classes, rows.start)
         object.__setattr__(self, "classes", kept)
         object.__setattr__(self, "probabilities", filled)
         object.__setattr__(self, "n_classes", int(n_classes))
@@ -113,9 +113,8 @@ class TopK:
         k = min(k, n_classes)
         ids = np.empty((*given.shape[:2], k), dtype=np.int32)
         values = np.empty(ids.shape, dtype=dtype)
-        for start in range(0, len(given), max(1, SORTED_ROWS // n_classes)):
-            block = np.asarray(given[start : start + max(1, SORTED_ROWS // n_classes)])
-            rows = slice(start, start + len(block))
+        for rows in slices(len(given), rows_within(SORTED_ROWS, n_classes)):
+            block = np.asarray(given[rows])
             # A stable order: ties go to the smaller class id, whatever the memory layout.
             best = np.argsort(-block, axis=2, kind="stable")[:, :, :k]
             ids[rows] = best

@@ -7,6 +7,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from cosup.utils.slices import rows_within, slices
+
 __all__ = ["Agreement", "annotator_agreement", "pairwise_agreement"]
 
 BLOCK = 1 << 22
@@ -61,8 +63,8 @@ def annotator_agreement(annotated: Ids, n_classes: int) -> Agreement:
     counts = np.zeros(n_classes, dtype=np.int64)
     agreeing = possible = samples = 0
     observed = share = 0.0
-    for start in range(0, len(annotated), max(1, BLOCK // max(annotated.shape[1], 1))):
-        block = annotated[start : start + max(1, BLOCK // max(annotated.shape[1], 1))]
+    for rows in slices(len(annotated), rows_within(BLOCK, annotated.shape[1])):
+        block = annotated[rows]
         speaking = (block >= 0).sum(axis=1)
         block, speaking = block[speaking > 1], speaking[speaking > 1].astype(np.int64)
         if not len(block):

@@ -14,6 +14,7 @@ from cosup.estimators.supervision import PROVENANCE
 from cosup.labels import TeacherLabels
 from cosup.provenance.reasons import reason_text
 from cosup.utils.notebook import MOST, frame, html_table
+from cosup.utils.slices import slices
 from cosup.utils.validation import BoolArray, CosupError, FloatArray, IntArray, check_features
 
 __all__ = ["Account"]
@@ -194,8 +195,7 @@ class Account:
 
     def _answer(self, model: Any, X: FloatArray) -> None:
         """Fill in what the students answer, a block of samples at a time."""
-        for start in range(0, len(self), ANSWERED_ROWS):
-            rows = slice(start, start + ANSWERED_ROWS)
+        for rows in slices(len(self), ANSWERED_ROWS):
             P = np.asarray(model.head_.predict_proba(X[rows]))
             place = np.arange(len(P))
             # A model that was read from disk has its last student only.

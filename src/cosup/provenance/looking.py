@@ -14,6 +14,7 @@ from cosup.labels import ImportedLabels, TeacherLabels, combine_labels
 from cosup.provenance.answers import known_labels
 from cosup.provenance.calibration import as_sure_as
 from cosup.students import RidgeProbe
+from cosup.utils.slices import slices
 from cosup.utils.validation import FloatArray, IntArray, check_features
 
 __all__ = ["LOOK", "after_looking", "look_first", "with_person"]
@@ -77,10 +78,10 @@ def look_first(X: ArrayLike, labels: TeacherLabels, model: Any) -> tuple[IntArra
     n = len(X)
     answers = np.empty(n, dtype=np.int64)
     confidence = np.empty(n)
-    for start in range(0, n, LOOKED_AT_ROWS):
-        P = np.asarray(model.head_.predict_proba(X[start : start + LOOKED_AT_ROWS]))
-        answers[start : start + LOOKED_AT_ROWS] = P.argmax(axis=1)
-        confidence[start : start + LOOKED_AT_ROWS] = P.max(axis=1)
+    for rows in slices(n, LOOKED_AT_ROWS):
+        P = np.asarray(model.head_.predict_proba(X[rows]))
+        answers[rows] = P.argmax(axis=1)
+        confidence[rows] = P.max(axis=1)
     parts = np.zeros(n, dtype=LOOK)
     parts["influence"] = 1.0
     parts["doubt"] = 1.0 - confidence
@@ -113,7 +114,7 @@ def _influence(X: FloatArray, alpha: float) -> FloatArray:
     mean = np.mean(X, axis=0, dtype=np.float64)
     d = X.shape[1]
     gram = np.zeros((d, d))
-    blocks = [slice(start, start + LOOKED_AT_ROWS) for start in range(0, len(X), LOOKED_AT_ROWS)]
+    blocks = list(slices(len(X), LOOKED_AT_ROWS))
     for rows in blocks:
         Z = X[rows] - mean
         gram += Z.T @ Z
@@ -165,10 +166,8 @@ def after_looking(X: ArrayLike, labels: TeacherLabels, model: Any, known: ArrayL
     known = known_labels(known, len(labels), labels.n_classes)
     looked = np.flatnonzero(known >= 0)
     answers = np.empty(len(X), dtype=np.int32)
-    for start in range(0, len(X), LOOKED_AT_ROWS):
-        answers[start : start + LOOKED_AT_ROWS] = model.head_.predict_proba(X[start : start + LOOKED_AT_ROWS]).argmax(
-            axis=1
-        )
+    for block in slices(len(X), LOOKED_AT_ROWS):
+        answers[block] = model.head_.predict_proba(X[block]).argmax(axis=1)
     answers[looked] = known[looked]
     rows = np.concatenate([np.arange(len(X)), np.repeat(looked, COUNTS - 1)])
     final = TeacherLabels(answers[rows, None], names=["answers"], n_classes=labels.n_classes)

@@ -29,6 +29,7 @@ from cosup.tasks.weak_heads import (
     train_heads_of,
 )
 from cosup.utils.optional_imports import import_extra
+from cosup.utils.slices import slices
 from cosup.utils.validation import CosupError, IntArray, UInt8Array, check_choice, check_positive
 
 PICTURE_SIDE = 96
@@ -305,8 +306,7 @@ def _annotate(heads: Sequence[WeakHead], weak: FeatureStore, rows: IntArray, n_c
     """The `k` most probable classes by every head; half precision where that is not all of them."""
     classes = np.empty((len(rows), len(heads), k), dtype=np.int32)
     probabilities = np.empty(classes.shape, dtype=np.float32 if k == n_classes else np.float16)
-    for start in range(0, len(rows), _ROWS):
-        block = slice(start, start + _ROWS)
+    for block in slices(len(rows), _ROWS):
         X = weak.take(rows[block])
         for column, head in enumerate(heads):
             top = TopK.of(head.probabilities(X, n_classes)[:, None], k, dtype=probabilities.dtype)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from cosup.utils.slices import rows_within, slices
 from cosup.utils.validation import FloatArray, IntArray, is_bfloat16
 
 __all__ = [
@@ -90,10 +91,8 @@ def widen(X: Any) -> FloatArray:
 
 
 def row_blocks(n: int, width: int, rows_per_block: int | None = None) -> Iterator[slice]:
-    """Consecutive slices of n rows; by default as long as makes 32 MB of float64 in `width` columns."""
-    step = max(1, BLOCK_BYTES // (8 * max(width, 1))) if rows_per_block is None else rows_per_block
-    for start in range(0, n, step):
-        yield slice(start, min(start + step, n))
+    """Cut n rows into consecutive slices; by default as long as makes 32 MB of float64 in `width` columns."""
+    return slices(n, rows_within(BLOCK_BYTES // 8, width) if rows_per_block is None else rows_per_block)
 
 
 def product(A: FloatArray, B: FloatArray, large: bool) -> FloatArray:

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from cosup.utils.slices import rows_within, slices
 from cosup.utils.validation import CosupError, FloatArray
 
 __all__ = ["LazyRows", "RowStore", "Rows", "joined", "row_slices"]
@@ -22,9 +23,8 @@ BLOCK = 1 << 18
 
 
 def row_slices(n_rows: int, n_columns: int) -> list[slice]:
-    """The blocks that all work on samples by classes goes by."""
-    step = max(1, BLOCK // max(n_columns, 1))
-    return [slice(start, min(start + step, n_rows)) for start in range(0, n_rows, step)]
+    """Cut rows into the blocks that all work on samples by classes goes by."""
+    return list(slices(n_rows, rows_within(BLOCK, n_columns)))
 
 
 def joined(blocks: Iterable[tuple[slice, FloatArray]], least: int) -> Iterator[tuple[slice, FloatArray]]:

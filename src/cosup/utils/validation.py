@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from cosup.utils.errors import CosupError, check_choice, suggest
+from cosup.utils.slices import rows_within, slices
 
 FloatArray = NDArray[np.floating[Any]]
 IntArray = NDArray[np.integer[Any]]
@@ -88,17 +89,16 @@ def check_features(X: ArrayLike, *, n_samples: int | None = None, name: str = "X
         )
     if X.dtype.kind in "iub":
         X = X.astype(np.float64)
-    step = max(1, BLOCK // X.shape[1])
-    starts = range(0, len(X), step)
-    for start in starts:
-        bad = not_finite(X[start : start + step])
+    blocks = slices(len(X), rows_within(BLOCK, X.shape[1]))
+    for rows in blocks:
+        bad = not_finite(X[rows])
         if bad is not None:
             row, column = (int(i) for i in np.argwhere(bad)[0])
-            rest = (not_finite(X[later : later + step]) for later in starts if later > start)
+            rest = (not_finite(X[later]) for later in blocks)
             count = int(bad.sum() + sum(part.sum() for part in rest if part is not None))
             raise CosupError(
-                f"{name} has NaN or infinite values, first at row {start + row}, column {column} ({count} in all); "
-                "impute or drop these samples before fitting"
+                f"{name} has NaN or infinite values, first at row {rows.start + row}, column {column} "
+                f"({count} in all); impute or drop these samples before fitting"
             )
     return X
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from cosup.io.tables.table import as_text, not_empty
 from cosup.utils.available_memory import check_memory
+from cosup.utils.slices import rows_within, slices
 from cosup.utils.sparse import densified
 from cosup.utils.validation import BLOCK, CosupError, not_finite
 
@@ -101,15 +102,14 @@ def pick(path: object, arrays: dict[str, Any], key: str) -> Any:
 
 def check_finite(source: object, X: Any, before: int = 0) -> None:
     """Raise `CosupError` for features (n_rows, n_columns) that are not finite, after `before` rows of the same file."""
-    step = max(1, BLOCK // X.shape[1])
     found: tuple[int, int] | None = None
     count = 0
-    for start in range(0, len(X), step):
-        bad = not_finite(X[start : start + step])
+    for rows in slices(len(X), rows_within(BLOCK, X.shape[1])):
+        bad = not_finite(X[rows])
         if bad is not None:
             count += int(bad.sum())
             row, column = (int(v) for v in np.argwhere(bad)[0])
-            found = found or (start + row, column)
+            found = found or (rows.start + row, column)
     if found is not None:
         raise CosupError(
             f"{source}: the value at row {before + found[0]}, column {found[1]} (counted from 0) is {X[found]}, "

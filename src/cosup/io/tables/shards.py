@@ -14,6 +14,7 @@ from cosup.io.tables.arrow import FeatureColumns, arrow_features
 from cosup.io.tables.urls import Place, fetched, name_of, opened, require_room, size_of
 from cosup.utils.optional_imports import import_extra
 from cosup.utils.shard import Shard
+from cosup.utils.slices import rows_within, slices
 from cosup.utils.validation import BLOCK, CosupError, is_bfloat16, some
 
 __all__ = ["MATRICES", "Matrix", "check_pairs", "gather_matrix"]
@@ -171,9 +172,8 @@ def _of_npy(place: Place) -> Iterator[FeatureColumns]:
         if by_columns:
             raise CosupError(f"{place} lies column by column; save numpy.ascontiguousarray of it")
         width = dtype.itemsize * shape[1]
-        step = max(1, BLOCK // shape[1])
-        for start in range(0, shape[0], step):
-            count = min(step, shape[0] - start)
+        for rows in slices(shape[0], rows_within(BLOCK, shape[1])):
+            count = rows.stop - rows.start
             data = _exactly(file, count * width, place)
             yield FeatureColumns(np.frombuffer(data, dtype=dtype).reshape(count, shape[1]), None, None)
 
@@ -214,9 +214,8 @@ def _of_safetensors(place: Place) -> Iterator[FeatureColumns]:
                 shape = part.get_shape()
                 if len(shape) != 2 or 0 in shape:
                     raise CosupError(f"{place} has shape {tuple(shape)}; one row a sample, one column a feature")
-                step = max(1, BLOCK // shape[1])
-                for start in range(0, shape[0], step):
-                    block = part[start : start + step].contiguous()
+                for rows in slices(shape[0], rows_within(BLOCK, shape[1])):
+                    block = part[rows].contiguous()
                     if block.dtype == torch.bfloat16:
                         words = block.view(torch.int16).numpy().view([("bfloat16", "<u2")])
                         yield FeatureColumns(words, None, None)
