@@ -154,8 +154,7 @@ def measure(problem: Problem, seed: int) -> dict[str, float]:
         fitted[name] = make_method(name, student=student, random_state=seed).fit(X, hard)
     best = max(CROWD, key=lambda name: (fitted[name].predict(X)[:, None] == said).sum())
     fitted["crowd-kit, best"] = fitted[best]
-    votes = hard.vote(np.arange(hard.n_teachers))
-    voted = TeacherLabels(np.where(votes.sum(axis=1) > 0, votes.argmax(axis=1), -1)[:, None], n_classes=n_classes)
+    voted = TeacherLabels(hard.consensus(np.arange(hard.n_teachers))[:, None], n_classes=n_classes)
     fitted["cleanlab"] = make_method("confident-learning", student=student).fit(X, voted)
     fitted["ceiling"] = make_method("vanilla", student=student).fit(X, TeacherLabels(problem.y[:, None]))
     return {name: float(model.score(problem.X_test, problem.y_test)) for name, model in fitted.items()}

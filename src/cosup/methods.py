@@ -179,17 +179,16 @@ def register_method(name: str, summary: str) -> Callable[[Kind], Kind]:
     ...         super().__init__(student, soft=True, random_state=random_state)
     """
 
-    def register(kind: Kind) -> Kind:
+    def checked(kind: Kind) -> MethodEntry:
         from cosup.estimators.base import TeacherSupervised
 
         if not (isinstance(kind, type) and issubclass(kind, TeacherSupervised)):
             raise CosupError(f"the method {name!r} must be a subclass of TeacherSupervised, got {kind!r}")
         if "random_state" not in inspect.signature(kind).parameters:
             raise CosupError(f"the method {name!r} must take random_state in its __init__")
-        METHODS.add(name, MethodEntry(kind, summary))
-        return kind
+        return MethodEntry(kind, summary)
 
-    return register
+    return METHODS.decorator(name, checked)
 
 
 def list_methods() -> dict[str, str]:

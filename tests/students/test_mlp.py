@@ -147,7 +147,7 @@ def test_the_regularisation_is_the_strongest_within_95_percent_of_the_best_agree
     seen = np.setdiff1d(np.arange(200), held)
     agreement = []
     for alpha in GRID:
-        (head,) = fit._trainer.run(fit._targets, seen, np.full(160, -1), np.array([alpha]), 4)
+        (head,) = fit._trainer.run_side_by_side(fit._targets, seen, np.full(160, -1), np.array([alpha]), 4)
         agreement.append((head.predict_proba(X[held]).argmax(axis=1) == named[held]).mean())
     assert fit.alpha == GRID[np.flatnonzero(np.array(agreement) >= 0.95 * max(agreement))[0]]
     assert fit.alpha != GRID[np.argmax(agreement)]

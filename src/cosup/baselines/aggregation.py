@@ -19,7 +19,7 @@ __all__ = ["DawidSkene", "Glad", "LogPool", "Mace", "MajorityVote", "MeanVote", 
 
 
 def majority(annotated: IntArray, n_classes: int) -> FloatArray:
-    """Shares of the votes, (n_samples, n_classes), of class ids (n_samples, n_teachers) with -1 for an abstention."""
+    """Count shares of votes, (n_samples, n_classes), of class ids (n_samples, n_teachers), -1 for an abstention."""
     counts = np.zeros((len(annotated), n_classes))
     for column in annotated.T:
         rows = np.flatnonzero(column >= 0)
@@ -28,7 +28,7 @@ def majority(annotated: IntArray, n_classes: int) -> FloatArray:
 
 
 def log_pool(labels: TeacherLabels, floor: float = FLOOR) -> FloatArray:
-    """Normalised product of the floored probabilities of those that speak; zeros where nobody does."""
+    """Multiply and normalise the floored probabilities of the teachers that speak; zeros where none does."""
     total = np.zeros((len(labels), labels.n_classes))
     speaks = labels.speaks()
     for t in range(labels.n_teachers):
@@ -41,15 +41,19 @@ def log_pool(labels: TeacherLabels, floor: float = FLOOR) -> FloatArray:
 class _Aggregated(TeacherSupervised):
     """Train a student on what `_pool` makes of all teachers."""
 
-    student: Any
-    soft: bool
+    def __init__(self, student: Any = "ridge", *, soft: bool = False, random_state: Any = None) -> None:
+        self.student = student
+        self.soft = soft
+        self.random_state = random_state
 
-    def _pool(self, labels: TeacherLabels) -> FloatArray:
+    def _pool(self, labels: TeacherLabels, seed: int) -> tuple[FloatArray, list[str]]:
+        """Return a posterior, (n_samples, n_classes), zeros where no teacher speaks, and notes."""
         raise NotImplementedError(f"{type(self).__name__} must implement _pool")
 
     def _supervise(self, X: FloatArray, labels: TeacherLabels, seed: int) -> Supervision:
-        columns = every_teacher(labels).columns
-        return train_once(self.student, X, labels, pooled(columns, self._pool(labels)), seed, soft=self.soft)
+        pool, notes = self._pool(labels, seed)
+        consensus = pooled(every_teacher(labels).columns, pool)
+        return train_once(self.student, X, labels, consensus, seed, soft=self.soft, notes=notes)
 
 
 class MajorityVote(_Aggregated):
@@ -65,13 +69,8 @@ class MajorityVote(_Aggregated):
     random_state : int, RandomState or None
     """
 
-    def __init__(self, student: Any = "ridge", *, soft: bool = False, random_state: Any = None) -> None:
-        self.student = student
-        self.soft = soft
-        self.random_state = random_state
-
-    def _pool(self, labels: TeacherLabels) -> FloatArray:
-        return majority(labels.hard(), labels.n_classes)
+    def _pool(self, labels: TeacherLabels, seed: int) -> tuple[FloatArray, list[str]]:
+        return majority(labels.hard(), labels.n_classes), []
 
 
 class MeanVote(_Aggregated):
@@ -85,13 +84,8 @@ class MeanVote(_Aggregated):
         As for `MajorityVote`.
     """
 
-    def __init__(self, student: Any = "ridge", *, soft: bool = False, random_state: Any = None) -> None:
-        self.student = student
-        self.soft = soft
-        self.random_state = random_state
-
-    def _pool(self, labels: TeacherLabels) -> FloatArray:
-        return every_teacher(labels).vote
+    def _pool(self, labels: TeacherLabels, seed: int) -> tuple[FloatArray, list[str]]:
+        return every_teacher(labels).vote, []
 
 
 class LogPool(_Aggregated):
@@ -108,18 +102,16 @@ class LogPool(_Aggregated):
     def __init__(
         self, student: Any = "ridge", *, floor: float = FLOOR, soft: bool = False, random_state: Any = None
     ) -> None:
-        self.student = student
+        super().__init__(student, soft=soft, random_state=random_state)
         self.floor = floor
-        self.soft = soft
-        self.random_state = random_state
 
-    def _pool(self, labels: TeacherLabels) -> FloatArray:
+    def _pool(self, labels: TeacherLabels, seed: int) -> tuple[FloatArray, list[str]]:
         check_fraction(self.floor, "floor", low=1e-6)
-        return log_pool(labels, self.floor)
+        return log_pool(labels, self.floor), []
 
 
 def _crowd(labels: TeacherLabels, name: str, **options: Any) -> FloatArray:
-    """Posterior over classes by a model of crowd-kit, (n_samples, n_classes); zeros where nobody speaks."""
+    """Compute the posterior of a model of crowd-kit, (n_samples, n_classes); zeros where no teacher speaks."""
     module = import_extra("crowdkit.aggregation.classification", extra="crowd", purpose=f"{name} aggregation")
     pandas = import_extra("pandas", extra="crowd", purpose=f"{name} aggregation")
     annotated = labels.hard()
@@ -141,7 +133,24 @@ def _crowd(labels: TeacherLabels, name: str, **options: Any) -> FloatArray:
     return np.asarray(found / np.maximum(found.sum(axis=1, keepdims=True), 1e-300))
 
 
-class DawidSkene(_Aggregated):
+class _CrowdModel(_Aggregated):
+    """Train a student on the posterior of crowd-kit's model `_model`."""
+
+    _model: str
+
+    def __init__(self, student: Any, *, n_iter: int, soft: bool, random_state: Any) -> None:
+        super().__init__(student, soft=soft, random_state=random_state)
+        self.n_iter = n_iter
+
+    def _options(self, seed: int) -> dict[str, Any]:
+        return {}
+
+    def _pool(self, labels: TeacherLabels, seed: int) -> tuple[FloatArray, list[str]]:
+        check_positive(self.n_iter, "n_iter", integer=True)
+        return _crowd(labels, self._model, n_iter=self.n_iter, **self._options(seed)), []
+
+
+class DawidSkene(_CrowdModel):
     """The student on Dawid & Skene's (1979) posterior: every teacher has a confusion matrix, found by EM (crowd-kit).
 
     Needs the extra ``crowd``.
@@ -154,20 +163,15 @@ class DawidSkene(_Aggregated):
         Iterations of EM at most.
     """
 
+    _model = "DawidSkene"
+
     def __init__(
         self, student: Any = "ridge", *, n_iter: int = 100, soft: bool = False, random_state: Any = None
     ) -> None:
-        self.student = student
-        self.n_iter = n_iter
-        self.soft = soft
-        self.random_state = random_state
-
-    def _pool(self, labels: TeacherLabels) -> FloatArray:
-        check_positive(self.n_iter, "n_iter", integer=True)
-        return _crowd(labels, "DawidSkene", n_iter=self.n_iter)
+        super().__init__(student, n_iter=n_iter, soft=soft, random_state=random_state)
 
 
-class Glad(_Aggregated):
+class Glad(_CrowdModel):
     """The student on GLAD's posterior: an ability a teacher, a difficulty a sample (Whitehill et al. 2009; crowd-kit).
 
     Needs the extra ``crowd``. Its steps are taken on arrays, see `cosup.baselines.crowd`.
@@ -180,20 +184,15 @@ class Glad(_Aggregated):
         Iterations of EM at most; crowd-kit's own default is 100.
     """
 
+    _model = "GLAD"
+
     def __init__(
         self, student: Any = "ridge", *, n_iter: int = 3, soft: bool = False, random_state: Any = None
     ) -> None:
-        self.student = student
-        self.n_iter = n_iter
-        self.soft = soft
-        self.random_state = random_state
-
-    def _pool(self, labels: TeacherLabels) -> FloatArray:
-        check_positive(self.n_iter, "n_iter", integer=True)
-        return _crowd(labels, "GLAD", n_iter=self.n_iter)
+        super().__init__(student, n_iter=n_iter, soft=soft, random_state=random_state)
 
 
-class Mace(_Aggregated):
+class Mace(_CrowdModel):
     """The student on the posterior of MACE: teachers know or guess (Hovy et al. 2013; crowd-kit's variational EM).
 
     Needs the extra ``crowd``. One start: crowd-kit draws the same start for all its restarts.
@@ -208,19 +207,15 @@ class Mace(_Aggregated):
         Student and start.
     """
 
+    _model = "MACE"
+
     def __init__(
         self, student: Any = "ridge", *, n_iter: int = 50, soft: bool = False, random_state: Any = None
     ) -> None:
-        self.student = student
-        self.n_iter = n_iter
-        self.soft = soft
-        self.random_state = random_state
+        super().__init__(student, n_iter=n_iter, soft=soft, random_state=random_state)
 
-    def _supervise(self, X: FloatArray, labels: TeacherLabels, seed: int) -> Supervision:
-        check_positive(self.n_iter, "n_iter", integer=True)
-        pool = _crowd(labels, "MACE", n_iter=self.n_iter, n_restarts=1, random_state=seed)
-        consensus = pooled(every_teacher(labels).columns, pool)
-        return train_once(self.student, X, labels, consensus, seed, soft=self.soft)
+    def _options(self, seed: int) -> dict[str, Any]:
+        return {"n_restarts": 1, "random_state": seed}
 
 
 class Snorkel(_Aggregated):
@@ -241,26 +236,19 @@ class Snorkel(_Aggregated):
     def __init__(
         self, student: Any = "ridge", *, n_epochs: int = 500, soft: bool = False, random_state: Any = None
     ) -> None:
-        self.student = student
+        super().__init__(student, soft=soft, random_state=random_state)
         self.n_epochs = n_epochs
-        self.soft = soft
-        self.random_state = random_state
 
-    def _supervise(self, X: FloatArray, labels: TeacherLabels, seed: int) -> Supervision:
+    def _pool(self, labels: TeacherLabels, seed: int) -> tuple[FloatArray, list[str]]:
         check_positive(self.n_epochs, "n_epochs", integer=True)
         module = import_extra("snorkel.labeling.model", extra="snorkel", purpose="Snorkel's label model")
         annotated = labels.hard()
         speaking = annotated[:, (annotated >= 0).any(axis=0)]
-        notes: list[str] = []
         if speaking.shape[1] < 3:
-            pool, notes = majority(annotated, labels.n_classes), ["fewer than three teachers speak: their majority"]
-        else:
-            model = module.LabelModel(cardinality=labels.n_classes, verbose=False)
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # of its dependencies' deprecations
-                model.fit(
-                    speaking, n_epochs=self.n_epochs, log_freq=self.n_epochs, seed=seed % 2**31, progress_bar=False
-                )
-                pool = model.predict_proba(speaking) * np.asarray(speaking >= 0).any(axis=1, keepdims=True)
-        consensus = pooled(every_teacher(labels).columns, pool)
-        return train_once(self.student, X, labels, consensus, seed, soft=self.soft, notes=notes)
+            return majority(annotated, labels.n_classes), ["fewer than three teachers speak: their majority"]
+        model = module.LabelModel(cardinality=labels.n_classes, verbose=False)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of its dependencies' deprecations
+            model.fit(speaking, n_epochs=self.n_epochs, log_freq=self.n_epochs, seed=seed % 2**31, progress_bar=False)
+            posterior = model.predict_proba(speaking)
+        return posterior * np.asarray(speaking >= 0).any(axis=1, keepdims=True), []

@@ -116,6 +116,8 @@ class ReverseKL(TeacherSupervised):
         As for `ConfidenceLoss`.
     """
 
+    _objective = "ReverseKL"
+
     def __init__(self, *, floor: float = FLOOR, alpha: float | None = None, random_state: Any = None) -> None:
         self.floor = floor
         self.alpha = alpha
@@ -127,12 +129,12 @@ class ReverseKL(TeacherSupervised):
         check_fraction(self.floor, "floor", low=1e-6)
         consensus = generalists(labels)
         return gradient_supervision(
-            objectives.ReverseKL, X, labels, consensus, seed,
+            getattr(objectives, self._objective), X, labels, consensus, seed,
             targets=floored(consensus.vote, self.floor), alpha=self.alpha,
         )  # fmt: skip
 
 
-class ReverseCrossEntropy(TeacherSupervised):
+class ReverseCrossEntropy(ReverseKL):
     """A linear student under the reverse cross-entropy ``-sum_y f_y log weak_y`` (Yao et al. 2025).
 
     See `ReverseKL`. On hard labels with a floor it is proportional to ``1 - f_label``, the mean absolute error.
@@ -143,20 +145,7 @@ class ReverseCrossEntropy(TeacherSupervised):
         As for `ReverseKL`.
     """
 
-    def __init__(self, *, floor: float = FLOOR, alpha: float | None = None, random_state: Any = None) -> None:
-        self.floor = floor
-        self.alpha = alpha
-        self.random_state = random_state
-
-    def _supervise(self, X: FloatArray, labels: TeacherLabels, seed: int) -> Supervision:
-        from cosup.baselines import objectives
-
-        check_fraction(self.floor, "floor", low=1e-6)
-        consensus = generalists(labels)
-        return gradient_supervision(
-            objectives.ReverseCrossEntropy, X, labels, consensus, seed,
-            targets=floored(consensus.vote, self.floor), alpha=self.alpha,
-        )  # fmt: skip
+    _objective = "ReverseCrossEntropy"
 
 
 class ConvexMixture(TeacherSupervised):
@@ -166,8 +155,8 @@ class ConvexMixture(TeacherSupervised):
     asks for a convex class of students, which convex combinations of k softmax heads approach as k grows; they take
     k = 100. Heads start at random (PyTorch's default) and are trained together with their weights, a softmax. Ours:
     the regularisation is chosen and out-of-sample probabilities are predicted by mixtures of 4 heads, training is half
-    as
-    long as that of the other methods, and a head's L2 penalty is divided by k, since each gets a share of the gradient.
+    as long as that of the other methods, and a head's L2 penalty is divided by k, since each gets a share of the
+    gradient.
 
     Parameters
     ----------

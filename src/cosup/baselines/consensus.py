@@ -11,7 +11,7 @@ import numpy as np
 
 from cosup.estimators.supervision import LevelRecord, Supervision, one_hot, provenance_rows
 from cosup.labels import TeacherLabels
-from cosup.students import Fit, as_student
+from cosup.students import Fit, Trainer, as_student
 from cosup.utils.losses import cross_entropy
 from cosup.utils.validation import BoolArray, CosupError, FloatArray, IntArray, check_choice, check_positive
 
@@ -19,19 +19,9 @@ if TYPE_CHECKING:
     from cosup.baselines.objectives import Objective
 
 __all__ = [
-    "FLOOR",
-    "Consensus",
-    "check_fraction",
-    "consensus_of",
-    "distinct",
-    "every_teacher",
-    "floored",
-    "generalists",
-    "gradient_supervision",
-    "pooled",
-    "supervision",
-    "train_once",
-]
+    "FLOOR", "Consensus", "agreement", "check_fraction", "check_keep_rate", "consensus_of", "distinct", "every_teacher",
+    "first_fit", "floored", "generalists", "gradient_supervision", "pooled", "suited", "supervision", "train_once",
+]  # fmt: skip
 
 FLOOR = 0.01
 """Share of the uniform distribution in a floored one."""
@@ -61,12 +51,12 @@ class Consensus:
     assigned: IntArray
 
     def targets(self, *, soft: bool) -> FloatArray:
-        """The vote, or one-hot rows of its most probable class."""
+        """Return the vote, or one-hot rows of its most probable class."""
         return self.vote if soft else one_hot(self.predicted_class, self.vote.shape[1])
 
 
 def generalists(labels: TeacherLabels) -> Consensus:
-    """The consensus of the distinct teachers of level 0; `CosupError` where they are silent throughout."""
+    """Combine the distinct teachers of level 0; `CosupError` where they are silent throughout."""
     columns = distinct(labels, labels.at_level(0))
     vote = labels.vote(columns)
     if not (vote.sum(axis=1) > 0).any():
@@ -75,7 +65,7 @@ def generalists(labels: TeacherLabels) -> Consensus:
 
 
 def every_teacher(labels: TeacherLabels) -> Consensus:
-    """The consensus of all teachers of all levels; `CosupError` where they are silent throughout."""
+    """Combine all teachers of all levels; `CosupError` where they are silent throughout."""
     columns = np.arange(labels.n_teachers)
     vote = labels.vote(columns)
     if not (vote.sum(axis=1) > 0).any():
@@ -84,13 +74,13 @@ def every_teacher(labels: TeacherLabels) -> Consensus:
 
 
 def consensus_of(labels: TeacherLabels, teachers: str) -> Consensus:
-    """`every_teacher` for "all", `generalists` for "generalists"."""
+    """Call `every_teacher` for "all", `generalists` for "generalists"."""
     check_choice(teachers, ("all", "generalists"), "teachers")
     return every_teacher(labels) if teachers == "all" else generalists(labels)
 
 
 def pooled(columns: IntArray, pool: FloatArray) -> Consensus:
-    """A `Consensus` of probabilities that were pooled from several teachers, (n_samples, n_classes)."""
+    """Make a `Consensus` of probabilities that were pooled from several teachers, (n_samples, n_classes)."""
     return _consensus(columns, pool, several=True)
 
 
@@ -102,7 +92,7 @@ def _consensus(columns: IntArray, vote: FloatArray, *, several: bool = False) ->
 
 
 def distinct(labels: TeacherLabels, columns: IntArray) -> IntArray:
-    """Those of `columns` that do not repeat an earlier one."""
+    """Leave out those of `columns` that repeat an earlier one."""
     out: list[int] = []
     for t in columns:
         if not any(labels.repeats(int(t), u) for u in out):
@@ -118,24 +108,41 @@ def floored(probabilities: FloatArray, floor: float = FLOOR) -> FloatArray:
     return np.asarray(np.where(silent, uniform, (1.0 - floor) * rows + floor * uniform))
 
 
+def first_fit(student: Any, X: FloatArray, consensus: Consensus, seed: int) -> tuple[Trainer, Fit]:
+    """Train a student on the consensus's most probable classes, for methods that go on from there."""
+    trainer = as_student(student).prepare(X)
+    return trainer, trainer.train(consensus.targets(soft=False), train_mask=consensus.has_label, random_state=seed)
+
+
+def agreement(fit: Fit, consensus: Consensus) -> float:
+    """Measure how often the student, out of sample, predicts the consensus's class."""
+    return float((fit.out_of_sample.argmax(axis=1) == consensus.predicted_class)[consensus.has_label].mean())
+
+
+def suited(fit: Fit, targets: FloatArray) -> FloatArray:
+    """Return soft targets for the next training, hardened where the student is not calibrated (`Fit.takes_soft`)."""
+    return targets if fit.takes_soft else one_hot(targets.argmax(axis=1), targets.shape[1])
+
+
 def supervision(
     fit: Fit,
     labels: TeacherLabels,
     consensus: Consensus,
     *,
     targets: FloatArray,
-    kept: BoolArray,
-    reason: str,
     started: float,
+    kept: BoolArray | None = None,
+    reason: str = "abstained",
     rounds: int = 1,
     notes: list[str] | None = None,
 ) -> Supervision:
-    """The result of a method of one level: its student, its record and its provenance.
+    """Make the result of a method of one level: its student, its record and its provenance.
 
-    `targets` (n_samples, n_classes) are what was trained on, `kept` (n_samples,) marks the samples that were; the
-    annotated ones among the others get `reason`. The record's objective is the mean cross-entropy of the out-of-sample
-    predictions of kept samples.
+    `targets` (n_samples, n_classes) are what was trained on, `kept` (n_samples,) marks the samples that were (default:
+    all annotated ones); the annotated ones among the others get `reason`. The record's objective is the mean
+    cross-entropy of the out-of-sample predictions of kept samples.
     """
+    kept = consensus.has_label if kept is None else kept
     predicted = fit.out_of_sample
     has_target = targets.sum(axis=1) > 0
     same = (predicted.argmax(axis=1) == targets.argmax(axis=1))[has_target]
@@ -171,16 +178,7 @@ def train_once(
     started = time.perf_counter()
     targets = consensus.targets(soft=soft)
     fit = as_student(student).prepare(X).train(targets, train_mask=consensus.has_label, random_state=seed)
-    return supervision(
-        fit,
-        labels,
-        consensus,
-        targets=targets,
-        kept=consensus.has_label,
-        reason="abstained",
-        started=started,
-        notes=notes,
-    )
+    return supervision(fit, labels, consensus, targets=targets, started=started, notes=notes)
 
 
 def gradient_supervision(
@@ -208,19 +206,16 @@ def gradient_supervision(
     started = time.perf_counter()
     generalist = generalists(labels).predicted_class
     fit = fit_gradient(objective, X, targets, consensus.has_label, generalist, seed=seed, alpha=alpha, **options)
-    annotated = list(notes or [])
+    learned = list(notes or [])
     if describe is not None and fit.learned is not None:
-        annotated.append(describe(fit.learned, fit.setting))
-    return supervision(
-        fit,
-        labels,
-        consensus,
-        targets=consensus.vote,
-        kept=consensus.has_label,
-        reason="abstained",
-        started=started,
-        notes=annotated,
-    )
+        learned.append(describe(fit.learned, fit.setting))
+    return supervision(fit, labels, consensus, targets=consensus.vote, started=started, notes=learned)
+
+
+def check_keep_rate(value: float | None) -> None:
+    """Raise `CosupError` unless `value` is a share in (0, 1], or None."""
+    if value is not None:
+        check_fraction(value, "keep_rate", low=1e-6)
 
 
 def check_fraction(value: float, what: str, *, low: float = 0.0, high: float = 1.0) -> None:

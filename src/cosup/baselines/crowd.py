@@ -1,6 +1,6 @@
 """crowd-kit's GLAD and MACE with their inner steps on arrays: the same sums, without a data frame made for each.
 
-Only steps are replaced. What they start from, when they stop and what comes out is crowd-kit's.
+Only steps are replaced. Start, stopping rule and results are crowd-kit's.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def on_arrays(model: type[Any]) -> type[Any]:
 
 
 def _log_likelihoods(known: FloatArray, n_classes: int) -> tuple[FloatArray, FloatArray]:
-    """Of naming the true class, and of naming one other: log sigmoid(x), and log (1 - sigmoid(x)) / (K - 1)."""
+    """Compute log sigmoid(x) of the true class, and log (1 - sigmoid(x)) / (K - 1) of any other one."""
     return -np.logaddexp(0.0, -known), -np.logaddexp(0.0, known) - np.log(n_classes - 1)
 
 

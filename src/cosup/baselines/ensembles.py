@@ -12,6 +12,7 @@ from cosup.baselines.consensus import (
     check_fraction,
     consensus_of,
     every_teacher,
+    first_fit,
     generalists,
     gradient_supervision,
     pooled,
@@ -20,7 +21,6 @@ from cosup.baselines.consensus import (
 from cosup.estimators.base import TeacherSupervised
 from cosup.estimators.supervision import Supervision, one_hot
 from cosup.labels import TeacherLabels
-from cosup.students import as_student
 from cosup.utils.validation import BoolArray, FloatArray, IntArray, check_positive
 
 __all__ = ["EnsembleBoost", "EvidentialClassifier", "SimplexWeights", "easy_samples", "samme_weights"]
@@ -34,7 +34,7 @@ student closest to where it starts (equal weights) comes first."""
 
 
 def easy_samples(labels: TeacherLabels, columns: IntArray) -> tuple[BoolArray, str]:
-    """Samples on which the teachers in `columns` agree, and a note that says which these are.
+    """Find samples on which the teachers in `columns` agree, and a note that says which these are.
 
     Unanimous ones; where they are fewer than 5 %, the tenth with the largest share of the teachers behind one class
     (among equals, with the largest mean probability).
@@ -139,7 +139,7 @@ class EvidentialClassifier(TeacherSupervised):
     teachers : {"generalists", "all"}
         The paper's weak models are generalists; specialists speak outside their specialty, too.
     coefficient : float
-        Of the KL divergence.
+        The coefficient of the KL divergence.
     warmup : float
         Share of the training over which it rises, in [0, 1]; Sensoy et al. take 10 epochs.
     alpha, random_state
@@ -169,7 +169,7 @@ class EvidentialClassifier(TeacherSupervised):
 
 
 def samme_weights(annotated: IntArray, reference: IntArray, n_classes: int) -> FloatArray:
-    """Weights of fixed classifiers by SAMME (Zhu et al. 2009, algorithm 2), the best first.
+    """Weigh fixed classifiers by SAMME (Zhu et al. 2009, algorithm 2), the best first.
 
     At every turn the teacher with the smallest weighted error e among those left gets ``log((1 - e) / e) +
     log(n_classes - 1)``, and the samples on which it is wrong gain weight. Teachers that are then no better than
@@ -180,7 +180,7 @@ def samme_weights(annotated: IntArray, reference: IntArray, n_classes: int) -> F
     annotated : ndarray of shape (n_samples, n_teachers)
         Class ids, -1 where a teacher abstains.
     reference : ndarray of shape (n_samples,)
-        What counts as right, -1 where nothing does.
+        The class that counts as right, -1 for none.
     n_classes : int
 
     Returns
@@ -235,11 +235,10 @@ class EnsembleBoost(TeacherSupervised):
     def _supervise(self, X: FloatArray, labels: TeacherLabels, seed: int) -> Supervision:
         check_positive(self.rounds, "rounds", integer=True)
         started = time.perf_counter()
-        trainer = as_student(self.student).prepare(X)
         annotated, everyone = labels.hard(), every_teacher(labels)
         consensus = generalists(labels)
+        trainer, fit = first_fit(self.student, X, consensus, seed)
         targets: FloatArray = consensus.targets(soft=False)
-        fit = trainer.train(targets, train_mask=consensus.has_label, random_state=seed)
         weights: FloatArray = np.zeros(labels.n_teachers)
         for _ in range(self.rounds):
             weights = samme_weights(annotated, fit.out_of_sample.argmax(axis=1), labels.n_classes)
@@ -251,9 +250,15 @@ class EnsembleBoost(TeacherSupervised):
         named = [f"{name} {weight:.2f}" for name, weight in zip(labels.names, weights, strict=True)]
         note = "weights: " + ", ".join(named) if weights.any() else "no teacher is better than chance: none is weighed"
         return supervision(
-            fit, labels, consensus, targets=targets, kept=consensus.has_label, reason="outvoted", started=started,
-            rounds=self.rounds, notes=[note],
-        )  # fmt: skip
+            fit,
+            labels,
+            consensus,
+            targets=targets,
+            reason="outvoted",
+            started=started,
+            rounds=self.rounds,
+            notes=[note],
+        )
 
     def _vote(self, labels: TeacherLabels, annotated: IntArray, weights: FloatArray) -> FloatArray:
         pool = np.zeros((len(labels), labels.n_classes))

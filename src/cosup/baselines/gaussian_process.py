@@ -22,7 +22,7 @@ MEDIAN_ROWS = 500
 
 
 def nystrom_features(X: FloatArray, landmarks: int, seed: int) -> FloatArray:
-    """Features whose inner products are a Gaussian kernel's low-rank approximation, (n_samples, rank).
+    """Make features whose inner products are a Gaussian kernel's low-rank approximation, (n_samples, rank).
 
     The kernel's width is the median distance. Landmarks are drawn from the samples.
     """
@@ -46,7 +46,7 @@ def nystrom_features(X: FloatArray, landmarks: int, seed: int) -> FloatArray:
 def logistic_softmax_step(
     features: FloatArray, counts: FloatArray, mean: FloatArray, variance: FloatArray, shape: FloatArray
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """One mean-field update of Gaussian processes under the logistic-softmax likelihood (Galy-Fajou et al. 2020).
+    """Make one mean-field update of Gaussian processes with a logistic-softmax likelihood (Galy-Fajou et al. 2020).
 
     Parameters
     ----------
@@ -55,9 +55,9 @@ def logistic_softmax_step(
     counts : ndarray of shape (n_samples, R)
         Expected outcomes.
     mean, variance : ndarray of shape (n_samples, R)
-        Of the processes at the samples.
+        Mean and variance of the processes at the samples.
     shape : ndarray of shape (n_samples,)
-        Of the Gamma variables that stand for the normaliser.
+        The shape of the Gamma variables that stand for the normaliser.
 
     Returns
     -------
@@ -88,7 +88,7 @@ def fable_posterior(
     landmarks: int,
     seed: int,
 ) -> FloatArray:
-    """Posterior over classes under the model of `cosup.baselines.Fable`, (n_samples, n_classes)."""
+    """Compute the posterior over classes under the model of `cosup.baselines.Fable`, (n_samples, n_classes)."""
     rng = np.random.default_rng(seed)
     n = len(annotated)
     features = nystrom_features(X, landmarks, seed)

@@ -28,7 +28,7 @@ __all__ = ["Blend", "EvidenceHead", "GradientFit", "fit_gradient", "run", "sched
 
 BATCH = 100
 LEARNING_RATE = 0.1
-"""Over the root of the number of features: with few, weights have further to go. 0.003 for 1,280."""
+"""Learning rate times the root of the number of features: with few, weights have further to go. 0.003 for 1,280."""
 
 EPOCHS = 20
 LEAST_STEPS = 300
@@ -52,7 +52,7 @@ class Features:
         self.Z: Tensor = torch.from_numpy(np.ascontiguousarray(Z / self.scale, dtype=np.float32))
 
     def head(self, weight: Tensor, bias: Tensor) -> LinearHead:
-        """The head on raw features, float64."""
+        """Return the head on raw features, float64."""
         w = weight.numpy().astype(np.float64) / self.scale
         return LinearHead(w, bias.numpy().astype(np.float64) - self.mean @ w)
 
@@ -65,7 +65,7 @@ class Blend:
     weights: FloatArray
 
     def predict_proba(self, X: FloatArray) -> FloatArray:
-        """Class probabilities, (n_samples, n_classes)."""
+        """Predict class probabilities, (n_samples, n_classes)."""
         out = np.zeros((len(X), len(self.heads[0].bias)))
         for head, weight in zip(self.heads, self.weights, strict=True):
             out += weight * head.predict_proba(X)
@@ -79,7 +79,7 @@ class EvidenceHead:
     linear: LinearHead
 
     def predict_proba(self, X: FloatArray) -> FloatArray:
-        """Class probabilities, (n_samples, n_classes)."""
+        """Predict class probabilities, (n_samples, n_classes)."""
         return expected(self.linear.logits(X))
 
 
@@ -93,11 +93,11 @@ class GradientFit:
     alpha : float
         L2 penalty in units of the features' mean variance, as for `LogisticProbe`.
     setting : float
-        Of the objective's hyperparameter; NaN where it has none.
+        The value of the objective's hyperparameter; NaN where it has none.
     out_of_sample : ndarray of shape (n_samples, n_classes)
-        By the heads of five folds.
+        Predictions by the heads of five folds.
     learned : ndarray or None
-        What the objective learned beside the head (weights of teachers, of components).
+        Parameters that the objective learned beside the head (weights of teachers, of components).
     """
 
     head: Head
@@ -119,7 +119,7 @@ class GradientFit:
 
 
 def schedule(n: int, epochs: int = EPOCHS) -> tuple[int, int]:
-    """Batches an epoch and epochs of a training on `n` samples."""
+    """Choose the batches an epoch and the epochs of a training on `n` samples."""
     batches = max(1, round(n / BATCH))
     return batches, max(epochs, -(-LEAST_STEPS // batches))
 
@@ -212,7 +212,7 @@ def fit_gradient(
     alpha : float, optional
         None: by `choose_alpha`, together with the objective's hyperparameter where it has one.
     weights : ndarray of shape (n_samples,), optional
-        Of the samples.
+        Weights of the samples.
     width, fold_width : int
         Components of the final head, and of those that choose the regularisation and predict out of sample.
     epochs : int
@@ -287,7 +287,7 @@ def _head(features: Features, weight: Tensor, bias: Tensor, objective: Objective
 
 
 def _probabilities(Z: Tensor, weight: Tensor, bias: Tensor, objective: Objective) -> FloatArray:
-    """Of all samples by all heads, (H, n, C) float64, as `_head` would give them."""
+    """Predict all samples by all heads, (H, n, C) float64, with the probabilities of `_head`."""
     n_heads, width, d, n_classes = weight.shape
     mix = objective.mixture(width)
     out = np.empty((n_heads, len(Z), n_classes))

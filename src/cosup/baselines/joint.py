@@ -8,18 +8,25 @@ from typing import Any
 import numpy as np
 
 from cosup.baselines.aggregation import majority
-from cosup.baselines.consensus import every_teacher, gradient_supervision, pooled, supervision, train_once
+from cosup.baselines.consensus import (
+    every_teacher,
+    first_fit,
+    gradient_supervision,
+    pooled,
+    suited,
+    supervision,
+    train_once,
+)
 from cosup.baselines.gaussian_process import fable_posterior
 from cosup.estimators.base import TeacherSupervised
 from cosup.estimators.supervision import Supervision
 from cosup.labels import TeacherLabels
-from cosup.students import Fit, Trainer, as_student
 from cosup.utils.losses import softmax
 from cosup.utils.optional_imports import import_extra
 from cosup.utils.validation import CosupError, FloatArray, IntArray, check_choice, check_positive
 
 __all__ = [
-    "CrowdLayer", "Crowdlab", "Fable", "LossesOverLabels", "Raykar", "answered", "confusions", "posterior", "retrained",
+    "CrowdLayer", "Crowdlab", "Fable", "LossesOverLabels", "Raykar", "answered", "confusions", "posterior",
 ]  # fmt: skip
 
 ABSTENTIONS = ("auto", "answer", "missing")
@@ -29,7 +36,7 @@ STILL = 1e-3
 
 
 def confusions(annotated: IntArray, q: FloatArray, smoothing: float, n_answers: int | None = None) -> FloatArray:
-    """Confusion matrices of all teachers, expected under a posterior.
+    """Estimate confusion matrices of all teachers, expected under a posterior.
 
     Parameters
     ----------
@@ -56,10 +63,10 @@ def confusions(annotated: IntArray, q: FloatArray, smoothing: float, n_answers: 
 
 
 def answered(annotated: IntArray, n_classes: int, abstentions: str) -> tuple[IntArray, int]:
-    """Number the annotations for a model of the teachers; the numbers, and how many different ones there are.
+    """Prepare annotations for a model of the teachers, and count the different answers.
 
-    Where a teacher only ever names one class, all that it says is when it speaks: to leave its abstentions out is to
-    leave it out. So ``"auto"`` counts an abstention as one more answer (`n_classes`) where most annotations come from
+    Of a teacher that only ever names one class, abstentions are the only other answer: without them, it tells nothing.
+    So ``"auto"`` counts an abstention as one more answer (`n_classes`) where most annotations come from
     such teachers, as with rules, and leaves it out elsewhere, as with crowds who were not asked.
 
     Parameters
@@ -83,7 +90,7 @@ def answered(annotated: IntArray, n_classes: int, abstentions: str) -> tuple[Int
 
 
 def posterior(annotated: IntArray, matrices: FloatArray, prior: FloatArray) -> FloatArray:
-    """Posterior over the true class, ``prior_y * prod_j matrices_j[y, annotated_j]``, normalised, (n_samples, C).
+    """Compute the posterior ``prior_y * prod_j matrices_j[y, annotated_j]`` over the true class, (n_samples, C).
 
     `prior` (n_samples, n_classes) may differ from sample to sample.
     """
@@ -92,12 +99,6 @@ def posterior(annotated: IntArray, matrices: FloatArray, prior: FloatArray) -> F
         rows = np.flatnonzero(column >= 0)
         logits[rows] += np.log(matrices[t].T[column[rows]])
     return softmax(logits)
-
-
-def retrained(trainer: Trainer, fit: Fit, q: FloatArray, seed: int) -> Fit:
-    """Train the next student on a posterior, or on its most probable class where the student is not calibrated."""
-    targets = q if fit.takes_soft else np.eye(q.shape[1])[q.argmax(axis=1)]
-    return trainer.like(fit).train(targets, random_state=seed)
 
 
 class Raykar(TeacherSupervised):
@@ -138,27 +139,40 @@ class Raykar(TeacherSupervised):
         annotated, everyone = labels.hard(), every_teacher(labels)
         vote = majority(annotated, labels.n_classes)
         answers, n_answers = answered(annotated, labels.n_classes, self.abstentions)
-        trainer = as_student(self.student).prepare(X)
-        # Where nobody speaks, the first student's predictions stand in for votes.
-        fit: Fit = trainer.train(pooled(everyone.columns, vote).targets(soft=False), train_mask=everyone.has_label,
-                                 random_state=seed)  # fmt: skip
+        trainer, fit = first_fit(self.student, X, pooled(everyone.columns, vote), seed)
+        # Where no teacher speaks, the first student's predictions stand in for votes.
         q = np.where(everyone.has_label[:, None], vote, fit.out_of_sample)
         rounds = 0
         for _ in range(self.n_iter):
             rounds += 1
             matrices = confusions(answers, q, self.smoothing, n_answers)
             before, q = q, posterior(answers, matrices, fit.out_of_sample)
-            fit = retrained(trainer, fit, q, seed)
+            fit = trainer.like(fit).train(suited(fit, q), random_state=seed)
             if np.abs(q - before).max() < STILL:
                 break
         consensus = pooled(everyone.columns, q * everyone.has_label[:, None])
-        return supervision(
-            fit, labels, consensus, targets=q, kept=everyone.has_label, reason="abstained", started=started,
-            rounds=rounds,
+        return supervision(fit, labels, consensus, targets=q, started=started, rounds=rounds)
+
+
+class _LossATeacher(TeacherSupervised):
+    """Train a linear student on every teacher's own annotations, under the loss `_objective` of `objectives`."""
+
+    _objective: str
+
+    def __init__(self, *, alpha: float | None = None, random_state: Any = None) -> None:
+        self.alpha = alpha
+        self.random_state = random_state
+
+    def _supervise(self, X: FloatArray, labels: TeacherLabels, seed: int) -> Supervision:
+        from cosup.baselines import objectives
+
+        return gradient_supervision(
+            getattr(objectives, self._objective), X, labels, every_teacher(labels), seed,
+            targets=_one_hot_teachers(labels), alpha=self.alpha,
         )  # fmt: skip
 
 
-class CrowdLayer(TeacherSupervised):
+class CrowdLayer(_LossATeacher):
     """A linear student under one matrix a teacher (Rodrigues & Pereira 2018, *Deep learning from crowds*).
 
     The student's probabilities p go through a matrix ``W_j`` of every teacher, which starts as the identity; the loss
@@ -173,20 +187,10 @@ class CrowdLayer(TeacherSupervised):
     random_state : int, RandomState or None
     """
 
-    def __init__(self, *, alpha: float | None = None, random_state: Any = None) -> None:
-        self.alpha = alpha
-        self.random_state = random_state
-
-    def _supervise(self, X: FloatArray, labels: TeacherLabels, seed: int) -> Supervision:
-        from cosup.baselines import objectives
-
-        consensus = every_teacher(labels)
-        return gradient_supervision(
-            objectives.CrowdLayer, X, labels, consensus, seed, targets=_one_hot_teachers(labels), alpha=self.alpha
-        )
+    _objective = "CrowdLayer"
 
 
-class LossesOverLabels(TeacherSupervised):
+class LossesOverLabels(_LossATeacher):
     """A linear student on one loss a teacher (Sam & Kolter 2023, *Losses over Labels*, in its simple form).
 
     Nothing is aggregated: a teacher's loss is the student's cross-entropy against its annotations where it speaks,
@@ -200,22 +204,11 @@ class LossesOverLabels(TeacherSupervised):
         As for `CrowdLayer`.
     """
 
-    def __init__(self, *, alpha: float | None = None, random_state: Any = None) -> None:
-        self.alpha = alpha
-        self.random_state = random_state
-
-    def _supervise(self, X: FloatArray, labels: TeacherLabels, seed: int) -> Supervision:
-        from cosup.baselines import objectives
-
-        consensus = every_teacher(labels)
-        return gradient_supervision(
-            objectives.LossesOverLabels, X, labels, consensus, seed, targets=_one_hot_teachers(labels),
-            alpha=self.alpha,
-        )  # fmt: skip
+    _objective = "LossesOverLabels"
 
 
 def _one_hot_teachers(labels: TeacherLabels) -> FloatArray:
-    """Every teacher's annotation, (n_samples, n_teachers, n_classes) float32; zeros where it abstains."""
+    """Encode every teacher's annotation, (n_samples, n_teachers, n_classes) float32; zeros where it abstains."""
     annotated = labels.hard()
     out = np.zeros((*annotated.shape, labels.n_classes), dtype=np.float32)
     rows, columns = np.nonzero(annotated >= 0)
@@ -227,7 +220,7 @@ class Crowdlab(TeacherSupervised):
     """The student on CROWDLAB's consensus (Goh, Tkachenko & Mueller 2022), by cleanlab's own implementation.
 
     A student of the majority predicts every sample out of sample; CROWDLAB weighs it and the teachers by how often
-    they agree with the others, and its consensus trains the final student. Samples that nobody speaks about are left
+    they agree with the others, and its consensus trains the final student. Samples without an annotation are left
     out. Needs the extra ``noisy``.
 
     Parameters
@@ -245,15 +238,13 @@ class Crowdlab(TeacherSupervised):
         everyone = every_teacher(labels)
         annotated = labels.hard()
         vote = pooled(everyone.columns, majority(annotated, labels.n_classes))
-        fit = as_student(self.student).prepare(X).train(
-            vote.targets(soft=False), train_mask=everyone.has_label, random_state=seed
-        )  # fmt: skip
+        _, fit = first_fit(self.student, X, vote, seed)
         rows = np.flatnonzero(everyone.has_label)
         speaking = annotated[:, (annotated >= 0).any(axis=0)]
         classes = np.full(len(annotated), -1)
         classes[rows] = vote.predicted_class[rows]
         if speaking.shape[1] > 1:
-            # cleanlab counts classes from the labels: those that nobody names are left out.
+            # cleanlab counts classes from the labels: those that no teacher names are left out.
             present = np.unique(speaking[speaking >= 0])
             answers = np.where(speaking[rows] >= 0, np.searchsorted(present, speaking[rows]), np.nan)
             probabilities = np.maximum(fit.out_of_sample[rows][:, present], 1e-6)

@@ -36,7 +36,7 @@ SURE = 0.95
 
 
 def nearest(Z: FloatArray, rows: IntArray) -> tuple[FloatArray, IntArray]:
-    """Cosine to the nearest other sample among `rows` of unit features `Z`, and which it is, both (n_samples,)."""
+    """Find the nearest other sample among `rows` of unit features `Z`: its cosine and position, both (n_samples,)."""
     best, place = np.full(len(Z), -np.inf), np.full(len(Z), -1)
     own = np.full(len(Z), -1)
     own[rows] = np.arange(len(rows))
@@ -50,7 +50,7 @@ def nearest(Z: FloatArray, rows: IntArray) -> tuple[FloatArray, IntArray]:
 
 
 def extended(X: FloatArray, annotated: IntArray, n_classes: int) -> tuple[IntArray, str]:
-    """Annotations, carried to samples that a teacher abstains on from the nearest one that it speaks on.
+    """Carry annotations to samples that a teacher abstains on, from the nearest one that it speaks on.
 
     Parameters
     ----------
@@ -104,7 +104,7 @@ def extended(X: FloatArray, annotated: IntArray, n_classes: int) -> tuple[IntArr
 
 
 def triplet_accuracies(signs: FloatArray, seed: int = 0) -> FloatArray:
-    """Accuracies ``E[s_j Y]`` of teachers that err independently of one another, without a label (Fu et al. 2020).
+    """Estimate accuracies ``E[s_j Y]`` of teachers that err independently, without a label (Fu et al. 2020).
 
     ``E[s_j s_k] = a_j a_k`` gives ``|a_j| = sqrt(|E[s_j s_k] E[s_j s_l] / E[s_k s_l]|)``, median over pairs of others;
     teachers are taken to be better than chance.
@@ -140,7 +140,7 @@ def triplet_accuracies(signs: FloatArray, seed: int = 0) -> FloatArray:
 
 
 def weighted_vote(annotated: IntArray, accuracies: FloatArray, n_classes: int) -> FloatArray:
-    """Naive Bayes' posterior, one class against the rest, (n_samples, n_classes); zeros where nobody speaks.
+    """Compute naive Bayes' posterior, one class against the rest, (n_samples, n_classes); zeros without annotations.
 
     Parameters
     ----------
@@ -171,7 +171,7 @@ class Liger(TeacherSupervised):
     ----------
     student : name of a student (see `as_student`), Student or scikit-learn classifier
     parts : int
-        Of the features.
+        Number of parts of the features.
     soft : bool
         Train on the posterior rather than on its most probable class.
     random_state : int, RandomState or None

@@ -9,18 +9,23 @@ import numpy as np
 from sklearn.neighbors import NearestNeighbors
 
 from cosup.baselines.consensus import (
+    Consensus,
+    agreement,
     check_fraction,
+    check_keep_rate,
+    first_fit,
     floored,
     generalists,
     gradient_supervision,
     pooled,
+    suited,
     supervision,
     train_once,
 )
 from cosup.estimators.base import TeacherSupervised
 from cosup.estimators.supervision import Supervision
 from cosup.labels import TeacherLabels
-from cosup.students import Fit, Trainer, as_student
+from cosup.students import Fit, Trainer
 from cosup.utils.losses import cross_entropy
 from cosup.utils.optional_imports import import_extra
 from cosup.utils.validation import BoolArray, CosupError, FloatArray, IntArray, check_choice, check_positive
@@ -39,14 +44,14 @@ __all__ = [
 
 
 def neighbours_mean(X: FloatArray, probabilities: FloatArray, k: int) -> FloatArray:
-    """Mean of the rows of each sample's k nearest neighbours that have one.
+    """Average the rows of each sample's k nearest neighbours that have one.
 
     Parameters
     ----------
     X : ndarray of shape (n_samples, n_features)
         Nearest by the angle between centred rows.
     probabilities : ndarray of shape (n_samples, n_classes)
-        Rows of zeros have nothing to say and are nobody's neighbour.
+        Rows of zeros are left out: they are no sample's neighbour.
     k : int
         The sample itself, where it has a row, among them.
 
@@ -94,18 +99,6 @@ class NeighbourSmoothing(TeacherSupervised):
         return train_once(self.student, X, labels, smooth, seed, soft=self.soft)
 
 
-def _first_fit(
-    student: Any, X: FloatArray, targets: FloatArray, has_label: BoolArray, seed: int
-) -> tuple[Trainer, Fit]:
-    trainer = as_student(student).prepare(X)
-    return trainer, trainer.train(targets, train_mask=has_label, random_state=seed)
-
-
-def _agreement(fit: Fit, predicted: IntArray, has_label: BoolArray) -> float:
-    """Share of samples on which the student, out of sample, names the generalists' class."""
-    return float((fit.out_of_sample.argmax(axis=1) == predicted)[has_label].mean())
-
-
 def small_loss(losses: FloatArray, candidates: BoolArray, share: float) -> BoolArray:
     """Mask of the ``ceil(share * n)`` of n candidates with the smallest losses."""
     quota = int(np.ceil(share * candidates.sum() - 1e-9))
@@ -135,17 +128,12 @@ class SmallLoss(TeacherSupervised):
         self.random_state = random_state
 
     def _supervise(self, X: FloatArray, labels: TeacherLabels, seed: int) -> Supervision:
-        if self.keep_rate is not None:
-            check_fraction(self.keep_rate, "keep_rate", low=1e-6)
+        check_keep_rate(self.keep_rate)
         started = time.perf_counter()
         consensus = generalists(labels)
         targets = consensus.targets(soft=False)
-        trainer, fit = _first_fit(self.student, X, targets, consensus.has_label, seed)
-        rate = (
-            _agreement(fit, consensus.predicted_class, consensus.has_label)
-            if self.keep_rate is None
-            else self.keep_rate
-        )
+        trainer, fit = first_fit(self.student, X, consensus, seed)
+        rate = agreement(fit, consensus) if self.keep_rate is None else self.keep_rate
         kept = small_loss(cross_entropy(targets, fit.out_of_sample), consensus.has_label, rate)
         return _retrained(trainer, fit, labels, consensus, targets, kept, seed, "large loss", started)
 
@@ -154,7 +142,7 @@ def _retrained(
     trainer: Trainer,
     first: Fit,
     labels: TeacherLabels,
-    consensus: Any,
+    consensus: Consensus,
     targets: FloatArray,
     kept: BoolArray,
     seed: int,
@@ -198,10 +186,10 @@ class ConfidentLearning(TeacherSupervised):
         started = time.perf_counter()
         consensus = generalists(labels)
         targets = consensus.targets(soft=False)
-        trainer, fit = _first_fit(self.student, X, targets, consensus.has_label, seed)
+        trainer, fit = first_fit(self.student, X, consensus, seed)
         rows = np.flatnonzero(consensus.has_label)
         probabilities = floored(fit.out_of_sample[rows], 1e-6)
-        # cleanlab counts classes from the labels: those that nobody names are left out.
+        # cleanlab counts classes from the labels: those that no teacher names are left out.
         present, ids = np.unique(consensus.predicted_class[rows], return_inverse=True)
         kept = consensus.has_label.copy()
         if len(present) > 1:
@@ -249,26 +237,14 @@ class CoTeaching(TeacherSupervised):
             check_fraction(self.noise, "noise", high=0.99)
         check_fraction(self.warmup, "warmup")
         consensus = generalists(labels)
-        targets = consensus.targets(soft=False)
         noise = self.noise
         if noise is None:
-            noise = 1.0 - _agreement(
-                _first_fit("ridge", X, targets, consensus.has_label, seed)[1],
-                consensus.predicted_class,
-                consensus.has_label,
-            )
+            noise = 1.0 - agreement(first_fit("ridge", X, consensus, seed)[1], consensus)
         return gradient_supervision(
-            lambda: objectives.CoTeaching(noise=noise, warmup=self.warmup),
-            X,
-            labels,
-            consensus,
-            seed,
-            targets=targets,
-            alpha=self.alpha,
-            width=2,
-            fold_width=2,
+            lambda: objectives.CoTeaching(noise=noise, warmup=self.warmup), X, labels, consensus, seed,
+            targets=consensus.targets(soft=False), alpha=self.alpha, width=2, fold_width=2,
             notes=[f"share of a batch kept: {1.0 - noise:.2f}"],
-        )
+        )  # fmt: skip
 
 
 class SelfDistillation(TeacherSupervised):
@@ -294,27 +270,15 @@ class SelfDistillation(TeacherSupervised):
         check_positive(self.rounds, "rounds", integer=True)
         started = time.perf_counter()
         consensus = generalists(labels)
-        targets = consensus.targets(soft=False)
-        trainer, fit = _first_fit(self.student, X, targets, consensus.has_label, seed)
+        trainer, fit = first_fit(self.student, X, consensus, seed)
         for _ in range(self.rounds):
-            targets = fit.out_of_sample
-            if not fit.takes_soft:
-                targets = np.eye(labels.n_classes)[targets.argmax(axis=1)]
+            targets = suited(fit, fit.out_of_sample)
             fit = trainer.train(targets, train_mask=consensus.has_label, random_state=seed)
-        return supervision(
-            fit,
-            labels,
-            consensus,
-            targets=targets,
-            kept=consensus.has_label,
-            reason="abstained",
-            started=started,
-            rounds=self.rounds,
-        )
+        return supervision(fit, labels, consensus, targets=targets, started=started, rounds=self.rounds)
 
 
 def reliability(labels: TeacherLabels, predicted: IntArray, student: FloatArray) -> FloatArray:
-    """Measure the others' agreement with the generalists' class, (n_samples,) in [0, 1].
+    """Measure how far others agree with the generalists' class, (n_samples,) in [0, 1].
 
     The mean of the student's probability of that class and of one vote of each specialist that speaks and whose
     specialty (if known) covers the class: 1 if it names it, 0 if not. 0 where the generalists are silent.
@@ -346,13 +310,13 @@ class ReliabilityWeighting(TeacherSupervised):
 
     After Guo & Yang (2024, *Improving weak-to-strong generalization with reliability-aware alignment*, arXiv
     2406.19032), who ask a weak model repeatedly and weigh samples by the consistency of its answers. Ours: teachers
-    answer once, so the weight is the share of voices that agree, see `reliability`: the specialists and an
-    out-of-sample student.
+    answer once, so the weight is the share of specialists and of an out-of-sample student that agree, see
+    `reliability`.
 
     Parameters
     ----------
     student : name of a student (see `as_student`), Student or scikit-learn classifier
-        The one whose out-of-sample probabilities are a voice; what is trained is a linear head.
+        The one that is compared with the labels, out of sample; a linear head is trained on them.
     alpha, random_state
         As for `ConfidenceLoss`.
     """
@@ -366,18 +330,12 @@ class ReliabilityWeighting(TeacherSupervised):
         from cosup.baselines import objectives
 
         consensus = generalists(labels)
-        _, fit = _first_fit(self.student, X, consensus.targets(soft=False), consensus.has_label, seed)
+        _, fit = first_fit(self.student, X, consensus, seed)
         weights = reliability(labels, consensus.predicted_class, fit.out_of_sample)
         if not weights[consensus.has_label].sum() > 0:
             raise CosupError("no label has any support: weights of all samples are 0")
+        mean = weights[consensus.has_label].mean()
         return gradient_supervision(
-            objectives.CrossEntropy,
-            X,
-            labels,
-            consensus,
-            seed,
-            targets=consensus.vote,
-            alpha=self.alpha,
-            weights=weights / weights[consensus.has_label].mean(),
-            notes=[f"mean weight {weights[consensus.has_label].mean():.2f}"],
-        )
+            objectives.CrossEntropy, X, labels, consensus, seed,
+            targets=consensus.vote, alpha=self.alpha, weights=weights / mean, notes=[f"mean weight {mean:.2f}"],
+        )  # fmt: skip

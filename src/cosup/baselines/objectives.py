@@ -40,7 +40,7 @@ class Objective:
     """Whether exponentials of the logits are evidence, see `expected`; else their softmax is the answer."""
 
     def begin(self, n_heads: int, width: int, targets: Tensor) -> list[Tensor]:
-        """Parameters of its own for Adam, each with an axis for heads; `targets` as in `loss`, of all samples."""
+        """Return own parameters for Adam, each with an axis for heads; `targets` as in `loss`, of all samples."""
         return []
 
     def set_hyperparameter(self, values: FloatArray) -> None:
@@ -50,7 +50,7 @@ class Objective:
         """See many samples at once."""
 
     def loss(self, logits: Tensor, targets: Tensor, present: Tensor, progress: float) -> Tensor:
-        """Loss of every sample and head.
+        """Compute the loss of every sample and head.
 
         Parameters
         ----------
@@ -68,19 +68,19 @@ class Objective:
         raise NotImplementedError
 
     def after_step(self) -> None:
-        """After every step of Adam."""
+        """Return do what is due after every step of Adam."""
 
     def mixture(self, width: int) -> FloatArray | None:
-        """Weights of the components, (H, width); None: equal."""
+        """Return weights of the components, (H, width); None: equal."""
         return None
 
     def learned(self) -> FloatArray | None:
-        """Return the learned quantities, heads first; None where there are none."""
+        """Return weights of the teachers, (H, m)."""
         return None
 
 
 def _cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
-    """(B, H) of logits (B, H, 1, C) against (B, C) or (B, H, C)."""
+    """Compute cross-entropies (B, H) of logits (B, H, 1, C) against (B, C) or (B, H, C)."""
     if targets.ndim == 2:
         targets = targets[:, None]
     return -(targets * torch.log_softmax(logits[:, :, 0], dim=2)).sum(2)
@@ -101,7 +101,7 @@ class CrowdLayer(Objective):
         self._matrices = torch.zeros(0)
 
     def begin(self, n_heads: int, width: int, targets: Tensor) -> list[Tensor]:
-        """Matrices of the teachers, which start as the identity, (H, m, C, C)."""
+        """Return matrices of the teachers, which start as the identity, (H, m, C, C)."""
         n_teachers, n_classes = targets.shape[1:]
         self.fan_in = n_classes
         self._matrices = torch.eye(n_classes).repeat(n_heads, n_teachers, 1, 1).requires_grad_()
@@ -118,7 +118,7 @@ class CrowdLayer(Objective):
         return total / torch.bincount(row, minlength=len(p)).clamp(min=1)[:, None]
 
     def learned(self) -> FloatArray | None:
-        """Return the matrices of the teachers, (H, m, C, C)."""
+        """Return weights of the teachers, (H, m)."""
         return np.asarray(self._matrices.detach().double().numpy())
 
 
@@ -148,7 +148,7 @@ class Confidence(Objective):
         self._offsets = matching_offsets(torch.log_softmax(logits[:, :, 0], dim=2), self.shares)
 
     def weight(self, progress: float) -> float:
-        """Alpha, which rises linearly over the first `warmup` of the training."""
+        """Return alpha, which rises linearly over the first `warmup` of the training."""
         return self.largest * (min(1.0, progress / self.warmup) if self.warmup > 0 else 1.0)
 
     def target(self, log_p: Tensor, targets: Tensor, progress: float) -> Tensor:
@@ -173,7 +173,7 @@ class AdaptiveConfidence(Objective):
         self.temperature = temperature
 
     def share(self, log_p: Tensor, targets: Tensor) -> Tensor:
-        """Beta of every sample, (B, H)."""
+        """Compute beta of every sample, (B, H)."""
         own = -log_p.amax(2) / self.temperature
         teacher = torch.gather(log_p, 2, targets.argmax(1)[:, None, None].expand(-1, log_p.shape[1], 1))
         # exp(a) / (exp(a) + exp(b)) without overflow.
@@ -211,16 +211,16 @@ class ConvexMixture(Objective):
         self._scores = torch.zeros(0)
 
     def begin(self, n_heads: int, width: int, targets: Tensor) -> list[Tensor]:
-        """Scores of the components, under a softmax."""
+        """Return scores of the components, under a softmax."""
         self._scores = torch.zeros(n_heads, width, requires_grad=True)
         return [self._scores]
 
     def mixture(self, width: int) -> FloatArray | None:
-        """Weights of the components, (H, width)."""
+        """Return weights of the components, (H, width)."""
         return np.asarray(torch.softmax(self._scores.detach(), dim=1).double().numpy())
 
     def learned(self) -> FloatArray | None:
-        """Return `mixture`."""
+        """Return weights of the teachers, (H, m)."""
         return self.mixture(0)
 
     def loss(self, logits: Tensor, targets: Tensor, present: Tensor, progress: float) -> Tensor:
@@ -236,7 +236,7 @@ class ConvexMixture(Objective):
 class SimplexWeights(Objective):
     """Cross-entropy against a weighted vote whose weights are learned; see `cosup.baselines.SimplexWeights`.
 
-    The last row of a sample's targets (m + 1, C) says in its first entry whether the sample is easy. Of several
+    The last row of a sample's targets (m + 1, C) holds in its first entry whether the sample is easy. Of several
     `rates` the trainer chooses one, see `Objective.hyperparameter`.
     """
 
@@ -257,7 +257,7 @@ class SimplexWeights(Objective):
         return self._weights
 
     def vote(self, annotated: Tensor, weights: Tensor) -> Tensor:
-        """Mean of those that speak, (B, H, C), for annotations (B, m, C) and weights (H, m)."""
+        """Average the annotations of teachers that speak, (B, H, C), from annotations (B, m, C) and weights (H, m)."""
         total = torch.einsum("hm,bmc->bhc", weights, annotated)
         return total / total.sum(2, keepdim=True).clamp(min=1e-9)
 
@@ -272,7 +272,7 @@ class SimplexWeights(Objective):
         return loss * easy[:, None] if warm else loss
 
     def after_step(self) -> None:
-        """A gradient step on the weights, then back to the simplex by clamping and scaling, as the released code."""
+        """Take a gradient step on the weights, then clamp and scale them back to the simplex, as the released code."""
         gradient = self._weights.grad
         if gradient is None:
             return
@@ -283,7 +283,7 @@ class SimplexWeights(Objective):
             gradient.zero_()
 
     def learned(self) -> FloatArray | None:
-        """Weights of the teachers, (H, m)."""
+        """Return weights of the teachers, (H, m)."""
         return np.asarray(self._weights.detach().double().numpy())
 
 
@@ -292,7 +292,7 @@ MOST_EVIDENCE = 10.0
 
 
 def expected(logits: FloatArray) -> FloatArray:
-    """Mean of the Dirichlet distribution with one plus the evidence, over the last axis."""
+    """Return the mean of the Dirichlet distribution with one plus the evidence, over the last axis."""
     alpha = 1.0 + np.exp(np.minimum(logits, MOST_EVIDENCE))
     return np.asarray(alpha / alpha.sum(axis=-1, keepdims=True))
 
@@ -316,7 +316,7 @@ class Evidential(Objective):
 
 
 def dirichlet_kl(alpha: Tensor) -> Tensor:
-    """KL divergence of Dirichlet(alpha) from the uniform one, over the last axis (Sensoy et al. 2018, eq. 5)."""
+    """Compute KL divergences of Dirichlet(alpha) from the uniform one, over the last axis (Sensoy et al. 2018)."""
     n_classes = alpha.shape[-1]
     total = alpha.sum(-1, keepdim=True)
     constant = torch.lgamma(total)[..., 0] - torch.lgamma(alpha).sum(-1) - math.lgamma(n_classes)

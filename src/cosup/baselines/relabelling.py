@@ -7,23 +7,28 @@ from typing import Any
 
 import numpy as np
 
-from cosup.baselines.consensus import Consensus, check_fraction, floored, generalists, pooled, supervision
+from cosup.baselines.consensus import (
+    agreement,
+    check_fraction,
+    check_keep_rate,
+    first_fit,
+    floored,
+    generalists,
+    pooled,
+    suited,
+    supervision,
+)
 from cosup.baselines.noisy import neighbours_mean, small_loss
 from cosup.estimators.base import TeacherSupervised
 from cosup.estimators.supervision import Supervision, one_hot
 from cosup.labels import TeacherLabels
-from cosup.students import Fit, Trainer, as_student
+from cosup.students import Fit
 from cosup.utils.losses import TINY, softmax
 from cosup.utils.validation import FloatArray, IntArray, check_positive
 
 __all__ = [
     "Coherence", "Selective", "SpecialistLogOdds", "TwoStage", "mutual_predictability", "shifted",
 ]  # fmt: skip
-
-
-def _first_fit(student: Any, X: FloatArray, consensus: Consensus, seed: int) -> tuple[Trainer, Fit]:
-    trainer = as_student(student).prepare(X)
-    return trainer, trainer.train(consensus.targets(soft=False), train_mask=consensus.has_label, random_state=seed)
 
 
 class Selective(TeacherSupervised):
@@ -38,7 +43,7 @@ class Selective(TeacherSupervised):
     ----------
     student : name of a student (see `as_student`), Student or scikit-learn classifier
     threshold : float
-        Of P(IK), from which the student's own label is taken, in [0, 1].
+        P(IK) from which the student's own label is taken, in [0, 1].
     k : int
         Neighbours in the graph, the sample itself among them.
     random_state : int, RandomState or None
@@ -57,7 +62,7 @@ class Selective(TeacherSupervised):
         check_positive(self.k, "k", integer=True)
         started = time.perf_counter()
         consensus = generalists(labels)
-        trainer, fit = _first_fit(self.student, X, consensus, seed)
+        trainer, fit = first_fit(self.student, X, consensus, seed)
         own = fit.out_of_sample.argmax(axis=1)
         agrees = (own == consensus.predicted_class).astype(np.int64)
         knows = np.ones(len(own), dtype=bool)
@@ -68,8 +73,8 @@ class Selective(TeacherSupervised):
         targets = one_hot(np.where(knows, own, smooth), labels.n_classes)
         fit = trainer.train(targets, random_state=seed)
         return supervision(
-            fit, labels, consensus, targets=targets, kept=consensus.has_label, reason="abstained", started=started,
-            rounds=2, notes=[f"the student answers {knows.mean():.0%} of the samples itself"],
+            fit, labels, consensus, targets=targets, started=started, rounds=2,
+            notes=[f"the student answers {knows.mean():.0%} of the samples itself"],
         )  # fmt: skip
 
 
@@ -96,14 +101,12 @@ class TwoStage(TeacherSupervised):
         self.random_state = random_state
 
     def _supervise(self, X: FloatArray, labels: TeacherLabels, seed: int) -> Supervision:
-        if self.keep_rate is not None:
-            check_fraction(self.keep_rate, "keep_rate", low=1e-6)
+        check_keep_rate(self.keep_rate)
         started = time.perf_counter()
         consensus = generalists(labels)
-        trainer, fit = _first_fit(self.student, X, consensus, seed)
+        trainer, fit = first_fit(self.student, X, consensus, seed)
         rows, classes = np.arange(len(X)), np.maximum(consensus.predicted_class, 0)
-        agreement = (fit.out_of_sample.argmax(axis=1) == classes)[consensus.has_label].mean()
-        rate = float(agreement) if self.keep_rate is None else self.keep_rate
+        rate = agreement(fit, consensus) if self.keep_rate is None else self.keep_rate
         certain = consensus.vote[rows, classes] * fit.out_of_sample[rows, classes]
         kept = small_loss(-certain, consensus.has_label, rate)
         if len(np.unique(classes[kept])) < 2:
@@ -121,7 +124,7 @@ class TwoStage(TeacherSupervised):
 
 
 def shifted(labels: TeacherLabels, student: FloatArray, weight: float) -> FloatArray:
-    """The student's probabilities times (specialists / generalists) to the power of `weight`, level by level.
+    """Multiply the student's probabilities with (specialists / generalists) ** `weight`, level by level.
 
     A level's specialists are mixed by the student's mass on their specialties (equal ones where these are unknown),
     all with a floor; where a level or the generalists are silent, nothing is shifted.
@@ -161,7 +164,7 @@ class SpecialistLogOdds(TeacherSupervised):
     ----------
     student : name of a student (see `as_student`), Student or scikit-learn classifier
     weight : float
-        Of the log-odds.
+        The factor of the log-odds.
     random_state : int, RandomState or None
     """
 
@@ -174,16 +177,11 @@ class SpecialistLogOdds(TeacherSupervised):
         check_positive(self.weight, "weight", allow_zero=True)
         started = time.perf_counter()
         consensus = generalists(labels)
-        trainer, fit = _first_fit(self.student, X, consensus, seed)
-        targets: FloatArray = shifted(labels, fit.out_of_sample, self.weight)
-        if not fit.takes_soft:
-            targets = np.eye(labels.n_classes)[targets.argmax(axis=1)]
+        trainer, fit = first_fit(self.student, X, consensus, seed)
+        targets = suited(fit, shifted(labels, fit.out_of_sample, self.weight))
         fit = trainer.like(fit).train(targets, random_state=seed)
         notes = [] if labels.n_levels > 1 else ["no specialists: nothing is shifted"]
-        return supervision(
-            fit, labels, consensus, targets=targets, kept=consensus.has_label, reason="abstained", started=started,
-            rounds=2, notes=notes,
-        )  # fmt: skip
+        return supervision(fit, labels, consensus, targets=targets, started=started, rounds=2, notes=notes)
 
 
 def mutual_predictability(fit: Fit, classes: IntArray) -> float:
@@ -208,7 +206,7 @@ class Coherence(TeacherSupervised):
     steps : int
         Moves.
     share : float
-        Of the samples in a move, in (0, 1].
+        Share of the samples in a move, in (0, 1].
     random_state : int, RandomState or None
     """
 
@@ -226,7 +224,7 @@ class Coherence(TeacherSupervised):
         started = time.perf_counter()
         rng = np.random.default_rng(seed)
         consensus = generalists(labels)
-        trainer, fit = _first_fit(self.student, X, consensus, seed)
+        trainer, fit = first_fit(self.student, X, consensus, seed)
         classes = np.where(consensus.has_label, consensus.predicted_class, fit.out_of_sample.argmax(axis=1))
         trainer, alpha = trainer.like(fit), fit.alpha
 
@@ -250,6 +248,6 @@ class Coherence(TeacherSupervised):
                 classes, fit, coherence, taken = moved, other, coherence + gain, taken + 1
         consensus = pooled(consensus.columns, one_hot(classes, labels.n_classes) * consensus.has_label[:, None])
         return supervision(
-            fit, labels, consensus, targets=one_hot(classes, labels.n_classes), kept=consensus.has_label,
-            reason="abstained", started=started, rounds=self.steps, notes=[f"{taken} of {self.steps} moves taken"],
+            fit, labels, consensus, targets=one_hot(classes, labels.n_classes), started=started, rounds=self.steps,
+            notes=[f"{taken} of {self.steps} moves taken"],
         )  # fmt: skip

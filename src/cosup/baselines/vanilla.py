@@ -51,7 +51,7 @@ class VanillaClassifier(TeacherSupervised):
 
 
 def _train_on_names(student: Any, X: FloatArray, labels: TeacherLabels, seed: int) -> Supervision:
-    """`train_once` on the generalists' most probable classes, without anything of samples by classes as a whole."""
+    """Train on the generalists' most probable classes, without any array of samples by classes."""
     started = time.perf_counter()
     columns = distinct(labels, labels.at_level(0))
     predicted = _predicted_class(labels, columns)
@@ -80,19 +80,18 @@ def _train_on_names(student: Any, X: FloatArray, labels: TeacherLabels, seed: in
 
 
 def _predicted_class(labels: TeacherLabels, columns: IntArray) -> IntArray:
-    """The most probable class of the mean of those of `columns` that speak, (n_samples,); -1 where none does."""
+    """Find the most probable class of the mean of `columns` that speak, (n_samples,); -1 where none does."""
     predicted = np.full(labels.n_samples, -1)
     for rows in row_blocks(len(predicted), labels.n_classes):
-        vote = labels.vote(columns, rows)
-        predicted[rows] = np.where(vote.sum(axis=1) > 0, vote.argmax(axis=1), -1)
+        predicted[rows] = labels.consensus(columns, rows)
     return predicted
 
 
 class OracleClassifier(TeacherSupervised):
     """Perfect hard assignment: the student on the annotations of the right specialist, which is given.
 
-    Of the last level, the teacher whose specialty holds the true class is believed (with unknown specialties and no
-    `expert`, one that is right if any is). An upper bound for methods that believe one teacher a sample; one that
+    Of the last level, the teacher whose specialty holds the true class is assigned (with unknown specialties and no
+    `expert`, one that is right if any is). An upper bound for methods that assign one teacher to a sample; one that
     pools several can pass it. The only method that is given the truth; it measures, it is not for use.
 
     Parameters
@@ -139,9 +138,7 @@ class OracleClassifier(TeacherSupervised):
         hard = labels.hard()
         predicted = np.where(assigned >= 0, hard[np.arange(len(hard)), np.maximum(assigned, 0)], -1)
         # Where the right specialist is missing or abstains, the generalists' consensus is the best there is.
-        vote = labels.vote(labels.at_level(0))
-        fallback = np.where(vote.sum(axis=1) > 0, vote.argmax(axis=1), -1)
-        predicted = np.where(predicted >= 0, predicted, fallback)
+        predicted = np.where(predicted >= 0, predicted, labels.consensus(labels.at_level(0)))
         consensus = Consensus(
             labels.at_level(last), one_hot(predicted, labels.n_classes), predicted >= 0, predicted, assigned
         )
@@ -155,7 +152,7 @@ def _right_specialist(labels: TeacherLabels, truth: IntArray, level: int) -> Int
     for t in labels.at_level(level):
         classes = labels.specialties[t]
         covers = np.ones(len(truth), dtype=bool) if classes is None else np.isin(truth, classes)
-        # A known specialty decides; among unknown ones, who is right.
+        # A known specialty decides; among unknown ones, the annotation that is right.
         score = covers * (1.0 if classes is not None else 0.5 + 0.5 * (hard[:, t] == truth)) * speaks[:, t]
         better = score > fit
         out[better], fit[better] = t, score[better]

@@ -93,20 +93,9 @@ def run_bench(options: BenchOptions, ray: str | None) -> None:
     CosupError
         For tasks, methods or options that there are not, before anything is measured; or when all runs failed.
     """
-    tasks, methods = _named(options)
+    arguments = _arguments(options)
     with resumable(options.out):
-        records = run_benchmark(
-            tasks,
-            methods,
-            range(options.seeds),
-            options.out,
-            protocol=options.protocol,
-            n_jobs=options.jobs,
-            cache=options.cache,
-            command=options.command(),
-            plugins=options.plugins,
-            ray=ray,
-        )
+        records = run_benchmark(**arguments, command=options.command(), ray=ray)
     _conclude(records)
     click.echo(f"\n{len(records)} records in {options.out}; figures: cosup report {options.out}")
     _failed(records)
@@ -114,19 +103,16 @@ def run_bench(options: BenchOptions, ray: str | None) -> None:
 
 def forecast(options: BenchOptions) -> None:
     """Say how many runs are left and how long they take."""
+    _foretell(forecast_benchmark(**_arguments(options)))
+
+
+def _arguments(options: BenchOptions) -> dict[str, Any]:
+    """Arguments that measuring and forecasting share."""
     tasks, methods = _named(options)
-    _foretell(
-        forecast_benchmark(
-            tasks,
-            methods,
-            range(options.seeds),
-            options.out,
-            protocol=options.protocol,
-            n_jobs=options.jobs,
-            cache=options.cache,
-            plugins=options.plugins,
-        )
-    )
+    return {
+        "tasks": tasks, "methods": methods, "seeds": range(options.seeds), "out": options.out,
+        "protocol": options.protocol, "n_jobs": options.jobs, "cache": options.cache, "plugins": options.plugins,
+    }  # fmt: skip
 
 
 def _named(options: BenchOptions) -> tuple[list[tuple[str, dict[str, Any]]], list[Method]]:

@@ -1,9 +1,9 @@
 """Estimate the accuracies of the student and of every teacher, without a label.
 
-The posterior says how probable each annotation is, and the student, on samples that it was not trained on, names the
-same class or not. Both err where teachers share their mistakes, which no data without labels shows, so the intervals
-hold, beside the sampling error, what the estimate depends on that nobody knows: the class shares first of all. The
-weights of these were chosen on planted hierarchies and their coverage measured on others (studies/default.md).
+Two things tell whether an annotation is right: its probability in the posterior, and whether the student, on samples
+that it was not trained on, predicts it. Both err where teachers share their mistakes, which nothing shows without
+labels. So the intervals hold more than the sampling error: also how far the estimate depends on quantities that are
+not known, the class shares above all. benchmarks/studies/default.md has the coverage that was measured.
 """
 
 from __future__ import annotations
@@ -37,20 +37,20 @@ STUDENT_ERROR, STUDENT_SHARES = 1.2, 1.9
 """Half of the student's interval, in units of ``p (1 - p)``, and of that total variation."""
 
 
-def estimate_accuracies(hierarchy: Hierarchy, posterior: Rows, seen: Rows) -> Estimates:
-    """Estimate what nobody has labels for.
+def estimate_accuracies(hierarchy: Hierarchy, posterior: Rows, student_proba: Rows) -> Estimates:
+    """Estimate the accuracies of the student and of every teacher, overall and by class.
 
-    A teacher's accuracy is how often the student, on samples that it was not trained on, names the class that the
-    teacher names. Squares add up to that of half its interval: the sampling error, the distance to what the posterior
-    says, how far the estimate moves when the student's class marginals are held uniform, and a term for class shares
-    that are not. The student's is the posterior's mean probability of what it names.
+    A teacher's accuracy is how often the student, on samples that it was not trained on, predicts the class that the
+    teacher annotates. Half of its interval is the root of a sum of squares: of the sampling error, of the distance to
+    the posterior's estimate, of how far the estimate moves when the student's marginals are held uniform, and of a term
+    for unequal class shares. The student's accuracy is the posterior's mean probability of the class that it predicts.
 
     Parameters
     ----------
     hierarchy : Hierarchy
     posterior : Rows of shape (n_samples, n_classes)
         The last round's pooled posterior, before it was hardened.
-    seen : Rows of shape (n_samples, n_classes)
+    student_proba : Rows of shape (n_samples, n_classes)
         The student's out-of-sample probabilities, as they are: held marginals would repeat the posterior's mistake.
 
     Returns
@@ -62,24 +62,24 @@ def estimate_accuracies(hierarchy: Hierarchy, posterior: Rows, seen: Rows) -> Es
     speaks = labels.speaks()
     place = np.full(labels.n_classes + 1, -1)
     place[active] = np.arange(n_classes)
-    balanced = RowStore.of(seen.blocks(), *seen.shape)
+    balanced = RowStore.of(student_proba.blocks(), *student_proba.shape)
     hold_marginals(balanced, np.full(n_classes, 1 / n_classes))
     # By teacher and class: mass of the annotated class, and of all; for the posterior, student, balanced student.
     right, mass = np.zeros((3, n_teachers, n_classes)), np.zeros((3, n_teachers, n_classes))
     shares = np.zeros(n_classes)
     of_student = 0.0
-    for (rows, q), (_, p), (_, even) in zip(posterior.blocks(), seen.blocks(), balanced.blocks(), strict=True):
-        named = p.argmax(axis=1)
-        shares += np.bincount(named, minlength=n_classes)
-        of_student += float(q[np.arange(len(named)), named].sum())
-        heard_of = speaks[rows].T.astype(np.float64)
-        opinions = (q, one_hot(named, n_classes), one_hot(even.argmax(axis=1), n_classes))
-        for which, probabilities in enumerate(opinions):
-            mass[which] += heard_of @ probabilities
+    for (rows, q), (_, p), (_, even) in zip(posterior.blocks(), student_proba.blocks(), balanced.blocks(), strict=True):
+        predicted = p.argmax(axis=1)
+        shares += np.bincount(predicted, minlength=n_classes)
+        of_student += float(q[np.arange(len(predicted)), predicted].sum())
+        speaking_of = speaks[rows].T.astype(np.float64)
+        sources = (q, one_hot(predicted, n_classes), one_hot(even.argmax(axis=1), n_classes))
+        for which, probabilities in enumerate(sources):
+            mass[which] += speaking_of @ probabilities
         for t in range(n_teachers):
             annotated = place[labels.predicted_class(t, rows)]
             speaking = np.flatnonzero(annotated >= 0)
-            for which, probabilities in enumerate(opinions):
+            for which, probabilities in enumerate(sources):
                 given = probabilities[speaking, annotated[speaking]]
                 right[which, t] += np.bincount(annotated[speaking], weights=given, minlength=n_classes)
     n = posterior.shape[0]
@@ -89,7 +89,7 @@ def estimate_accuracies(hierarchy: Hierarchy, posterior: Rows, seen: Rows) -> Es
     teachers[count == 0] = np.nan
     by_class = np.full((n_teachers, labels.n_classes, 3), np.nan)
     never = right[0] <= 0
-    # One more of either kind: a class that the student hardly names tells little.
+    # One right and one wrong annotation more: a class that the student hardly predicts tells little.
     right[1:] += 1.0
     mass[1:] += 2.0
     intervals = _interval(right / np.maximum(mass, 1e-9), mass[:2].min(axis=0), uneven)
@@ -103,14 +103,14 @@ def estimate_accuracies(hierarchy: Hierarchy, posterior: Rows, seen: Rows) -> Es
 
 
 def _interval(shares: FloatArray, counts: FloatArray | IntArray, uneven: float) -> FloatArray:
-    """Estimates and their ends (..., 3).
+    """Add an interval to estimates, (..., 3): estimate, lower and upper end.
 
     Parameters
     ----------
     shares : ndarray of shape (3, ...)
-        What posterior, student and balanced student say.
+        The estimates by posterior, student and balanced student.
     counts : ndarray of shape (...)
-        On how many samples.
+        Numbers of samples that they rest on.
     uneven : float
         Total variation between the student's class shares and uniform ones.
     """
@@ -122,7 +122,7 @@ def _interval(shares: FloatArray, counts: FloatArray | IntArray, uneven: float) 
 
 
 def _sampling(spread: FloatArray, counts: FloatArray | IntArray) -> FloatArray:
-    """Square of the sampling error's part of half an interval; never nothing, however sure an estimate is."""
+    """Square the sampling error of half an interval; never zero, however certain an estimate is."""
     return np.asarray(SAMPLING**2 * np.maximum(spread, 0.01) / np.maximum(counts, 1.0))
 
 

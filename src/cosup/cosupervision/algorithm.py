@@ -10,8 +10,10 @@ without a true label. One step of a round is one function of `cosup.cosupervisio
 | local students | theta_km, trained on {(x_i, pi_km(x_i)) : z(x_i) = m} | `train_local_students` |
 | reject a | teacher-student consistency: theta_km contradicts pi_km | `reject`; the rules are in `rejection` |
 | reject b | local-global consistency: theta_km contradicts theta | `reject` |
-| pool | posterior of student and experts, in place of annotations (ours) | `pool_targets`; see `pooling` |
+| pool | not in the paper: targets from the posterior of student and experts | `pool_targets`; see `pooling` |
 | global student | theta_k, trained on what is kept | `train_global` |
+
+Level 0 has rounds, too, where several generalists are to be combined (ours; the paper has one generalist).
 
 Three methods are three settings of the same steps (`CSLConfig`):
 
@@ -19,16 +21,17 @@ Three methods are three settings of the same steps (`CSLConfig`):
 | --- | --- | --- | --- |
 | student | ridge, regularised without labels | ridge, regularised without labels | linear probe by Adam, its recipe |
 | teacher screening | yes, where there are specialists | no | no |
-| several generalists | witnesses with confusions | votes | votes |
-| assign | student's mass, or a trained gate | the same | class range that holds the student's argmax |
+| several generalists | a confusion matrix each | votes | votes |
+| assign | student's probability of the specialty, or a trained gate | as the default | class range of its argmax |
 | predictions | out of sample | out of sample | in sample |
 | local students | none | one a teacher | none |
 | reject | none: the posterior overrules | teacher-student, local-global | small loss, quota by top-q |
 | pool | posterior of all levels, marginals held | none | none |
-| rounds a level | five | one | one |
+| rounds a level | five; ten where generalists are all there is | one | one |
 | final student | mean over the rounds | the last | the last |
 
-`diagnostics` records what happens and estimates accuracies; it reads, and decides nothing.
+`Diagnostics` records what happens and estimates accuracies; no round depends on it. After the last level it averages
+the rounds' students, and falls back to the initial one where the last student contradicts its own targets.
 """
 
 from __future__ import annotations
@@ -40,7 +43,7 @@ from cosup.cosupervision.diagnostics import Diagnostics
 from cosup.cosupervision.round import (
     annotations_of,
     assign,
-    hardened,
+    choose_targets,
     pool_targets,
     prepare,
     reject,
@@ -92,10 +95,10 @@ def co_supervise(
     diagnostics = Diagnostics(labels)
     setup = prepare(X, labels, student, config or CSLConfig())
     state = train_initial(setup, random_state)  # theta_0
-    setup = hardened(setup, state.fit)
+    setup = choose_targets(setup, state.fit)  # class ids or probabilities
     diagnostics.start(setup, state)
     for k, level in enumerate(setup.hierarchy.levels):
-        for seed in round_seeds(setup, k, random_state):
+        for seed in round_seeds(setup, k, random_state):  # t = 1 .. T
             view = student_view(setup, k, state, seed)  # f_theta(x_i), of a student that did not train on x_i
             gate, assignment = assign(setup, view, state.assignment)  # z(x_i)
             annotations = annotations_of(setup, assignment)  # pi_km(x_i) for m = z(x_i)
@@ -105,6 +108,6 @@ def co_supervise(
             state, outcome = train_global(setup, training, assignment, view, state, seed)  # theta_k
             diagnostics.round(state, outcome, training.notes)
             if outcome is not Outcome.TRAINED:
-                break
+                break  # another round would see the same student
         diagnostics.level(k, level, state)
     return diagnostics.supervision(state)

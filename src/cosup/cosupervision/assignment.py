@@ -1,8 +1,10 @@
-"""Assignment: how far each teacher of a level is to be believed on each sample (the gate g and responsibility r).
+"""Assignment: how far each teacher of a level is followed on each sample (gate g_m and responsibility r_m).
 
 Every rule maps a `Level` and the student's predictions to responsibilities (n_samples, n_teachers): zero where a
-teacher abstains, rows summing to at most one. What a row lacks is the share of nobody: the student sees a class
-that no speaking teacher of the level covers.
+teacher abstains, rows summing to at most one. The rest of a row belongs to no teacher: it is the student's probability
+of the classes that no speaking teacher of the level covers.
+
+The paper's responsibility r_m(x) ~ g_m(x) exp(-d(pi_m(x), f(x))) is the rule "distance", its gate g_m alone "mass".
 """
 
 from __future__ import annotations
@@ -30,13 +32,13 @@ ASSIGNERS: Registry[Assigner] = Registry("assigner")
 """Assignment rules by name."""
 
 DISTANCE_WEIGHT = 2.0
-"""Weight of the distance between teacher and student in a responsibility."""
+"""Factor of the distance between teacher and student in a responsibility."""
 
 GATE_ROUNDS = 3
-"""Rounds of training the gating network on its own responsibilities."""
+"""Rounds in which the gating network is trained on its own responsibilities."""
 
 WEIGHT_ROUNDS = 20
-"""Rounds of expectation-maximisation of weights that are the same on every sample."""
+"""Rounds of expectation-maximisation of the weights that are the same for every sample."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,7 @@ class AssignmentContext:
     Attributes
     ----------
     student_proba : Rows of shape (n_samples, n_classes)
-        The latest student's.
+        The latest student's probabilities.
     trainer : Trainer
         The student tied to the features, for gates that are trained.
     seed : int
@@ -83,29 +85,24 @@ def register_assigner(name: str) -> Callable[[AnyAssigner], AnyAssigner]:
     ... def first(level, context):
     ...     return level.speaks & (level.speaks.cumsum(axis=1) == 1)
     """
-
-    def register(rule: AnyAssigner) -> AnyAssigner:
-        ASSIGNERS.add(name, rule)
-        return rule
-
-    return register
+    return ASSIGNERS.decorator(name, lambda rule: rule)
 
 
 @register_assigner("mass")
 def by_mass(level: Level, context: AssignmentContext) -> FloatArray:
-    """Student's probability mass on every teacher's classes; where specialties overlap, they share the mass."""
+    """Follow teachers by the student's probability of their specialties; overlapping specialties share it."""
     return _mass(level, context.student_proba.blocks())
 
 
 @register_assigner("distance")
 def by_distance(level: Level, context: AssignmentContext) -> FloatArray:
-    """Mass weighted by exp(-distance), the student's cross-entropy against the teacher (paper: responsibilities)."""
+    """Weigh `by_mass` with exp(-distance): the paper's responsibilities. Distances are cross-entropies, in nats."""
     return _reweight(by_mass(level, context), _log_likelihood(level, context))
 
 
 @register_assigner("student")
 def by_student(level: Level, context: AssignmentContext) -> FloatArray:
-    """The method's gate: mass where specialties are known, a trained gating network where they are not.
+    """Follow `by_mass` where specialties are known, and a trained gating network where they are not.
 
     The gating network of a hierarchical mixture of experts (Jordan & Jacobs 1994): the student's own architecture,
     trained on the responsibilities and read out of sample, so that samples that look alike share a teacher.
@@ -128,9 +125,9 @@ def by_student(level: Level, context: AssignmentContext) -> FloatArray:
 
 @register_assigner("argmax")
 def by_argmax(level: Level, context: AssignmentContext) -> FloatArray:
-    """All on the teachers whose classes hold the student's most probable one (the released code's rule).
+    """Follow the teachers whose specialties hold the student's most probable class (the released code's rule).
 
-    Where specialties are unknown that rule says nothing; the nearest teacher is believed instead, see `by_distance`.
+    Where a specialty is unknown, that rule cannot be applied; `by_distance` takes its place.
     """
     if not level.known:
         return by_distance(level, context)
@@ -140,15 +137,15 @@ def by_argmax(level: Level, context: AssignmentContext) -> FloatArray:
 
 @register_assigner("likelihood")
 def by_likelihood(level: Level, context: AssignmentContext) -> FloatArray:
-    """By exp(-distance) alone, whatever the specialties: what the mass adds to it is `by_distance`."""
+    """Follow teachers by exp(-distance) alone, whatever their specialties."""
     return _reweight(_equal(level), _log_likelihood(level, context))
 
 
 @register_assigner("learned")
 def by_learned_weights(level: Level, context: AssignmentContext) -> FloatArray:
-    """One weight a teacher, the same on every sample, learned from the likelihoods: a mixture without a gate.
+    """Follow every teacher by one weight, the same on all samples: a mixture without a gate.
 
-    Expectation-maximisation of the mixing weights, the student's output standing in for the truth.
+    The weights are learnt by expectation-maximisation, the student's output standing in for the truth.
     """
     likelihood = _log_likelihood(level, context)
     speaking = level.speaks.sum(axis=0)
@@ -160,7 +157,7 @@ def by_learned_weights(level: Level, context: AssignmentContext) -> FloatArray:
 
 @register_assigner("random")
 def at_random(level: Level, context: AssignmentContext) -> FloatArray:
-    """One of the teachers that speak, at random: what assignment has to beat."""
+    """Follow one of the speaking teachers, drawn at random: a baseline for the other rules."""
     draw = np.random.default_rng(context.seed).random(level.speaks.shape) * level.speaks
     out = np.zeros(draw.shape)
     out[np.arange(len(out)), draw.argmax(axis=1)] = 1.0
@@ -171,7 +168,10 @@ ASSIGNERS.mark_shipped()
 
 
 def uncovered(level: Level, prior: FloatArray, rows: slice = slice(None)) -> FloatArray:
-    """Make nobody's expert, (n_rows, n_classes): the prior over the classes that no speaking teacher covers."""
+    """Return the prior over the classes that no speaking teacher covers, (n_rows, n_classes); rows sum to one.
+
+    Where all classes are covered, it is the prior over all.
+    """
     covering = level.speaks[rows].astype(np.float64) @ level.covers
     rest = np.where(covering == 0, prior, 0.0)
     total = rest.sum(axis=1, keepdims=True)
@@ -179,7 +179,10 @@ def uncovered(level: Level, prior: FloatArray, rows: slice = slice(None)) -> Flo
 
 
 def choose(responsibilities: FloatArray) -> IntArray:
-    """Hard assignment z: position of the teacher with the largest responsibility, -1 where nobody's share is larger."""
+    """Assign every sample to the teacher with the largest responsibility: its position, z(x_i).
+
+    -1 for none, where that is zero or smaller than the rest of the row, which belongs to no teacher.
+    """
     z = responsibilities.argmax(axis=1)
     largest = responsibilities[np.arange(len(z)), z]
     nobody = 1.0 - responsibilities.sum(axis=1)
@@ -198,7 +201,7 @@ def _mass(level: Level, blocks: Iterable[tuple[slice, FloatArray]]) -> FloatArra
 
 
 def _equal(level: Level, weights: FloatArray | None = None) -> FloatArray:
-    """The speaking teachers' share of one, equal or by `weights`."""
+    """Return responsibilities of the speaking teachers that are equal, or proportional to `weights`."""
     out = level.speaks * (np.ones(level.speaks.shape[1]) if weights is None else weights)
     return np.asarray(out / np.maximum(out.sum(axis=1, keepdims=True), 1e-300))
 
@@ -212,7 +215,7 @@ def _log_likelihood(level: Level, context: AssignmentContext) -> FloatArray:
 
 
 def _reweight(gate: FloatArray, log_likelihood: FloatArray) -> FloatArray:
-    """Responsibilities of a gate and a likelihood; every row keeps its total."""
+    """Multiply a gate with exp(`DISTANCE_WEIGHT` * log-likelihood), and scale every row back to its total."""
     with np.errstate(divide="ignore"):
         weighted = np.log(gate) + DISTANCE_WEIGHT * log_likelihood
     some = gate.sum(axis=1) > 0

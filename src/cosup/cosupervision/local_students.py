@@ -1,4 +1,4 @@
-"""Local students: for every teacher of a level one student, trained on its annotations of the samples it was given."""
+"""Local students: one for every teacher of a level, trained on the samples that are assigned to this teacher."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ from cosup.utils.validation import BoolArray, FloatArray, IntArray
 
 __all__ = ["LocalStudents", "train_local"]
 
-SMALLEST_SHARE = 20
-"""A teacher with fewer samples gets no local student: its out-of-sample predictions would be noise."""
+FEWEST_ASSIGNED = 20
+"""Samples that a teacher's local student is trained on at the least; without one, no annotation is contradicted."""
 
 
 @dataclass(frozen=True)
 class LocalStudents:
-    """Predictions of the local students of a level.
+    """Predictions of a level's local students.
 
     Attributes
     ----------
     predicted : ndarray of shape (n_samples,)
-        The most probable class of every assigned sample, by its own teacher's student, trained without that sample;
-        -1 where there is no such student.
+        The most probable class of every sample, by the local student of its assigned teacher; -1 where no teacher is
+        assigned, or its local student was not trained.
     """
 
     predicted: IntArray
 
     @property
     def trained(self) -> BoolArray:
-        """Where there is a prediction, (n_samples,)."""
+        """Mask of the samples that have a prediction, (n_samples,)."""
         return np.asarray(self.predicted >= 0)
 
 
@@ -56,9 +56,9 @@ def train_local(
         The assigned teachers' annotations, as class ids or probabilities.
     n_classes : int
     alpha : float or None
-        The global student's: local ones are as regularised.
+        The global student's regularisation, which local ones share.
     out_of_sample : bool
-        Whether predictions are by students that did not train on the sample.
+        Whether a sample is predicted by a student that did not train on it.
     seed : int
 
     Returns
@@ -67,10 +67,10 @@ def train_local(
     """
     predicted = np.full(len(assigned), -1)
     for m in np.unique(assigned[assigned >= 0]):
-        share = assigned == m
-        if share.sum() < SMALLEST_SHARE:
+        own = assigned == m
+        if own.sum() < FEWEST_ASSIGNED:
             continue
-        fit = trainer.train(annotations, train_mask=share, random_state=seed, alpha=alpha, n_classes=n_classes)
+        fit = trainer.train(annotations, train_mask=own, random_state=seed, alpha=alpha, n_classes=n_classes)
         for rows, p in fit.blocks(out_of_sample, row_slices(len(assigned), n_classes)[0].stop):
-            predicted[rows] = np.where(share[rows], p.argmax(axis=1), predicted[rows])
+            predicted[rows] = np.where(own[rows], p.argmax(axis=1), predicted[rows])
     return LocalStudents(predicted)

@@ -1,4 +1,4 @@
-"""Rejection: the rules by which an annotation that contradicts a student is not trained on.
+"""Rejection: rules that find the annotations that contradict a student, which are not trained on.
 
 A rule maps `Evidence` to a mask of the samples whose annotation is kept. `register_rejection` adds one under a name,
 with the reason that provenance, ``cosup explain`` and the explorer give.
@@ -24,7 +24,7 @@ Rule = Callable[["Evidence"], BoolArray]
 AnyRule = TypeVar("AnyRule", bound=Rule)
 
 KEPT_SHARE = 0.7
-"""Share that the rules by margin keep; the best of a few on the development tasks was not the same everywhere."""
+"""Share of the annotations that the rules by margin keep."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def register_rejection(name: str, *, reason: str, needs_local: bool = False) -> 
     reason : str
         Why an annotation was rejected, as a clause: it stands in provenance and in explanations.
     needs_local : bool
-        Whether the rule goes by local students, which are trained for it then.
+        Whether the rule needs local students, which are only trained then.
 
     Returns
     -------
@@ -79,33 +79,31 @@ def register_rejection(name: str, *, reason: str, needs_local: bool = False) -> 
     ... def confident(evidence):
     ...     return evidence.probability > 0.2
     """
-
-    def register(rule: AnyRule) -> AnyRule:
-        REJECTIONS.add(name, Rejection(rule, reason, needs_local))
-        return rule
-
-    return register
+    return REJECTIONS.decorator(name, lambda rule: Rejection(rule, reason, needs_local))
 
 
 @dataclass(frozen=True)
 class Evidence:
     """Comparison of annotations with students, by which rules reject: vectors of n_samples.
 
+    Where `annotation` is -1, `probability`, `rank` and `margin` mean nothing.
+
     Attributes
     ----------
     annotation : ndarray of int
-        The most probable class of the believed annotation, -1 where nobody was assigned.
+        The most probable class of the assigned teacher's annotation, -1 where none is assigned.
     predicted : ndarray of int
         The latest global student's most probable class.
     probability : ndarray
-        Which it gives to the class that was annotation.
+        The global student's probability of the annotated class.
     rank : ndarray of int
-        How many classes it finds more probable than the one that was annotation.
+        Number of classes that the global student finds more probable than the annotated one.
     margin : ndarray
-        That probability less the largest of the other classes.
+        That probability less the largest one of another class.
     loss : ndarray
-        Its cross-entropy against the annotation, in nats; infinite where nobody was assigned.
+        The global student's cross-entropy against the annotation, in nats; infinite where none is assigned.
     local : LocalStudents or None
+        The local students, where a rule needs them.
     """
 
     annotation: IntArray
@@ -156,10 +154,8 @@ class Evidence:
     needs_local=True,
 )
 def teacher_student(evidence: Evidence) -> BoolArray:
-    """Keep where the local student names the class that its teacher predicted (check a, pi_km -> theta_km)."""
-    local = evidence.local
-    assert local is not None
-    return np.asarray((local.predicted == evidence.annotation) | ~local.trained)
+    """Keep where the local student predicts the class that its teacher annotated (check a, pi_km -> theta_km)."""
+    return _local_predicts(evidence, evidence.annotation)
 
 
 @register_rejection(
@@ -168,16 +164,21 @@ def teacher_student(evidence: Evidence) -> BoolArray:
     needs_local=True,
 )
 def local_global(evidence: Evidence) -> BoolArray:
-    """Keep where the local student and the global one name the same class (check b, theta_km -> theta_k)."""
+    """Keep where local and global student predict one class (check b, theta_km -> theta_k)."""
+    return _local_predicts(evidence, evidence.predicted)
+
+
+def _local_predicts(evidence: Evidence, classes: IntArray) -> BoolArray:
+    """Where the local student predicts `classes`; where none was trained, nothing contradicts the annotation."""
     local = evidence.local
     assert local is not None
-    return np.asarray((local.predicted == evidence.predicted) | ~local.trained)
+    return np.asarray((local.predicted == classes) | ~local.trained)
 
 
 def small_loss(evidence: Evidence, top: int) -> BoolArray:
-    """Keep the samples of smallest cross-entropy, as large a share as are annotated within the student's `top` classes.
+    """Keep the rho * N samples with the smallest loss (the released code's rejection).
 
-    The released code's rejection: rho is that share, and the rho * N samples with the smallest loss are kept.
+    rho is the share of the samples whose annotated class is among the student's `top` most probable ones.
     """
     quota = int((evidence.rank[evidence.annotation >= 0] < top).sum())
     keep = np.zeros(len(evidence.annotation), dtype=bool)
@@ -199,7 +200,7 @@ def margin(evidence: Evidence) -> BoolArray:
     reason="its margin over the student's other classes is among the smallest of its class",
 )
 def class_balanced(evidence: Evidence) -> BoolArray:
-    """Keep the 70 % of every class's annotations with the largest margin: a quota of all starves the hard classes."""
+    """Keep the 70 % of every class's annotations with the largest margin; of hard classes `margin` keeps hardly any."""
     keep = np.zeros(len(evidence.annotation), dtype=bool)
     for c in np.unique(evidence.annotation[evidence.annotation >= 0]):
         keep |= _best(evidence.margin, evidence.annotation == c)

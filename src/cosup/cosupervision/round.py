@@ -1,4 +1,4 @@
-"""The steps of a round, each a function from what earlier steps wrote to what it writes."""
+"""The steps of a round: functions from the state that earlier steps wrote to the state that they write."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from cosup.utils.row_store import LazyRows, Rows, RowStore, row_slices
 from cosup.utils.validation import BoolArray, FloatArray, IntArray
 
 __all__ = [
-    "StudentView", "annotations_of", "assign", "hardened", "pool_targets", "prepare", "reject", "round_seeds",
+    "StudentView", "annotations_of", "assign", "choose_targets", "pool_targets", "prepare", "reject", "round_seeds",
     "student_view", "train_global", "train_initial", "train_local_students",
 ]  # fmt: skip
 
@@ -49,16 +49,17 @@ SEEDS_PER_LEVEL = 7919
 
 @dataclass(frozen=True)
 class StudentView:
-    """The latest student's predictions of all samples, and what follows from them before anyone is assigned.
+    """The inputs of a round that come from the student of the round before.
 
     Attributes
     ----------
     k : int
-        The level that is assigned by it.
+        The level whose teachers are assigned.
     context : AssignmentContext
-        Its probabilities, marginals held where that is asked for.
+        The student's probabilities, their marginals held where the configuration asks for it.
     posterior : Rows of shape (n_samples, n_classes)
-        The pooled posterior of the round before, which confusions are counted by; before there is one, the student's.
+        The pooled posterior of the round before, by which confusions are counted; in the first round, the student's
+        probabilities.
     class_prior : ndarray of shape (n_classes,)
     """
 
@@ -96,25 +97,33 @@ def train_initial(setup: Setup, seed: int) -> State:
     return State(fit, training, assignment, prior, loss)
 
 
-def hardened(setup: Setup, fit: Fit) -> Setup:
-    """Settle what depends on the initial student's calibration: later targets are the method's own annotations."""
+def choose_targets(setup: Setup, fit: Fit) -> Setup:
+    """Choose whether students train on class ids or on probabilities, where the configuration leaves it open.
+
+    Students of class ids keep the initial student's calibration: later targets are made by the method itself, and
+    students calibrated on these would only grow more confident.
+    """
     config = setup.config
     hard = not (setup.reads_as_witnesses(0) or fit.takes_soft) if config.hard is None else config.hard
     return replace(setup, trainer=setup.trainer.like(fit) if hard else setup.trainer, config=replace(config, hard=hard))
 
 
 def round_seeds(setup: Setup, k: int, random_state: int) -> Iterator[int]:
-    """Yield a seed for every round of level `k`: none where nobody speaks, or a lone generalist did already."""
+    """Yield a seed for every round of level `k`.
+
+    There is no round where all teachers abstain, and none for a lone generalist: the initial student has learnt its
+    annotations already.
+    """
     level = setup.hierarchy.levels[k]
     if level is not None and (k > 0 or len(level.columns) > 1):
-        # Where witnesses are all there is, no later level goes on with what they began.
-        last = setup.reads_as_witnesses(k) and len(setup.hierarchy.levels) == 1
-        rounds = setup.config.rounds * (1 + last)
+        # Generalists without a later level get the rounds that it would have had.
+        only_level = setup.reads_as_witnesses(k) and len(setup.hierarchy.levels) == 1
+        rounds = setup.config.rounds * (2 if only_level else 1)
         yield from (random_state + SEEDS_PER_LEVEL * k + t for t in range(1, rounds + 1))
 
 
 def student_view(setup: Setup, k: int, state: State, seed: int) -> StudentView:
-    """Predict all samples by the latest student, and hold the marginals at the prior."""
+    """Predict all samples by the latest student, the marginals held at the class prior."""
     student_proba = held_predictions(setup, state.fit, state.class_prior)
     posterior = state.training.posterior
     context = AssignmentContext(student_proba, setup.trainer, seed)
@@ -124,7 +133,7 @@ def student_view(setup: Setup, k: int, state: State, seed: int) -> StudentView:
 def assign(setup: Setup, view: StudentView, above: Assignment) -> tuple[FloatArray, Assignment]:
     """Assign a teacher of the level to every sample (step 1).
 
-    Where the level has none for a sample, the level above keeps its assignment, rejected or not.
+    A sample for which the level has no teacher keeps the assignment of the level above, and whether it was rejected.
 
     Returns
     -------
@@ -133,20 +142,20 @@ def assign(setup: Setup, view: StudentView, above: Assignment) -> tuple[FloatArr
     assignment : Assignment
     """
     level = _level(setup, view.k)
-    # Witnesses are not alternatives: no gate has to be trained to tell who is nearest to the student.
+    # Several generalists are all used at once, so no gate between them is trained.
     rule = "distance" if setup.config.assign == "student" and setup.reads_as_witnesses(view.k) else setup.config.assign
     gate = ASSIGNERS.find(rule)(level, view.context)
     chosen = choose(gate)
-    here = chosen >= 0
-    teacher = np.where(here, level.columns[chosen], above.teacher)
-    annotation = np.where(here, setup.hierarchy.annotations_of(level, chosen), above.annotation)
-    kept = (annotation >= 0) & (here | above.kept | (not setup.config.reject))
+    assigned = chosen >= 0
+    teacher = np.where(assigned, level.columns[chosen], above.teacher)
+    annotation = np.where(assigned, setup.hierarchy.annotations_of(level, chosen), above.annotation)
+    kept = (annotation >= 0) & (assigned | above.kept | (not setup.config.reject))
     reason = np.where(kept, 0, np.where(annotation >= 0, above.reason, ABSTAINED)).astype(np.uint8)
     return gate, Assignment(teacher, annotation, kept, reason)
 
 
 def annotations_of(setup: Setup, assignment: Assignment) -> Annotations:
-    """Gather the assigned teachers' annotations, with their probabilities where these are trained on."""
+    """Gather the assigned teachers' annotations, and their probabilities where students are trained on these."""
     if setup.config.hard or setup.config.pool:
         return Annotations(assignment.annotation, None)
     labels, active = setup.hierarchy.labels, setup.hierarchy.active
@@ -155,7 +164,7 @@ def annotations_of(setup: Setup, assignment: Assignment) -> Annotations:
         teacher, annotation = assignment.teacher[rows], assignment.annotation[rows]
         block = np.zeros((len(annotation), len(active)))
         annotated = np.flatnonzero(annotation >= 0)
-        block[annotated, annotation[annotated]] = 1.0  # several generalists speak as one
+        block[annotated, annotation[annotated]] = 1.0  # remains where no single teacher is assigned: their consensus
         for t in np.unique(teacher[teacher >= 0]):
             its = np.flatnonzero(teacher == t)
             block[its] = labels.probabilities(int(t), rows.start + its)[:, active]
@@ -166,7 +175,7 @@ def annotations_of(setup: Setup, assignment: Assignment) -> Annotations:
 def train_local_students(
     setup: Setup, gate: FloatArray, annotations: Annotations, student: Fit, seed: int
 ) -> LocalStudents | None:
-    """Train theta_km for every teacher of the level (step 2), where a rejection rule asks for them."""
+    """Train theta_km for every teacher of the level (step 2), where a rejection rule needs them."""
     if not any(REJECTIONS.find(name).needs_local for name in setup.config.reject):
         return None
     return train_local(
@@ -182,7 +191,7 @@ def reject(
     local_students: LocalStudents | None,
     student: Fit,
 ) -> Assignment:
-    """Reject annotations that contradict a student (step 3), by the rules of the configuration in order."""
+    """Reject annotations that contradict a student (step 3), by the configuration's rules, one after the other."""
     if not setup.config.reject:
         return assignment
     soft = None if annotations.soft is None else annotations.soft.get
@@ -195,9 +204,10 @@ def reject(
 def pool_targets(
     setup: Setup, view: StudentView, gate: FloatArray, annotations: Annotations, assignment: Assignment
 ) -> tuple[TrainingTargets, Assignment]:
-    """Make targets: the kept annotations, or the pooled posterior of the student and the experts of all levels.
+    """Make targets: the kept annotations, or the pooled posterior of the student and the experts of all levels so far.
 
-    The posterior covers every sample; without rejection, an annotation that it contradicts is overruled.
+    The posterior has a target for every sample. Without rejection rules all are trained on, and an annotation counts
+    as overruled where the posterior finds another class more probable.
     """
     config = setup.config
     if not config.pool:
@@ -218,7 +228,7 @@ def pool_targets(
 def train_global(
     setup: Setup, training: TrainingTargets, assignment: Assignment, view: StudentView, state: State, seed: int
 ) -> tuple[State, Outcome]:
-    """Train theta_k, a fresh global student (step 4); the student stays where nothing is left to train on."""
+    """Train theta_k, a fresh global student (step 4); the student before stays where nothing is left to train on."""
     outcome, why = _trainable(training)
     if outcome is not Outcome.TRAINED:
         training = replace(state.training, notes=(*training.notes, f"{why}; the student of the level above stays"))
@@ -233,7 +243,7 @@ def train_global(
 
 
 def held_predictions(setup: Setup, fit: Fit, prior: FloatArray) -> Rows:
-    """Predict all samples by a student, with the marginals held where that is asked for."""
+    """Predict all samples by a student, with the marginals held where the configuration asks for it."""
     return _hold(setup, _predictions(setup, fit), prior)
 
 
@@ -244,7 +254,7 @@ def _level(setup: Setup, k: int) -> Level:
 
 
 def _predictions(setup: Setup, fit: Fit) -> Rows:
-    """Return the predictions that assignment goes by, stored where they are read again and again."""
+    """Return the predictions that assignment goes by, stored where they are read several times."""
     shape = (len(setup.hierarchy.consensus), setup.n_classes)
     if not (setup.config.match_marginals or setup.config.pool):
         return LazyRows(shape, lambda: setup.student_proba(fit))
@@ -252,7 +262,7 @@ def _predictions(setup: Setup, fit: Fit) -> Rows:
 
 
 def _hold(setup: Setup, student_proba: Rows, prior: FloatArray) -> Rows:
-    """Hold the marginals where that is asked for, in place."""
+    """Hold the marginals at the prior, in place, where the configuration asks for it."""
     if setup.config.match_marginals and isinstance(student_proba, RowStore):
         hold_marginals(student_proba, prior)
     return student_proba
@@ -261,7 +271,7 @@ def _hold(setup: Setup, student_proba: Rows, prior: FloatArray) -> Rows:
 def _experts(
     setup: Setup, view: StudentView, gate: FloatArray
 ) -> tuple[list[LevelExpert | Witnesses], tuple[str, ...]]:
-    """Make the experts of all levels up to the view's: the generalists as witnesses, specialists as a mixture."""
+    """Make the experts of all levels up to the view's: several generalists as witnesses, other levels as mixtures."""
     experts: list[LevelExpert | Witnesses] = []
     notes: tuple[str, ...] = ()
     for j, level in enumerate(setup.hierarchy.levels[: view.k + 1]):
@@ -279,7 +289,7 @@ def _experts(
         its_gate = gate if j == view.k else ASSIGNERS.find(setup.config.assign)(level, view.context)
         mixture = LevelExpert(level, its_gate, view.context.student_proba, view.class_prior)
         if mixture.corrected and j == 0:
-            # The student began as the lone generalist's pupil: its annotations would count twice.
+            # The initial student was trained on the lone generalist: its annotations would count twice.
             continue
         experts.append(mixture)
         if mixture.corrected and j == view.k:

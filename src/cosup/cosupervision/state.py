@@ -1,4 +1,4 @@
-"""The state between rounds, grouped by the step that writes it, and the outcomes of rounds and levels."""
+"""The state between rounds, one class for each step that writes it, and the outcomes of rounds and levels."""
 
 from __future__ import annotations
 
@@ -25,25 +25,25 @@ ABSTAINED, OVERRULED, REJECTED = 1, 2, 3
 
 
 class Outcome(StrEnum):
-    """The outcome of a round or a level, as ``history_`` has it beside the notes."""
+    """The outcome of a round or a level, as ``history_`` records it beside the notes."""
 
     TRAINED = "trained"
     """A global student was trained in every round."""
     INITIAL_STUDENT = "initial student"
     """The level is a single generalist: its student is the initial one."""
     SILENT = "silent level"
-    """No teacher of the level annotates a sample; the student of the level above stays."""
+    """No teacher of the level annotates any sample; the student of the level above stays."""
     NOTHING_KEPT = "nothing kept"
     """Every annotation was rejected; the student of the round before stays."""
     TOO_FEW_KEPT = "too few kept"
     """Too few annotations, or of one class only, were kept to train on; the student of the round before stays."""
     FELL_BACK = "fell back"
-    """The final student contradicts its own targets out of sample, so that the initial one is the answer."""
+    """The final student contradicts its own targets out of sample; the initial student takes its place."""
 
 
 @dataclass(frozen=True)
 class Setup:
-    """The inputs that stay the same from round to round.
+    """The inputs that are the same in every round.
 
     Attributes
     ----------
@@ -69,13 +69,13 @@ class Setup:
         return len(self.hierarchy.active)
 
     def reads_as_witnesses(self, k: int) -> bool:
-        """Tell whether a level's teachers all speak of the same class: several generalists, where there is a pool."""
+        """Tell whether the pool multiplies a level's teachers, rather than mixing them: several generalists."""
         level = self.hierarchy.levels[k]
         return self.config.pool and k == 0 and level is not None and len(level.columns) > 1
 
     @property
     def reasons(self) -> tuple[str, ...]:
-        """Why an annotation may not count; `Assignment.reason` holds positions in this."""
+        """Reasons why an annotation is not trained on; `Assignment.reason` holds positions in this."""
         return ("", "abstained", "overruled", *self.config.reject)
 
     def student_proba(self, fit: Fit) -> Iterator[tuple[slice, FloatArray]]:
@@ -85,7 +85,7 @@ class Setup:
     def train(
         self, targets: FloatArray | IntArray, train_mask: BoolArray, seed: int, alpha: float | None = None
     ) -> Fit:
-        """Train a global student, of a regularisation that is given or its own choice."""
+        """Train a global student, as regularised as `alpha` says, or as the student itself chooses."""
         return self.trainer.train(
             targets, train_mask=train_mask, random_state=seed, alpha=alpha, n_classes=self.n_classes
         )
@@ -93,19 +93,20 @@ class Setup:
 
 @dataclass(frozen=True)
 class Assignment:
-    """The teacher z(x_i) of every sample, and whether its annotation stands; vectors of n_samples.
+    """The teacher z(x_i) of every sample, and whether its annotation is kept; vectors of n_samples.
 
-    Written by assignment; rejection and pooling take annotations out.
+    Assignment writes it; rejection and pooling take annotations out.
 
     Attributes
     ----------
     teacher : ndarray of int
         The teacher's column, -1 for none.
     annotation : ndarray of int
-        Its most probable class, in positions of `Hierarchy.active`; -1 for none. Several generalists speak as one.
+        The teacher's most probable class, as a position in `Hierarchy.active`; -1 for none. Of the initial student,
+        the consensus of several generalists.
     kept : bool ndarray
     reason : ndarray of uint8
-        Why it was not kept, a position in `Setup.reasons`.
+        The reason why it is not kept, a position in `Setup.reasons`; 0 where it is.
     """
 
     teacher: IntArray
@@ -114,36 +115,44 @@ class Assignment:
     reason: IntArray
 
     def without(self, dropped: BoolArray, reason: int) -> Assignment:
-        """Take out what is `dropped`, for `reason`, a position in `Setup.reasons`."""
+        """Return it without the annotations that are `dropped`, for `reason`, a position in `Setup.reasons`."""
         newly = self.kept & dropped
         return replace(self, kept=self.kept & ~dropped, reason=np.where(newly, np.uint8(reason), self.reason))
 
 
 @dataclass(frozen=True)
 class Annotations:
-    """The assigned teachers' annotations pi_km(x_i): class positions, and probabilities where these are trained on."""
+    """The assigned teachers' annotations pi_km(x_i).
+
+    Attributes
+    ----------
+    hard : ndarray of shape (n_samples,)
+        Positions in `Hierarchy.active`, -1 for none.
+    soft : RowStore of shape (n_samples, n_classes), optional
+        Probabilities, where students are trained on these.
+    """
 
     hard: IntArray
     soft: RowStore | None
 
     @property
     def targets(self) -> FloatArray | IntArray:
-        """Targets of a student: (n_samples, n_classes) probabilities or (n_samples,) classes."""
+        """The targets of a student: probabilities (n_samples, n_classes), or classes (n_samples,)."""
         return self.hard if self.soft is None else self.soft.whole()
 
 
 @dataclass(frozen=True)
 class TrainingTargets:
-    """Targets of a global student. Written by pooling.
+    """Targets of a global student. `pool_targets` writes them.
 
     Attributes
     ----------
     targets : ndarray of shape (n_samples,) or (n_samples, n_classes)
     train_mask : bool ndarray of shape (n_samples,)
     objective : float
-        Mean log-likelihood of the pooled posterior, NaN without a pool.
+        Free energy of the pool, see `cosup.cosupervision.pooling.pool`; NaN without a pool.
     posterior : Rows of shape (n_samples, n_classes), optional
-        The pooled posterior that targets were made of.
+        The pooled posterior that the targets were made of.
     notes : tuple of str
     """
 
@@ -156,20 +165,20 @@ class TrainingTargets:
 
 @dataclass(frozen=True)
 class State:
-    """The state that a round hands to the next.
+    """The results of a round that the next one starts from.
 
     Attributes
     ----------
     fit : Fit
         The latest global student.
     training : TrainingTargets
-        Which it was trained on.
+        The targets that it was trained on.
     assignment : Assignment
-        The latest, also where no student could be trained on it.
+        The latest one, also where no student could be trained on it.
     class_prior : ndarray of shape (n_classes,)
         The marginals that predictions and posterior are held at; see `cosup.cosupervision.class_priors`.
     objective : float
-        Of the latest training.
+        The free energy of the latest pool; without a pool, the student's mean cross-entropy against its targets.
     level : int
         The level that the student was trained at; -1 for the initial one.
     """

@@ -1,10 +1,10 @@
-"""Trust: which teachers belong to the group that bears one another out, told from their annotations alone.
+"""Teacher screening: find the teachers that other teachers support, from their annotations alone.
 
-One teacher who names permuted classes, or noise among soft probabilities, is enough to spoil the generalists' mean and
-with it everything that follows. Teachers who know something agree with one another, class by class, more often than
-chance; those who don't do not, and those who are wrong in a system of their own do so only with their like. The
-largest group of mutual support is believed. Nobody can tell a group of liars with one story from honest teachers when
-they are the larger group: exchanging the names of the classes makes the one into the other.
+One teacher that permutes classes, or gives random probabilities, is enough to spoil the generalists' mean and with it
+all that follows. Teachers that know something agree with one another, class by class, more often than by chance;
+useless ones do not, and systematically wrong ones agree only with those that share their errors. The largest group of
+teachers that support one another is kept. If a group with the same systematic errors is the larger one, no method can
+tell it from the honest teachers: permuting the names of the classes turns one group into the other.
 """
 
 from __future__ import annotations
@@ -16,32 +16,32 @@ from cosup.utils.validation import BoolArray, FloatArray, IntArray
 
 __all__ = ["mutual_support", "rules", "screen_teachers"]
 
-FEWEST = 10
+FEWEST_COMPARED = 10
 """Samples that two teachers are compared on at the least."""
 
-OFTEN = 0.9
-"""Share of the samples from which a teacher speaks of nearly everything."""
+NEARLY_ALL = 0.9
+"""Share of the samples from which a teacher counts as annotating all of them."""
 
-ENOUGH = 3.0
-"""Standard errors above chance from which a class counts as agreed on."""
+CLASS_AGREED = 3.0
+"""Standard errors above chance from which two teachers count as agreeing on a class."""
 
-LEAST = 0.2
-"""Support by the group that a teacher needs. On the development tasks honest teachers have 0.3 to 1, others less than
-0.2 except by chance in two-class ranges."""
+LEAST_SUPPORT = 0.2
+"""Support by the group that a teacher needs."""
 
 LEAST_AGREEMENT = 2.5
-"""Standard errors above chance by which a teacher who claims every class must agree with the group on the whole."""
+"""Standard errors above chance by which a teacher for all classes must agree with the group, all classes together."""
 
-CLEARLY = 0.5
-"""Support by a generalist from which a specialist stays if that is beyond doubt, whatever other specialists say."""
+GENERALIST_SUPPORT = 0.5
+"""Support by a generalist that keeps a specialist, whatever other specialists annotate, if their agreement is
+`CERTAIN`."""
 
-BEYOND_DOUBT = 8.0
-"""Standard errors above chance from which a specialist stays on less support: PACS's sketch specialist has 13 to 19
-at a support of 0.04 to 0.25, and of 1,440 useless or adversarial teachers nobody reached it with any support."""
+CERTAIN = 8.0
+"""Standard errors above chance from which a specialist is kept on less support: one that is wrong outside of its
+specialty agrees on few classes, yet certainly."""
 
 
 def mutual_support(labels: TeacherLabels) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Measure every two teachers' support for each other, where each names a class of the other's specialty.
+    """Measure how far every two teachers agree, on samples where each annotates a class of the other's specialty.
 
     Parameters
     ----------
@@ -50,12 +50,12 @@ def mutual_support(labels: TeacherLabels) -> tuple[FloatArray, FloatArray, Float
     Returns
     -------
     support : ndarray of shape (n_teachers, n_teachers)
-        Over the classes, weighted by their share, how clearly agreement exceeds chance: from -1 (every class clearly
-        less often) to 1 (every class clearly more often); 0 where they can't be compared.
+        How clearly agreement exceeds chance, mean over the classes weighted by their share: from -1 (clearly less
+        often in every class) to 1 (clearly more often in every class); 0 where the two can't be compared.
     errors : ndarray of shape (n_teachers, n_teachers)
         Agreement above chance in standard errors, all classes together.
     common : ndarray of shape (n_teachers, n_teachers)
-        Samples compared on, 0 where too few.
+        Number of samples that they are compared on, 0 where these are too few.
     """
     hard = labels.hard()
     n_teachers, n_classes = labels.n_teachers, labels.n_classes
@@ -67,15 +67,15 @@ def mutual_support(labels: TeacherLabels) -> tuple[FloatArray, FloatArray, Float
             a, b = hard[:, t], hard[:, u]
             if (rule_of[t] < 0) != (rule_of[u] < 0):
                 rule, other, c = (a, b, rule_of[t]) if rule_of[t] >= 0 else (b, a, rule_of[u])
-                z, m = _borne_out(rule >= 0, other, c)
-                support[t, u] = support[u, t] = float(np.clip(z / ENOUGH, -1, 1))
+                z, m = _rule_agreement(rule >= 0, other, c)
+                support[t, u] = support[u, t] = float(np.clip(z / CLASS_AGREED, -1, 1))
                 errors[t, u] = errors[u, t] = z
                 common[t, u] = common[u, t] = m
                 continue
             rows = (a >= 0) & (b >= 0)
             rows[rows] = covers[u, a[rows]] & covers[t, b[rows]]
             m = int(rows.sum())
-            if m < FEWEST:
+            if m < FEWEST_COMPARED:
                 continue
             a, b = a[rows], b[rows]
             of_a, of_b = (np.bincount(v, minlength=n_classes) / m for v in (a, b))
@@ -85,7 +85,7 @@ def mutual_support(labels: TeacherLabels) -> tuple[FloatArray, FloatArray, Float
                 continue
             excess = np.bincount(a[a == b], minlength=n_classes) / m - chance
             sd = np.sqrt(chance * (1 - of_a) * (1 - of_b) / m)
-            clear = np.clip(np.divide(excess, ENOUGH * sd, out=np.zeros(n_classes), where=sd > 0), -1, 1)
+            clear = np.clip(np.divide(excess, CLASS_AGREED * sd, out=np.zeros(n_classes), where=sd > 0), -1, 1)
             support[t, u] = support[u, t] = float((of_a + of_b) / 2 @ clear)
             errors[t, u] = errors[u, t] = excess.sum() / np.sqrt(total * (1 - total) / m)
             common[t, u] = common[u, t] = m
@@ -93,35 +93,35 @@ def mutual_support(labels: TeacherLabels) -> tuple[FloatArray, FloatArray, Float
 
 
 def rules(labels: TeacherLabels, hard: IntArray) -> IntArray:
-    """The class of every teacher who names one class where it speaks, and abstains elsewhere; -1 for the others.
+    """Find the class of every teacher that is a rule: it annotates one class, or abstains. -1 for other teachers.
 
-    A teacher who is known to have but one class says nothing by naming it, whenever it speaks: it can't be compared.
+    A teacher whose known specialty is a single class is not counted as a rule, and can't be compared.
     """
     out = np.full(labels.n_teachers, -1)
     for t, classes in enumerate(labels.specialties):
         if classes is not None and len(classes) == 1:
             continue
         annotated = hard[hard[:, t] >= 0, t]
-        if annotated.size < OFTEN * len(hard) and (annotated == annotated[:1]).all() and annotated.size:
+        if annotated.size < NEARLY_ALL * len(hard) and (annotated == annotated[:1]).all() and annotated.size:
             out[t] = annotated[0]
     return out
 
 
-def _borne_out(speaks: BoolArray, other: IntArray, c: int) -> tuple[float, int]:
-    """Compare how often another names class `c` where a rule for it speaks, in standard errors; and count samples.
+def _rule_agreement(speaks: BoolArray, other: IntArray, c: int) -> tuple[float, int]:
+    """Measure how much more often another teacher annotates class `c` where a rule for it speaks than elsewhere.
 
-    Of a rule that says one class or nothing, it is when it speaks that tells.
+    Returns the difference, in standard errors, and the number of samples.
     """
     labelled = other >= 0
     m = int((speaks & labelled).sum())
     share = float((other[labelled] == c).mean()) if labelled.any() else 0.0
-    if m < FEWEST or not 0 < share < 1:
+    if m < FEWEST_COMPARED or not 0 < share < 1:
         return 0.0, 0
     return float(((other[speaks & labelled] == c).mean() - share) / np.sqrt(share * (1 - share) / m)), m
 
 
 def screen_teachers(labels: TeacherLabels) -> tuple[BoolArray, FloatArray]:
-    """Which teachers to train on.
+    """Choose the teachers to train on.
 
     Parameters
     ----------
@@ -130,12 +130,13 @@ def screen_teachers(labels: TeacherLabels) -> tuple[BoolArray, FloatArray]:
     Returns
     -------
     keep : bool ndarray of shape (n_teachers,)
-        At least one of level 0. Where no two teachers can be compared, everybody who doesn't always name one class.
+        At least one teacher of level 0. Where no two teachers can be compared, all that don't always annotate one
+        class.
     support : ndarray of shape (n_teachers,)
-        Mean support by the group, from -1 to 1; NaN where there is nobody to compare with.
+        Mean support by the group, from -1 to 1; NaN where there is no teacher to compare with.
     """
     support, errors, common = mutual_support(labels)
-    # A teacher who repeats another has no vote of its own.
+    # Teachers that repeat another one do not make a group larger.
     hard = labels.hard()
     voter = ~_repeats(hard)
     constant = _constant(labels, hard)
@@ -146,7 +147,7 @@ def screen_teachers(labels: TeacherLabels) -> tuple[BoolArray, FloatArray]:
         return (~constant if not constant.all() else ~np.zeros_like(constant)), nothing
     by_group = _mean(support, common, group)
     while True:
-        # A stranger within the group lowers everybody's support: the least supported is looked at, one at a time.
+        # A wrong teacher in the group lowers all teachers' support: the least supported ones leave, one at a time.
         inner = np.where(group & ~np.isnan(by_group), by_group, np.inf)
         known = inner[np.isfinite(inner)]
         if not known.size or known.min() >= np.median(known) / 2:
@@ -158,18 +159,18 @@ def screen_teachers(labels: TeacherLabels) -> tuple[BoolArray, FloatArray]:
     first = labels.levels == 0
     claims_all = first | np.array([s is None for s in labels.specialties])
     compared = ~np.isnan(by_group)
-    # A specialist who is wrong on most of what is not its own agrees on few classes, yet beyond doubt.
-    partly = ~first & (by_group > 0) & (agreement >= BEYOND_DOUBT)
-    # Specialists of domains contradict one another wherever at most one is at home: the generalists' word decides.
+    # A specialist that is wrong outside of its specialty agrees on few classes, yet certainly.
+    partly = ~first & (by_group > 0) & (agreement >= CERTAIN)
+    # Specialists of domains contradict one another on most samples: support by the generalists decides.
     core = first & group
     if core.any():
-        partly |= ~first & ((errors[:, core] >= BEYOND_DOUBT) & (support[:, core] >= CLEARLY)).any(axis=1)
-    keep = ~constant & (~compared | ((by_group >= LEAST) & (clear | ~claims_all)) | partly)
-    # Training starts from level 0, and one stranger there is worse than one teacher the fewer.
+        partly |= ~first & ((errors[:, core] >= CERTAIN) & (support[:, core] >= GENERALIST_SUPPORT)).any(axis=1)
+    keep = ~constant & (~compared | ((by_group >= LEAST_SUPPORT) & (clear | ~claims_all)) | partly)
+    # Training starts from level 0, where a wrong teacher does more harm than a missing one.
     rank = np.where(first & ~constant & compared, by_group, -np.inf)
     if np.isfinite(rank).any():
         keep &= ~(first & compared & (by_group < rank.max() / 2))
-        # One generalist's word against another's: which of them is wrong, nobody can tell.
+        # Where only two generalists can be compared, nothing tells which of them is wrong.
         keep |= first & ~constant & ((common[:, group] > 0).sum(axis=1) < 2)
         if not keep[first].any():
             keep[int(rank.argmax())] = True
@@ -179,9 +180,9 @@ def screen_teachers(labels: TeacherLabels) -> tuple[BoolArray, FloatArray]:
 
 
 def _largest_group(support: FloatArray, compared: BoolArray) -> BoolArray:
-    """The group of mutual support: fixed point of ``w <- max(B w, 0)`` with the largest Rayleigh quotient."""
+    """Find the group of mutual support: the fixed point of ``w <- max(B w, 0)`` with the largest Rayleigh quotient."""
     B = support.copy()
-    # Specialists of disjoint ranges never meet: they support each other as far as a third one supports both.
+    # Specialists of disjoint ranges can't be compared: they support each other as far as a third one supports both.
     for t, u in zip(*np.nonzero(np.triu(~compared, 1)), strict=True):
         B[t, u] = B[u, t] = max(float(np.minimum(support[t], support[u]).max()), 0.0)
     np.fill_diagonal(B, 1.0)
@@ -190,19 +191,19 @@ def _largest_group(support: FloatArray, compared: BoolArray) -> BoolArray:
         W = np.maximum(B @ W, 0.0)
         W /= np.maximum(W.max(axis=0), 1e-12)
     quotient = np.einsum("tk,tu,uk->k", W, B, W) / np.maximum((W**2).sum(axis=0), 1e-12)
-    # Groups of equal regularisation are believed together: order must not decide.
+    # Groups with equal quotients are kept together, so that the teachers' order has no influence.
     return np.asarray(W[:, quotient >= quotient.max() - 1e-6].max(axis=1) >= 0.5)
 
 
 def _mean(values: FloatArray, common: FloatArray, group: BoolArray) -> FloatArray:
-    """Mean over the group, weighted by the samples in common; NaN without any."""
+    """Average over the group, weighted by the samples in common; NaN without any."""
     weight = common[:, group]
     total = weight.sum(axis=1)
     return np.where(total > 0, (values[:, group] * weight).sum(axis=1) / np.maximum(total, 1.0), np.nan)
 
 
 def _repeats(hard: IntArray) -> BoolArray:
-    """Who says on every sample what an earlier teacher says."""
+    """Mark the teachers that annotate every sample as an earlier teacher does."""
     _, first = np.unique(hard, axis=1, return_index=True)
     out = np.ones(hard.shape[1], dtype=bool)
     out[first] = False
@@ -210,10 +211,10 @@ def _repeats(hard: IntArray) -> BoolArray:
 
 
 def _constant(labels: TeacherLabels, hard: IntArray) -> BoolArray:
-    """Who claims more than one class, speaks of (nearly) everything and always names the same."""
+    """Mark the teachers for more than one class that annotate (nearly) all samples, always with the same class."""
     out = np.zeros(labels.n_teachers, dtype=bool)
     for t, classes in enumerate(labels.specialties):
         annotated = hard[hard[:, t] >= 0, t]
-        always = annotated.size >= OFTEN * len(hard) and annotated.size > 0
+        always = annotated.size >= NEARLY_ALL * len(hard) and annotated.size > 0
         out[t] = (classes is None or len(classes) > 1) and always and bool((annotated == annotated[:1]).all())
     return out

@@ -65,8 +65,7 @@ class TunedPublishedCSL(PublishedCSL):
         return replace(student, learning_rate=float(rate), epochs=_epochs(steps, n, self.batch_size))
 
     def _tuned(self, X: FloatArray, labels: TeacherLabels, seed: int) -> tuple[float, float]:
-        vote = labels.vote(labels.at_level(0))
-        generalist = np.where(vote.sum(axis=1) > 0, vote.argmax(axis=1), -1)
+        generalist = labels.consensus(labels.at_level(0))
 
         def predictions(candidates: FloatArray, sees: BoolArray) -> IntArray:
             mask = sees[:, 0] & (generalist >= 0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -37,7 +38,7 @@ __all__ = ["TeacherSupervised"]
 
 
 def _validated(estimator: Any, *data: Any, **options: Any) -> Any:
-    """scikit-learn's validation, with our error type.
+    """Validate input as scikit-learn does, with our type of error.
 
     It would make copies in double precision of what is in half; matrices of numbers are passed by it.
     """
@@ -58,7 +59,7 @@ def _validated(estimator: Any, *data: Any, **options: Any) -> Any:
 
 
 class _WrongTypeError(CosupError, TypeError):
-    """Of data whose type is wrong; scikit-learn's own checks expect a TypeError there."""
+    """An error of the data's type; scikit-learn's own checks expect a TypeError there."""
 
 
 def _check_order(X: Any, ids: Sequence[str] | None) -> None:
@@ -126,7 +127,7 @@ class TeacherSupervised(KeptStudent, ClassifierMixin, BaseEstimator):  # type: i
         self.classes_ = np.asarray(self.classes_)
         seed = int(check_random_state(getattr(self, "random_state", None)).randint(2**31 - 1))
         raw = getattr(getattr(self, "student", None), "reads_raw_inputs", False)
-        scaling = None if raw else FeatureScaling.of(X, lambda rows: _consensus(labels, rows))
+        scaling = None if raw else FeatureScaling.of(X, partial(labels.consensus, labels.at_level(0)))
         result = self._supervise(X if scaling is None else scaling.training_features(X), labels, seed)
         if scaling is not None:
             result = _unscaled(result, scaling)
@@ -160,9 +161,9 @@ class TeacherSupervised(KeptStudent, ClassifierMixin, BaseEstimator):  # type: i
         return features, TeacherLabels(ids[:, None], names=["y"], n_classes=max(len(self.classes_), 1))
 
     def _peak_bytes(self, X: FloatArray, labels: TeacherLabels) -> int:
-        """Bytes that `fit` takes at the most, beside its arguments.
+        """Count the bytes that `fit` takes at the most, beside its arguments.
 
-        Of a method that says nothing else: its student, and ten matrices of samples by classes.
+        Unless a method overrides it: its student, and ten matrices of samples by classes.
         """
         student = as_student(getattr(self, "student", "ridge"))
         return peak_bytes(student, X, labels.n_classes) + 80 * len(labels) * labels.n_classes
@@ -208,17 +209,17 @@ class TeacherSupervised(KeptStudent, ClassifierMixin, BaseEstimator):  # type: i
         return check_features(X)
 
     def predict_proba(self, X: ArrayLike) -> FloatArray:
-        """Class probabilities of the final student, (n_samples, n_classes), columns in the order of ``classes_``."""
+        """Predict class probabilities, (n_samples, n_classes), columns in the order of ``classes_``."""
         X = self._checked(X)
         return self.head_.predict_proba(X)
 
     def predict(self, X: ArrayLike) -> Any:
-        """Most probable class of every row of `X`, (n_samples,)."""
+        """Predict the most probable class of every row of `X`, (n_samples,)."""
         best = self.predict_proba(X).argmax(axis=1)
         return self.classes_[best]
 
     def level_predict(self, X: ArrayLike) -> Any:
-        """Predict with the student after every level, (n_levels, n_samples)."""
+        """Predict by the student after every level, (n_levels, n_samples)."""
         X = self._checked(X)
         return np.stack([self.classes_[h.predict_proba(X).argmax(axis=1)] for h in self.level_heads_])
 
@@ -243,7 +244,7 @@ class TeacherSupervised(KeptStudent, ClassifierMixin, BaseEstimator):  # type: i
         cosup.report.explorer.Page
             What a notebook shows inline; ``save(path)`` writes it.
         """
-        # The report stands above the estimators, and is named here for who has the model at hand.
+        # The report's room is above this one, so that it is imported by name.
         page = importlib.import_module("cosup.report.explorer.notebook").page_of(
             self, labels, X, ids=ids, images=images, texts=texts
         )
@@ -253,7 +254,7 @@ class TeacherSupervised(KeptStudent, ClassifierMixin, BaseEstimator):  # type: i
 
 
 def _unlabelled(y: Any) -> tuple[Any, BoolArray | None]:
-    """Where a plain vector names no class, and the vector with a class in these places."""
+    """Find where a plain vector has no class, and fill these places with a class."""
     array = np.asarray(y)
     if array.ndim != 1 or not array.size:
         return y, None
@@ -287,9 +288,3 @@ def _unscaled(result: Supervision, scaling: FeatureScaling) -> Supervision:
     for record in result.history[:1]:
         record["notes"] = [*record["notes"], *scaling.notes]
     return replace(result, head=head, level_heads=levels)
-
-
-def _consensus(labels: TeacherLabels, rows: Any) -> Any:
-    """Return the generalists' class on some rows, -1 where all abstain."""
-    votes = labels.vote(labels.at_level(0), rows)
-    return np.where(votes.sum(axis=1) > 0, votes.argmax(axis=1), -1)

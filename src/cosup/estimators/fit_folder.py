@@ -1,4 +1,4 @@
-"""The folder of a fit: its files change as one, and each says of which fit it is."""
+"""The folder of a fit: its files are replaced together, and each holds the id of its fit."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from cosup.utils.json_files import parse_json, read_json
 __all__ = ["AGAIN", "FIT", "FIT_FILES", "check_one_fit", "find_file", "once_more", "read_fit_json", "write_fit"]
 
 FIT = "fit"
-"""The key, in every JSON file of a fit, of the fit's id; in the page a comment says it."""
+"""The key of the fit's id in every JSON file of a fit; in the page it stands in a comment."""
 
 FIT_FILES = ("model.json", "provenance.json", "history.json", "estimates.json", "fit.json", "timings.json")
 """Files that are compared when one of them is read. Arrays and tables have their checksums in these."""
@@ -71,7 +71,7 @@ def _stamped(name: str, content: str | bytes, fit: str) -> str | bytes:
 
 
 def find_file(folder: Path, name: str) -> Path | None:
-    """Where a file of the folder lies; None where it is not there. See `cosup.utils.atomic_files.committed_files`."""
+    """Find a file of the folder, None where it is missing. See `cosup.utils.atomic_files.committed_files`."""
     return committed_files(folder).get(name)
 
 
@@ -142,7 +142,7 @@ def once_more(folder: Path, read: Callable[[], T]) -> T:
 
 
 def _state(folder: Path) -> list[tuple[str, int, int]]:
-    """Names, inodes and times of the folder's files: what a replacement changes."""
+    """List names, inodes and times of the folder's files, which change when files are replaced."""
     found = []
     try:
         with os.scandir(folder) as entries:

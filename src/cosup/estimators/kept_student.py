@@ -33,7 +33,7 @@ class KeptStudent:
     set_params: Any
 
     def to_arrays(self) -> tuple[dict[str, Any], dict[str, Any]]:
-        """The fitted student as arrays and JSON-able values, for safetensors and JSON.
+        """Write the fitted student as arrays and JSON-able values, for safetensors and JSON.
 
         Raises
         ------
@@ -62,7 +62,7 @@ class KeptStudent:
 
     @classmethod
     def from_arrays(cls, arrays: dict[str, Any], meta: dict[str, Any]) -> Self:
-        """A fitted estimator of what `to_arrays` gave; it predicts, and has no history.
+        """Make a fitted estimator of what `to_arrays` returned; it predicts, and has no history.
 
         Raises
         ------
@@ -104,7 +104,7 @@ class KeptStudent:
         folder : path
             Made if it does not exist; it gets ``model.safetensors`` and ``model.json``, see `cosup.estimators.saving`.
         inputs : dict of str to str, optional
-            What features are made of, as in ``{"backbone": "lite:efficientnet-lite0"}``: ``cosup predict`` goes by it.
+            The source of the features, as in ``{"backbone": "lite:efficientnet-lite0"}``: ``cosup predict`` reads it.
         feature_names : sequence of str, optional
             Names of the features, by which ``cosup predict`` takes columns. Default: those of the data frame that the
             model was fitted on, if it was one.
@@ -139,8 +139,8 @@ class KeptStudent:
         ----------
         path : path
         precision : {"float32", "float64"}
-            What is computed in; with float64 features of any scale give what `predict_proba` gives, but few runtimes
-            other than onnxruntime's CPU know it.
+            The precision of the computation. With float64, features of any scale give what `predict_proba` gives, but
+            few runtimes other than onnxruntime's CPU know it.
 
         Raises
         ------
@@ -155,7 +155,7 @@ class KeptStudent:
 
 
 def _is_plain(value: Any) -> bool:
-    """Whether JSON gives a parameter back as it was."""
+    """Tell whether JSON returns a parameter as it was."""
     if isinstance(value, tuple):
         return all(_is_plain(item) for item in value)
     return value is None or isinstance(value, str | bool | int) or (isinstance(value, float) and np.isfinite(value))

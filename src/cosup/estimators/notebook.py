@@ -35,7 +35,7 @@ class History(list[dict[str, Any]]):
         return "\n".join([f"History({len(self)} levels)", *lines[:MOST]])
 
     def to_frame(self) -> Any:
-        """A row a level, as a pandas data frame: what of a record is no array."""
+        """Return a row a level, as a pandas data frame: the fields of records that are no arrays."""
         return frame({key: [row[key] for row in self._rows()] for key in _SHOWN}).set_index("level")
 
     def _rows(self) -> list[dict[str, Any]]:
@@ -78,7 +78,7 @@ class Provenance(np.ndarray):
         return np.array2string(np.asarray(self), threshold=MOST, prefix="Provenance(")
 
     def to_frame(self) -> Any:
-        """A row a sample and level, as a pandas data frame."""
+        """Return a row a sample and level, as a pandas data frame."""
         two = np.atleast_2d(np.asarray(self)) if self.ndim != 1 else np.asarray(self)[:, None]
         sample, level = (places.ravel() for places in np.indices(two.shape))
         return frame({"sample": sample, "level": level, **{name: two[name].ravel() for name in PROVENANCE.names or ()}})

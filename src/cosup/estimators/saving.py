@@ -62,11 +62,11 @@ SPARE = 1 << 20
 """Bytes of a safetensors file's own, and of arrays that a later release adds."""
 
 OPSET, IR_VERSION = 13, 8
-"""Of ONNX: from 2021, so that serving need not be of today."""
+"""Versions of ONNX from 2021, so that older runtimes can serve the model."""
 
 
 def version() -> str:
-    """The version of cosup; it is whole by the time that anything is saved."""
+    """Return the version of cosup, whose package is whole by the time that anything is saved."""
     return str(sys.modules["cosup"].__version__)
 
 
@@ -77,7 +77,7 @@ def saved_files(arrays: Mapping[str, Any], content: Mapping[str, Any]) -> dict[s
     ----------
     arrays : mapping of str to ndarray
     content : mapping
-        What goes into ``model.json`` beside ``schema``, ``cosup`` and ``sha256``.
+        The content of ``model.json`` beside ``schema``, ``cosup`` and ``sha256``.
     """
     weights = save({key: np.ascontiguousarray(value) for key, value in arrays.items()})
     whole = {"schema": SCHEMA, "cosup": version(), **content, "sha256": hashlib.sha256(weights).hexdigest()}
@@ -93,7 +93,7 @@ def write_saved(folder: str | Path, files: Mapping[str, bytes], *, remove: Itera
     files : mapping of str to bytes
         See `saved_files`.
     remove : iterable of str
-        What goes of an earlier model.
+        Files of an earlier model that are removed.
     """
     folder = Path(folder)
     make_writable(folder)
@@ -108,7 +108,7 @@ def read_saved(folder: str | Path) -> tuple[dict[str, Any], dict[str, Any]]:
     -------
     arrays : dict of str to ndarray
     content : dict
-        Of ``model.json``.
+        The content of ``model.json``.
 
     Raises
     ------
@@ -188,7 +188,7 @@ def _check_content(folder: Path, content: Mapping[str, Any]) -> tuple[int, int]:
 
 
 def _are_classes(value: Any, kind: type[Any]) -> bool:
-    """Whether a value is a list of distinct classes of one kind, which numpy holds."""
+    """Tell whether a value is a list of distinct classes of one kind, which numpy holds."""
     return (
         isinstance(value, list)
         and bool(value)
@@ -198,7 +198,7 @@ def _are_classes(value: Any, kind: type[Any]) -> bool:
 
 
 def _stays(name: str) -> bool:
-    """Whether a folder beside ``model.json`` is named without a way out of it; of other names this is not asked."""
+    """Tell whether the name of a folder beside ``model.json`` stays inside; other names are not checked."""
     if not name.startswith(BESIDE):
         return True
     place = name.removeprefix(BESIDE)
@@ -206,7 +206,7 @@ def _stays(name: str) -> bool:
 
 
 def beside(inputs: Mapping[str, str], folder: str | Path) -> dict[str, str]:
-    """The ``inputs`` of a model in `folder`, with the folders beside it by their paths, as backbones know them.
+    """Return the ``inputs`` of a model in `folder`, with the folders beside it by their paths, as backbones know them.
 
     Raises
     ------
@@ -240,7 +240,7 @@ def onnx_of(
     bias : ndarray of shape (n_classes,)
     class_names : sequence of str
     precision : {"float32", "float64"}
-        Of the computation in between.
+        The precision of the computation in between.
     producer : str
 
     Raises

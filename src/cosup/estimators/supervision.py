@@ -34,7 +34,7 @@ class Supervision:
         A record a level, see `LevelRecord`.
     provenance : structured ndarray of shape (n_samples, n_levels), dtype `PROVENANCE`
     estimates : Estimates, optional
-        Of accuracies, without a label, where the method has any.
+        Accuracies that the method estimates without a label.
     """
 
     head: Head
@@ -45,7 +45,7 @@ class Supervision:
 
 
 def one_hot(ids: IntArray, n_classes: int) -> FloatArray:
-    """Rows of zeros with a one at the class id, (n_samples, n_classes) float64; all zeros for -1."""
+    """Make rows of zeros with a one at the class id, (n_samples, n_classes) float64; all zeros for -1."""
     out = np.zeros((len(ids), n_classes))
     rows = np.flatnonzero(ids >= 0)
     out[rows, ids[rows]] = 1.0
@@ -77,7 +77,7 @@ class LevelRecord:
     outcome : str
         One of `cosup.cosupervision.state.Outcome`; ``"trained"`` unless something was out of the ordinary.
     notes : list of str
-        The same in words, and whatever else a user should know.
+        The outcome as sentences, and whatever else a user should know.
     """
 
     level: int
@@ -113,7 +113,7 @@ class LevelRecord:
 def provenance_rows(
     assigned: IntArray, annotation: IntArray, kept: BoolArray, reason: Any, probability: FloatArray
 ) -> Any:
-    """One level's column of provenance, (n_samples,) of dtype `PROVENANCE`; see there."""
+    """Make one level's column of provenance, (n_samples,) of dtype `PROVENANCE`."""
     out = np.zeros(len(assigned), dtype=PROVENANCE)
     out["teacher"], out["annotation"], out["kept"] = assigned, annotation, kept
     out["reason"] = np.where(kept, "", reason)

@@ -9,10 +9,10 @@ from functools import cached_property
 import numpy as np
 
 from cosup.students.heads import Head
-from cosup.students.protocol import BlockFit, Fit, Trainer
+from cosup.students.protocol import BlockFit, CheckedTrainer, Fit, Trainer
 from cosup.students.targets import Targets
 from cosup.utils.row_blocks import blocks_of
-from cosup.utils.validation import BoolArray, FloatArray, IntArray
+from cosup.utils.validation import FloatArray, IntArray
 
 __all__ = ["FoldedTrainer"]
 
@@ -21,7 +21,7 @@ FEWEST_A_FOLD = 10
 
 
 @dataclass(frozen=True, eq=False)
-class FoldedTrainer:
+class FoldedTrainer(CheckedTrainer[Fit]):
     """A probe a fold, trained and cross-fitted on the fold's own samples.
 
     Features of two networks can't be compared, and those that a network makes of its own training samples tell what it
@@ -51,9 +51,7 @@ class FoldedTrainer:
         return self
 
     def _fits(self, targets: Targets, seed: int, alpha: float | None) -> list[Fit]:
-        given = targets.soft if targets.ids is None else targets.ids
-        assert given is not None
-        train_mask = np.isin(np.arange(len(targets)), targets.members)
+        given, train_mask = targets.given, targets.train_mask
         return [
             trainer.train(
                 given[rows], train_mask=train_mask[rows], random_state=seed, alpha=alpha, n_classes=targets.n_classes
@@ -61,23 +59,19 @@ class FoldedTrainer:
             for rows, trainer in zip(self.rows, self.trainers, strict=True)
         ]
 
-    def train(
-        self,
-        targets: FloatArray | IntArray,
-        *,
-        train_mask: BoolArray | None = None,
-        random_state: int = 0,
-        alpha: float | None = None,
-        n_classes: int | None = None,
-    ) -> Fit:
-        """Train a probe a fold; see `cosup.students.Trainer`."""
-        n = sum(map(len, self.rows))
-        checked = Targets.of(targets, train_mask, n_classes, n)
-        if min(np.isin(rows, checked.members).sum() for rows in self.rows) < FEWEST_A_FOLD:
+    @property
+    def n_samples(self) -> int:
+        """Number of samples of all folds."""
+        return sum(map(len, self.rows))
+
+    def fit(self, targets: Targets, random_state: int, alpha: float | None) -> Fit:
+        """Train a probe a fold."""
+        if min(np.isin(rows, targets.members).sum() for rows in self.rows) < FEWEST_A_FOLD:
             return self.frozen.train(
-                targets, train_mask=train_mask, random_state=random_state, alpha=alpha, n_classes=n_classes
-            )
-        return FoldedFit(self.rows, tuple(self._fits(checked, random_state, alpha)), checked.n_classes)
+                targets.given, train_mask=targets.train_mask, random_state=random_state, alpha=alpha,
+                n_classes=targets.n_classes,
+            )  # fmt: skip
+        return FoldedFit(self.rows, tuple(self._fits(targets, random_state, alpha)), targets.n_classes)
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,12 +17,12 @@ from cosup.finetuning.network import Network, chosen, embedded
 from cosup.finetuning.settings import TuningSettings
 from cosup.students.cross_fitting import folds_of
 from cosup.students.heads import Head, LinearHead, spread_head
-from cosup.students.protocol import BlockFit, Fit, Student, Trainer
+from cosup.students.protocol import BlockFit, CheckedTrainer, Fit, Student, Trainer
 from cosup.students.registry import as_student
 from cosup.students.targets import Targets
 from cosup.utils.row_blocks import blocks_of
 from cosup.utils.slices import rows_within, slices
-from cosup.utils.validation import BoolArray, CosupError, FloatArray, IntArray
+from cosup.utils.validation import CosupError, FloatArray, IntArray
 
 if TYPE_CHECKING:
     from cosup.finetuning.training import Tuned
@@ -130,7 +130,7 @@ class _Reading:
 
 
 @dataclass(frozen=True, eq=False)
-class FineTunedTrainer:
+class FineTunedTrainer(CheckedTrainer["FineTunedFit"]):
     """A `FineTuned` tied to samples; see `cosup.students.Trainer`.
 
     Attributes
@@ -169,21 +169,18 @@ class FineTunedTrainer:
         )
         return replace(self, deciding=folded.like_first(fit.targets, fit.seed), by_networks=False)
 
-    def train(
-        self,
-        targets: FloatArray | IntArray,
-        *,
-        train_mask: BoolArray | None = None,
-        random_state: int = 0,
-        alpha: float | None = None,
-        n_classes: int | None = None,
-    ) -> FineTunedFit:
-        """Train the probe; the network is trained when the fit's head is settled. See `cosup.students.Trainer`."""
-        checked = Targets.of(targets, train_mask, n_classes, len(self.features))
+    @property
+    def n_samples(self) -> int:
+        """Number of samples."""
+        return len(self.features)
+
+    def fit(self, targets: Targets, random_state: int, alpha: float | None) -> FineTunedFit:
+        """Train the probe; the network is trained when it is needed, see `TunedHead.materialise`."""
         probe = self.deciding.train(
-            targets, train_mask=train_mask, random_state=random_state, alpha=alpha, n_classes=checked.n_classes
-        )
-        return FineTunedFit(self, checked, probe, random_state)
+            targets.given, train_mask=targets.train_mask, random_state=random_state, alpha=alpha,
+            n_classes=targets.n_classes,
+        )  # fmt: skip
+        return FineTunedFit(self, targets, probe, random_state)
 
 
 @dataclass(frozen=True, eq=False)

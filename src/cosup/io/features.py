@@ -58,13 +58,13 @@ class Features:
         Finite; of a store it is mapped into memory.
     ids : tuple of str, or None
     inputs : dict of str to str
-        What made them, if that is known: ``{"backbone": ...}`` or ``{"encoder": ...}``.
+        Their source, if that is known: ``{"backbone": ...}`` or ``{"encoder": ...}``.
     shards : tuple of Shard
         The files of a folder, each with its ``name`` and number of ``rows``; empty where there was one file.
     names : tuple of str, or None
-        Of the columns, where the file has any.
+        Names of the columns, where the file has any.
     notes : tuple of str
-        What the user should know about how it was read.
+        Remarks for the user on how it was read.
     """
 
     source: str
@@ -193,7 +193,7 @@ def check_shards(features: Features, labels: ImportedLabels) -> None:
     ----------
     features : Features
     labels : ImportedLabels
-        As `cosup.labels.read_labels` gives them; where either is no folder of shards, nothing is checked.
+        Labels from `cosup.io.labels.read_labels`; where either is no folder of shards, nothing is checked.
 
     Raises
     ------
@@ -205,7 +205,7 @@ def check_shards(features: Features, labels: ImportedLabels) -> None:
 
 
 def _of_folder(place: Place, files: Sequence[Place]) -> Features:
-    """A store of ``cosup embed``, or shards."""
+    """Read a store of ``cosup embed``, or shards."""
     names = [name_of(file) for file in files]
     if isinstance(place, Path) and names and all("=" in name for name in names) and (keys := partition_keys(place)):
         read = arrow_features(read_parquet(place), str(place), aside=keys)
@@ -269,7 +269,7 @@ def features_of_images(
     ray: str | None = None,
     kept: Sequence[str | Path] = (),
 ) -> Features:
-    """Features of all images in a folder, computed once and kept.
+    """Compute features of all images in a folder, once, and keep them.
 
     Parameters
     ----------
@@ -309,7 +309,7 @@ def features_of_texts(
     path: str | Path, out: str | Path, *, encoder: str | None = None, progress: bool = True,
     kept: Sequence[str | Path] = (),
 ) -> Features:  # fmt: skip
-    """Features of the texts in a file, computed once and kept.
+    """Compute features of the texts in a file, once, and keep them.
 
     Parameters
     ----------

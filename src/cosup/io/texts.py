@@ -77,7 +77,7 @@ def read_texts(path: str | Path) -> dict[str, str]:
 
 
 def _columns(path: Path) -> tuple[Sequence[str], Iterator[tuple[int, Sequence[Any]]]]:
-    """The names of columns, and the rows with their numbers; texts as they stand in the file."""
+    """Return the names of columns, and the rows with their numbers; texts as they stand in the file."""
     if path.suffix.lower() == ".parquet":
         table = read_parquet(path)
         columns = [table.column(place).to_pylist() for place in range(table.num_columns)]

@@ -1,4 +1,4 @@
-"""Check annotations, levels, specialties and names: each check says what is wrong, where, what to do."""
+"""Check annotations, levels, specialties and names; an error tells what is wrong, where, and what to do."""
 
 from __future__ import annotations
 

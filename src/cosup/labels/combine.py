@@ -174,7 +174,7 @@ def _classes(parts: Sequence[ImportedLabels]) -> tuple[str, ...]:
 
 
 def _spread(part: ImportedLabels, place: Any, n_classes: int) -> Any:
-    """A part's probabilities over all classes."""
+    """Spread a part's probabilities to all classes."""
     out = np.full((len(part), part.n_teachers, n_classes), np.nan, dtype=np.float32)
     for t in range(part.n_teachers):
         speaks = np.flatnonzero(part.speaks()[:, t])
@@ -185,7 +185,7 @@ def _spread(part: ImportedLabels, place: Any, n_classes: int) -> Any:
 
 
 def _listed(part: ImportedLabels, place: Any, k: int) -> tuple[Any, Any]:
-    """A part's classes and their probabilities, in `k` places an annotation; a hard word is sure."""
+    """List a part's classes and their probabilities, `k` an annotation; hard annotations have probability 1."""
     if isinstance(part.annotations, TopK):
         ids, shares = np.append(place, -1)[part.annotations.classes], part.annotations.probabilities
     else:

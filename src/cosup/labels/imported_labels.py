@@ -37,9 +37,9 @@ class ImportedLabels(TeacherLabels):
     ids : sequence of str, optional
         One a sample, no two alike.
     source : str, optional
-        What messages call it: the file's path.
+        The name in messages: the file's path.
     notes : sequence of str
-        What the user should know about how it was read.
+        Remarks for the user on how it was read.
 
     Attributes
     ----------
@@ -99,7 +99,7 @@ class ImportedLabels(TeacherLabels):
                 raise CosupError(f"{source or 'the labels'}: two samples have the id {twice!r}")
 
     def _check_useful(self) -> None:
-        # One rule alone may name one class only: other sources come beside it, and who fits looks again.
+        # One rule alone may name one class only: other sources may be added, and a fit checks again.
         silent = np.flatnonzero(~self.speaks().any(axis=0))
         if silent.size:
             raise CosupError(
@@ -117,7 +117,7 @@ class ImportedLabels(TeacherLabels):
         )  # fmt: skip
 
     def summary(self) -> Summary:
-        """Coverage, overlaps, conflicts and agreement a teacher, and what else was noticed."""
+        """Summarise coverage, overlaps, conflicts and agreement of every teacher, and what else is unusual."""
         return summarise(self.hard(), self.class_names, self.names, self.levels, self.specialties, self.notes)
 
     def arrange(
@@ -186,13 +186,13 @@ class ImportedLabels(TeacherLabels):
         Parameters
         ----------
         ids : sequence of str
-            Of the features' rows. Blanks and Unicode forms of ids need not agree.
+            The ids of the features' rows. Blanks and Unicode forms need not agree.
         partial : bool
             Leave out what only the labels have, and let all teachers abstain on what only `ids` has.
         what : str
-            What messages call the owner of `ids`.
+            The name of the owner of `ids` in messages.
         match : {"slashes", "name", "stem", "path", "case", "zeros", "beginning"}, optional
-            How ids are matched: with / in place of backslashes, by the last part of their paths (with or without
+            The way ids are matched: with / in place of backslashes, by the last part of their paths (with or without
             extension), by paths without extension, whatever their case, without leading zeros, or without the beginning
             that all ids of a side share. Default: as they are.
 
@@ -242,7 +242,7 @@ class ImportedLabels(TeacherLabels):
 
 
 def _rows(annotations: Any, order: IntArray) -> Any:
-    """Rows at `order`; abstentions for -1."""
+    """Return the rows at `order`; abstentions for -1."""
     out = annotations[order]
     absent = order < 0
     if absent.any():

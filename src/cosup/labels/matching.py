@@ -20,9 +20,9 @@ class Form:
     Attributes
     ----------
     help : str
-        What is done to ids: the end of a sentence that begins with "they join".
+        A description of the change of ids: the end of a sentence that begins with "they join".
     of : callable
-        From ids to their forms.
+        A function from ids to their forms.
     """
 
     help: str
@@ -70,7 +70,7 @@ class Matched:
     ----------
     mine, others : list of str
     note : str
-        What the user should know about it.
+        A remark for the user.
     """
 
     mine: list[str]
@@ -84,7 +84,7 @@ def match_ids(mine: Sequence[str], others: Sequence[str], match: str | None) -> 
     Parameters
     ----------
     mine, others : sequence of str
-        Of the labels, and of the features.
+        The ids of the labels, and of the features.
     match : str, optional
         One of `FORMS`. Default: as they are, with plain blanks and in one Unicode form; and with / in place of
         backslashes where nothing joins otherwise.
@@ -120,7 +120,7 @@ def match_ids(mine: Sequence[str], others: Sequence[str], match: str | None) -> 
 
 
 def fitting_forms(mine: Sequence[str], others: Sequence[str]) -> list[str]:
-    """Forms in which at least half of the shorter side's ids have a partner, and none is another's."""
+    """Find forms in which at least half of the shorter side's ids have a partner, and none is another's."""
     first, second = _plain(mine), _plain(others)
     out = []
     for name, form in FORMS.items():

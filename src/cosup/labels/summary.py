@@ -44,16 +44,16 @@ class Summary:
         class (NaN where they never have); ``polarity``, the names of the classes that it ever names; ``specialty``,
         names of classes, or None. How often a teacher is right is estimated by a fit: ``estimates_``.
     n_samples, unlabelled, several, conflicts : int
-        Samples; those that nobody, several, or several that contradict one another speak on.
+        Numbers of samples: all, without an annotation, with several, with contradictory ones.
     class_names : tuple of str
     class_shares : ndarray of shape (n_classes,)
         Share of all votes that names each class.
     suggestions : dict of str to tuple of str
         Teachers of unknown specialty who speak often and name some classes only -> those; nothing is assumed.
     notes : tuple of str
-        What else was noticed.
+        Further remarks.
     among : Agreement
-        How far the teachers agree: Krippendorff's ``alpha``, Fleiss' ``kappa``, and the share of agreeing ``pairs``.
+        Agreement of the teachers: Krippendorff's ``alpha``, Fleiss' ``kappa``, and the share of agreeing ``pairs``.
     """
 
     teachers: list[dict[str, Any]]
@@ -68,7 +68,7 @@ class Summary:
     among: Agreement
 
     def __str__(self) -> str:
-        """A table, a line of totals, suggestions and notes."""
+        """Write a table, a line of totals, suggestions and notes."""
         rows = [HEAD, *self._rows()]
         widths = [max(len(row[place]) for row in rows) for place in range(len(HEAD))]
         lines = [
@@ -81,7 +81,7 @@ class Summary:
         return "\n".join([*lines, *self._remarks()])
 
     def to_frame(self) -> Any:
-        """A row a teacher, as a pandas data frame; shares are between 0 and 1."""
+        """Return a row a teacher, as a pandas data frame; shares are between 0 and 1."""
         return frame({key: [row[key] for row in self.teachers] for key in self.teachers[0]}).set_index("teacher")
 
     def _repr_html_(self) -> str:
@@ -121,7 +121,7 @@ class Summary:
 
 
 def specialty_flag(teacher: str, classes: Sequence[str]) -> str:
-    """The option of ``cosup fit`` that gives a teacher its specialty, to be pasted."""
+    """Write the option of ``cosup fit`` that gives a teacher its specialty, to be pasted."""
     return "--specialty " + shlex.quote(join_pair(teacher, join_row(classes)))
 
 
@@ -180,7 +180,7 @@ def summarise(
 
 
 def tally(hard: IntArray, n_classes: int) -> tuple[IntArray, IntArray, IntArray]:
-    """Count votes, overlaps and conflicts; everybody who speaks counts.
+    """Count votes, overlaps and conflicts of all teachers that speak.
 
     Parameters
     ----------
@@ -194,7 +194,7 @@ def tally(hard: IntArray, n_classes: int) -> tuple[IntArray, IntArray, IntArray]
         Votes; those beside another's; those that another contradicts; those that name the others' majority; those
         where the others have a majority.
     named : ndarray of shape (n_teachers, n_classes)
-        How often each names each class.
+        Number of samples on which each teacher names each class.
     samples : ndarray of shape (3,)
         Samples without a label, with several, and with several that contradict one another.
     """
@@ -236,7 +236,7 @@ def _count(annotated: IntArray, totals: IntArray, named: IntArray, samples: IntA
 
 
 def _doubts(class_names: Sequence[str], by_class: IntArray, n_samples: int) -> list[str]:
-    """Classes that look like another's name, misspelt; and classes that nobody names."""
+    """Find classes that look like another's name, misspelt, and classes that no teacher names."""
     out = []
     for c in np.flatnonzero((by_class > 0) & (by_class <= max(1, RARE * n_samples))).tolist():
         often = [name for name, count in zip(class_names, by_class, strict=True) if count > 20 * by_class[c]]

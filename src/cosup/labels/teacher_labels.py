@@ -42,7 +42,7 @@ class TeacherLabels:
     levels : array-like of shape (n_teachers,), optional
         The level of every teacher, from 0 up without a gap. None puts all at level 0.
     specialties : sequence of length n_teachers, optional
-        For every teacher None (it covers everything, or nobody knows what) or the class ids that it covers.
+        For every teacher the class ids that it covers, or None (all, or unknown).
     names : sequence of str, optional
         Default: ``teacher 0``, ``teacher 1``, ...
     n_classes : int, optional
@@ -57,7 +57,7 @@ class TeacherLabels:
     names : tuple of str
     n_classes : int
     shape : tuple of int
-        That of `annotations`: scikit-learn takes an object with a shape for something that it can slice.
+        The shape of `annotations`: scikit-learn slices objects that have one.
 
     Raises
     ------
@@ -158,11 +158,11 @@ class TeacherLabels:
         return len(self.annotations.shape)
 
     def at_level(self, level: int) -> IntArray:
-        """Columns of the teachers at `level`, as an int64 array."""
+        """Return the columns of the teachers at `level`, as an int64 array."""
         return np.flatnonzero(self.levels == level)
 
     def speaks(self) -> BoolArray:
-        """Where a teacher does not abstain, (n_samples, n_teachers)."""
+        """Mark where teachers do not abstain, (n_samples, n_teachers)."""
         if isinstance(self.annotations, TopK):
             return self.annotations.speaks()
         if self.is_soft:
@@ -170,13 +170,13 @@ class TeacherLabels:
         return np.asarray(self.annotations >= 0)
 
     def hard(self) -> IntArray:
-        """Class ids, (n_samples, n_teachers) int32; -1 where a teacher abstains."""
+        """Return class ids, (n_samples, n_teachers) int32; -1 where a teacher abstains."""
         if not self.is_soft:
             return np.asarray(self.annotations, dtype=np.int32)
         return np.stack([self.predicted_class(t) for t in range(self.n_teachers)], axis=1)
 
     def predicted_class(self, teacher: int, rows: Any = slice(None)) -> IntArray:
-        """One teacher's most probable class on `rows` (slice or positions), int32; -1 where it abstains."""
+        """Return one teacher's most probable class on `rows` (slice or positions), int32; -1 where it abstains."""
         if isinstance(self.annotations, TopK):
             return self.annotations.predicted_class(teacher, rows)
         if not self.is_soft:
@@ -186,7 +186,7 @@ class TeacherLabels:
         return np.where(silent, -1, np.where(silent[:, None], 0, spoken).argmax(axis=1)).astype(np.int32)
 
     def repeats(self, teacher: int, other: int) -> bool:
-        """Whether two teachers say the same of every sample."""
+        """Tell whether two teachers annotate every sample alike."""
         if isinstance(self.annotations, TopK):
             ids, values = self.annotations.classes, self.annotations.probabilities
             same = np.array_equal(ids[:, teacher], ids[:, other])
@@ -195,14 +195,14 @@ class TeacherLabels:
         return bool(np.array_equal(mine, its, equal_nan=self.is_soft))
 
     def covers(self, teacher: int) -> BoolArray:
-        """The classes of a teacher's specialty as a mask (n_classes,); all where it is unknown."""
+        """Return the classes of a teacher's specialty as a mask (n_classes,); all where it is unknown."""
         mask = np.zeros(self.n_classes, dtype=bool)
         classes = self.specialties[teacher]
         mask[slice(None) if classes is None else classes] = True
         return mask
 
     def probabilities(self, teacher: int, rows: Any = slice(None)) -> FloatArray:
-        """One teacher's probabilities.
+        """Return one teacher's probabilities.
 
         Parameters
         ----------
@@ -227,7 +227,7 @@ class TeacherLabels:
         return out
 
     def vote(self, teachers: IntArray, rows: Any = slice(None)) -> FloatArray:
-        """Mean probabilities of those of `teachers` that speak.
+        """Average the probabilities of those of `teachers` that speak.
 
         Parameters
         ----------
@@ -247,8 +247,13 @@ class TeacherLabels:
             total += self.probabilities(int(t), rows)
         return np.asarray(total / np.maximum(n_votes, 1)[:, None])
 
+    def consensus(self, teachers: IntArray, rows: Any = slice(None)) -> IntArray:
+        """Return the most probable class of the `vote` of some teachers, (n_rows,); -1 where all abstain."""
+        vote = self.vote(teachers, rows)
+        return np.where(vote.sum(axis=1) > 0, vote.argmax(axis=1), -1)
+
     def top_k(self, k: int = 5) -> Self:
-        """Keep the `k` most probable classes of every soft annotation (see `TopK`)."""
+        """Return labels with only the `k` most probable classes of every soft annotation kept (see `TopK`)."""
         if not self.is_soft:
             return self
         return self._with(TopK.of(np.asarray(self.annotations), k=k))
@@ -276,7 +281,7 @@ class TeacherLabels:
         return summarise(self.hard(), classes, self.names, self.levels, self.specialties)
 
     def to_frame(self) -> Any:
-        """Annotations as a pandas data frame, a column a teacher: names of classes, None where it abstains.
+        """Return annotations as a pandas data frame, a column a teacher: names of classes, None where it abstains.
 
         Of soft annotations, the most probable class.
         """

@@ -96,7 +96,7 @@ class TopK:
         k : int
             All classes are kept where there are fewer.
         dtype : numpy dtype
-            Of the probabilities kept.
+            The type of the probabilities kept.
 
         Returns
         -------
@@ -123,7 +123,7 @@ class TopK:
 
     @classmethod
     def joined(cls, parts: Sequence[TopK]) -> TopK:
-        """The annotations of several sets of samples, one after the other; what was checked is not checked again.
+        """Join the annotations of several sets of samples, one after the other, without checking them again.
 
         Raises
         ------
@@ -138,7 +138,7 @@ class TopK:
 
     @classmethod
     def _of(cls, classes: IntArray, probabilities: FloatArray, n_classes: int) -> TopK:
-        """Of what has been checked."""
+        """Make it of arrays that have been checked."""
         new = object.__new__(cls)
         for name, value in (("classes", classes), ("probabilities", probabilities), ("n_classes", int(n_classes))):
             object.__setattr__(new, name, value)
@@ -146,7 +146,7 @@ class TopK:
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """That of the dense annotations, (n_samples, n_teachers, n_classes)."""
+        """The shape of the dense annotations, (n_samples, n_teachers, n_classes)."""
         return (len(self.classes), self.classes.shape[1], self.n_classes)
 
     @property
@@ -165,11 +165,11 @@ class TopK:
         return self.classes.nbytes + self.probabilities.nbytes
 
     def speaks(self) -> BoolArray:
-        """Where a teacher does not abstain, (n_samples, n_teachers)."""
+        """Mark where teachers do not abstain, (n_samples, n_teachers)."""
         return np.asarray(~np.isnan(self.probabilities[:, :, 0]))
 
     def predicted_class(self, teacher: int, rows: Any = slice(None)) -> IntArray:
-        """One teacher's most probable class on `rows` (slice or positions), int32; -1 for an abstention."""
+        """Return one teacher's most probable class on `rows` (slice or positions), int32; -1 for an abstention."""
         values = self.probabilities[rows, teacher]
         silent = np.isnan(values[:, 0])
         best = np.where(silent, 0, values.argmax(axis=1))
@@ -177,7 +177,7 @@ class TopK:
         return np.where(silent, np.int32(-1), ids)
 
     def entries(self, teacher: int, rows: Any = slice(None)) -> tuple[IntArray, FloatArray, FloatArray]:
-        """The classes that one teacher lists.
+        """Return the classes that one teacher lists.
 
         Returns
         -------
@@ -186,7 +186,7 @@ class TopK:
         probabilities : ndarray of shape (n_rows, k), float64
             Zeros for an abstention.
         rest : ndarray of shape (n_rows,), float64
-            What they lack of one; zero for an abstention.
+            One less their sum; zero for an abstention.
         """
         ids = self.classes[rows, teacher].astype(np.int64)
         values = self.probabilities[rows, teacher].astype(np.float64)
@@ -198,7 +198,7 @@ class TopK:
         return ids, values, rest
 
     def dense(self, teacher: int, rows: Any = slice(None), within: BoolArray | None = None) -> FloatArray:
-        """One teacher's probabilities over all classes.
+        """Return one teacher's probabilities over all classes.
 
         Parameters
         ----------
@@ -228,7 +228,7 @@ class TopK:
         return len(self.classes)
 
     def __getitem__(self, index: Any) -> TopK:
-        """The annotations of some samples: an int array, a mask or a slice."""
+        """Select the annotations of some samples: by an int array, a mask or a slice."""
         classes, probabilities = self.classes[index], self.probabilities[index]
         if classes.ndim != 3:
             raise CosupError("index TopK with a slice, a mask or an array of sample positions")
@@ -245,7 +245,7 @@ class TopK:
 
 
 def _checked(ids: Any, values: Any, n_classes: int, start: int) -> tuple[Any, Any]:
-    """Class ids and probabilities with what is not used made uniform; or an error that names the sample."""
+    """Check class ids and probabilities, and make unused places uniform; an error names the sample."""
 
     def fail(bad: Any, what: str) -> None:
         if bad.any():

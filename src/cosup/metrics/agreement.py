@@ -87,7 +87,7 @@ def annotator_agreement(annotated: Ids, n_classes: int) -> Agreement:
 
 
 def _equal_pairs(block: Ids) -> npt.NDArray[np.int64]:
-    """Count the pairs of annotations that name the same class, (n_samples,)."""
+    """Count the pairs of annotations of one class, (n_samples,)."""
     ordered = np.sort(block, axis=1)
     place = np.arange(block.shape[1])
     begins = np.ones(block.shape, dtype=bool)

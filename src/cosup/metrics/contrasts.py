@@ -23,7 +23,7 @@ def bootstrap_contrasts(
     n_resamples: int = 1000,
     random_state: int | None = 0,
 ) -> list[Interval]:
-    """Weighted sums of runs' PGR with hierarchical bootstrap intervals, all from the same resamples.
+    """Compute weighted sums of runs' PGR with hierarchical bootstrap intervals, all from the same resamples.
 
     Parameters
     ----------

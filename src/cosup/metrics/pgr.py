@@ -49,7 +49,7 @@ def performance_gap_recovered(student: float, weak: float, ceiling: float, *, un
         Accuracies in [0, 1] on the same test samples: of the student trained on weak annotations, of the weak
         teacher itself, and of the same student trained on ground truth.
     undefined : {"raise", "nan"}, default="raise"
-        What to do where there is no gap to recover, that is where ``ceiling <= weak``.
+        The answer where there is no gap to recover: ``ceiling <= weak``.
 
     Returns
     -------
@@ -102,7 +102,7 @@ def bootstrap_pgr(
     A resample draws the seeds with replacement and then, within every drawn seed, its test samples with
     replacement; the student, the weak teacher and the ceiling are always judged on the same drawn
     samples. The interval holds the central `level` share of the resamples. With a single seed only the
-    samples are redrawn, and the interval then says nothing about training's own variation. With few seeds
+    samples are redrawn, and the interval then does not hold training's own variation. With few seeds
     it is somewhat narrow, as every percentile bootstrap is.
 
     Resamples whose gap is not positive have no PGR and are dropped; their share is in ``Interval.dropped``.
@@ -148,7 +148,7 @@ def paired_difference(
     n_resamples: int = 2000,
     random_state: int | None = 0,
 ) -> Interval:
-    """PGR of method `a` minus PGR of method `b`, on the same seeds and the same test samples.
+    """Compute the PGR of method `a` minus that of method `b`, on the same seeds and the same test samples.
 
     Both methods are judged on the very same resampled seeds and samples, so that what they have in common
     (an easy seed, a hard sample) cancels out. See `bootstrap_pgr` for the estimate and the resampling.
@@ -185,7 +185,7 @@ def paired_difference(
 
 
 def selection_quality(kept: npt.ArrayLike, right: npt.ArrayLike) -> tuple[float, float]:
-    """Precision and recall of the annotations that were kept, against the truth.
+    """Compute precision and recall of the annotations that were kept, against the truth.
 
     Parameters
     ----------
@@ -264,12 +264,12 @@ def _groups(columns: Sequence[Sequence[npt.ArrayLike]], names: Sequence[str]) ->
 
 
 def _accuracies(groups: Sequence[BoolArray]) -> FloatArray:
-    """Accuracy of each column, every seed weighing the same: (n_columns,)."""
+    """Compute the accuracy of each column, every seed weighing the same: (n_columns,)."""
     return np.asarray(np.mean([group.mean(axis=1) for group in groups], axis=0), dtype=np.float64)
 
 
 def _resampled_accuracies(groups: Sequence[BoolArray], n_resamples: int, random_state: int | None) -> FloatArray:
-    """Accuracies of the columns in each resample: (n_columns, n_resamples).
+    """Compute the accuracies of the columns in each resample: (n_columns, n_resamples).
 
     Redrawing samples with replacement only changes how often each *pattern* of right and wrong (one of
     2 ** n_columns) occurs, so drawing the patterns' counts from a multinomial is exact, and fast.

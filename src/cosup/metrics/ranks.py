@@ -24,7 +24,7 @@ class Ranks:
     critical : float
         Two methods whose mean ranks are further apart differ at the level that was asked for.
     p_value : float
-        Of the hypothesis that all methods are the same (Friedman's test in the version of Iman and Davenport).
+        The p value of equal methods (Friedman's test in the version of Iman and Davenport).
     n_tasks : int
     """
 
@@ -35,7 +35,7 @@ class Ranks:
 
 
 def critical_difference(n_methods: int, n_tasks: int, *, alpha: float = 0.05) -> float:
-    """Difference of mean ranks that is significant by the test of Nemenyi.
+    """Compute the difference of mean ranks that is significant by the test of Nemenyi.
 
     ``q sqrt(k (k + 1) / (6 N))`` for k methods on N tasks, q the quantile of the studentised range over the root of
     two (Demšar 2006, *Statistical comparisons of classifiers over multiple data sets*, JMLR 7, equation 6).
@@ -109,7 +109,7 @@ class Comparison:
     difference : float
         Median over tasks of the one's score less the other's.
     p_value : float
-        Of the hypothesis that differences lie evenly around zero, two-sided, corrected for the number of methods.
+        The p value of differences that lie evenly around zero, two-sided, corrected for the number of methods.
     """
 
     method: int

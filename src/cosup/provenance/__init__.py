@@ -1,4 +1,4 @@
-"""Account for every sample of a fit, in a table and in words, and say where a person should look first.
+"""Provenance of every sample of a fit, as a table and as text, and the samples that a person should look at first.
 
 `Account` gathers it, `explain` says it of one sample, and `look_first` orders samples by what a look is worth. Of the
 labels that come back `read_answers` makes arrays, `check_estimates` measures what was estimated without them,

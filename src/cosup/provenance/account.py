@@ -1,4 +1,4 @@
-"""An account of a fit: how every sample was annotated, who was believed, what was rejected, what was answered."""
+"""The account of a fit: every sample's annotations, assigned teachers, rejections and answer."""
 
 from __future__ import annotations
 
@@ -57,11 +57,11 @@ class Account:
     reasons : tuple of str
         Names of rejection rules and steps; the first is empty: kept.
     reason_texts : tuple of str
-        The same in words.
+        The reasons as clauses.
     probability : ndarray of shape (n, K), float32
-        That the level's student, which had not trained on the sample, gives to the annotation; NaN where none.
+        The student's probability of the annotation, out of sample; NaN where there is none.
     level_answer : ndarray of shape (n, K), int32
-        What the student after the level answers; -1 where that isn't known.
+        The answer of the student after the level; -1 where that isn't known.
     answer, second : ndarray of shape (n,), int32
         The final student's most probable classes; -1 where that isn't known.
     confidence, second_confidence : ndarray of shape (n,), float32
@@ -69,11 +69,7 @@ class Account:
     rank : ndarray of shape (n,), int32
         Place in the order in which to look (see `cosup.provenance.look_first`), from 0; -1 where that isn't known.
     doubt, dispute, influence : ndarray of shape (n,), float32
-        What that order is made of.
-    nearest : ndarray of shape (n, k), int32, optional
-        Positions of the samples that lie nearest by the features (see `cosup.provenance.find_nearest`), -1: none.
-    distance : ndarray of shape (n, k), float32, optional
-        How far these are, in units of the usual distance of a sample to its nearest; NaN: none.
+        The factors of that order.
     """
 
     ids: tuple[str, ...]
@@ -122,7 +118,7 @@ class Account:
         model : fitted estimator of cosup
             With ``provenance_`` and ``history_``, so as it was fitted, not as it was read from disk.
         labels : TeacherLabels
-            Those that it was fitted on.
+            The labels that it was fitted on.
         X : array-like of shape (n_samples, n_features), optional
             The features that it was fitted on; without them, nothing is known of the student's answers.
         class_names : sequence of str, optional
@@ -130,9 +126,7 @@ class Account:
         ids : sequence of str, optional
             Default: the samples' positions.
         looking : (order, parts), optional
-            What `cosup.provenance.look_first` gave.
-        nearest : (places, distances), optional
-            What `cosup.provenance.find_nearest` gave.
+            The result of `cosup.provenance.look_first`.
 
         Raises
         ------
@@ -223,7 +217,7 @@ class Account:
         )
 
     def to_frame(self) -> Any:
-        """A row a sample, as a pandas data frame: what the teachers name, what was believed and kept, the answers."""
+        """Return a row a sample, as a pandas data frame: annotations, assigned teachers, what is kept, the answers."""
         classes = np.array([*self.class_names, None], dtype=object)
         teachers = np.array([*self.teachers, None], dtype=object)
         columns: dict[str, Any] = {"answer": classes[self.answer], "confidence": self.confidence}
@@ -248,16 +242,16 @@ class Account:
         return html_table(head, rows, caption=repr(self)[8:-1], notes=[f"{more:,} more: to_frame()"] if more else [])
 
     def provenance(self) -> Any:
-        """Rebuild the model's ``provenance_`` that `of` read, (n, K) of dtype `PROVENANCE`."""
+        """Return the model's ``provenance_``, (n, K) of dtype `PROVENANCE`, from which `of` gathered it."""
         out = np.zeros(self.believed.shape, dtype=PROVENANCE)
         out["teacher"], out["annotation"], out["kept"] = self.believed, self.annotation, self.kept
         out["reason"], out["probability"] = np.array(self.reasons)[self.reason], self.probability
         return out
 
     def field(self, teacher: int) -> BoolArray:
-        """The classes that a teacher can be asked about, (n_classes,) bool: those of its specialty that it ever names.
+        """Return the classes that a teacher can be asked about, (n_classes,) bool: those it covers and names.
 
-        Who never names a class does not contradict an answer of that class by naming another.
+        A teacher that never names a class does not contradict an answer of that class by naming another.
         """
         annotated = self.annotated[:, teacher]
         named = np.bincount(annotated[annotated >= 0], minlength=len(self.class_names)) > 0
@@ -265,11 +259,11 @@ class Account:
         return named if specialty is None else named & np.isin(np.arange(len(named)), specialty)
 
     def covers(self, teacher: int) -> BoolArray:
-        """Where the final answer is in the teacher's field, (n,) bool."""
+        """Mark where a teacher can be asked about the final answer's class, (n,) bool."""
         return (self.answer >= 0) & self.field(teacher)[np.maximum(self.answer, 0)]
 
     def place(self, name: str) -> int:
-        """Position of the sample of this id.
+        """Find the position of a sample by its id.
 
         Raises
         ------
@@ -283,7 +277,7 @@ class Account:
         raise CosupError(f"there is no sample {name!r} among {len(self):,}{hint}")
 
     def take(self, rows: IntArray | slice) -> Account:
-        """The account of some samples."""
+        """Return the account of some samples."""
         several = (
             "annotated", "support", "believed", "annotation", "kept", "reason", "probability", "level_answer", "answer",
             "second", "confidence", "second_confidence", "rank", "doubt", "dispute", "influence",

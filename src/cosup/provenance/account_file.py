@@ -32,7 +32,7 @@ Column = tuple[Any, tuple[str, ...] | None]
 
 
 def has_parquet() -> bool:
-    """Whether pyarrow is installed."""
+    """Tell whether pyarrow is installed."""
     try:
         import_extra("pyarrow.parquet", extra="tables", purpose="parquet")
     except CosupError:
@@ -47,7 +47,7 @@ def account_files(account: Account, facts: Mapping[str, str] | None = None) -> d
     ----------
     account : Account
     facts : mapping of str to str, optional
-        What else is worth knowing of the fit: files, versions.
+        Further facts of the fit: files, versions.
 
     Returns
     -------
@@ -248,7 +248,7 @@ def _texts(values: Any, names: tuple[str, ...] | None) -> list[str]:
 
 
 Reader = tuple[Callable[[str, tuple[str, ...]], IntArray], Callable[[str], Any]]
-"""From a column's name and the names in it to positions; from a column's name to plain values."""
+"""Two functions of a column's name: one reads its names as positions, the other its plain values."""
 
 
 def _read_parquet(file: IO[bytes], path: Path) -> Reader:

@@ -23,13 +23,13 @@ PERSON = ("person", "label", "class", "answer")
 """Names of the column that holds the answers, in this order of preference."""
 
 CHOSEN, UNIFORM = "chosen", "uniform"
-"""Column that says how a sample was chosen, and its word for those that were drawn uniformly."""
+"""Column that tells how a sample was chosen, and its value for those that were drawn uniformly."""
 
 TELLING = 0.4
-"""A measured interval that is wider contradicts hardly any estimate, and so bears out none."""
+"""Width of a measured interval up to which it can confirm an estimate: a wider one contradicts hardly any."""
 
 LEVEL = 0.9
-"""Of the intervals, as of those that are estimated without labels."""
+"""Level of the intervals, as of those that are estimated without labels."""
 
 
 def read_answers(
@@ -91,7 +91,7 @@ def read_answers(
 
 
 Answer = tuple[str, str, str, str, str]
-"""Where the id and where the class stand, the id, the class, and how the sample was chosen, where that is known."""
+"""Places of id and class, the id, the class, and the way the sample was chosen, where that is known."""
 
 
 def _studio_answers(path: Path) -> Iterator[Answer]:
@@ -158,13 +158,13 @@ class Checked:
     looked, right : ndarray of shape (m + 1,), int
         Samples with a label that each speaks of, and those where it agrees with the label.
     expected : ndarray of shape (m + 1,)
-        How many of these the student's probabilities say that it gets right.
+        Number of these that the student gets right by its own probabilities.
     uniform : ndarray of shape (m + 1,), int
-        Of those with a label, the ones that the measurement of the rest goes by: drawn uniformly.
+        Number of those with a label that were drawn uniformly, by which the rest is measured.
     measured : ndarray of shape (m + 1, 3)
         Accuracy on all samples that it speaks of with its 90 % interval; NaN where nothing was drawn uniformly.
     estimated : ndarray of shape (m + 1, 3)
-        The same without labels; NaN where it isn't known.
+        The accuracies estimated without labels; NaN where they aren't known.
     """
 
     names: tuple[str, ...]
@@ -189,14 +189,14 @@ class Checked:
         return tuple(out)
 
     def __str__(self) -> str:
-        """A table, and what it comes to."""
+        """Write a table, and its conclusions."""
         rows = [_HEAD, *self._rows()]
         widths = [max(len(row[place]) for row in rows) for place in range(len(_HEAD))]
         lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
         return "\n".join([*lines, *self._remarks()])
 
     def to_frame(self) -> Any:
-        """A row a teacher and one for the student, as a pandas data frame."""
+        """Return a row a teacher and one for the student, as a pandas data frame."""
         columns: dict[str, Any] = {"labels": self.looked, "right": self.right}
         for what, values in (("measured", self.measured), ("estimated", self.estimated)):
             columns |= {what: values[:, 0], f"{what} low": values[:, 1], f"{what} high": values[:, 2]}
@@ -310,8 +310,8 @@ def check_estimates(
 
 
 def _stratified(speaks: BoolArray, right: BoolArray, stratum: BoolArray, rest: BoolArray) -> FloatArray:
-    """Accuracy and its interval, (m, 3), of one stratum that is known and a draw from the other; masks (n, m)."""
-    from scipy.stats import beta  # who reads no answers need not load it
+    """Estimate accuracy with its interval, (m, 3), from a stratum that is known and a draw from the other."""
+    from scipy.stats import beta  # loaded only where answers are read
 
     total, inside = speaks.sum(axis=0), stratum.sum(axis=0)
     known, u = (right & stratum).sum(axis=0), rest.sum(axis=0)

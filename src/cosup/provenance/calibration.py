@@ -34,9 +34,9 @@ class Calibration:
     Attributes
     ----------
     temperature : float
-        What logits are divided by: 1 where the labels support no other one.
+        The divisor of logits: 1 where the labels support no other one.
     labels : int
-        How many it rests on.
+        Number of labels that it rests on.
     before, after : float
         Log loss as the probabilities are, and cross-validated with a temperature, in nats.
     """
@@ -67,7 +67,7 @@ def calibrate(logits: FloatArray, truth: IntArray) -> Calibration:
     Parameters
     ----------
     logits : ndarray of shape (n_labels, n_classes)
-        Of a student that was not trained on these labels.
+        The logits of a student that was not trained on these labels.
     truth : ndarray of shape (n_labels,), int
 
     Returns
@@ -95,7 +95,7 @@ def as_sure_as(model: Head, head: Head, X: FloatArray) -> Head:
     Parameters
     ----------
     model : Head
-        Whose probabilities are gone by.
+        The head whose probabilities are used.
     head : Head
         The other one; it comes back as it is if it is not linear.
     X : ndarray of shape (n_samples, n_features)
@@ -115,7 +115,7 @@ def _logits(head: Head, X: FloatArray) -> FloatArray:
 
 
 def _best(logits: FloatArray, targets: FloatArray) -> float:
-    """The temperature of least cross-entropy against probabilities."""
+    """Find the temperature of least cross-entropy against probabilities."""
     found = minimize_scalar(
         lambda t: _losses(logits, targets, np.exp(t)).mean(), bounds=(-WIDEST, WIDEST), method="bounded"
     )
@@ -128,7 +128,7 @@ def _losses(logits: FloatArray, targets: FloatArray, temperature: float) -> Floa
 
 
 def recalibrate(model: Any, X: ArrayLike, known: ArrayLike) -> tuple[Any, Calibration]:
-    """Calibrate a fitted model's probabilities by a person's labels.
+    """Return calibrate a fitted model's probabilities by a person's labels.
 
     The labels should be of samples drawn uniformly. Those chosen by doubt are wrong more often than their probabilities
     say, even where these are right on the whole, and make them too soft (``benchmarks/looking.py`` measures both).

@@ -1,4 +1,4 @@
-"""Tell one sample's story in plain words."""
+"""Explain one sample in plain sentences."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from cosup.provenance.account import Account
 __all__ = ["explain", "tell"]
 
 NAMED = 6
-"""Teachers that abstain are named up to this number, and counted above it."""
+"""Abstaining teachers up to which their names are listed."""
 
 
 def explain(
@@ -26,13 +26,13 @@ def explain(
     *,
     class_names: Sequence[str] | None = None,
 ) -> str:
-    """Say in plain words what happened to one training sample.
+    """Explain what happened to one training sample.
 
     Parameters
     ----------
     model : fitted estimator of cosup
     labels : TeacherLabels
-        Those that it was fitted on.
+        The labels that it was fitted on.
     index : int
         The sample's position.
     X : array-like of shape (n_samples, n_features), optional
@@ -67,7 +67,7 @@ def explain(
 
 
 def tell(account: Account, place: int) -> str:
-    """Say in plain words what happened to the sample at a position of an account; several lines."""
+    """Explain what happened to the sample at a position of an account; several lines."""
     names = account.class_names
     answer = int(account.answer[place])
     lines = [f"sample {account.ids[place]}"]

@@ -33,10 +33,10 @@ def label_studio_tasks(
     account : Account
     places : positions of the samples
     chosen : {"look", "uniform"}
-        How they were chosen; it comes back with the answers. Drawn uniformly, they carry no predictions: what is to
+        The way they were chosen; it comes back with the answers. Drawn uniformly, they carry no predictions: what is to
         measure should not be led.
     texts, images : sequences of n, optional
-        Of all samples. Images are paths that Label Studio serves as local files.
+        Texts or images of all samples. Images are paths that Label Studio serves as local files.
 
     Returns
     -------
@@ -83,7 +83,7 @@ def label_studio_config(class_names: Sequence[str], *, images: bool) -> str:
 
 
 def read_label_studio(path: Path) -> list[tuple[str, str, str]]:
-    """Read what Label Studio exports as JSON or JSON-MIN: id, class and how the sample was chosen, a label each.
+    """Read the choices of every annotator and every model, on tasks named by the file (or ``id``) in their data.
 
     A task's last annotation counts; one that was cancelled or is empty does not.
 

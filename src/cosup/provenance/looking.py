@@ -1,4 +1,4 @@
-"""Where a person should look first, and what to make of the labels that come back. No truth is involved in either."""
+"""Choose the samples that a person should look at first, and use the labels that come back; no truth is involved."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def look_first(X: ArrayLike, labels: TeacherLabels, model: Any) -> tuple[IntArra
 
     - *doubt*: one less the probability of the model's answer, by the mean of two: the model's own, and that of a ridge
       student trained on the model's answers for all the *other* samples (leave-one-out, in closed form). The second is
-      what is uncertain once the sample can't vouch for itself.
+      low where nothing but the sample itself supports its answer.
     - *dispute*: the share of the teachers that speak here, and know the answer's class (it is of their specialty, and
       they name it somewhere), that say something else; a teacher counts by how often it agrees with the model on
       classes that it knows.
@@ -110,7 +110,7 @@ def _dispute(labels: TeacherLabels, answers: IntArray) -> FloatArray:
 
 
 def _influence(X: FloatArray, alpha: float) -> FloatArray:
-    """Norms of the hat matrix's columns without their diagonal, over their mean, (n_samples,)."""
+    """Compute norms of the hat matrix's columns without their diagonal, over their mean, (n_samples,)."""
     mean = np.mean(X, axis=0, dtype=np.float64)
     d = X.shape[1]
     gram = np.zeros((d, d))
@@ -179,7 +179,7 @@ def after_looking(X: ArrayLike, labels: TeacherLabels, model: Any, known: ArrayL
 
 
 def with_person(labels: TeacherLabels, known: IntArray) -> TeacherLabels:
-    """The labels with a person's as one more teacher, 'person', at a level of its own above all others.
+    """Add a person's labels as one more teacher, 'person', at a level of its own above all others.
 
     Parameters
     ----------

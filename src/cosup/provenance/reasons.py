@@ -1,4 +1,4 @@
-"""Reasons: why an annotation does not count, by name and in words."""
+"""Reasons why an annotation is not trained on, by name and as clauses."""
 
 from __future__ import annotations
 

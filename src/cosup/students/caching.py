@@ -32,11 +32,11 @@ class SharedTrainer:
     ----------
     trainer : Trainer
     memory : _Memory
-        Of its trainings.
+        The trainings that are remembered.
     later : _Memory or None
-        Of the trainings `like` one of these; None remembers none.
+        Trainings that follow on one of these (`Trainer.like`); None remembers none.
     after : bytes
-        What `trainer` follows on.
+        Key of the fit that `trainer` follows on.
     """
 
     def __init__(self, trainer: Trainer, memory: _Memory, later: _Memory | None = None, after: bytes = b"") -> None:
@@ -87,11 +87,11 @@ class _Memory:
         self.spared = 0.0
 
     def key_of(self, fit: Fit) -> bytes | None:
-        """Find the request that `fit` was trained for, None if that is forgotten."""
+        """Return the arguments that `fit` was trained with, None if they are forgotten."""
         return next((key for key, (known, _) in self._fits.items() if known is fit), None)
 
     def recall(self, key: bytes, train: Callable[[], Fit]) -> Fit:
-        """Return the training for `key`, from memory or made now."""
+        """Return the fit that was trained for `key`, or train it now."""
         if key in self._fits:
             self._fits.move_to_end(key)
             fit, seconds = self._fits[key]
@@ -106,7 +106,7 @@ class _Memory:
 
 
 def _small(fit: Fit) -> bool:
-    """Whether many like it may be remembered: a few vectors a sample and class, and the weights."""
+    """Tell whether many fits like it may be remembered: a few vectors a sample and class, and the weights."""
     if not isinstance(fit, RidgeFit):
         return False
     n = len(fit._readout.scores.sample.features.X)

@@ -32,7 +32,7 @@ class CrossFit:
     n_classes: int
 
     def blocks(self, X: FloatArray, rows_per_block: int | None = None) -> Iterator[tuple[slice, FloatArray]]:
-        """Out-of-sample probabilities of consecutive rows; see `cosup.students.Fit.blocks`."""
+        """Predict consecutive rows out of sample; see `cosup.students.Fit.blocks`."""
         for rows in row_blocks(len(X), max(self.n_classes, X.shape[1]), rows_per_block):
             part, fold = X[rows], self.fold[rows]
             out: FloatArray | None = None
@@ -56,7 +56,7 @@ def check_folds(folds: int, student: str) -> None:
 
 
 def folds_of(members: IntArray, folds: int, random_state: int) -> Iterator[tuple[IntArray, IntArray]]:
-    """Positions that each fold's student is trained on, and those that it predicts.
+    """Yield the positions that each fold's student is trained on, and those that it predicts.
 
     Raises
     ------
@@ -70,7 +70,7 @@ def folds_of(members: IntArray, folds: int, random_state: int) -> Iterator[tuple
 
 
 def fold_of(held: list[IntArray], n_samples: int) -> IntArray:
-    """`CrossFit.fold` of the positions that each fold's student predicts."""
+    """Number the samples by the fold whose student predicts them; see `CrossFit.fold`."""
     fold = np.full(n_samples, -1, dtype=np.int16)
     for f, positions in enumerate(held):
         fold[positions] = f
@@ -90,7 +90,7 @@ def cross_fit(
     Parameters
     ----------
     train : callable
-        From sample positions (int64) to a head trained on them.
+        A function from sample positions (int64) to a head trained on them.
     n_samples : int
     members : ndarray of int64
         Positions that are trained on. The rest is predicted by the mean of the folds' students.

@@ -32,7 +32,7 @@ class Head(Protocol):
     """A trained student that answers for new features."""
 
     def predict_proba(self, X: FloatArray) -> FloatArray:
-        """Class probabilities, (n_samples, n_classes), for features (n_samples, n_features)."""
+        """Predict class probabilities, (n_samples, n_classes), of features (n_samples, n_features)."""
         ...
 
 
@@ -41,7 +41,7 @@ class DeferredHead(Head, Protocol):
     """A head whose training waits for `materialised`: methods make many heads and keep few."""
 
     def merged(self, heads: Sequence[Head]) -> Head:
-        """One head for several, this one among them; see `average_heads`."""
+        """Combine several heads, this one among them, to one; see `average_heads`."""
         ...
 
     def spread(self, classes: IntArray, n_classes: int) -> Head:
@@ -54,7 +54,7 @@ class DeferredHead(Head, Protocol):
 
 
 def softmax_of_own(logits: FloatArray) -> FloatArray:
-    """Softmax over the classes in logits' own precision, in their place."""
+    """Apply the softmax over the classes in place, in the logits' own precision."""
     logits -= logits.max(axis=1, keepdims=True)
     np.exp(logits, out=logits)
     logits /= logits.sum(axis=1, keepdims=True)
@@ -75,7 +75,7 @@ class LinearHead:
     bias: FloatArray
 
     def logits(self, X: FloatArray) -> FloatArray:
-        """``X @ weight + bias``, (n_samples, n_classes)."""
+        """Return ``X @ weight + bias``, (n_samples, n_classes)."""
         if not is_half(X):
             return np.asarray(X @ self.weight + self.bias)
         # Features of three digits do not ask for products in float64.
@@ -84,7 +84,7 @@ class LinearHead:
         return np.asarray(out)
 
     def predict_proba(self, X: FloatArray) -> FloatArray:
-        """Class probabilities, (n_samples, n_classes); float32 where the features are float16 or bfloat16."""
+        """Predict class probabilities, (n_samples, n_classes); float32 where the features are float16 or bfloat16."""
         logits = self.logits(X)
         return softmax_of_own(logits) if logits.dtype == np.float32 else softmax(logits)
 
@@ -96,13 +96,13 @@ class MeanHead:
     heads: tuple[Head, ...]
 
     def predict_proba(self, X: FloatArray) -> FloatArray:
-        """Class probabilities, (n_samples, n_classes)."""
+        """Predict class probabilities, (n_samples, n_classes)."""
         total: Any = sum(h.predict_proba(X) for h in self.heads)
         return np.asarray(total / len(self.heads))
 
 
 def average_heads(heads: Sequence[Head]) -> Head:
-    """One head for several: linear ones are averaged in their weights (so in logits), others in probabilities.
+    """Combine several heads to one: linear ones by the mean of their weights (so of logits), others of probabilities.
 
     Deferred ones are merged: trained once, on the mean of their targets.
     """
@@ -131,7 +131,7 @@ class _SpreadHead:
 
 
 def spread_head(head: Head, classes: IntArray, n_classes: int) -> Head:
-    """A head over some `classes`, seen over all `n_classes`; the others get probability zero."""
+    """Spread a head over some `classes` to all `n_classes`; the others get probability zero."""
     if len(classes) == n_classes:
         return head
     if isinstance(head, LinearHead):
@@ -144,7 +144,7 @@ def spread_head(head: Head, classes: IntArray, n_classes: int) -> Head:
 
 
 def materialised(head: Head) -> Head:
-    """The head, trained if its training was put off; see `DeferredHead`."""
+    """Return the head, trained first if its training was put off; see `DeferredHead`."""
     if isinstance(head, DeferredHead):
         head.materialise()
     return head

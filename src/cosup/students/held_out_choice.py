@@ -1,4 +1,4 @@
-"""Choose the regularisation of every gradient-based rival: by the same label-free rule."""
+"""Choose a regularisation without labels: the rule of the students, and of every gradient-based rival."""
 
 from __future__ import annotations
 
@@ -9,35 +9,42 @@ import numpy as np
 
 from cosup.utils.validation import BoolArray, FloatArray, IntArray
 
-__all__ = ["GRID", "choose_alpha"]
+__all__ = ["GRID", "choose_alpha", "strongest"]
 
 GRID = np.array([3.0, 1.0, 0.3, 0.1, 0.03, 0.01, 0.003])
 """Candidate L2 penalties, strongest first, in units of the features' mean variance."""
 
 HELD_OUT = 0.2
-ENOUGH = 0.95
-"""The strongest regularisation whose agreement is at least this share of the best is taken."""
+NEARLY_BEST = 0.95
+"""Share of the best agreement from which a regularisation is good enough."""
+
+
+def strongest(agreement: FloatArray) -> int:
+    """Find the first (strongest) candidate whose agreement with the teacher is at least 95 % of the best.
+
+    The best itself would reward imitating the teacher's predictable mistakes.
+    """
+    return int(np.flatnonzero(agreement >= NEARLY_BEST * agreement.max())[0])
 
 
 def choose_alpha(
     predictions: Callable[[FloatArray, BoolArray], IntArray], generalist: IntArray, seed: int,
     candidates: FloatArray = GRID,
 ) -> Any:  # fmt: skip
-    """The first candidate (the strongest) whose held-out agreement with the generalist is at least 95 % of the best.
+    """Choose the `strongest` of the candidates by held-out agreement with the generalist.
 
-    The best itself would reward imitating the generalist's predictable mistakes. Every gradient-based method is
-    judged by the same hold-out of 20 %, the same grid and the same labels, whatever it is trained on: so each gets
-    the same number of label-free choices, one.
+    Every gradient-based method is judged by the same hold-out of 20 %, the same grid and the same labels, whatever it
+    is trained on: so each gets the same number of label-free choices, one.
 
     Parameters
     ----------
     predictions : callable
-        From candidates (S, ...) and a mask (n_samples, 1) of the samples that may be trained on to the classes
+        A function of candidates (S, ...) and a mask (n_samples, 1) of the samples that may be trained on: the classes
         (S, n_samples) that heads of these candidates predict.
     generalist : ndarray of shape (n_samples,)
         The generalists' class, -1 where they abstain.
     seed : int
-        Of the hold-out.
+        The seed of the hold-out.
     candidates : ndarray of shape (S,) or (S, k)
         Alphas, or alphas together with another setting; the middle one is taken where there is nobody to agree
         with.
@@ -55,4 +62,4 @@ def choose_alpha(
         return candidates[len(candidates) // 2]
     found = predictions(candidates, sees[:, None])
     agreement = (found[:, judged] == generalist[judged]).mean(axis=1)
-    return candidates[int(np.flatnonzero(agreement >= ENOUGH * agreement.max())[0])]
+    return candidates[strongest(agreement)]

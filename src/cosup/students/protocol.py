@@ -5,21 +5,22 @@ features share; the *trainer* that comes back trains on any targets and any subs
 
 Features may be larger than memory: float16, bfloat16 (`BFLOAT16`), float32 or float64, in memory or memory-mapped.
 Shipped students read them a block of rows at a time, and what they predict can be had a block at a time, too
-(`Fit.blocks`): with class ids as targets nothing of shape (n_samples, n_classes) is ever held. What every student
-takes beside the features is in docs/reference/memory.md.
+(`Fit.blocks`): with class ids as targets nothing of shape (n_samples, n_classes) is ever held. The memory
+that every student takes beside the features is in docs/reference/memory.md.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import cached_property
-from typing import Protocol, runtime_checkable
+from typing import Generic, Protocol, TypeVar, runtime_checkable
 
 from cosup.students.heads import Head
+from cosup.students.targets import Targets
 from cosup.utils.row_blocks import stacked
 from cosup.utils.validation import BoolArray, FloatArray, IntArray
 
-__all__ = ["BlockFit", "Fit", "Student", "Trainer"]
+__all__ = ["BlockFit", "CheckedTrainer", "Fit", "Student", "Trainer"]
 
 
 class Fit(Protocol):
@@ -32,12 +33,12 @@ class Fit(Protocol):
 
     @property
     def alpha(self) -> float | None:
-        """The regularisation that was used, in the student's own unit; None if it has none."""
+        """The regularisation, in a unit of the student's; None if it has none."""
         ...
 
     @property
     def takes_soft(self) -> bool:
-        """Whether its probabilities mean what they say, so that the next student may be trained on soft targets."""
+        """Whether its probabilities are calibrated, so that the next student may be trained on soft targets."""
         ...
 
     @property
@@ -51,7 +52,7 @@ class Fit(Protocol):
         ...
 
     def blocks(self, out_of_sample: bool, rows_per_block: int | None = None) -> Iterator[tuple[slice, FloatArray]]:
-        """Yield `in_sample` or `out_of_sample`, a block of consecutive rows at a time, from the first to the last.
+        """Yield `in_sample` or `out_of_sample` a block of consecutive rows at a time, from the first to the last.
 
         Parameters
         ----------
@@ -86,6 +87,34 @@ class BlockFit:
         return stacked(self.blocks(True))
 
 
+AnyFit = TypeVar("AnyFit", bound=Fit)
+
+
+class CheckedTrainer(Generic[AnyFit]):
+    """Base of trainers: `train` checks the targets, and `fit` trains on them."""
+
+    @property
+    def n_samples(self) -> int:
+        """Number of prepared samples."""
+        raise NotImplementedError(f"{type(self).__name__} must implement n_samples")
+
+    def fit(self, targets: Targets, random_state: int, alpha: float | None) -> AnyFit:
+        """Train on checked targets."""
+        raise NotImplementedError(f"{type(self).__name__} must implement fit")
+
+    def train(
+        self,
+        targets: FloatArray | IntArray,
+        *,
+        train_mask: BoolArray | None = None,
+        random_state: int = 0,
+        alpha: float | None = None,
+        n_classes: int | None = None,
+    ) -> AnyFit:
+        """Train on the targets of some samples; see `Trainer.train`."""
+        return self.fit(Targets.of(targets, train_mask, n_classes, self.n_samples), random_state, alpha)
+
+
 class Trainer(Protocol):
     """A student tied to a feature matrix of n_samples rows."""
 
@@ -108,14 +137,14 @@ class Trainer(Protocol):
             The samples to train on. Targets of others are not looked at. Default: all.
         random_state : int
         alpha : float, optional
-            That of an earlier fit, to be as regularised as that one. Default: the student decides.
+            The regularisation of an earlier fit, to use it again. Default: the student decides.
         n_classes : int, optional
             Default: as many as the targets have columns; of class ids, as the samples that are trained on show.
         """
         ...
 
     def like(self, fit: Fit) -> Trainer:
-        """Make a trainer as sharp as an earlier `fit` where the student calibrates its probabilities.
+        """Return a trainer that calibrates its probabilities as `fit` did, where the student calibrates them.
 
         Targets that the method made itself would calibrate the next student to the method's own confidence.
         """

@@ -49,12 +49,7 @@ def register_student(name: str) -> Callable[[AnyMaker], AnyMaker]:
     ... def stiff():
     ...     return RidgeProbe(alpha=30.0)
     """
-
-    def register(make: AnyMaker) -> AnyMaker:
-        STUDENTS.add(name, make)
-        return make
-
-    return register
+    return STUDENTS.decorator(name, lambda make: make)
 
 
 for _name, _make in (

@@ -1,7 +1,7 @@
 """Robust scaling of features, where they need it: broken cells, columns in other units, far from zero.
 
-Most features come out of one network, on one scale, and lose by being standardised; they pass through as they are. What
-is looked at are `SCALE_ROWS` evenly spaced rows, and the extremes of every column; so a file gives what an array gives.
+Most features come out of one network, on one scale, and lose by being standardised; they pass through as they are.
+Only `SCALE_ROWS` evenly spaced rows and the extremes of every column are examined, so files and arrays give one result.
 
 - *A broken cell* lies more than `REACH` times as far from its column's median as 99 % of the column (or of the typical
   column, where that is more). It is moved to that limit for training.
@@ -77,7 +77,7 @@ class FeatureScaling:
         ----------
         X : ndarray of shape (n_samples, n_features)
         consensus : callable
-            From rows' positions to the class that the teachers name there, -1 where none does.
+            A function of rows' positions: the class of the teachers' consensus there, -1 where none speaks.
         """
         picked = np.unique(np.linspace(0, len(X) - 1, min(len(X), SCALE_ROWS)).astype(np.int64))
         sample = np.asarray(widen(X[picked]), dtype=np.float64)
@@ -154,7 +154,7 @@ class ScaledHead:
     head: Head
 
     def predict_proba(self, X: FloatArray) -> FloatArray:
-        """Class probabilities, (n_samples, n_classes)."""
+        """Predict class probabilities, (n_samples, n_classes)."""
         return self.head.predict_proba(self.scaling.apply(X))
 
 
@@ -168,7 +168,7 @@ def _extremes(X: FloatArray) -> tuple[FloatArray, FloatArray]:
 
 
 def _error(X: FloatArray, named: IntArray) -> float:
-    """Smallest leave-one-out squared error of a ridge that predicts the classes; infinite where there are none."""
+    """Compute the smallest leave-one-out squared error of a ridge that predicts the classes; infinite without any."""
     some = named >= 0
     classes, ids = np.unique(named[some], return_inverse=True)
     if len(classes) < 2 or some.sum() < 3:

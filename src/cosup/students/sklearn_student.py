@@ -27,7 +27,7 @@ class SklearnStudent:
         With ``predict_proba`` (or else ``predict``, read as certain). It is cloned for every training; a
         ``random_state`` parameter of its own is set from the method's.
     folds : int
-        Of the cross-fitting that out-of-sample predictions ask for.
+        Folds of the cross-fitting that gives out-of-sample predictions.
     """
 
     estimator: Any
@@ -65,7 +65,7 @@ class SklearnHead:
     n_classes: int
 
     def predict_proba(self, X: FloatArray) -> FloatArray:
-        """Class probabilities, (n_samples, n_classes); zeros for classes that training did not show."""
+        """Predict class probabilities, (n_samples, n_classes); zeros for classes that training did not show."""
         out = np.zeros((len(X), self.n_classes))
         if self.model is None:
             out[:, self.present[0]] = 1.0

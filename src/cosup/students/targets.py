@@ -67,6 +67,18 @@ class Targets:
         return cls(given, None, members, n_classes)
 
     @property
+    def given(self) -> Any:
+        """The targets as `Trainer.train` takes them: class ids, or else probabilities."""
+        return self.soft if self.ids is None else self.ids
+
+    @property
+    def train_mask(self) -> BoolArray:
+        """Mask of the samples that are trained on."""
+        mask = np.zeros(len(self), dtype=bool)
+        mask[self.members] = True
+        return mask
+
+    @property
     def single(self) -> bool:
         """Whether they are probabilities in single precision."""
         return self.soft is not None and self.ids is None and self.soft.dtype == np.float32
@@ -77,13 +89,13 @@ class Targets:
         return len(self.members) == len(self)
 
     def __len__(self) -> int:
-        """Number of samples, trained on or not."""
+        """Return the number of samples, trained on or not."""
         given = self.soft if self.ids is None else self.ids
         assert given is not None
         return len(given)
 
     def predicted_class(self, rows: Any) -> IntArray:
-        """The most probable class of some samples, (n_rows,)."""
+        """Return the most probable class of some samples, (n_rows,)."""
         if self.ids is not None:
             return np.asarray(self.ids[rows])
         return np.asarray(self._read(rows).argmax(axis=1))
@@ -97,7 +109,7 @@ class Targets:
         return out
 
     def dense(self, rows: Any, dtype: Any = np.float64) -> FloatArray:
-        """Probabilities of some samples, (n_rows, n_classes), by default in float64."""
+        """Return probabilities of some samples, (n_rows, n_classes), by default in float64."""
         if self.ids is None:
             return np.asarray(self._read(rows), dtype=dtype)
         ids = self.ids[rows]

@@ -23,7 +23,7 @@ INVERSE_TEMPERATURES = (1.0, 3.0, 10.0, 30.0, 100.0)
 
 
 def matching_offsets(log_p: Tensor, shares: Tensor) -> Tensor:
-    """Offsets b such that ``argmax(log_p + b)`` names every class as often as it should be named.
+    """Find offsets b such that ``argmax(log_p + b)`` predicts every class as often as `shares` say.
 
     For two classes this is the quantile of Burns et al. (2023, appendix A.4). For more, every class in turn gets
     the offset at which it wins its share of the samples, the other offsets held: coordinate ascent on the dual of the
@@ -66,6 +66,6 @@ def matching_offsets(log_p: Tensor, shares: Tensor) -> Tensor:
 
 
 def hardened(log_p: Tensor, offsets: Tensor) -> Tensor:
-    """One-hot rows of the class with the largest ``log_p + offsets``; shapes (B, H, C) and (H, C)."""
+    """Return one-hot rows of the class with the largest ``log_p + offsets``; shapes (B, H, C) and (H, C)."""
     named = (log_p + offsets).argmax(2)
     return torch.nn.functional.one_hot(named, log_p.shape[2]).to(log_p.dtype)

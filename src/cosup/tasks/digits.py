@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib.metadata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -350,18 +350,37 @@ def make_domain_task(
     )
 
 
-@register_task("digits-classes", "MNIST digits; teachers of all classes, two halves and five pairs (extra: demo)")
-def _digits_classes(
+NETWORK_OPTIONS = ("labels", "backbone", "image_size")
+"""Options of every task whose student sees pictures through a backbone."""
+
+
+def _backbone(labels: str, backbone: str, image_size: int) -> Backbone:
+    """Make the backbone, after a look at the other options: before the work."""
+    check_choice(labels, ("soft", "hard"), "kind of labels")
+    return make_backbone(backbone, image_size=image_size)
+
+
+def load_class_task(
+    load: Callable[[Backbone, FeatureCache], Digits],
     *,
     seed: int,
     cache: FeatureCache | None,
     labels: str = "soft",
     backbone: str = EfficientNetLite0.name,
     image_size: int = 96,
+    **description: Any,
 ) -> Task:
-    check_choice(labels, ("soft", "hard"), "kind of labels")  # before the work
-    network = make_backbone(backbone, image_size=image_size)
-    return make_class_task(load_mnist_digits(network, cache or FeatureCache()), seed=seed, labels=labels)
+    """Make the task of class-range teachers from pictures that `load` reads; `description` as `make_class_task`."""
+    network = _backbone(labels, backbone, image_size)
+    return make_class_task(load(network, cache or FeatureCache()), seed=seed, labels=labels, **description)
+
+
+@register_task(
+    "digits-classes", "MNIST digits; teachers of all classes, two halves and five pairs (extra: demo)",
+    options=NETWORK_OPTIONS,
+)  # fmt: skip
+def _digits_classes(*, seed: int, cache: FeatureCache | None, **options: Any) -> Task:
+    return load_class_task(load_mnist_digits, seed=seed, cache=cache, **options)
 
 
 @register_task("digits-domains", "MNIST and scanned digits; a generalist, one specialist a domain (extra: demo)")
@@ -373,8 +392,7 @@ def _digits_domains(
     backbone: str = EfficientNetLite0.name,
     image_size: int = 96,
 ) -> Task:
-    check_choice(labels, ("soft", "hard"), "kind of labels")  # before the work
-    network = make_backbone(backbone, image_size=image_size)
+    network = _backbone(labels, backbone, image_size)
     cache = cache or FeatureCache()
     mnist, scanned = load_mnist_digits(network, cache), load_scanned_digits(network, cache)
     return make_domain_task([("MNIST digits", mnist), ("scanned digits", scanned)], seed=seed, labels=labels)

@@ -5,15 +5,14 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import fields
+from functools import partial
 from typing import Any
 
-from cosup.embedding.backbones import EfficientNetLite0, make_backbone
 from cosup.embedding.feature_cache import FeatureCache
-from cosup.tasks.digits import THUMBNAILS, load_mnist_digits, make_class_task
+from cosup.tasks.digits import NETWORK_OPTIONS, THUMBNAILS, load_class_task, load_mnist_digits
 from cosup.tasks.planted import PlantedDesign, make_hierarchy
 from cosup.tasks.registry import register_member, register_task
 from cosup.tasks.task import Task
-from cosup.utils.validation import check_choice
 
 __all__ = ["sweep_of"]
 
@@ -33,21 +32,15 @@ def sweep_of(name: str) -> tuple[str, int] | None:
     return None if found is None else (found[1], int(found[2]))
 
 
-@register_task("digits-strength", "digits-classes; teachers see thumbnail x thumbnail pixels, 2 to 28 (extra: demo)")
-def _digits_strength(
-    *,
-    seed: int,
-    cache: FeatureCache | None,
-    thumbnail: int = 7,
-    labels: str = "soft",
-    backbone: str = EfficientNetLite0.name,
-    image_size: int = 96,
-) -> Task:
-    check_choice(labels, ("soft", "hard"), "kind of labels")  # before the work
-    network = make_backbone(backbone, image_size=image_size)
-    digits = load_mnist_digits(network, cache or FeatureCache(), thumbnail=thumbnail)
-    source = f"MNIST digits under teachers that see {thumbnail}x{thumbnail} pixels"
-    return make_class_task(digits, seed=seed, labels=labels, name="digits-strength", source=source)
+@register_task(
+    "digits-strength", "digits-classes; teachers see thumbnail x thumbnail pixels, 2 to 28 (extra: demo)",
+    options=("thumbnail", *NETWORK_OPTIONS),
+)  # fmt: skip
+def _digits_strength(*, seed: int, cache: FeatureCache | None, thumbnail: int = 7, **options: Any) -> Task:
+    return load_class_task(
+        partial(load_mnist_digits, thumbnail=thumbnail), seed=seed, cache=cache, name="digits-strength",
+        source=f"MNIST digits under teachers that see {thumbnail}x{thumbnail} pixels", **options,
+    )  # fmt: skip
 
 
 for _side in THUMBNAILS:

@@ -6,17 +6,19 @@ import gzip
 import hashlib
 import os
 import zlib
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cosup.embedding.backbones import Backbone, EfficientNetLite0, make_backbone
+from cosup.embedding.backbones import Backbone
 from cosup.embedding.feature_cache import FeatureCache
-from cosup.tasks.digits import Digits, embedded_images, make_class_task, shrink
+from cosup.tasks.digits import NETWORK_OPTIONS, Digits, embedded_images, load_class_task, shrink
 from cosup.tasks.registry import register_task
 from cosup.tasks.task import Task
-from cosup.utils.validation import CosupError, IntArray, UInt8Array, check_choice
+from cosup.utils.validation import CosupError, IntArray, UInt8Array
 
 __all__ = ["DEFAULT_ROOT", "load_fashion"]
 
@@ -97,22 +99,13 @@ def _read_idx(path: Path, packed: bytes, magic: bytes, shape: tuple[int, ...]) -
 
 
 @register_task(
-    "fashion-classes", "Fashion-MNIST; teachers of all classes, two halves and five pairs (extra: demo; apt)"
-)
+    "fashion-classes", "Fashion-MNIST; teachers of all classes, two halves and five pairs (extra: demo; apt)",
+    options=("root", "thumbnail", *NETWORK_OPTIONS),
+)  # fmt: skip
 def _fashion_classes(
-    *,
-    seed: int,
-    cache: FeatureCache | None,
-    root: str = str(DEFAULT_ROOT),
-    thumbnail: int = 4,
-    labels: str = "soft",
-    backbone: str = EfficientNetLite0.name,
-    image_size: int = 96,
+    *, seed: int, cache: FeatureCache | None, root: str = str(DEFAULT_ROOT), thumbnail: int = 4, **options: Any
 ) -> Task:
-    check_choice(labels, ("soft", "hard"), "kind of labels")  # before the work
-    network = make_backbone(backbone, image_size=image_size)
-    pictures = load_fashion(network, cache or FeatureCache(), root=root, thumbnail=thumbnail)
-    return make_class_task(
-        pictures, seed=seed, labels=labels, name="fashion-classes", class_names=CLASS_NAMES, noun="classes",
-        source="Fashion-MNIST",
+    return load_class_task(
+        partial(load_fashion, root=root, thumbnail=thumbnail), seed=seed, cache=cache, name="fashion-classes",
+        class_names=CLASS_NAMES, noun="classes", source="Fashion-MNIST", **options,
     )  # fmt: skip

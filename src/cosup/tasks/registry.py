@@ -69,13 +69,12 @@ def register_task(
     ...     return make_hierarchy(200, 100, n_classes=n_classes, random_state=seed)
     """
 
-    def register(build: Builder) -> Builder:
+    def entry(build: Builder) -> _Entry:
         found = inspect.signature(build).parameters if options is None else options
         open_options = tuple(o for o in found if o not in ("seed", "cache", "member"))
-        TASKS.add(name, _Entry(summary, build, open_options, members))
-        return build
+        return _Entry(summary, build, open_options, members)
 
-    return register
+    return TASKS.decorator(name, entry)
 
 
 def register_member(family: str, member: str, summary: str, **options: object) -> None:

@@ -195,7 +195,6 @@ def _weak_labels(*, seed: int, cache: FeatureCache | None, member: str, root: st
 
 def _majority_student(X: FloatArray, labels: TeacherLabels, X_test: FloatArray) -> IntArray:
     """Predict test samples by the ridge student of the majority vote: the lower end of the gap."""
-    vote = labels.vote(np.arange(labels.n_teachers))
-    classes = np.where(vote.sum(axis=1) > 0, vote.argmax(axis=1), -1)
+    classes = labels.consensus(np.arange(labels.n_teachers))
     head = students.RidgeProbe().prepare(X).train(classes, train_mask=classes >= 0, n_classes=labels.n_classes).head
     return np.asarray(head.predict_proba(X_test).argmax(axis=1))

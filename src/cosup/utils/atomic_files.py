@@ -111,7 +111,7 @@ def replace_files(folder: Path, files: Mapping[str, str | bytes], *, remove: Ite
 
 
 def finish_commit(folder: Path) -> None:
-    """Do the renames that are left of a change that was cut short; nothing where there is none."""
+    """Finish the renames of a change that was cut short; do nothing where there is none."""
     moves, removed = _read_commit(folder)
     if not (folder / COMMIT).exists():
         return
@@ -155,7 +155,7 @@ def committed_files(folder: Path) -> dict[str, Path]:
 
 
 def _read_commit(folder: Path) -> tuple[dict[str, str], tuple[str, ...]]:
-    """The moves and removals of a commit; only plain names are obeyed, whoever wrote the file."""
+    """Read the moves and removals of a commit; only plain names are obeyed, whoever wrote the file."""
     try:
         content = json.loads((folder / COMMIT).read_bytes())
         moves = {str(name): str(temporary) for name, temporary in content["files"].items()}

@@ -12,13 +12,13 @@ CGROUPS = (
     (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory.current")),
     (Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"), Path("/sys/fs/cgroup/memory/memory.usage_in_bytes")),
 )
-"""Where Linux says what a container may use and does use (version 2, version 1)."""
+"""Files in which Linux keeps a container's limit and use of memory (version 2, version 1)."""
 
 MEMINFO = Path("/proc/meminfo")
 
 
 def available_memory() -> int | None:
-    """Bytes that a process may still take, of the machine or of its container; None where the system does not say."""
+    """Count the bytes that a process may still take, of machine or container; None where the system does not say."""
     found = []
     if MEMINFO.is_file():
         for line in MEMINFO.read_text(encoding="ascii").splitlines():

@@ -9,11 +9,11 @@ __all__ = ["CosupError", "check_choice", "suggest"]
 
 
 LISTED, MANY, LONG = 60, 2000, 200
-"""Of names: as many as a message lists, as many as near ones are sought among, and characters of one."""
+"""Limits of names: those that a message lists, those that are searched for near matches, and characters of one."""
 
 
 class CosupError(ValueError):
-    """The input is wrong; the message says what, where, and what to do."""
+    """An error of the input; the message tells what is wrong, where, and what to do."""
 
 
 def suggest(name: str, known: Iterable[str]) -> str:
@@ -22,9 +22,9 @@ def suggest(name: str, known: Iterable[str]) -> str:
     Parameters
     ----------
     name : str
-        What was asked for.
+        The name that was asked for.
     known : iterable of str
-        What there is.
+        The names that there are.
 
     Returns
     -------

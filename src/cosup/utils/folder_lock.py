@@ -85,7 +85,7 @@ def _locked(folder: Path, wait: bool) -> Iterator[IO[str]]:
 
 
 def _is_of(path: Path, file: IO[str]) -> bool:
-    """Whether the file that was locked is still the folder's: its holder may have removed it."""
+    """Tell whether the file that was locked is still the folder's: its holder may have removed it."""
     try:
         return os.path.samestat(path.stat(), os.fstat(file.fileno()))
     except FileNotFoundError:

@@ -21,9 +21,9 @@ def parse_json(data: bytes | str, source: object, remedy: str) -> Any:
     ----------
     data : bytes or str
     source : object
-        What messages call it.
+        The name in messages.
     remedy : str
-        What to do where it is wrong.
+        Advice for the case that it is wrong.
 
     Raises
     ------

@@ -1,6 +1,6 @@
 """Packages whose names are imported when they are first asked for.
 
-A package's ``__init__.pyi`` says what it offers and where each name lives, for type checkers and for Python alike::
+A package's ``__init__.pyi`` lists its public names and where each is defined, for type checkers and for Python alike::
 
     from cosup.labels.top_k import TopK as TopK         # in cosup/labels/__init__.pyi
 
@@ -46,7 +46,7 @@ def lazy_attributes(package: str, file: str) -> tuple[Callable[[str], Any], Call
         import importlib
 
         value = getattr(importlib.import_module(homes[name]), name)
-        # A submodule may bear the name of what it holds; what is public under that name is the latter.
+        # A submodule may have the name of an object in it; the object is what is public under that name.
         setattr(sys.modules[package], name, value)
         return value
 

@@ -16,7 +16,7 @@ TINY = 1e-12
 
 
 def log_softmax(logits: FloatArray) -> NDArray[np.float64]:
-    """Logarithm of the softmax over the last axis, without overflow.
+    """Compute the logarithm of the softmax over the last axis, without overflow.
 
     Parameters
     ----------
@@ -31,7 +31,7 @@ def log_softmax(logits: FloatArray) -> NDArray[np.float64]:
 
 
 def softmax(logits: FloatArray) -> NDArray[np.float64]:
-    """Softmax over the last axis, without overflow; shapes as for `log_softmax`."""
+    """Compute the softmax over the last axis, without overflow; shapes as for `log_softmax`."""
     out: Any = np.exp(logits - logits.max(axis=-1, keepdims=True), dtype=np.float64)
     out /= out.sum(axis=-1, keepdims=True)
     return np.asarray(out)

@@ -22,7 +22,7 @@ Tensor = torch.Tensor
 
 
 def onednn_linear() -> Callable[..., Tensor] | None:
-    """``x @ weight.T + bias`` by oneDNN, where this build of torch has it and it is the faster one."""
+    """Return oneDNN's ``x @ weight.T + bias``, where this build of torch has it and it is the faster one."""
     if torch.backends.cpu.get_cpu_capability() != "AVX512" or not hasattr(torch.ops.mkldnn, "_linear_pointwise"):
         return None
     operator: Callable[..., Tensor] = torch.ops.mkldnn._linear_pointwise.default
@@ -30,7 +30,7 @@ def onednn_linear() -> Callable[..., Tensor] | None:
 
 
 def linear_into(device: str, work: int = ONEDNN_FROM) -> Callable[[Tensor, Tensor, Tensor | None, Tensor], Tensor]:
-    """``f(x, weight, bias, out) -> x @ weight.T + bias``, in `out` or in a tensor of its own.
+    """Return a function ``f(x, weight, bias, out) -> x @ weight.T + bias``, in `out` or in a tensor of its own.
 
     `work` is the number of multiplications. The choice depends on it, on the build of torch and on the processor's
     instructions, never on a timing: equal seeds give equal weights.
@@ -52,7 +52,7 @@ def linear_into(device: str, work: int = ONEDNN_FROM) -> Callable[[Tensor, Tenso
 
 
 def moments(blocks: Iterable[tuple[FloatArray, FloatArray]], d: int, c: int) -> tuple[FloatArray, FloatArray]:
-    """``Z.T @ Z`` (d, d) and ``Z.T @ T`` (d, c) of blocks of rows.
+    """Compute ``Z.T @ Z`` (d, d) and ``Z.T @ T`` (d, c) of blocks of rows.
 
     Parameters
     ----------
@@ -85,11 +85,11 @@ def moments(blocks: Iterable[tuple[FloatArray, FloatArray]], d: int, c: int) -> 
 
 
 def product(A: FloatArray, turned: Any) -> Any:
-    """``A @ turned.T`` in float32, a tensor; A (n, k) float32 in C order, `turned` a tensor (c, k)."""
+    """Compute ``A @ turned.T`` in float32, a tensor; A (n, k) float32 in C order, `turned` a tensor (c, k)."""
     with torch.no_grad():
         return linear_into("cpu")(torch.from_numpy(A), turned, None, torch.empty(len(A), len(turned)))
 
 
 def turned(B: FloatArray) -> Any:
-    """Turn B (k, c) into the form that `product` takes."""
+    """Return B (k, c) as `product` takes it."""
     return torch.from_numpy(B).T

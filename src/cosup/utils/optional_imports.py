@@ -18,7 +18,7 @@ def import_extra(module: str, *, extra: str, purpose: str) -> ModuleType:
     extra : str
         The extra of cosup that brings it.
     purpose : str
-        What it is needed for; the subject of the error message.
+        The purpose that it is needed for; the subject of the error message.
 
     Returns
     -------

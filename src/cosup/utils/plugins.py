@@ -12,11 +12,12 @@ import importlib.util
 import sys
 from collections.abc import Iterable
 from pathlib import Path
+from types import ModuleType
 
 from cosup.utils.errors import CosupError
 from cosup.utils.registry import snapshot
 
-__all__ = ["lasting_name", "load_plugins", "loaded_plugins"]
+__all__ = ["import_file", "lasting_name", "load_plugins", "loaded_plugins"]
 
 _LOADED: dict[str, None] = {}
 
@@ -69,15 +70,23 @@ def _load_file(path: Path) -> None:
         return
     if not path.is_file():
         raise CosupError(f"the plugin {path} is not a file")
-    # The path makes the name, so that two files of one name are two modules, and every process has the same.
-    name = f"cosup_plugin_{path.stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:16]}"
+    import_file(path, f"cosup_plugin_{path.stem}")
+
+
+def import_file(path: Path, prefix: str) -> ModuleType:
+    """Run a Python file as a module, called by `prefix` and a hash of the path.
+
+    So two files of one name are two modules, and every process has the same name for one of them.
+    """
+    name = f"{prefix}_{hashlib.sha256(str(path).encode()).hexdigest()[:16]}"
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
+    sys.modules[name] = module  # dataclasses look their module up
     try:
         spec.loader.exec_module(module)
     except BaseException:
         del sys.modules[name]
         raise
+    return module

@@ -10,6 +10,7 @@ from cosup.utils.errors import CosupError, suggest
 __all__ = ["Registry", "snapshot"]
 
 Entry = TypeVar("Entry")
+Thing = TypeVar("Thing")
 
 _REGISTRIES: list[Registry[Any]] = []
 """All of them, in the order in which they were made."""
@@ -43,6 +44,15 @@ class Registry(Mapping[str, Entry]):
         if name in self._entries:
             raise CosupError(f"a {self.kind} named {name!r} is registered already; choose another name")
         self._entries[name] = entry
+
+    def decorator(self, name: str, entry: Callable[[Any], Entry]) -> Callable[[Thing], Thing]:
+        """Return a decorator that adds what `entry` makes of the decorated class or function, and returns this."""
+
+        def register(thing: Thing) -> Thing:
+            self.add(name, entry(thing))
+            return thing
+
+        return register
 
     def find(self, name: str) -> Entry:
         """Return the entry of a name.

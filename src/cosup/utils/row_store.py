@@ -121,11 +121,6 @@ class RowStore:
         block = np.frombuffer(self._file.read(4 * count), dtype=np.float32)
         return block.reshape(-1, self.shape[1]).astype(np.float64)
 
-    @property
-    def in_memory(self) -> bool:
-        """Whether blocks are views of what is held, in double precision, and not read from a file."""
-        return self._file is None
-
     def blocks(self) -> Iterator[tuple[slice, FloatArray]]:
         """All blocks in order: views in memory; of a file in single precision, each in the place of the one before."""
         if self._file is None:

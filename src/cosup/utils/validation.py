@@ -65,7 +65,7 @@ def check_features(X: ArrayLike, *, n_samples: int | None = None, name: str = "X
     n_samples : int, optional
         The number of rows that is required.
     name : str
-        How messages call it.
+        The name in messages.
 
     Returns
     -------
@@ -104,12 +104,12 @@ def check_features(X: ArrayLike, *, n_samples: int | None = None, name: str = "X
 
 
 def is_bfloat16(X: np.ndarray[Any, Any]) -> bool:
-    """Whether an array says of its 16-bit words that they are bfloat16, for which numpy has no dtype."""
+    """Tell whether an array declares its 16-bit words to be bfloat16, for which numpy has no dtype."""
     return bool(X.dtype.name == "bfloat16" or X.dtype.names == ("bfloat16",))
 
 
 def not_finite(block: np.ndarray[Any, Any]) -> BoolArray | None:
-    """Where there are NaN or infinite values; None where there are none."""
+    """Describe where there are NaN or infinite values; None where there are none."""
     if is_bfloat16(block):
         # Infinity and NaN are the numbers whose exponent is all ones.
         bad = (np.ascontiguousarray(block).view(np.uint16) & 0x7F80) == 0x7F80

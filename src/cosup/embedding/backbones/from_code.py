@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import inspect
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import fields
 from pathlib import Path
@@ -19,6 +17,7 @@ from cosup.embedding.backbones.names import HUB
 from cosup.embedding.backbones.pixels import Preprocessing, imagenet_preprocessing
 from cosup.embedding.backbones.pooling import check_pooling, pool_tokens
 from cosup.embedding.backbones.weights import fetching, fill
+from cosup.utils.plugins import import_file
 from cosup.utils.validation import CosupError, UInt8Array, suggest
 
 
@@ -197,14 +196,7 @@ def _function_of(file: Path, function: str) -> Callable[[], Any]:
     """Run a Python file, and return a function of it."""
     if not file.is_file():
         raise CosupError(f"there is no file {file}")
-    # By its path, so that two files of one name are two modules; dataclasses look their module up.
-    name = f"_cosup_backbone_{hashlib.sha256(str(file.resolve()).encode()).hexdigest()[:16]}"
-    spec = importlib.util.spec_from_file_location(name, file)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
+    module = import_file(file.resolve(), "_cosup_backbone")
     if not callable(getattr(module, function, None)):
         names = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
         raise CosupError(f"{file} has no function {function!r}.{suggest(function, names)}")

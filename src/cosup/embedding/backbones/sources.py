@@ -85,7 +85,7 @@ def register_backbone_source(name: str, summary: str) -> Callable[[AnySource], A
     if ":" in name:
         raise CosupError(f"the name of a backbone source holds no colon, got {name!r}")
 
-    def register(build: AnySource) -> AnySource:
+    def source(build: AnySource) -> BackboneSource:
         def make(model: str, options: Options) -> Backbone:
             made = build(model, options)
             if hasattr(type(made), "prepare"):  # the protocol's, which no network has
@@ -94,10 +94,9 @@ def register_backbone_source(name: str, summary: str) -> Callable[[AnySource], A
 
             return NetworkBackbone(f"{name}:{model}", made, options, code=build, asked=model)
 
-        BACKBONE_SOURCES.add(name, BackboneSource(make, {f"{name}:MODEL": summary}))
-        return build
+        return BackboneSource(make, {f"{name}:MODEL": summary})
 
-    return register
+    return BACKBONE_SOURCES.decorator(name, source)
 
 
 _MAKERS: dict[str, _Maker] = {

@@ -33,7 +33,7 @@ class Answer:
     teacher : object
         Its name; blank is the one teacher of the file.
     row : int
-        What messages call the place: the line of the file, or the record's number.
+        The place in messages: the line of the file, or the record's number.
     note : str
         Why an answer abstains where the file holds one, as in ``"were rejected"``; counted.
     detail : str
@@ -135,7 +135,7 @@ def labels_of_answers(
     ----------
     answers : iterable of Answer
     source : str
-        What messages call the file.
+        The file's name in messages.
     teacher : str
         The name of the teacher of answers that have none.
     class_names, abstain

@@ -21,7 +21,7 @@ UNCLEAR = frozenset({
 """Texts that programs write for what is missing; a class may have such a name only where it is named."""
 
 DIGITS = 18
-"""Of a class id at the most."""
+"""Most digits of a class id."""
 
 _WHOLE = re.compile(r"(-?\d+)(\.0+)?")
 _TRUTH = {"true": "True", "false": "False"}
@@ -100,7 +100,7 @@ def encode_columns(
 
 
 def _spelling(texts: set[str], given: tuple[str, ...] | None) -> Callable[[str], str]:
-    """Choose how texts are written as classes: 1 for 1.0 where all are whole numbers, one spelling of truth values."""
+    """Spell texts as classes: 1 for 1.0 where all are whole numbers, one spelling of truth values."""
     known = set(given or ())
     numbers = bool(texts) and not texts <= known and all(_WHOLE.fullmatch(text) for text in texts)
     truth = {name.lower(): name for name in given or () if name.lower() in _TRUTH}
@@ -139,7 +139,7 @@ def _check_unclear(
 def _ids(
     table: Table, places: Sequence[int], named: set[str], names: tuple[str, ...], spelling: Callable[[str], str]
 ) -> dict[str, int]:
-    """Class ids of texts that are whole numbers."""
+    """Read class ids from texts that are whole numbers."""
     for text in sorted(named):
         if len(text) > DIGITS or not 0 <= int(text) < len(names):
             raise CosupError(

@@ -20,7 +20,7 @@ def _is_mturk(file: LabelFile) -> bool:
 
 @register_export("mturk", help="batches of Mechanical Turk: rejected assignments abstain", recognises=_is_mturk)
 def read_mturk(file: LabelFile) -> Iterator[Answer]:
-    """Answers of every worker; the one column of input names the sample, or the HIT where there are several."""
+    """Read every worker's answers; the one input column names the sample, or the HIT where there are several."""
     sample = file.id or _input(file.keys, "Input.") or "HITId"
     answers = [key for key in file.keys if key.startswith("Answer.")]
     ticked = _ticked(file, answers)
@@ -35,7 +35,7 @@ def read_mturk(file: LabelFile) -> Iterator[Answer]:
 
 
 def _ticked(file: LabelFile, answers: list[str]) -> dict[str, str]:
-    """Columns of boxes (``Answer.QUESTION.CLASS``, true or false) -> class."""
+    """Map columns of boxes (``Answer.QUESTION.CLASS``, true or false) to classes."""
     table = file.table
     if table is None or len(answers) < 2 or file.label is not None:
         return {}
@@ -57,7 +57,7 @@ def _is_toloka(file: LabelFile) -> bool:
 
 @register_export("toloka", help="Toloka's assignments: rejected ones abstain", recognises=_is_toloka)
 def read_toloka(file: LabelFile) -> Iterator[Answer]:
-    """Answers of every worker to the one output."""
+    """Read every worker's answers to the one output."""
     chosen = file.choose((key for key in file.keys if key.startswith("OUTPUT:")), "output")
     sample = file.id or _input(file.keys, "INPUT:")
     if sample is None:
@@ -82,7 +82,7 @@ def _is_manifest(file: LabelFile) -> bool:
 
 @register_export("sagemaker", help="SageMaker manifests, a teacher a labelling job", recognises=_is_manifest)
 def read_manifest(file: LabelFile) -> Iterator[Answer]:
-    """Answers of every job, named by the classes in its metadata."""
+    """Read the answers of every job, named by the classes in its metadata."""
     for row, record in file.records():
         source = record.get(file.id) if file.id else record.get("source-ref", record.get("source"))
         if source is None:
@@ -100,5 +100,5 @@ def read_manifest(file: LabelFile) -> Iterator[Answer]:
 
 
 def _key(source: str) -> str:
-    """An object's key, without its bucket."""
+    """Return an object's key, without its bucket."""
     return re.sub(r"^s3://[^/]+/", "", source)

@@ -1,4 +1,4 @@
-"""Which tool exported a file of labels: recognised by what it holds."""
+"""Recognise the tool that exported a file of labels, by what the file holds."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ EXPORTS.mark_shipped()
 
 
 def find_export(file: LabelFile) -> str | None:
-    """The name of the tool's format that a table or JSON has, the last registered first; None where there is none."""
+    """Find the tool's format that a table or JSON has, the last registered first; None where there is none."""
     if file.is_json or file.table is not None:
         return next((name for name, known in reversed(list(EXPORTS.items())) if known.recognises(file)), None)
     return None

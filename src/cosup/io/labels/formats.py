@@ -25,7 +25,7 @@ class LabelOptions:
     abstain : sequence of str
     teacher : str, optional
     columns : mapping
-        Those of tables: ``id``, ``task``, ``worker``, ``label``, ``workers``.
+        Names of columns of tables: ``id``, ``task``, ``worker``, ``label``, ``workers``.
     """
 
     class_names: Sequence[str] | None = None
@@ -47,7 +47,7 @@ def register_label_format(extension: str) -> Callable[[AnyReader], AnyReader]:
     Parameters
     ----------
     extension : str
-        In lower case, with its dot: ``".votes"``.
+        The extension in lower case, with its dot: ``".votes"``.
 
     Returns
     -------
@@ -72,15 +72,14 @@ def register_label_format(extension: str) -> Callable[[AnyReader], AnyReader]:
     if not (extension.startswith(".") and extension == extension.lower() and len(extension) > 1):
         raise CosupError(f"a label format is registered by its extension in lower case, as '.votes', not {extension!r}")
 
-    def register(read: AnyReader) -> AnyReader:
-        LABEL_FORMATS.add(extension, lambda path, options: _with_names(read(path), path, options.class_names))
-        return read
+    def reader(read: AnyReader) -> Reader:
+        return lambda path, options: _with_names(read(path), path, options.class_names)
 
-    return register
+    return LABEL_FORMATS.decorator(extension, reader)
 
 
 def _with_names(labels: TeacherLabels, path: Path, class_names: Sequence[str] | None) -> ImportedLabels:
-    """Labels that a plugin's reader returned, with names of classes and the file that they are from."""
+    """Give labels from a plugin's reader their names of classes and the file that they are from."""
     if not isinstance(labels, TeacherLabels):
         raise CosupError(
             f"{path}: the reader of {path.suffix} files must return ImportedLabels or TeacherLabels, "

@@ -120,7 +120,7 @@ def _rows(items: Any) -> tuple[Iterator[Any], int, Sequence[str] | None]:
 
 
 def _class_id(answer: Any, classes: tuple[str, ...]) -> int | None:
-    """The class that is meant; None where it is none."""
+    """Return the class that is meant; None where it is none."""
     if answer is None:
         return -1
     if isinstance(answer, str):

@@ -21,7 +21,7 @@ ENOUGH = 4
 
 
 def one_hot_columns(table: Table) -> list[int]:
-    """The columns of a table with a column a class, and a one in just one of them in (nearly) every row."""
+    """Find the columns of a table with a column a class, and a one in just one of them in (nearly) every row."""
     place = find_column(table.names, ID_COLUMNS)
     columns = [column for column in range(len(table.columns)) if column != place]
     if len(columns) < 2 or len(table) < ENOUGH:
@@ -51,7 +51,7 @@ def _is_one_hot(file: LabelFile) -> bool:
 @register_export("one-hot", help="a table with a column a class and a one in each row, as Roboflow's",
                        recognises=_is_one_hot)  # fmt: skip
 def read_one_hot(file: LabelFile) -> Iterator[Answer]:
-    """Answers of the file's one teacher."""
+    """Read the answers of the file's one teacher."""
     table = file.table
     assert table is not None
     columns = one_hot_columns(table)
@@ -74,7 +74,7 @@ def _is_coco(file: LabelFile) -> bool:
 
 @register_export("coco", help="COCO's JSON, where every image is of one category", recognises=_is_coco)
 def read_coco(file: LabelFile) -> Iterator[Answer]:
-    """Answers of the file's one teacher: the one category of every image."""
+    """Read the answers of the file's one teacher: the one category of every image."""
     content = file.first
     try:
         names = {held["id"]: held["name"] for held in content["categories"]}
@@ -89,7 +89,7 @@ def read_coco(file: LabelFile) -> Iterator[Answer]:
 
 
 def read_cvat(file: LabelFile) -> Iterator[Answer]:
-    """Answers of the file's one teacher: the tag of every image."""
+    """Read the answers of the file's one teacher: the tag of every image."""
     try:
         root = ElementTree.parse(file.path).getroot()  # noqa: S314 (expat bounds the growth of entities)
     except (ElementTree.ParseError, ValueError, LookupError) as error:

@@ -23,7 +23,7 @@ VOTES = ("label", "labels", "class", "class_name", "category", "annotation", "an
 
 
 def key_of(record: Mapping[str, Any], known: tuple[str, ...]) -> str | None:
-    """The first of `known` keys that a record has, whatever its case."""
+    """Find the first of `known` keys that a record has, whatever its case."""
     found = next((key for key in known if key in record), None)
     if found is not None:
         return found
@@ -50,7 +50,7 @@ def sample_of(file: LabelFile, row: int, record: Mapping[str, Any]) -> Any:
 
 
 def answers_of_records(file: LabelFile, *, worker: str | None = None) -> Iterator[Answer]:
-    """Answers of records ``{"id": ..., "label": ...}`` or ``{"id": ..., "probabilities": {...}}``."""
+    """Read answers from records ``{"id": ..., "label": ...}`` or ``{"id": ..., "probabilities": {...}}``."""
     for row, record in file.records():
         sample = sample_of(file, row, record)
         by = worker if worker is not None and worker in record else key_of(record, TEACHERS)
@@ -83,7 +83,7 @@ def _is_batch(file: LabelFile) -> bool:
 
 @register_export("batch", help="answers of OpenAI's and Anthropic's batch interfaces", recognises=_is_batch)
 def read_batch(file: LabelFile) -> Iterator[Answer]:
-    """Answers in free text: an answer that names no class, and a request that failed, abstain."""
+    """Read answers in free text; those that name no class, and requests that failed, abstain."""
     for row, record in file.records():
         if file.class_names is None:
             raise CosupError(
@@ -102,7 +102,7 @@ def read_batch(file: LabelFile) -> Iterator[Answer]:
 
 
 def _answered(file: LabelFile, row: int, record: Mapping[str, Any]) -> str | None:
-    """The text that a request was answered by; None where it failed."""
+    """Return the text that answered a request; None where it failed."""
     where = f"{file.path}, row {row}"
     result = record.get("result")
     if isinstance(result, Mapping):

@@ -33,7 +33,7 @@ class LabelFile:
         The options of `cosup.io.labels.read_labels`: which column or question is meant where there are several.
     class_names : sequence of str, or None
     notes : list of str
-        What the user should know; a format adds to it.
+        Remarks for the user; a format adds to them.
     without_ids : bool
         Whether answers' samples are but the numbers of rows, in the order of the features; a format sets it.
     """
@@ -71,7 +71,7 @@ class LabelFile:
         return record
 
     def records(self) -> Iterator[tuple[int, Mapping[str, Any]]]:
-        """Records of JSON, or rows of a table as texts by the columns' names, each with its number; once."""
+        """Yield records of JSON, or rows of a table as texts by the columns' names, each with its number; once."""
         if self.table is None:
             first = self.first
             yield from chain([(self._number, first)], self._rest)
@@ -111,7 +111,7 @@ class Export:
     recognises : callable
         Whether a file of tables or JSON is of this format.
     read : callable
-        From a `LabelFile` to answers.
+        A function from a `LabelFile` to answers.
     """
 
     help: str

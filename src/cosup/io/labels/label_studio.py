@@ -23,7 +23,7 @@ _MEDIA = ("image", "img", "file", "path", "filename", "file_name", "audio", "vid
 
 
 def media_name(text: str) -> str:
-    """The path that a task's file had before Label Studio served it.
+    """Return the path that a task's file had before Label Studio served it.
 
     Examples
     --------
@@ -45,7 +45,7 @@ def _is_tasks(file: LabelFile) -> bool:
 @register_export("label-studio", help="Label Studio's JSON: annotations of people, predictions of models",
                        recognises=_is_tasks)  # fmt: skip
 def read_label_studio(file: LabelFile) -> Iterator[Answer]:
-    """Choices of every annotator and of every model, on tasks named by the file (or ``id``) in their data."""
+    """Read the choices of every annotator and every model, on tasks named by the file (or ``id``) in their data."""
     tasks = []
     for row, task in file.records():
         if not isinstance(task.get("data"), Mapping):
@@ -66,7 +66,7 @@ def read_label_studio(file: LabelFile) -> Iterator[Answer]:
 
 
 def _choices(file: LabelFile, row: int, held: Mapping[str, Any]) -> dict[str, Any]:
-    """A question's name -> what was chosen, one or several."""
+    """Map a question's name to its choices, one or several."""
     out: dict[str, Any] = {}
     for result in held.get("result") or ():
         value = result.get("value") if isinstance(result, Mapping) else None
@@ -105,7 +105,7 @@ def _is_rows(file: LabelFile) -> bool:
 @register_export("label-studio-rows", help="Label Studio's CSV and JSON-MIN, a row an annotation",
                        recognises=_is_rows)  # fmt: skip
 def read_label_studio_rows(file: LabelFile) -> Iterator[Answer]:
-    """Answers of every annotator in the choice's own column."""
+    """Read the answers of every annotator in the choice's own column."""
     beside = {*_OF_THE_TOOL, *_OF_THE_TASK, *ID_COLUMNS, file.id}
     chosen = file.choose((key for key in file.keys if key.lower() not in beside), "column")
     ids = file.id or next((key for key in ("id", *ID_COLUMNS) if key in file.keys), None)
@@ -117,7 +117,7 @@ def read_label_studio_rows(file: LabelFile) -> Iterator[Answer]:
 
 
 def _cell(value: Any) -> Any:
-    """Several choices stand as JSON in one cell of the CSV."""
+    """Read a cell of the CSV, in which several choices stand as JSON."""
     if isinstance(value, str) and value.startswith(("{", "[")):
         try:
             value = json.loads(value)

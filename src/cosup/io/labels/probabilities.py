@@ -60,7 +60,7 @@ def from_probabilities(
     class_names : sequence of str, optional
         Class id -> name. Default: the first table's columns. Arrays need it.
     ids : sequence of str, optional
-        Of arrays' rows.
+        Ids of arrays' rows.
 
     Returns
     -------

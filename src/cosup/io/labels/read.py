@@ -61,7 +61,7 @@ def read_labels(
     ----------
     path : path or URL
         Of a file system that fsspec knows, or a folder of shards, all csv, tsv, parquet, npy or npz, in the order of
-        their names; see `cosup.io.features.check_shards`. What there is of a file:
+        their names; see `cosup.io.features.check_shards`. Formats of a file:
         ``.csv``, ``.tsv`` or ``.parquet``: wide, with one column a teacher, class names inside, blank where it
         abstains, and perhaps a column ``id`` (or path, file, filename); or long, with columns task, worker and label.
         ``.jsonl``, or an array in ``.json``: one answer a record, ``{"id": ..., "label": ...}`` or ``{"id": ...,

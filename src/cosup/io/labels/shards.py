@@ -40,7 +40,7 @@ class ShardedTable(Table):
         raise IndexError(row)
 
     def number(self, row: int) -> int:
-        """The row's number in its file."""
+        """Return the row's number in its file."""
         part, its = self._within(row)
         return part.number(its)
 
@@ -51,7 +51,7 @@ class ShardedTable(Table):
 
 
 def sharded_kind(place: Place, files: Sequence[Place]) -> str:
-    """The one kind of all files of a folder; `CosupError` where there is none, or several."""
+    """Find the one kind of all files of a folder; `CosupError` where there is none, or several."""
     known = (*TABLES, *ARRAYS)
     found = sorted({name_of(file).rpartition(".")[2].lower() for file in files})
     if len(found) != 1 or f".{found[0]}" not in known:
@@ -63,7 +63,7 @@ def sharded_kind(place: Place, files: Sequence[Place]) -> str:
 
 
 def read_tables(place: Place, files: Sequence[Place]) -> tuple[Table, tuple[Shard, ...]]:
-    """All files as one table.
+    """Read all files as one table.
 
     Raises
     ------
@@ -93,12 +93,12 @@ def _recoded(column: Column, known: dict[str, int]) -> IntArray:
 
 
 def _bare(part: Table) -> Table:
-    """Of a part only what says where its rows are: texts are in the whole."""
+    """Leave of a part only what tells where its rows are; its texts are in the whole."""
     return replace(part, columns=tuple(Column(column.name, column.codes, ()) for column in part.columns))
 
 
 def read_arrays(files: Sequence[Place], kind: str, top_k: int | None) -> tuple[dict[str, Any], tuple[Shard, ...]]:
-    """The arrays of all files, those of samples one after the other; dense soft ones as `TopK` where that is asked for.
+    """Join the arrays of all files, sample after sample; dense soft ones become `TopK` where that is asked for.
 
     Raises
     ------

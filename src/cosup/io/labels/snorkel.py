@@ -71,7 +71,7 @@ def hard_labels(
     matrix: np.ndarray, class_names: Sequence[str], names: Sequence[str], ids: Sequence[str] | None, source: str,
     notes: Sequence[str] = (),
 ) -> ImportedLabels:  # fmt: skip
-    """Labels of a matrix of class ids, without teachers that abstain on every sample, as rules often do."""
+    """Make labels of a matrix of class ids, without teachers that abstain on every sample, as rules often do."""
     speaks = (matrix != -1).any(axis=0)
     if not speaks.any():
         raise CosupError(f"{source}: everybody abstains on every sample; there is nothing to learn from")
@@ -82,7 +82,7 @@ def hard_labels(
 
 
 def name_of(function: object, place: int) -> str:
-    """A function's name: its own attribute, as Snorkel's have, or Python's."""
+    """Return a function's name: its own attribute, as Snorkel's have, or Python's."""
     if isinstance(function, str):
         return function
     found = getattr(function, "name", None) or getattr(function, "__name__", None)

@@ -31,7 +31,7 @@ MANY = 50
 """Different classes that a table may name however few its rows are."""
 
 NEARLY_ALL = 0.9
-"""Of a column's cells: where more differ from each other, it names no classes."""
+"""Share of a column's cells: where more are distinct, the column holds no classes."""
 
 FEW = 10
 """Cells of a column that may all differ where nothing else speaks against it."""
@@ -81,7 +81,7 @@ def labels_of_table(
 
 
 def _is_long(table: Table, places: Sequence[int]) -> bool:
-    """Whether rows are answers: tasks repeat; or there is little else, and workers are not named like classes."""
+    """Tell whether rows are answers: tasks repeat; or there is little else, and workers are not named like classes."""
     task, worker, label = (table.columns[place] for place in places)
     if task.fault or worker.fault or label.fault:
         return False
@@ -111,7 +111,7 @@ def _wide(table: Table, id: str | None, class_names: Sequence[str] | None, absta
 
 
 def _id_column(table: Table, id: str | None) -> tuple[int | None, list[str]]:
-    """Where the ids are, and a note where the column is called otherwise."""
+    """Find the column of ids, and note where it has another name."""
     if id is not None:
         place = table.find(id)
         if place is None:
@@ -148,7 +148,7 @@ def _ids(table: Table, place: int) -> tuple[str, ...]:
 def _teachers(
     table: Table, columns: Sequence[int], class_names: Sequence[str] | None
 ) -> tuple[list[int], list[int]]:  # fmt: skip
-    """The columns of teachers, and those that are left out: numbers of rows, texts, times.
+    """Find the columns of teachers, and those that are left out: numbers of rows, texts, times.
 
     Raises
     ------
@@ -201,7 +201,7 @@ def _no_teacher(table: Table, place: int, n_columns: int) -> str:
 
 
 def _check_names(table: Table, place: int) -> None:
-    """Numbers with fractions are scores, not classes."""
+    """Refuse numbers with fractions: they are scores, not classes."""
     column = table.columns[place]
     fractions = sum(_is_fraction(text) for text in column.values[:100])
     whole = all(text.partition(".")[2].strip("0") == "" for text in column.values[:100])

@@ -24,7 +24,7 @@ def _is_prodigy(file: LabelFile) -> bool:
 @register_export("prodigy", help="Prodigy's JSON lines: rejected and ignored answers abstain",
                        recognises=_is_prodigy)  # fmt: skip
 def read_prodigy(file: LabelFile) -> Iterator[Answer]:
-    """Answers of ``{"label": ..., "answer": "accept"}`` or of choices, ``{"accept": [...], "answer": "accept"}``."""
+    """Read answers ``{"label": ..., "answer": "accept"}`` or choices, ``{"accept": [...], "answer": "accept"}``."""
     for row, record in file.records():
         verdict = record.get("answer")
         if verdict not in _VERDICTS:
@@ -59,7 +59,7 @@ def _is_tasks(record: Mapping[str, Any]) -> bool:
 @register_export("doccano", help="doccano's JSON lines with annotations of several users",
                        recognises=_is_doccano)  # fmt: skip
 def read_doccano(file: LabelFile) -> Iterator[Answer]:
-    """Answers of ``{"id": ..., "text": ..., "annotations": [{"label": ..., "user": ...}]}``."""
+    """Read answers ``{"id": ..., "text": ..., "annotations": [{"label": ..., "user": ...}]}``."""
     for row, record in file.records():
         sample = sample_of(file, row, record)
         by_user: dict[Any, list[Any]] = {}
@@ -85,7 +85,7 @@ def _is_argilla(file: LabelFile) -> bool:
 @register_export("argilla", help="Argilla's records: submitted responses, and suggestions as a teacher",
                        recognises=_is_argilla)  # fmt: skip
 def read_argilla(file: LabelFile) -> Iterator[Answer]:
-    """Answers of each user to one question, and the suggestions of each agent."""
+    """Read each user's answers to one question, and the suggestions of each agent."""
     for row, record in file.records():
         sample = record.get("external_id") or sample_of(file, row, record)
         answers = list(_of_argilla(record))
@@ -104,7 +104,7 @@ def read_argilla(file: LabelFile) -> Iterator[Answer]:
 
 
 def _of_argilla(record: Mapping[str, Any]) -> Iterator[tuple[str, Any, str, str]]:
-    """Question, value, teacher and status of every response."""
+    """Yield question, value, teacher and status of every response."""
     responses, suggestions = record.get("responses"), record.get("suggestions")
     if isinstance(responses, list):  # version 1: a response a user, which holds all questions
         for held in responses:

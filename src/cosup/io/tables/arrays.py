@@ -49,7 +49,7 @@ def read_npz(path: Path) -> dict[str, Any]:
 
 
 def is_sparse(arrays: dict[str, Any]) -> bool:
-    """Whether arrays are those of ``scipy.sparse.save_npz``."""
+    """Tell whether arrays are those of ``scipy.sparse.save_npz``."""
     return {"format", "shape", "data"} <= set(arrays)
 
 

@@ -125,7 +125,7 @@ def _encode(column: Any, name: str, where: str) -> Column:
 
 
 def _of_values(values: list[Any], name: str, where: str) -> Column:
-    """A column of a Python value a row."""
+    """Make a column of a Python value a row."""
     place: dict[str, int] = {"": -1}
     codes = np.empty(len(values), dtype=np.int32)
     for row, value in enumerate(values):
@@ -137,7 +137,7 @@ def _of_values(values: list[Any], name: str, where: str) -> Column:
 
 
 def is_list(held: Any) -> bool:
-    """Whether a type of pyarrow is one of its lists: of any length or a fixed one, large, or viewed."""
+    """Tell whether a type of pyarrow is one of its lists: of any length or a fixed one, large, or viewed."""
     kind = import_extra("pyarrow", extra="tables", purpose="reading tables of pyarrow").types
     known = ("is_list", "is_large_list", "is_fixed_size_list", "is_list_view", "is_large_list_view")
     return any(getattr(kind, name, bool)(held) for name in known)
@@ -152,7 +152,7 @@ class FeatureColumns:
     X : ndarray of shape (n_rows, n_features)
     ids : tuple of str, or None
     names : tuple of str, or None
-        Of the columns; None where one column of lists is the matrix.
+        Names of the columns; None where one column of lists is the matrix.
     notes : tuple of str
     """
 
@@ -163,7 +163,7 @@ class FeatureColumns:
 
 
 def arrow_features(table: Any, source: str, aside: Sequence[str] = ()) -> FeatureColumns:
-    """Columns of features as a matrix, see `arrow_numbers`, and the ids of the column that holds them, if one does.
+    """Read columns of features as a matrix, see `arrow_numbers`, and ids from the column that holds them, if any.
 
     Columns named in `aside` are left out, and so are numbers of rows.
     """
@@ -185,7 +185,7 @@ def arrow_features(table: Any, source: str, aside: Sequence[str] = ()) -> Featur
 
 
 def id_and_left_out(header: Sequence[str]) -> tuple[int | None, set[int], list[str]]:
-    """Where the ids are, the columns that are numbers of rows, and notes on both."""
+    """Find the column of ids, and the columns that are numbers of rows; notes on both."""
     place = find_column(header, ID_COLUMNS)
     left = {column for column, name in enumerate(header) if is_row_number(name)}
     shown = ", ".join(repr(header[column]) for column in sorted(left))
@@ -193,7 +193,7 @@ def id_and_left_out(header: Sequence[str]) -> tuple[int | None, set[int], list[s
 
 
 def arrow_numbers(table: Any, places: list[int], source: str, *, blank: bool = False) -> Any:
-    """Columns as a matrix of float32 or float64, (n_rows, n_features); one column of lists is a matrix of its own.
+    """Read columns as a float32 or float64 matrix, (n_rows, n_features); one column of lists is a whole matrix.
 
     With `blank`, cells may be blank and become NaN.
 

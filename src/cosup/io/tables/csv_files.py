@@ -38,7 +38,7 @@ class CsvFile:
     Parameters
     ----------
     path : Path
-        Of a ``.tsv`` the separator is the tab. A first line ``sep=;``, as Excel writes it, names the separator.
+        The separator of a ``.tsv`` is the tab. A first line ``sep=;``, as Excel writes it, names the separator.
 
     Attributes
     ----------
@@ -66,7 +66,7 @@ class CsvFile:
         check_header(str(path), self.header)
 
     def blocks(self) -> Iterator[tuple[list[list[str]], IntArray]]:
-        """Rows in blocks, with the line that each ends on.
+        """Yield rows in blocks, with the line that each ends on.
 
         Raises
         ------
@@ -107,7 +107,7 @@ class CsvFile:
         )  # fmt: skip
 
     def _header(self, reader: Any) -> list[str]:
-        """The first row that is not empty."""
+        """Find the first row that is not empty."""
         while row := self._take(reader, 1):
             if row[0]:
                 return row[0]
@@ -122,7 +122,7 @@ class CsvFile:
             raise CosupError(f"{self.path}, row {line}: {error}; check the quotes in this row") from error
 
     def _dialect(self) -> tuple[int, str]:
-        """Lines before the header, and the separator."""
+        """Count the lines before the header, and find the separator."""
         with _any_length():
             lines, cut = self._sample()
             start = next((place for place, line in enumerate(lines) if line.strip()), 0)
@@ -148,7 +148,7 @@ class CsvFile:
         return 0, ","
 
     def _sample(self) -> tuple[list[str], bool]:
-        """The first lines, and whether there are more."""
+        """Read the first lines, and whether there are more."""
         lines: list[str] = []
         room = SAMPLE_CHARACTERS
         for line in self._lines():
@@ -164,13 +164,13 @@ class CsvFile:
 
 
 def _ends(block: list[list[str]]) -> IntArray:
-    """The line that each row ends on, from 1."""
+    """Count the line that each row ends on, from 1."""
     spans = [1 + sum(c.count("\n") + c.count("\r") - c.count("\r\n") for c in row) for row in block]
     return np.cumsum(spans)
 
 
 def _widths(lines: list[str], separator: str, cut: bool) -> list[int]:
-    """Cells of every row; of what was cut off, a quote may be open, and the last row is no whole one."""
+    """Count cells of every row; of a text that was cut off, a quote may be open, and the last row is not whole."""
     rows = [row for row in csv.reader(lines, delimiter=separator, skipinitialspace=True) if row]
     return [len(row) for row in (rows[:-1] if cut and len(rows) > 2 else rows)[: SAMPLE + 1]]
 

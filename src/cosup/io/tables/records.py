@@ -63,7 +63,7 @@ def read_json(path: Path) -> Any:
 
 
 def _is_one(path: Path) -> bool:
-    """Whether a file is one value over several lines, rather than one a line."""
+    """Tell whether a file is one value over several lines, rather than one a line."""
     with path.open("rb") as file:
         first = next((raw for raw in file if raw.strip()), b"")
     try:

@@ -38,7 +38,7 @@ class Matrix:
     ids : tuple of str, or None
     shards : tuple of Shard
     names : tuple of str, or None
-        Of the columns.
+        Names of the columns.
     notes : tuple of str
     """
 
@@ -58,7 +58,7 @@ def gather_matrix(places: Sequence[Place], source: Place) -> Matrix:
         ``.npy`` (n, d); ``.parquet``, one column a feature and perhaps ``id``, or one column of lists; or
         ``.safetensors`` with one tensor, or one named X. All of one kind, width and type.
     source : path or URL
-        What messages call them all.
+        The name of all in messages.
 
     Returns
     -------
@@ -152,7 +152,7 @@ def check_pairs(
 
 
 def _blocks(place: Place) -> Iterator[FeatureColumns]:
-    """Rows of one file, with their ids, some at a time."""
+    """Yield rows of one file, with their ids, some at a time."""
     kind = name_of(place).rpartition(".")[2].lower()
     return _of_npy(place) if kind == "npy" else _of_parquet(place) if kind == "parquet" else _of_safetensors(place)
 
@@ -226,7 +226,7 @@ def _of_safetensors(place: Place) -> Iterator[FeatureColumns]:
 
 
 def _check_room(places: Sequence[Place], first: Place, width: int, source: Place) -> None:
-    """Before the rest is read: what all will take, by the size of the files."""
+    """Check, before the rest is read, that there is room for all, by the size of the files."""
     sizes = [size_of(place) for place in places]
     known = [size for size in sizes if size is not None]
     if known and str(first).endswith((".npy", ".safetensors")):

@@ -73,9 +73,9 @@ class Column:
 
     @classmethod
     def of(cls, name: str, codes: IntArray, raw: Sequence[Any], where: Callable[[int], str] = str) -> Column:
-        """A column whose distinct values may still be of any type, blank, or the same text.
+        """Make a column of distinct values that may be of any type, blank, or equal as texts.
 
-        `where` says of a row where its cell is.
+        `where` tells the place of a row's cell.
         """
         place: dict[str, int] = {}
         lookup = np.full(len(raw) + 1, -1, dtype=np.int32)
@@ -89,7 +89,7 @@ class Column:
         return cls(name, lookup[codes], tuple(place))
 
     def texts(self) -> tuple[str, ...]:
-        """Every row's text."""
+        """Return every row's text."""
         if np.array_equal(self.codes, np.arange(len(self.values))):
             return self.values
         known = (*self.values, "")
@@ -103,7 +103,7 @@ class Table:
     Attributes
     ----------
     source : str
-        What messages call it: a file's path, "the data frame".
+        The name in messages: a file's path, "the data frame".
     columns : tuple of Column
     lines : ndarray of int, shape (n_rows,), optional
         The line of the file that each row ends on; without it, rows count from `first`.
@@ -121,11 +121,11 @@ class Table:
 
     @cached_property
     def names(self) -> tuple[str, ...]:
-        """Of the columns."""
+        """Names of the columns."""
         return tuple(column.name for column in self.columns)
 
     def number(self, row: int) -> int:
-        """The row's number, as an editor or viewer counts."""
+        """Return the row's number, as an editor or viewer counts."""
         return int(self.lines[row]) if self.lines is not None else row + self.first
 
     def where(self, row: int, column: int) -> str:
@@ -133,7 +133,7 @@ class Table:
         return f"{self.source}, row {self.number(row)}, column {column + 1} ({self.names[column]!r})"
 
     def find(self, *names: str) -> int | None:
-        """Position of the first of these columns that there is, whatever its case."""
+        """Find the position of the first of these columns that there is, whatever its case."""
         return find_column(self.names, names)
 
     def ids(self, place: int) -> tuple[str, ...]:
@@ -203,14 +203,14 @@ def _checked(text: str) -> str:
 
 
 def find_column(header: Sequence[str], names: Iterable[str]) -> int | None:
-    """Position of the first of `names` in the header, whatever its case."""
+    """Find the position of the first of `names` in the header, whatever its case."""
     wanted = {name.lower(): None for name in names}
     found = {text.lower(): place for place, text in enumerate(header) if text.lower() in wanted}
     return next((found[name] for name in wanted if name in found), None)
 
 
 def is_row_number(name: str) -> bool:
-    """Whether a column is called what programs call the numbers of rows that nobody named."""
+    """Tell whether a column has the name that programs give to numbers of rows."""
     return name.lower() in _ROW_NUMBERS
 
 

@@ -47,12 +47,12 @@ def place_of(given: str | Path) -> Place:
 
 
 def name_of(place: Place) -> str:
-    """The last part of a path or URL, without what a URL asks for."""
+    """Return the last part of a path or URL, without the URL's query."""
     return place.name if isinstance(place, Path) else PurePosixPath(urlsplit(place).path or place).name
 
 
 def unsigned(text: str) -> str:
-    """A text with its URLs as they may be written down: without credentials, and without query strings, which sign.
+    """Remove credentials, and query strings, which sign, from the URLs in a text, so that it may be written down.
 
     Names before an ``@`` stay where they are no secret: a container of Azure's, a user without a password.
     """
@@ -66,12 +66,12 @@ def unsigned(text: str) -> str:
 
 
 def child(folder: Place, name: str) -> Place:
-    """A file in a folder."""
+    """Return a file in a folder."""
     return folder / name if isinstance(folder, Path) else f"{folder.rstrip('/')}/{name}"
 
 
 def files_in(place: Place) -> list[Place] | None:
-    """The files of a folder, numbers in their names in the order of numbers; None where `place` is a file.
+    """List the files of a folder, numbers in their names in the order of numbers; None where `place` is a file.
 
     Hidden files and those that begin with ``_``, as other programs leave them, do not count.
 
@@ -102,12 +102,12 @@ def files_in(place: Place) -> list[Place] | None:
 
 
 def _natural(name: str) -> list[Any]:
-    """Sorts part-2 before part-10."""
+    """Sort part-2 before part-10."""
     return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in re.split(r"(\d+)", name) if part]
 
 
 def size_of(place: Place) -> int | None:
-    """Bytes of a file; None where a server does not say."""
+    """Return the bytes of a file; None where a server does not say."""
     with _words(place):
         if isinstance(place, Path):
             return place.stat().st_size
@@ -118,7 +118,7 @@ def size_of(place: Place) -> int | None:
 
 @contextmanager
 def opened(place: Place) -> Iterator[IO[bytes]]:
-    """A file to be read from its beginning; where it can't be, `CosupError`."""
+    """Open a file to be read from its beginning; where it can't be, `CosupError`."""
     with _words(place):
         if isinstance(place, Path):
             file: Any = place.open("rb")
@@ -131,7 +131,7 @@ def opened(place: Place) -> Iterator[IO[bytes]]:
 
 @contextmanager
 def fetched(place: Place) -> Iterator[Path]:
-    """A file on this machine while the block runs: itself, or a copy; errors name what was asked for.
+    """Fetch a file to this machine while the block runs: itself, or a copy; errors name what was asked for.
 
     Raises
     ------

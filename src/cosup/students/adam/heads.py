@@ -33,11 +33,11 @@ class LinearHeads:
     bias: FloatArray
 
     def __len__(self) -> int:
-        """Number of heads."""
+        """Return the number of heads."""
         return len(self.weight)
 
     def __getitem__(self, head: int) -> LinearHead:
-        """One of them, in float64."""
+        """Return one head, in float64."""
         return LinearHead(self.weight[head].astype(np.float64), self.bias[head].astype(np.float64))
 
 
@@ -108,7 +108,7 @@ def train_heads(
     >>> len(heads), heads[1].predict_proba(X).argmax(axis=1)
     (2, array([0, 0, 1, 1]))
     """
-    import torch  # takes a second, which those who never train this way need not wait
+    import torch  # takes a second, for which only this training has to wait
 
     from cosup.students.adam.steps import Batches, Recipe, run_adam
 
@@ -161,7 +161,7 @@ def _on(torch: Any, array: Any, dtype: Any, device: str) -> Any:
 
 
 def _columns(array: Any, group: list[int]) -> Any:
-    """Samples first, of the heads in `group`; one column where all heads share it."""
+    """Select the heads of `group`, samples first; one column where all heads share it."""
     return np.swapaxes(array if len(array) == 1 else array[group], 0, 1)
 
 
@@ -254,7 +254,7 @@ def _by_head(array: Any, name: str, n: int) -> Any:
 
 
 def _groups(task: _Task, seeds: Any, epochs: Any, n_heads: int, shared_order: bool) -> list[tuple[IntArray, list[int]]]:
-    """Heads that can stand side by side, and the samples they train on."""
+    """Group the heads that can be trained side by side, with the samples they train on."""
     found: dict[tuple[Any, ...], tuple[IntArray, list[int]]] = {}
     for h in range(n_heads):
         mask = None if task.train_mask is None else task.train_mask[h if len(task.train_mask) > 1 else 0]

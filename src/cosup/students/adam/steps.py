@@ -107,7 +107,7 @@ class _Batch(NamedTuple):
     target : Tensor
         Positions of the named classes in the flat residual (B * H,), int64; or probabilities (B, H or 1, C).
     scale, minus : Tensor
-        Of hard targets: the samples' weights (B * H, 1), and their negatives (B * H,). Of soft ones: what the
+        For hard targets: the samples' weights (B * H, 1), and their negatives (B * H,). For soft ones: what the
         probabilities are multiplied by, and the targets, both (B, H or 1, 1).
     even : bool
         Whether all weights are one: then the scale of hard targets need not be applied.
@@ -186,7 +186,7 @@ class _Chunk:
         return ((*found, False) for found in zip(*parts, strict=True))
 
     def _weigh(self, weight: Tensor, last: bool) -> Tensor:
-        """Weights as `_Stepper` counts them; the last batch of an epoch may be smaller, and its samples weigh more."""
+        """Scale weights as `_Stepper` counts them: those of the last batch of an epoch, if it is smaller, grow."""
         tail = len(weight) % self._size if last else 0
         if tail:
             weight = weight.clone()
@@ -236,11 +236,11 @@ class _Stepper:
         self._linear = linear_into(device, size * self.weight.numel())
 
     def _views(self, residual: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """(B, H * C) as it is, transposed, as (B * H, C), and flat."""
+        """View (B, H * C) as it is, transposed, as (B * H, C), and flat."""
         return residual, residual.T, residual.view(-1, self.n_classes), residual.view(-1)
 
     def step(self, batch: _Batch, rate: Any) -> None:
-        """One step of Adam with the learning rate `rate` (in units of the heads' own where these differ)."""
+        """Take one step of Adam with the learning rate `rate`, in units of the heads' own where these differ."""
         x, turned_x, target, scale, minus, even = batch
         size = len(x)
         residual, turned, tall, flat = self._whole if size == self._size else self._views(self._whole[0][:size])
@@ -269,7 +269,7 @@ class _Stepper:
         )  # fmt: skip
 
     def weights(self) -> tuple[Tensor, Tensor]:
-        """Weight (D, H * C) and bias (H * C,) in their own unit, on the CPU."""
+        """Return weight (D, H * C) and bias (H * C,) in their own unit, on the CPU."""
         weight, bias = self._rows.T, self.bias
         if self._unit is not None:
             weight, bias = weight * self._unit, bias * self._unit

@@ -63,7 +63,7 @@ class Solution:
 
 
 def second_moment(Z: FloatArray) -> Tensor:
-    """``Z'Z / n`` of some of the rows, evenly spaced, (n_features, n_features)."""
+    """Compute ``Z'Z / n`` of some of the rows, evenly spaced, (n_features, n_features)."""
     step = max(1, len(Z) // (ENOUGH_ROWS * Z.shape[1]))
     part = np.ascontiguousarray(Z[::step])
     return torch.from_numpy(part.T @ part / np.float32(len(part)))  # NumPy sees that half of it will do
@@ -105,7 +105,7 @@ class SoftmaxProblem:
         self.half = self.Z.bfloat16() if fast else None
 
     def logits(self, packed: Tensor, rough: bool) -> Tensor:
-        """``Z @ weight.T + bias``, which may be overwritten by the next call; roughly by `half`."""
+        """Compute ``Z @ weight.T + bias``, which the next call may overwrite; roughly, by `half`."""
         weight, bias = packed[:, :-1].contiguous(), packed[:, -1].contiguous()
         if rough:
             assert self.half is not None
@@ -113,7 +113,7 @@ class SoftmaxProblem:
         return self._linear(self.Z, weight, bias, self._out)
 
     def residual(self, logits: Tensor, out: Tensor) -> Tensor:
-        """Probabilities minus targets, in `out`."""
+        """Subtract targets from probabilities, in `out`."""
         torch._softmax(logits, 1, False, out=out)
         if self._flat is not None:
             out.view(-1).scatter_add_(0, self._flat, self._minus)
@@ -123,12 +123,12 @@ class SoftmaxProblem:
         return out
 
     def curvature(self, logits: Tensor, scratch: Tensor) -> float:
-        """Mean of ``p (1 - p)`` over samples and classes: how much the loss bends, one measure for all classes."""
+        """Average ``p (1 - p)`` over samples and classes: one measure of the loss's curvature for all classes."""
         p = torch._softmax(logits, 1, False, out=scratch)
         return max((1.0 - _dot(p, p) / self.n) / self.n_classes, 1e-6)
 
     def gradient(self, residual: Tensor, packed: Tensor, penalty: float, rough: bool) -> Tensor:
-        """Of the mean loss plus penalty, (n_classes, n_features + 1), the bias's in the last column."""
+        """Compute the gradient of loss plus penalty, (n_classes, n_features + 1), the bias's in the last column."""
         if rough:
             assert self.half is not None
             found = (residual.bfloat16().T @ self.half).float().div_(self.n)
@@ -139,7 +139,7 @@ class SoftmaxProblem:
 
 
 def _multiplies_bfloat16() -> bool:
-    """Whether the processor has instructions for it, as far as this build of torch says; elsewhere it is emulated."""
+    """Tell whether the processor has instructions for it, as this build of torch knows it; else it is emulated."""
     asked = (getattr(torch.cpu, name, None) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"))
     return any(ask() for ask in asked if ask is not None)
 
@@ -154,7 +154,7 @@ def solve_softmax(
     problem : SoftmaxProblem
     penalty : float
     start : Solution or None
-        Of a problem like this one, say with another penalty. None starts at the classes' shares.
+        The solution of a similar problem, say with another penalty. None starts at the classes' shares.
     gradient_norm : float
         Training ends when no entry of the gradient is larger, or when float32 can not tell a better point.
     max_iter : int
@@ -201,7 +201,7 @@ def solve_softmax(
                 line = _Line(problem, logits, moved, residual, trial)
                 found = _line_search(line, _curve(packed, direction, penalty), slope, length)
             if found == 0:
-                # What is known of the curvature may be what misleads: once more without it.
+                # The curvature gathered so far may mislead: try once more without it.
                 stuck, pairs = not pairs, []
                 continue
             length = found  # lengths change little: the metric is too long or too short by about the same everywhere
@@ -229,17 +229,17 @@ class _Metric:
         self._curvature = curvature
 
     def __call__(self, gradient: Tensor) -> Tensor:
-        """A step, (n_classes, n_features + 1), the bias's in the last column."""
+        """Solve for a step, (n_classes, n_features + 1), the bias's in the last column."""
         return torch.cat([gradient[:, :-1] @ self._inverse, gradient[:, -1:] / self._curvature], dim=1)
 
 
 def _dot(a: Tensor, b: Tensor) -> float:
-    """Inner product of matrices; rows in float32, their sum in float64. By NumPy, which makes no array of products."""
+    """Multiply matrices entry by entry and sum: rows in float32, their sum in float64, without an array of products."""
     return float(np.einsum("ij,ij->i", a.numpy(), b.numpy()).sum(dtype=np.float64))
 
 
 def _direction(gradient: Tensor, pairs: list[tuple[Tensor, Tensor, float]], metric: _Metric) -> Tensor:
-    """L-BFGS's two loops (Nocedal & Wright 2006, algorithm 7.4) around `metric`."""
+    """Find a direction by L-BFGS's two loops (Nocedal & Wright 2006, algorithm 7.4) around `metric`."""
     q = gradient.clone()
     shares = []
     for step, change, inverse in reversed(pairs):
@@ -263,14 +263,14 @@ class _Line:
     trial: Tensor
 
     def slope(self, length: float) -> float:
-        """Slope of the loss without its penalty, at a length."""
+        """Compute the slope of the loss without its penalty, at a length."""
         torch.add(self.logits, self.moved, alpha=length, out=self.trial)
         self.problem.residual(self.trial, self.residual)
         return _dot(self.residual, self.moved) / self.problem.n
 
 
 def _curve(packed: Tensor, direction: Tensor, penalty: float) -> Callable[[float], float]:
-    """The slope of the penalty along a direction."""
+    """Compute the slope of the penalty along a direction."""
     d = direction.shape[1] - 1
     own, both = _dot(direction[:, :d], direction[:, :d]), _dot(packed[:, :d], direction[:, :d])
     return lambda length: penalty * (both + length * own)

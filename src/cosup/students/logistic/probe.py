@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cosup.students.cross_fitting import CrossFit, fold_of, folds_of
+from cosup.students.cross_fitting import CrossFit, check_folds, fold_of, folds_of
 from cosup.students.heads import LinearHead
-from cosup.students.protocol import BlockFit, Fit
+from cosup.students.held_out_choice import strongest
+from cosup.students.protocol import BlockFit, CheckedTrainer, Fit
 from cosup.students.targets import Targets
 from cosup.utils.row_blocks import BLOCK_BYTES, column_means, predicted, row_blocks, widen
-from cosup.utils.validation import BoolArray, CosupError, FloatArray, IntArray, check_positive
+from cosup.utils.validation import FloatArray, IntArray, check_positive
 
 if TYPE_CHECKING:
     from cosup.students.logistic.lbfgs import Solution
@@ -24,11 +25,8 @@ __all__ = ["LogisticProbe"]
 GRID = np.logspace(1, -4, 11)
 """Candidate alphas from strong to weak, so that each solution starts the next."""
 
-WEAKEST_AGREEMENT = 0.95
-"""The strongest regularisation whose held-out agreement is at least this share of the best is taken."""
-
 GRADIENT_NORM = 1e-4
-"""Training stops when no entry of the gradient of the mean loss is larger (features of unit mean variance)."""
+"""Largest entry of the mean loss's gradient at which training stops (features of unit mean variance)."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +42,7 @@ class LogisticProbe:
         cross-fitted agreement with the teacher is at least 95 % of the best. The best itself would reward imitating
         the teacher's predictable mistakes.
     folds : int
-        Of the cross-fitting that gives out-of-sample predictions and chooses the regularisation.
+        Folds of the cross-fitting that gives out-of-sample predictions and chooses the regularisation.
     max_iter : int
         L-BFGS iterations a training.
     """
@@ -56,10 +54,8 @@ class LogisticProbe:
     def __post_init__(self) -> None:
         if self.alpha is not None:
             check_positive(self.alpha, "alpha of LogisticProbe")
-        check_positive(self.folds, "folds of LogisticProbe", integer=True)
+        check_folds(self.folds, "LogisticProbe")
         check_positive(self.max_iter, "max_iter of LogisticProbe", integer=True)
-        if self.folds < 2:
-            raise CosupError(f"folds of LogisticProbe must be at least 2, got {self.folds}")
 
     def prepare(self, X: FloatArray) -> LogisticTrainer:
         """Tie the recipe to features (n_samples, n_features)."""
@@ -72,7 +68,7 @@ class LogisticProbe:
         return 10 * n * d + 4 * d * d + 22 * n * n_classes + 80 * d * n_classes + heads + 4 * BLOCK_BYTES
 
 
-class LogisticTrainer:
+class LogisticTrainer(CheckedTrainer["LogisticFit"]):
     """A `LogisticProbe` tied to features."""
 
     def __init__(self, probe: LogisticProbe, X: FloatArray) -> None:
@@ -94,50 +90,45 @@ class LogisticTrainer:
         self._moment = second_moment(self._Z)
 
     def like(self, fit: Fit) -> LogisticTrainer:
-        """Start where `fit` ended: nothing is calibrated here, but the next level's student is near."""
+        """Return a trainer that starts where `fit` ended: the next level's solution is near."""
         if not isinstance(fit, LogisticFit):
             return self
         other = copy(self)
         other._near = fit
         return other
 
-    def train(
-        self,
-        targets: FloatArray | IntArray,
-        *,
-        train_mask: BoolArray | None = None,
-        random_state: int = 0,
-        alpha: float | None = None,
-        n_classes: int | None = None,
-    ) -> LogisticFit:
+    @property
+    def n_samples(self) -> int:
+        """Number of prepared samples."""
+        return len(self.X)
+
+    def fit(self, targets: Targets, random_state: int, alpha: float | None) -> LogisticFit:
         """Choose the regularisation by cross-fitting, then train on all; see `cosup.students.Trainer`."""
-        checked = Targets.of(targets, train_mask, n_classes, len(self.X))
         alpha = self.probe.alpha if alpha is None else alpha
         grid = GRID if alpha is None else np.array([alpha])
-        named = checked.predicted_class(slice(None))
+        named = targets.predicted_class(slice(None))
         right = np.zeros(len(grid))
         found: list[list[Solution]] = []
         held: list[IntArray] = []
-        for kept, left_out in folds_of(checked.members, self.probe.folds, random_state):
+        for kept, left_out in folds_of(targets.members, self.probe.folds, random_state):
             # Four folds in five are the same samples: the fold before ended near where this one will.
-            found.append(self.path(checked, kept, grid, found[-1] if found else self._starts(grid, checked.n_classes)))
+            found.append(self.path(targets, kept, grid, found[-1] if found else self._starts(grid, targets.n_classes)))
             held.append(left_out)
             if len(grid) > 1:
                 for i, solution in enumerate(found[-1]):
                     p = self._head(solution).predict_proba(self.X[left_out])
                     right[i] += (p.argmax(axis=1) == named[left_out]).sum()
-        agreement = right / len(checked.members)
-        best = int(np.flatnonzero(agreement >= WEAKEST_AGREEMENT * agreement.max())[0])
-        solution = self.path(checked, checked.members, grid[best : best + 1], [_mean([f[best] for f in found])])[0]
+        best = strongest(right / len(targets.members))
+        solution = self.path(targets, targets.members, grid[best : best + 1], [_mean([f[best] for f in found])])[0]
         heads = tuple(self._head(f[best]) for f in found)
         iterations = solution.iterations + sum(f.iterations for fold in found for f in fold)
-        cross = CrossFit(heads, fold_of(held, len(self.X)), checked.n_classes)
+        cross = CrossFit(heads, fold_of(held, len(self.X)), targets.n_classes)
         return LogisticFit(
             self._head(solution), float(grid[best]), solution.gradient_norm, iterations, solution, cross, self.X
         )
 
     def _starts(self, grid: FloatArray, n_classes: int) -> list[Solution | None]:
-        """Where the path starts: where the fit of `like` ended, at its regularisation."""
+        """Start the path where the fit of `like` ended, at its regularisation."""
         near = self._near
         usable = near is not None and len(near.head.bias) == n_classes
         return [near._solution if usable and near is not None and s == near.alpha else None for s in grid]
@@ -149,7 +140,7 @@ class LogisticTrainer:
     def path(
         self, targets: Targets, rows: IntArray, alphas: FloatArray, starts: Sequence[Solution | None]
     ) -> list[Solution]:
-        """Solutions on centred features of unit variance, each started from its own start or the one before."""
+        """Return solutions on centred features of unit variance, each started from its own start or the one before."""
         from cosup.students.logistic.lbfgs import SoftmaxProblem, solve_softmax
 
         whole = len(rows) == len(self._Z)
@@ -168,7 +159,7 @@ class LogisticTrainer:
 
 
 def _mean(solutions: Sequence[Solution]) -> Solution:
-    """A start between several ends."""
+    """Average solutions, for a start between them."""
     weight = np.mean([s.weight for s in solutions], axis=0)
     return replace(solutions[0], weight=weight, bias=np.mean([s.bias for s in solutions], axis=0))
 
@@ -189,7 +180,7 @@ class LogisticFit(BlockFit):
     takes_soft: bool = True
 
     def blocks(self, out_of_sample: bool, rows_per_block: int | None = None) -> Iterator[tuple[slice, FloatArray]]:
-        """By the trained probe itself, or cross-fitted; see `cosup.students.Fit.blocks`."""
+        """Predict by the trained probe itself, or cross-fitted; see `cosup.students.Fit.blocks`."""
         if out_of_sample:
             return self._folds.blocks(self._X, rows_per_block)
         return predicted(self.head.predict_proba, self._X, len(self.head.bias), rows_per_block)

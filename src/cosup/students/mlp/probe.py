@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cosup.students.cross_fitting import CrossFit, fold_of, folds_of
+from cosup.students.cross_fitting import CrossFit, check_folds, fold_of, folds_of
 from cosup.students.heads import Head, LinearHead
-from cosup.students.protocol import BlockFit, Fit
+from cosup.students.held_out_choice import strongest
 from cosup.students.targets import Targets
-from cosup.utils.row_blocks import column_means, predicted, row_blocks, take, widen
-from cosup.utils.validation import BoolArray, CosupError, FloatArray, IntArray, check_choice, check_positive
+from cosup.students.uncalibrated import UncalibratedFit, UncalibratedTrainer
+from cosup.utils.row_blocks import column_means, row_blocks, take, widen
+from cosup.utils.validation import CosupError, FloatArray, IntArray, check_choice, check_positive
 
 if TYPE_CHECKING:
     from cosup.students.mlp.training import Net, Shape
@@ -27,8 +27,7 @@ GRID = np.array([1.0, 0.3, 0.1, 0.03, 0.01, 0.003])
 """Candidate alphas, strongest first."""
 
 HELD_OUT = 0.2
-WEAKEST_AGREEMENT = 0.95
-"""The strongest regularisation whose held-out agreement is at least this share of the best is taken."""
+"""Share of the samples by which the regularisation is chosen."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,12 +48,12 @@ class GradientProbe:
         of six whose agreement with the targets on a hold-out of 20 % is at least 95 % of the best. The best itself
         would reward imitating the teacher's predictable mistakes.
     epochs : int
-        Of training; small samples are passed over more often.
+        Passes over the samples; small sets of samples are passed over more often.
     batch_size : int
     learning_rate : float
         Over the root of the number of features; falls as a cosine to zero.
     folds : int
-        Of the cross-fitting.
+        Folds of the cross-fitting.
 
     Raises
     ------
@@ -75,10 +74,9 @@ class GradientProbe:
         if self.alpha is not None:
             check_positive(self.alpha, f"alpha of {me}")
         check_positive(self.learning_rate, f"learning_rate of {me}")
-        for name in ("epochs", "batch_size", "folds", *self._sizes()):
+        for name in ("epochs", "batch_size", *self._sizes()):
             check_positive(getattr(self, name), f"{name} of {me}", integer=True)
-        if self.folds < 2:
-            raise CosupError(f"folds of {me} must be at least 2, got {self.folds}")
+        check_folds(self.folds, me)
 
     def _sizes(self) -> tuple[str, ...]:
         return ()
@@ -100,7 +98,7 @@ class MlpProbe(GradientProbe):
     Parameters
     ----------
     hidden : int
-    loss, regularisation, epochs, batch_size, learning_rate, folds
+    loss, alpha, epochs, batch_size, learning_rate, folds
         As for `GradientProbe`.
 
     Raises
@@ -133,7 +131,7 @@ class MixtureProbe(GradientProbe):
     ----------
     heads : int
     gated : bool
-    loss, regularisation, epochs, batch_size, learning_rate, folds
+    loss, alpha, epochs, batch_size, learning_rate, folds
         As for `GradientProbe`.
 
     Raises
@@ -159,12 +157,12 @@ class MixtureProbe(GradientProbe):
         return Shape(heads=self.heads, gated=self.gated)
 
 
-class NetTrainer:
+class NetTrainer(UncalibratedTrainer):
     """A recipe of this module tied to features."""
 
     def __init__(self, probe: GradientProbe, X: FloatArray) -> None:
+        super().__init__(X, probe.folds)
         self.probe = probe
-        self.X = X
         self._mean = column_means(X)
         total = 0.0
         for rows in row_blocks(len(X), X.shape[1]):
@@ -172,24 +170,13 @@ class NetTrainer:
             total += float(np.einsum("ij,ij->", part, part, dtype=np.float64))
         self._scale = max(float(np.sqrt(total / X.size)), 1e-6)
 
-    def like(self, fit: Fit) -> NetTrainer:
-        """Return itself: nothing is calibrated here."""
-        return self
+    def fit(self, targets: Targets, random_state: int, alpha: float | None) -> NetFit:
+        """Train on checked targets, at `alpha` where it is given."""
+        return NetFit(self, targets, random_state, self.probe.alpha if alpha is None else alpha)
 
-    def train(
-        self,
-        targets: FloatArray | IntArray,
-        *,
-        train_mask: BoolArray | None = None,
-        random_state: int = 0,
-        alpha: float | None = None,
-        n_classes: int | None = None,
-    ) -> NetFit:
-        """Train on `targets`; see `cosup.students.Trainer`."""
-        checked = Targets.of(targets, train_mask, n_classes, len(self.X))
-        return NetFit(self, checked, random_state, self.probe.alpha if alpha is None else alpha)
-
-    def run(self, targets: Targets, members: IntArray, left_out: IntArray, alphas: FloatArray, seed: int) -> list[Head]:
+    def run_side_by_side(
+        self, targets: Targets, members: IntArray, left_out: IntArray, alphas: FloatArray, seed: int
+    ) -> list[Head]:
         """Train nets side by side on the samples at `members`, each on those that do not leave it out."""
         from cosup.students.mlp.training import Examples, Plan, train_nets
 
@@ -207,7 +194,7 @@ class NetTrainer:
 
     def _head(self, net: Net) -> Head:
         def raw(weight: FloatArray, bias: FloatArray) -> LinearHead:
-            """A first layer, on raw features."""
+            """Make a first layer that takes raw features."""
             w = weight.astype(np.float64) / self._scale
             return LinearHead(w, bias - self._mean @ w)
 
@@ -226,7 +213,7 @@ class MlpHead:
     outer: LinearHead
 
     def predict_proba(self, X: FloatArray) -> FloatArray:
-        """Class probabilities, (n_samples, n_classes)."""
+        """Predict class probabilities, (n_samples, n_classes)."""
         return self.outer.predict_proba(np.maximum(self.inner.logits(X), 0.0))
 
 
@@ -238,21 +225,18 @@ class MixtureHead:
     gate: LinearHead
 
     def predict_proba(self, X: FloatArray) -> FloatArray:
-        """Class probabilities, (n_samples, n_classes)."""
+        """Predict class probabilities, (n_samples, n_classes)."""
         shares = self.gate.predict_proba(X)
         total: Any = sum(shares[:, k, None] * head.predict_proba(X) for k, head in enumerate(self.heads))
         return np.asarray(total)
 
 
 @dataclass(frozen=True)
-class NetFit(BlockFit):
-    """The outcome of `NetTrainer.train`; see `cosup.students.Fit`. Trains when first asked."""
+class NetFit(UncalibratedFit):
+    """The fit of a `NetTrainer`; see `cosup.students.Fit`. Trains when first asked."""
 
     _trainer: NetTrainer
-    _targets: Targets
-    _random_state: int
     _alpha: float | None
-    takes_soft: bool = True
 
     @cached_property
     def alpha(self) -> float:
@@ -266,13 +250,13 @@ class NetFit(BlockFit):
         if not seen.size:
             return float(GRID[len(GRID) // 2])
         nobody = np.full(len(seen), -1)
-        heads = self._trainer.run(self._targets, seen, nobody, GRID, self._random_state)
+        heads = self._trainer.run_side_by_side(self._targets, seen, nobody, GRID, self._random_state)
         named = self._targets.predicted_class(held)
         right = np.zeros(len(GRID))
         for rows in row_blocks(len(held), max(X.shape[1], self._targets.n_classes)):
             part = take(X, held[rows])
             right += [(head.predict_proba(part).argmax(axis=1) == named[rows]).sum() for head in heads]
-        return float(GRID[int(np.flatnonzero(right >= WEAKEST_AGREEMENT * right.max())[0])])
+        return float(GRID[strongest(right)])
 
     @cached_property
     def _trained(self) -> tuple[Head, CrossFit]:
@@ -280,17 +264,15 @@ class NetFit(BlockFit):
         held = [out for _, out in folds_of(targets.members, self._trainer.probe.folds, seed)]
         fold = fold_of(held, len(targets))
         alphas = np.full(len(held) + 1, self.alpha)
-        *heads, final = self._trainer.run(targets, targets.members, fold[targets.members], alphas, seed)
+        *heads, final = self._trainer.run_side_by_side(targets, targets.members, fold[targets.members], alphas, seed)
         return final, CrossFit(tuple(heads), fold, targets.n_classes)
 
+    # The final net and the folds' are trained side by side, so that asking for one trains all.
     @property
     def head(self) -> Head:
         """The net that was trained on all."""
         return self._trained[0]
 
-    def blocks(self, out_of_sample: bool, rows_per_block: int | None = None) -> Iterator[tuple[slice, FloatArray]]:
-        """By the trained net itself, or cross-fitted; see `cosup.students.Fit.blocks`."""
-        X = self._trainer.X
-        if out_of_sample:
-            return self._trained[1].blocks(X, rows_per_block)
-        return predicted(self.head.predict_proba, X, self._targets.n_classes, rows_per_block)
+    @property
+    def _folds(self) -> CrossFit:
+        return self._trained[1]

@@ -23,7 +23,7 @@ LOOK_ROWS, LOOK_EVERY = 500, 20
 """Samples that set the thresholds of the confidence loss, and steps after which they set them anew. Marginals only."""
 
 ALPHA, WARMUP = 0.75, 0.2
-"""Final weight of the student's own word in the confidence loss, and the share of the training over which it rises."""
+"""Final weight of the student's predictions in the confidence loss, and the share of training over which it rises."""
 
 FLOOR = 0.01
 """Share of the uniform distribution in the targets of the reverse KL divergence, where a zero costs infinitely much."""
@@ -103,7 +103,7 @@ class _Nets:
             layer[0].grad.addcmul_(layer[0].detach(), (penalty / share).view(1, -1, *[1] * (layer[0].ndim - 2)))
 
     def log_p(self, Z: Tensor) -> Tensor:
-        """(B, H, C)."""
+        """Compute log-probabilities, (B, H, C)."""
         n, (weight, bias) = len(Z), self.last
         if self.first:
             inner = torch.relu(_linear(Z, *self.first)).transpose(0, 1)  # (H, B, hidden)
@@ -127,7 +127,7 @@ class _Nets:
 
 
 def _linear(Z: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """``Z @ weight + bias`` for weight (d, ...) and bias (...): (B, ...)."""
+    """Compute ``Z @ weight + bias`` for weight (d, ...) and bias (...): (B, ...)."""
     return torch.addmm(bias.flatten(), Z, weight.flatten(1)).view(len(Z), *bias.shape)
 
 
@@ -162,7 +162,7 @@ class Examples:
     Attributes
     ----------
     features, targets : callable
-        From positions of samples to centred features of unit mean variance, float32 (n, d), and probabilities (n, c).
+        Functions of samples' positions: centred features of unit mean variance, float32 (n, d); probabilities (n, c).
     members : ndarray of shape (n_members,)
         Positions of the samples to train on.
     left_out : ndarray of shape (n_members,)

@@ -23,7 +23,7 @@ INVERSE_TEMPERATURES = 8.0 * 2 ** np.arange(0, 5.5, 0.5)
 nearly so for ten classes; many classes or noisy targets make scores small, and with 8 every class about as likely."""
 
 IMITATION = 0.95
-"""A richer read-out must agree this much better with the teacher before it is believed; see `RidgeProbe`."""
+"""A richer calibration must agree this much better with the teacher to be taken; see `RidgeProbe`."""
 
 HELD = 1 << 28
 """Bytes of what leave-one-out logits follow from up to which it is held, not computed anew for every pass."""
@@ -51,7 +51,7 @@ class Scores:
         Score of the mean of all rows.
     leverage : ndarray of shape (n_members,)
     penalty : float
-        What was added to the features' second moments.
+        The penalty that was added to the features' second moments.
     """
 
     sample: Sample
@@ -63,14 +63,14 @@ class Scores:
 
     @classmethod
     def of(cls, solver: Factor | Direct, moment: Moment, alpha: float) -> Scores:
-        """The ridge of one regularisation."""
+        """Compute the scores of the ridge of one regularisation."""
         weight = solver.weight(moment, alpha)
         offset = moment.mean - solver.sample.shift @ weight
         return cls(solver.sample, moment, weight, offset, solver.leverage(alpha), solver.penalty(alpha))
 
     @cached_property
     def fitted(self) -> FloatArray | None:
-        """Of all rows, trained on or not, where these are held and scores are no wider: one pass instead of many."""
+        """Fitted scores of all rows, trained on or not, where these are held and scores are no wider."""
         features = self.sample.features
         if not features.kept or len(self.offset) > self.sample.d:
             return None
@@ -94,7 +94,7 @@ class Calibration:
     right : ndarray of shape (k, n_classes), or None for the identity
     b : ndarray of shape (n_classes,)
     factor : float
-        Of everything, b included.
+        The factor of all logits, b included.
     """
 
     scores: Scores
@@ -110,7 +110,7 @@ class Calibration:
 
     @property
     def weight(self) -> FloatArray:
-        """From features about the mean of all rows to logits, (n_features, n_classes)."""
+        """The weights from features about the mean of all rows to logits, (n_features, n_classes)."""
         weight = self._turned[0]
         return np.asarray(self.factor * (weight if self.right is None else weight @ self.right))
 
@@ -121,7 +121,7 @@ class Calibration:
         return np.asarray(self.factor * ((offset if self.right is None else offset @ self.right) + self.b))
 
     def times(self, factor: float) -> Calibration:
-        """Multiply its logits by a factor."""
+        """Return it with its logits times a factor."""
         other = copy(self)
         object.__setattr__(other, "factor", factor)
         return other
@@ -133,7 +133,7 @@ class Calibration:
         return self._logits(self._without_own(positions, np.float32))
 
     def own_blocks(self, rows_per_block: int | None) -> Iterator[tuple[slice, FloatArray]] | None:
-        """Logits of all rows by the trained student itself, float64, where its scores are held."""
+        """Yield logits of all rows by the trained student itself, float64, where its scores are held."""
         held = self.scores.fitted
         if held is None:
             return None
@@ -176,7 +176,7 @@ class Calibration:
         return self._less_own(self._fitted(rows, dtype), positions)
 
     def _fitted(self, rows: slice | IntArray, dtype: Any) -> FloatArray:
-        """Fitted scores times `left` of some rows, a new array."""
+        """Multiply fitted scores of some rows with `left`, in a new array."""
         held, features = self.scores.fitted, self.scores.sample.features
         weight, offset, left, _ = self._cast(dtype)
         if held is not None:
@@ -188,7 +188,7 @@ class Calibration:
         return found
 
     def _less_own(self, found: FloatArray, positions: slice | IntArray) -> FloatArray:
-        """Turn fitted scores times `left` into those without the sample itself (Allen 1974), in place."""
+        """Turn fitted scores times `left` into those of ridges without the sample itself (Allen 1974), in place."""
         scores, targets = self.scores, self.scores.moment.targets
         members, leverage = scores.sample.members[positions], scores.leverage[positions]
         left, h = self._cast(found.dtype)[2], leverage.astype(found.dtype)
@@ -203,7 +203,7 @@ class Calibration:
         return found
 
     def _logits(self, found: FloatArray) -> FloatArray:
-        """Of scores times `left`; these may be overwritten where there is no `right`."""
+        """Turn scores times `left` into logits; the scores may be overwritten where there is no `right`."""
         if self.right is not None:
             found = product(found, self._cast(found.dtype)[3], self.scores.moment.large)
         if self.left is not None:
@@ -213,7 +213,7 @@ class Calibration:
         return found
 
     def _cast(self, dtype: Any) -> tuple[FloatArray, FloatArray, Any, Any]:
-        """Weights, offset, left and right in `dtype`."""
+        """Return weights, offset, left and right in `dtype`."""
         return self._single if dtype == np.float32 else (*self._turned, self.left, self.right)
 
     @cached_property
@@ -226,7 +226,7 @@ class Calibration:
 def choose_calibration(
     kind: str, scores: Scores, inverse_temperature: float | None
 ) -> tuple[Calibration, float | None]:
-    """The read-out, and the factor of plain scores (None behind the discriminant); see `RidgeProbe`."""
+    """Choose the calibration, and the factor of plain scores (None for the discriminant); see `RidgeProbe`."""
     plain = Calibration(scores, None, None, np.zeros(scores.moment.targets.n_classes))
     richer = _discriminant(scores) if kind != "scores" else plain
     if kind == "auto":
@@ -247,7 +247,7 @@ def _parts(scores: Scores) -> Iterator[slice]:
 
 
 def _likeliest(factors: FloatArray, calibration: Calibration) -> float:
-    """The factor of (leave-one-out) logits under which the targets are likeliest.
+    """Find the factor of (leave-one-out) logits under which the targets are likeliest.
 
     The logarithm of the likelihood is concave in the factor, so what is likelier than both neighbours is likeliest.
     """
@@ -269,7 +269,7 @@ def _likeliest(factors: FloatArray, calibration: Calibration) -> float:
 
 
 def _likelihoods(factors: FloatArray, calibration: Calibration, parts: Iterable[slice | IntArray]) -> FloatArray:
-    """Logarithms of the targets' likelihood at every factor, (n_factors,)."""
+    """Compute the logarithm of the targets' likelihood at every factor, (n_factors,)."""
     targets, members = calibration.scores.moment.targets, calibration.scores.sample.members
     total = np.zeros(len(factors))
     for positions in parts:
@@ -289,7 +289,7 @@ def _likelihoods(factors: FloatArray, calibration: Calibration, parts: Iterable[
 
 
 def _discriminant(scores: Scores) -> Calibration:
-    """Penalised discriminant analysis, from the fitted scores.
+    """Derive a penalised discriminant analysis from the fitted scores.
 
     Not from the leave-one-out ones: each of those was predicted without its own target and so betrays it, which a
     discriminant fitted to them finds where features are few beside classes.
@@ -312,7 +312,7 @@ def _discriminant(scores: Scores) -> Calibration:
     prior = np.log(np.maximum(counts / counts.sum(), 1e-6))
     left = np.linalg.solve(within, B.T if narrow else means.T)
     b = prior - 0.5 * (np.einsum("ij,ji->i", means @ left, R) if narrow else np.einsum("ij,ji->i", means, left))
-    # What all classes' logits share says nothing, but it is large, and takes digits.
+    # A constant that all classes' logits share changes no probability, but costs precision when it is large.
     b -= mean @ b / mean.sum()
     if not narrow:
         return Calibration(scores, left - (left @ mean / mean.sum())[:, None], None, b)

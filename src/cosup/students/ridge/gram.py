@@ -64,20 +64,20 @@ class Features:
         return np.asarray(np.subtract(part, self.mean.astype(dtype), dtype=dtype, casting="same_kind"))
 
     def read(self, rows: slice | IntArray) -> FloatArray:
-        """Some rows, (n_rows, n_features) float64."""
+        """Read some rows, (n_rows, n_features) float64."""
         return self._whole[rows] if self.kept else self._centred(rows, np.float64)
 
     def read_single(self, rows: slice | IntArray) -> FloatArray:
-        """Read centred features in float32."""
+        """Read some rows in float32."""
         return self._whole_single[rows] if self.kept else self._centred(rows, np.float32)
 
     @cached_property
     def gram(self) -> FloatArray:
-        """``Z'Z`` of all rows, (n_features, n_features) float64."""
+        """Compute ``Z'Z`` about their own mean, in a new array."""
         return self.gram_of(np.arange(len(self.X)))
 
     def gram_of(self, members: IntArray) -> FloatArray:
-        """``Z'Z`` of some rows, about the mean of all."""
+        """Compute ``Z'Z`` of some rows, about the mean of all."""
         n, d = self.X.shape
         total = np.zeros((d, d))
         for rows in cache_blocks(len(members), d):
@@ -86,7 +86,7 @@ class Features:
         return total
 
     def gram_less(self, members: IntArray, left_out: IntArray) -> FloatArray:
-        """``Z'Z`` of `members`, all but those `left_out`, a new array; by way of the latter where that is less work.
+        """Compute ``Z'Z`` of `members`, all but those `left_out`, by way of the latter where that is less work.
 
         The last such sum over samples is kept: of two local students that share all samples, the second one's follow
         from the first one's.
@@ -112,7 +112,7 @@ class Sample:
         self.single = features.X.dtype != np.float64 and self.n * self.d**2 >= LARGE
 
     def blocks(self, width: int = 0, *, single: bool = False) -> Iterator[tuple[slice, FloatArray]]:
-        """Slices of the members, and their rows about the mean of all, perhaps in float32; see `cache_blocks`."""
+        """Yield slices of the members, and their rows about the mean of all, perhaps in float32; see `cache_blocks`."""
         read = self.features.read_single if single else self.features.read
         for rows in cache_blocks(self.n, max(self.d, width)):
             yield rows, read(rows if self.whole else self.members[rows])
@@ -134,18 +134,18 @@ class Sample:
         return np.asarray(self.features.mean + self.shift)
 
     def gram(self) -> FloatArray:
-        """``Z'Z`` about their own mean, a new array."""
+        """Compute ``Z'Z`` about their own mean, in a new array."""
         features = self.features
         total = features.gram.copy() if self.whole else features.gram_less(self.members, self._outside)
         total -= self.n * np.outer(self.shift, self.shift)
         return total
 
     def rows(self) -> FloatArray:
-        """All of them about their own mean, (n, n_features): for when they are fewer than features."""
+        """Read all of them about their own mean, (n, n_features): for when they are fewer than features."""
         return np.concatenate([Z for _, Z in self.blocks()]) - self.shift
 
     def moment(self, targets: Targets) -> Moment:
-        """Compute the moments that a ridge takes from targets."""
+        """Compute the moments of targets that a ridge needs."""
         n_classes = targets.n_classes
         by_class = targets.ids is not None and n_classes >= MANY
         mean, total = np.zeros(n_classes), np.zeros((self.d, n_classes))

@@ -18,5 +18,5 @@ VAST = 32 * LARGE
 
 
 def remainder(leverages: FloatArray) -> FloatArray:
-    """Subtract leverages from one, kept off zero: the part of a sample's fit that the others decide."""
+    """Return one less a sample's leverage, kept off zero."""
     return np.asarray(np.maximum(1.0 - leverages, 1e-9))

@@ -51,7 +51,7 @@ class GridErrors:
     ----------
     sample : Sample
     coordinates : ndarray of shape (n_samples, n_directions) or None
-        Of all samples along the vectors, where they are held.
+        Coordinates of all samples along the vectors, where they are held.
     leverages : ndarray of shape (n_samples, n_alphas)
     vectors : ndarray of shape (n_features, n_directions)
     shrinkage : ndarray of shape (n_alphas, n_directions)
@@ -72,7 +72,7 @@ class GridErrors:
         self._shift = (sample.shift @ self._vectors).astype(np.float32)
 
     def of(self, moment: Moment) -> FloatArray:
-        """Errors summed over samples and classes, (n_alphas,).
+        """Sum errors over samples and classes, (n_alphas,).
 
         Products are in float32: their error, about 1e-6 of the errors compared, is far under what tells neighbours
         on the grid apart.
@@ -82,7 +82,7 @@ class GridErrors:
         return self._summed(moment) + self._predicted(moment, self._outliers)
 
     def _predicted(self, moment: Moment, positions: IntArray) -> FloatArray:
-        """Of some samples, all of which are predicted at every regularisation."""
+        """Sum the errors of some samples, each of which is predicted at every regularisation."""
         errors = np.zeros(len(GRID))
         if not positions.size:
             return errors
@@ -109,7 +109,7 @@ class GridErrors:
         return errors
 
     def _weights(self, rows: slice) -> FloatArray:
-        """``(1 - leverage)^-2``, (n_rows, n_alphas); zero for outliers."""
+        """Return ``(1 - leverage)^-2``, (n_rows, n_alphas); zero for outliers."""
         left = remainder(self._leverages[rows])
         return np.where(self._leverages[rows].max(axis=1, keepdims=True) > 1.0 - OUTLIER, 0.0, left**-2)
 
@@ -166,7 +166,7 @@ class GridErrors:
             yield rows, U
 
     def _summed(self, moment: Moment) -> FloatArray:
-        """Of all but the outliers, by the sums."""
+        """Sum the errors of all samples but outliers, from sums over samples."""
         assert self._curves is not None
         targets, mean, S = moment.targets, moment.mean, self._shrinkage
         M = self._vectors.T @ moment.product

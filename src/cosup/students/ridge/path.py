@@ -30,11 +30,11 @@ class RidgePath:
     Attributes
     ----------
     alphas : ndarray of shape (n_alphas,)
-        In units of the features' mean variance, as for `RidgeProbe`.
+        Penalties in units of the features' mean variance, as for `RidgeProbe`.
     errors : ndarray of shape (n_targets, n_alphas), float64
         Leave-one-out squared error, summed over classes, mean over samples.
     agreement : ndarray of shape (n_targets, n_alphas), float64
-        How often the leave-one-out scores name the target's most probable class.
+        Share of samples whose leave-one-out scores are largest for the target's most probable class.
     """
 
     alphas: FloatArray
@@ -106,13 +106,13 @@ def ridge_path(X: FloatArray, targets: ArrayLike, alphas: ArrayLike = GRID) -> R
 
 
 def _flat(Y: FloatArray, rows: slice) -> FloatArray:
-    """Targets of some rows, (n_rows, n_classes * n_targets) float32, targets side by side within a class."""
+    """Return targets of some rows, (n_rows, n_classes * n_targets) float32, targets side by side within a class."""
     part = np.moveaxis(Y[:, rows], 0, 2)
     return np.ascontiguousarray(part, dtype=np.float32).reshape(part.shape[0], -1)
 
 
 def _factorise(features: Features, Y: FloatArray) -> tuple[Factor, FloatArray]:
-    """The factor, and ``Z'T`` of all targets, (n_features, n_classes * n_targets)."""
+    """Factorise the features, and compute ``Z'T`` of all targets, (n_features, n_classes * n_targets)."""
     from cosup.utils.matmul import moments  # imports torch, which takes a second
 
     n, d = features.X.shape
@@ -122,7 +122,7 @@ def _factorise(features: Features, Y: FloatArray) -> tuple[Factor, FloatArray]:
 
 
 def _errors(factor: Factor, moment: FloatArray, Y: FloatArray, alphas: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Errors and agreement, both (n_targets, n_alphas).
+    """Compute errors and agreement, both (n_targets, n_alphas).
 
     A block's coordinates along the eigenvectors give its leverages and, by another product, its predictions, for as
     many alphas at a time as `COLUMNS` allows. Classes come first in its columns, then alphas, then targets:
@@ -147,7 +147,7 @@ def _errors(factor: Factor, moment: FloatArray, Y: FloatArray, alphas: FloatArra
     errors, agreement = np.zeros((count, n_targets)), np.zeros((count, n_targets))
     for rows in row_blocks(n, k, PATH_ROWS // 2):
         projected = product(features.read_single(rows), vectors)
-        # By NumPy: torch.mm takes five times as long where one side is this narrow.
+        # NumPy multiplies here: torch.mm takes five times as long where one side is this narrow.
         free = torch.from_numpy(remainder(projected.square().numpy() @ narrow + np.float32(1.0 / n)))
         T = torch.from_numpy(_flat(Y, rows)).view(-1, n_classes, 1, n_targets)
         named = torch.from_numpy(Y[:, rows].argmax(axis=2)).T[:, None, None]

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from cosup.students.heads import LinearHead, softmax_of_own
-from cosup.students.protocol import BlockFit, Fit
+from cosup.students.protocol import BlockFit, CheckedTrainer, Fit
 from cosup.students.ridge.calibration import Calibration, Scores, choose_calibration
 from cosup.students.ridge.costs import RidgeCosts
 from cosup.students.ridge.gram import Features, Sample
 from cosup.students.ridge.solvers import Direct, Factor, Whole
 from cosup.students.targets import Targets
 from cosup.utils.row_blocks import predicted
-from cosup.utils.validation import BoolArray, FloatArray, IntArray, check_choice, check_positive
+from cosup.utils.validation import FloatArray, check_choice, check_positive
 
 __all__ = ["RidgeProbe"]
 
@@ -32,7 +32,7 @@ class RidgeProbe:
         Penalty in units of the features' mean variance. None chooses the regularisation with the smallest leave-one-out
         squared error against the teacher's targets; no truth is involved.
     calibration : {"auto", "scores", "discriminant"}
-        How scores become probabilities. ``scores``: softmax of the scores times a factor of at least 8, that of the
+        From scores to probabilities. ``scores``: softmax of the scores times a factor of at least 8, that of the
         largest leave-one-out likelihood (see `RidgeTrainer.like`). ``discriminant``: linear
         discriminant analysis in the space of the scores, which undoes the masking of classes that squared loss suffers
         when features are few beside classes (Hastie, Buja & Tibshirani 1995, *Penalized discriminant analysis*), its
@@ -79,7 +79,7 @@ class RidgeProbe:
         return self.costs(len(X), int(X.shape[1]), str(X.dtype)).peak_bytes(n_classes)
 
 
-class RidgeTrainer:
+class RidgeTrainer(CheckedTrainer["RidgeFit"]):
     """A `RidgeProbe` tied to features."""
 
     def __init__(self, probe: RidgeProbe, whole: Whole, inverse_temperature: float | None = None) -> None:
@@ -88,31 +88,27 @@ class RidgeTrainer:
         self._sharpness = inverse_temperature
 
     def by(self, probe: RidgeProbe) -> RidgeTrainer:
-        """Another probe, tied to the same features and their second moments.
+        """Tie another probe to these features and their second moments.
 
         Not to their factor, whose leverages in float32 are not fine enough for the weakest alphas; see `SURE`.
         """
         return RidgeTrainer(probe, Whole(self._whole.sample.features))
 
     def like(self, fit: Fit) -> RidgeTrainer:
-        """Take the inverse temperature of `fit`; see `cosup.students.Trainer`."""
+        """Return a trainer with the inverse temperature of `fit`; see `cosup.students.Trainer`."""
         return RidgeTrainer(self._probe, self._whole, fit.inverse_temperature if isinstance(fit, RidgeFit) else None)
 
-    def train(
-        self,
-        targets: FloatArray | IntArray,
-        *,
-        train_mask: BoolArray | None = None,
-        random_state: int = 0,
-        alpha: float | None = None,
-        n_classes: int | None = None,
-    ) -> RidgeFit:
-        """Solve for `targets`; see `cosup.students.Trainer`. Deterministic: `random_state` is not used."""
+    @property
+    def n_samples(self) -> int:
+        """Number of prepared samples."""
+        return self._whole.sample.n
+
+    def fit(self, targets: Targets, random_state: int, alpha: float | None) -> RidgeFit:
+        """Solve for checked targets. Deterministic: `random_state` is not used."""
         whole = self._whole
-        checked = Targets.of(targets, train_mask, n_classes, whole.sample.n)
-        sample = whole.sample if checked.everyone else Sample(whole.sample.features, checked.members)
+        sample = whole.sample if targets.everyone else Sample(whole.sample.features, targets.members)
         alpha = self._probe.alpha if alpha is None else alpha
-        moment = sample.moment(checked)
+        moment = sample.moment(targets)
         solver: Factor | Direct
         if alpha is None:
             solver = whole.factor if sample.whole else Factor(sample)
@@ -142,7 +138,7 @@ class RidgeFit(BlockFit):
 
     @property
     def calibration(self) -> str:
-        """The kind of calibration that made scores probabilities: "scores" or "discriminant"."""
+        """The way from scores to probabilities: "scores" or "discriminant"."""
         return "discriminant" if self.inverse_temperature is None else "scores"
 
     @property
@@ -151,7 +147,7 @@ class RidgeFit(BlockFit):
         return self.calibration == "discriminant"
 
     def blocks(self, out_of_sample: bool, rows_per_block: int | None = None) -> Iterator[tuple[slice, FloatArray]]:
-        """By the trained student itself, or leave-one-out; see `cosup.students.Fit.blocks`."""
+        """Predict by the trained student itself, or leave-one-out; see `cosup.students.Fit.blocks`."""
         found = self._readout.blocks(rows_per_block) if out_of_sample else self._readout.own_blocks(rows_per_block)
         if found is None:
             X = self._readout.scores.sample.features.X

@@ -32,7 +32,7 @@ class Factor:
     vectors : ndarray of shape (n_features, n_directions)
         float32 where products of samples are, and the samples are not all of the features'.
     unit : float
-        What alphas are multiplied by: the mean of the features' scatters.
+        The factor of alphas: the mean of the features' scatters.
     """
 
     def __init__(self, sample: Sample, square: FloatArray | None = None) -> None:
@@ -56,15 +56,15 @@ class Factor:
         self._last: tuple[float, FloatArray] | None = None
 
     def penalty(self, alpha: float) -> float:
-        """Give the number that a regularisation adds to the eigenvalues."""
+        """Return the penalty of a regularisation, which is added to the eigenvalues."""
         return float(alpha * self.unit)
 
     def shrinkage(self, alphas: FloatArray) -> FloatArray:
-        """Compute the factors that every direction is multiplied by, (n_directions, n_alphas)."""
+        """Return the factor of every direction, (n_directions, n_alphas)."""
         return np.asarray(1.0 / (self.values[:, None] + alphas * self.unit))
 
     def _projected(self, *, single: bool) -> Iterator[tuple[slice, FloatArray]]:
-        """Coordinates of the samples along the vectors, over the root of `unit`, about their own mean."""
+        """Project the samples, about their own mean, on the vectors, over the root of `unit`."""
         vectors = self.vectors / np.sqrt(self.unit)
         shift = self.sample.shift @ vectors
         vectors, shift = (a.astype(np.float32) if single else a for a in (vectors, shift))
@@ -85,7 +85,7 @@ class Factor:
         return out
 
     def leverages(self, alphas: FloatArray) -> FloatArray:
-        """Diagonals of the hat matrices, (n_samples, n_alphas)."""
+        """Compute the diagonals of the hat matrices, (n_samples, n_alphas)."""
         out = np.empty((self.sample.n, len(alphas)))
         shrinkage, held, single = self.unit * self.shrinkage(alphas), self.coordinates, self.sample.single
         blocks = self._projected(single=single)
@@ -102,7 +102,7 @@ class Factor:
         return self.leverages(GRID)
 
     def leverage(self, alpha: float) -> FloatArray:
-        """Diagonal of one hat matrix, (n_samples,)."""
+        """Compute the diagonal of one hat matrix, (n_samples,)."""
         at = np.flatnonzero(alpha == GRID)
         if at.size and "grid_leverages" in self.__dict__:
             return self.grid_leverages[:, at[0]].copy()  # a view would keep those of all alphas
@@ -112,7 +112,7 @@ class Factor:
         return self._last[1]
 
     def weight(self, moment: Moment, alpha: float) -> FloatArray:
-        """The ridge's weights, (n_features, n_classes)."""
+        """Compute the ridge's weights, (n_features, n_classes)."""
         if self._tridiagonal is not None:
             return self._tridiagonal.solve(moment.product, self.penalty(alpha))
         return np.asarray(self.vectors @ (self.shrinkage(np.array([alpha])) * (self.vectors.T @ moment.product)))
@@ -129,7 +129,7 @@ class Factor:
         return GridErrors(self.sample, self.coordinates, self.grid_leverages, vectors, shrinkage)
 
     def best_alpha(self, moment: Moment) -> float:
-        """The regularisation of `GRID` with the smallest leave-one-out squared error."""
+        """Find the regularisation of `GRID` with the smallest leave-one-out squared error."""
         return float(GRID[int(np.argmin(self.grid_errors.of(moment)))])
 
 
@@ -146,11 +146,11 @@ class Whole:
 
     @cached_property
     def factor(self) -> Factor:
-        """From when it is first asked for."""
+        """The factor of all regularisations, made when it is first asked for."""
         return Factor(self.sample)
 
     def at(self, alpha: float) -> Factor | Direct:
-        """For one regularisation, the last of which is kept; the factor for all where it is at hand."""
+        """Factorise for one regularisation, the last of which is kept; where the factor for all is there, take it."""
         if "factor" in self.__dict__:
             return self.factor
         if self._direct is None or self._direct[0] != alpha:
@@ -159,7 +159,7 @@ class Whole:
 
 
 class Direct:
-    """For one regularisation: a Cholesky factor costs a tenth of an eigendecomposition."""
+    """A ridge of one regularisation: its Cholesky factor costs a tenth of an eigendecomposition."""
 
     def __init__(self, sample: Sample, alpha: float) -> None:
         self.sample, self._alpha = sample, alpha
@@ -171,11 +171,11 @@ class Direct:
         self._factor = cholesky(square.T, lower=True, overwrite_a=True, check_finite=False)
 
     def penalty(self, alpha: float) -> float:
-        """As `Factor.penalty`."""
+        """See `Factor.penalty`."""
         return float(self._penalty)
 
     def leverage(self, alpha: float) -> FloatArray:
-        """As `Factor.leverage`."""
+        """See `Factor.leverage`."""
         return self._leverages
 
     @cached_property
@@ -194,7 +194,7 @@ class Direct:
         return out + 1.0 / n
 
     def weight(self, moment: Moment, alpha: float) -> FloatArray:
-        """As `Factor.weight`."""
+        """See `Factor.weight`."""
         if self._rows is None:
             return np.asarray(cho_solve((self._factor, True), moment.product, check_finite=False))
         centred = moment.targets.dense(self.sample.members) - moment.mean
@@ -202,7 +202,7 @@ class Direct:
 
 
 def leave_one_out(fitted: FloatArray, targets: FloatArray, leverages: FloatArray) -> FloatArray:
-    """Scores of every sample by the ridge that was trained without it (Allen 1974).
+    """Compute every sample's scores by the ridge that was trained without it (Allen 1974).
 
     Parameters
     ----------

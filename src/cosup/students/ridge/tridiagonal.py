@@ -32,21 +32,21 @@ class Tridiagonal:
         self._reflections = reflections[1:, :-1]
 
     def eigen(self) -> tuple[FloatArray, FloatArray]:
-        """Eigenvalues (n,) float64, in ascending order, and eigenvectors (n, n) float32, in columns."""
+        """Compute eigenvalues (n,) float64, in ascending order, and eigenvectors (n, n) float32, in columns."""
         values, vectors = _checked(lapack.dstevd(self._diagonal, self._beside), "dstevd")
         vectors = np.asfortranarray(vectors, dtype=np.float32)
         vectors[1:] = self._reflected(vectors[1:], transposed=False)
         return values, vectors
 
     def solve(self, given: FloatArray, penalty: float) -> FloatArray:
-        """``(Q T Q' + penalty)^-1 given`` in float64, given (n, k)."""
+        """Solve ``(Q T Q' + penalty) x = given`` in float64, given (n, k)."""
         turned = np.vstack([given[:1], self._reflected(given[1:], transposed=True)])
         banded = np.vstack([self._diagonal + penalty, np.append(self._beside, 0.0)])
         solved = solveh_banded(banded, turned, lower=True, overwrite_ab=True, check_finite=False)
         return np.vstack([solved[:1], self._reflected(solved[1:], transposed=False)])
 
     def _reflected(self, given: FloatArray, *, transposed: bool) -> FloatArray:
-        """Q, less its first row and column, times `given` (n - 1, k), in the precision of `given`."""
+        """Multiply Q, less its first row and column, with `given` (n - 1, k), in the precision of `given`."""
         single = given.dtype == np.float32
         ormqr: Any = lapack.sormqr if single else lapack.dormqr
         reflections, tau = (np.asfortranarray(a, dtype=given.dtype) for a in (self._reflections, self._tau))
@@ -56,7 +56,7 @@ class Tridiagonal:
 
 
 def _checked(found: tuple[Any, ...], routine: str) -> tuple[Any, ...]:
-    """Take a LAPACK routine's results, less the sign whether it succeeded."""
+    """Return the results of a LAPACK routine without its sign of success, which is checked."""
     if found[-1] != 0:
         raise np.linalg.LinAlgError(f"LAPACK's {routine} ended with {found[-1]}")
     return found[:-1]
