@@ -1,4 +1,4 @@
-"""Rates of the engine's parts: who is believed, what is pooled, what is rejected; measured on a planted hierarchy.
+"""Rates of the parts of co-supervision: assignment, pooling, rejection; measured on a planted hierarchy.
 
 Operations are counted in n samples, c classes and m teachers (of a level, or of all).
 """
@@ -53,7 +53,7 @@ def measure_engine() -> Measured:
     n = TRUST_SAMPLES
     few, many = (core_seconds(screen_teachers, t, repeats=2) for t in (_labels(n, 16, m - 1) for m in (FEW, MANY)))
     pairs = MANY * (MANY - 1) / 2 - FEW * (FEW - 1) / 2
-    # n: finding teachers who repeat another. n m (m - 1) / 2: which two bear each other out.
+    # n: finding teachers that repeat another. n m (m - 1) / 2: how far every two agree.
     yield "repeats", Point(1, 1, few / n)
     yield "pairs", Point(1, 1, max(many - few, 0.1 * many) / n / pairs)
     n = 20_000
@@ -69,10 +69,10 @@ def measure_engine() -> Measured:
 
 
 def _labels(n: int, c: int, m: int, *, listed: bool = False) -> TeacherLabels:
-    """A generalist, and `m` specialists that divide the classes: class ids, or `LISTED` classes with probabilities."""
+    """Make a generalist, and `m` specialists that divide the classes: hard labels, or `LISTED` classes soft."""
     rng = np.random.default_rng(0)
     y = rng.integers(0, c, n)
-    # At least two classes each: who knows only one repeats whoever knows the same.
+    # At least two classes each: teachers of one and the same class would repeat each other.
     groups = [(np.arange(max(2, c // m)) + i * c // m) % c for i in range(m)]
     columns = [np.where(rng.random(n) < 0.6, y, rng.integers(0, c, n))]
     columns += [np.where(np.isin(y, g) & (rng.random(n) < 0.7), y, rng.choice(g, n)) for g in groups]
@@ -101,7 +101,7 @@ def _of_level(n: int, c: int, m: int) -> Measured:
     beliefs: Any = AssignmentContext(_beliefs(n, c), None, 0)  # type: ignore[arg-type]
     # n c m: the student's mass on every teacher's classes, and the choice of one.
     yield "mass", Point(m, c, core_seconds(lambda: choose(by_mass(level, beliefs)), repeats=1) / (n * c * m))
-    # m c^2: what every teacher's words turned out to mean.
+    # m c^2: the confusion matrices.
     yield "tables", Point(m, c, core_seconds(_meaning, m, c) / (m * c * c))
     yield from _of_annotations(n, c, m, listed=False)
 
@@ -109,7 +109,7 @@ def _of_level(n: int, c: int, m: int) -> Measured:
 def _of_annotations(n: int, c: int, m: int, *, listed: bool) -> Measured:
     """Measure all that depends on whether annotations are class ids, or classes with probabilities."""
     labels, kind = _labels(n, c, m, listed=listed), " listed" * listed
-    # n c m: the levels are laid out, and every teacher's words counted by class.
+    # n c m: the hierarchy is arranged, and every teacher's annotations are counted by class.
     yield f"hierarchy{kind}", Point(m, c, core_seconds(Hierarchy.of, labels, repeats=1) / (n * c * (m + 1)))
     hierarchy = Hierarchy.of(labels)
     level = hierarchy.levels[1]
@@ -133,7 +133,7 @@ def _of_annotations(n: int, c: int, m: int, *, listed: bool) -> Measured:
     yield f"level expert{kind}", Point(m, c, max(whole - table, 0.2 * whole) / (n * c * m))
     for name, corrected in (("annotated", False), ("corrected", True)):
         made.corrected = corrected
-        # n c m: the mixture of the reading that is believed.
+        # n c m: the mixture, as annotated or corrected for confusions.
         yield f"mixture {name}{kind}", Point(m, c, core_seconds(lambda: _read(made, held), repeats=1) / (n * c * m))
 
     def estimates() -> object:
@@ -144,7 +144,7 @@ def _of_annotations(n: int, c: int, m: int, *, listed: bool) -> Measured:
 
 
 def _meaning(m: int, c: int) -> list[Any]:
-    """Do to the tables of a level as `LevelExpert` does, whatever the number of samples."""
+    """Return do to the tables of a level as `LevelExpert` does, whatever the number of samples."""
     together, usage = np.zeros((m, c, c)), np.ones((m, c))
     confusion = np.ascontiguousarray(together.transpose(0, 2, 1)) + usage[:, None, :]
     confusion /= np.maximum(confusion.sum(axis=2, keepdims=True), 1e-12)

@@ -36,7 +36,7 @@ TEXT_ROWS = 10_000
 
 
 def photo(width: int, height: int, seed: int) -> np.ndarray[Any, Any]:
-    """A picture of blots with grain: JPEG packs it into about half a byte a pixel, as it does photos."""
+    """Make a picture of blots with grain: JPEG packs it into about half a byte a pixel, as it does photos."""
     pillow = import_extra("PIL.Image", extra="images", purpose="synthetic photos")
     rng = np.random.default_rng(seed)
     total = np.zeros((height, width, 3))
@@ -58,7 +58,7 @@ def measure_embedding(spec: str, image_size: int | None, pixels: tuple[int, int]
     image_size : int, optional
         Side of the network's input. Default: the backbone's own.
     pixels : (width, height)
-        Of the synthetic JPEGs.
+        Size of the synthetic JPEGs.
 
     Raises
     ------
@@ -79,7 +79,7 @@ def measure_embedding(spec: str, image_size: int | None, pixels: tuple[int, int]
         prepared = [backbone.prepare(image) for image in images]
         import torch
 
-        # As many parts as are computed side by side of a usual batch: cores that share one wait for each other.
+        # Parts of a usual batch that are computed side by side: cores that share one wait for each other.
         parts = in_parts(torch.empty(USUAL_BATCH, *prepared[0].shape, device="meta"))
         at_once = min(joblib.cpu_count(), len(parts))
         batch = torch.stack([prepared[i % IMAGES] for i in range(at_once * STEADY)])
@@ -106,7 +106,7 @@ def measure_embedding(spec: str, image_size: int | None, pixels: tuple[int, int]
 
 
 def measure_disk(folder: Path) -> Measured:
-    """Seconds a byte of writing (until it is on the disk) and reading (not from the system's memory), wall time."""
+    """Measure seconds a byte of writing (until it is on the disk) and reading (not from memory), wall time."""
     block = np.random.default_rng(0).integers(0, 256, 1 << 22, dtype=np.uint8).tobytes()
     with tempfile.TemporaryFile(dir=folder) as file:
         start = time.perf_counter()

@@ -20,7 +20,7 @@ MODELLED = (DEFAULT, "csl", "csl-published", "vanilla")
 """Methods whose operations are counted; every other one is timed by ``cosup bench --dry-run``."""
 
 ID_BYTES = 4
-"""Of a class id."""
+"""Bytes of a class id."""
 
 DTYPES = ("float16", "float32", "float64")
 
@@ -45,7 +45,7 @@ class Shape:
 
     @property
     def n_teachers(self) -> int:
-        """Of all levels."""
+        """Number of teachers of all levels."""
         return sum(self.sizes)
 
     @property
@@ -55,15 +55,15 @@ class Shape:
 
     @cached_property
     def levels(self) -> IntArray:
-        """Of every teacher."""
+        """The level of every teacher."""
         return np.repeat(np.arange(len(self.sizes)), self.sizes)
 
     def at_level(self, level: int) -> IntArray:
-        """Columns of a level's teachers."""
+        """Return the columns of a level's teachers."""
         return np.flatnonzero(self.levels == level)
 
     def __len__(self) -> int:
-        """Samples."""
+        """Return the number of samples."""
         return self.n_samples
 
 
@@ -75,19 +75,19 @@ class Cluster:
     ----------
     machines : int
     cores : int
-        Of one.
+        Cores of one machine.
     memory_gb : float
-        Of one.
+        Memory of one machine.
     price : float
-        Of one for an hour, in any currency.
+        Price of one machine for an hour, in any currency.
     speed : float
-        Of a core, beside one of the machine that the rates are of.
+        Speed of a core, relative to one of the machine that was measured.
     network_gb : float
         Gigabytes a second between any two machines.
     latency : float
         Seconds until all machines know a sum.
     disk_price : float
-        Of a terabyte for a month.
+        Price of a terabyte for a month.
     name : str
     """
 
@@ -111,7 +111,7 @@ class Cluster:
 
     @property
     def all_cores(self) -> int:
-        """Of all machines."""
+        """Cores of all machines."""
         return self.machines * self.cores
 
 
@@ -150,13 +150,13 @@ class Job:
     images : int, optional
         To be embedded, taught and fitted on.
     samples, features : int, optional
-        Of features that exist, in place of images; features are the backbone's otherwise.
+        Numbers of samples and features that exist, in place of images and a backbone.
     backbone, weak : str, optional
         The student's and the teachers' backbone; ``weak`` None: teachers look at the student's features.
     image_size : int, optional
         Side of the network's input.
     pixels : (width, height)
-        Of the image files.
+        Size of the image files.
     classes : int
     levels : sequence of int
         Teachers a level, as in 1, 4, 16.
@@ -168,7 +168,7 @@ class Job:
     predictions : int
         Samples to predict afterwards.
     dtype : {"float16", "float32", "float64"}
-        Of the features.
+        The features' type.
     top_k : int, optional
         Classes with probabilities that every annotation lists. Default: annotations are class ids.
     sharded : bool
@@ -245,17 +245,17 @@ class Job:
         return self.seeds * len(self.methods)
 
     def shape(self, machines: int = 1) -> Shape:
-        """Annotations, or one machine's part of them."""
+        """Return the shape of annotations, or of one machine's part of them."""
         return Shape(-(-self.n // machines), self.classes, tuple(self.levels), self.top_k is not None)
 
     @property
     def annotation_bytes(self) -> int:
-        """Of an annotation in memory and on the disk: a class id; or ids and probabilities, each in 16 bits."""
+        """Bytes of an annotation in memory and on the disk: a class id; or ids and probabilities, each in 16 bits."""
         return ID_BYTES if self.top_k is None else self.top_k * 4 if self.classes < 1 << 16 else self.top_k * 6
 
 
 def sizes_of(teachers: int | None, levels: Sequence[int] | None) -> tuple[int, ...]:
-    """Teachers a level: as given, or a generalist and specialists below it.
+    """Count the teachers a level: as given, or a generalist and specialists below it.
 
     Raises
     ------

@@ -32,9 +32,9 @@ class Shape:
     config : str
         Class of the configuration.
     n_features : int
-        Of one image.
+        Number of features of one image.
     n_parameters : int
-        In millions, of the side that sees images.
+        Number of parameters in millions, of the part that takes images.
     sizes : dict
         Arguments of `config`.
     pixels : Preprocessing

@@ -39,7 +39,7 @@ def measure_rates(
     cache: str | Path | None = None,
     fresh: bool = False,
 ) -> Rates:
-    """Rates of this machine: measured once for every set of versions, then read from a file.
+    """Measure the rates of this machine: once for every set of versions, then they are read from a file.
 
     Takes some seconds, on one thread; every backbone a few more. Rates are seconds of processor time, so that other
     programs disturb them little; the least of three timings counts.
@@ -49,7 +49,7 @@ def measure_rates(
     backbones : sequence of (str, int or None)
         ``source:name`` of backbones, each with the side of its input; None is its own.
     pixels : (width, height)
-        Of the synthetic JPEGs that they are measured on.
+        Size of the synthetic JPEGs that they are measured on.
     cache : path, optional
         Folder of the file. Default: that of `cosup.tasks.default_cache_folder`.
     fresh : bool
@@ -127,7 +127,7 @@ def _versions() -> dict[str, str]:
 
 
 def _memory() -> int:
-    """Bytes that the machine, or its container, has in all; 0 where the system doesn't say."""
+    """Count the bytes that the machine, or its container, has in all; 0 where the system doesn't say."""
     names = getattr(os, "sysconf_names", {})
     if not {"SC_PHYS_PAGES", "SC_PAGE_SIZE"} <= set(names):
         return 0
@@ -137,7 +137,7 @@ def _memory() -> int:
 
 
 def _resident() -> int:
-    """Bytes that this process holds; 0 where the system doesn't say."""
+    """Count the bytes that this process holds; 0 where the system doesn't say."""
     status = Path("/proc/self/status")
     if not status.is_file():
         return 0

@@ -18,13 +18,13 @@ from cosup.utils.validation import CosupError
 __all__ = ["Plan", "Stage", "plan"]
 
 LINE_BYTES = 200
-"""Of an image in a store's list of files, about; as `cosup.tasks.embed_images` asks of the disk."""
+"""Bytes of an image in a store's list of files, about, as `cosup.embedding.embed_images` reckons them."""
 
 LARGE_AT, SMALL_AT = (512, 512), (512, 256)
 """Sizes between which torch's products are compared with NumPy's."""
 
 ROW_BYTES, PREDICTED_BYTES = 20, 250
-"""Of a row of predictions, about: as text on the disk, and as numbers and text in memory until it is written."""
+"""Bytes of a row of predictions, about: as text on the disk, and as numbers and text in memory until it is written."""
 
 PREDICTED_ENTRIES = 1 << 24
 """Features or classes times samples that are predicted at a time."""
@@ -42,9 +42,9 @@ class Stage:
     name : str
         embed, teach, fit or sweep, predict.
     core_seconds : float
-        Of the machine whose rates these are.
+        Processor time of the machine whose rates these are.
     seconds : float
-        On the clock.
+        Time on the clock.
     memory : float
         Bytes a machine.
     disk : float
@@ -53,9 +53,9 @@ class Stage:
     machines : int
         Used at a time.
     bottleneck : str
-        What takes most of the time, and its share.
+        The part that takes most of the time, and its share.
     basis : str
-        What the numbers rest on.
+        The basis of the numbers.
     parts : dict of str to float
         Core-seconds of every part, in words; those of cores that wait are no part of `core_seconds`.
     """
@@ -81,7 +81,7 @@ class Plan:
     job : Job
     cluster : Cluster
     machine : str
-        Whose rates these are.
+        The machine whose rates these are.
     stages : tuple of Stage
     """
 
@@ -91,17 +91,17 @@ class Plan:
     stages: tuple[Stage, ...]
 
     def __getitem__(self, name: str) -> Stage:
-        """A stage by its name."""
+        """Return a stage by its name."""
         return next(stage for stage in self.stages if stage.name == name)
 
     @property
     def seconds(self) -> float:
-        """Of all stages, one after the other."""
+        """Seconds of all stages, one after the other."""
         return sum(stage.seconds for stage in self.stages)
 
     @property
     def money(self) -> float:
-        """Of all stages."""
+        """Money of all stages."""
         return sum(stage.money for stage in self.stages)
 
     @property
@@ -110,7 +110,7 @@ class Plan:
         return sum(stage.disk for stage in self.stages)
 
     def to_json(self) -> dict[str, Any]:
-        """Names and values that JSON knows."""
+        """Return names and values that JSON knows."""
         job = {name: value for name, value in asdict(self.job).items() if not name.startswith("_")}
         totals = {"seconds": self.seconds, "money": self.money, "disk": self.disk, "disk_money": self.disk_money}
         stages = [asdict(stage) for stage in self.stages]
@@ -123,7 +123,7 @@ class Plan:
 
 
 def plan(job: Job, rates: Rates, cluster: Cluster | None = None) -> Plan:
-    """Predict time, memory, disk and money of a job, before any of it is done.
+    """Plan all stages that the job has numbers for.
 
     Counts of operations times measured seconds an operation; the counts are those of docs/reference/memory.md.
 
@@ -131,7 +131,7 @@ def plan(job: Job, rates: Rates, cluster: Cluster | None = None) -> Plan:
     ----------
     job : Job
     rates : Rates
-        Of this machine (`measure_rates`) or of another (`read_rates`).
+        Rates of this machine (`measure_rates`) or of another (`read_rates`).
     cluster : Cluster, optional
         Default: the machine that the rates are of.
 
@@ -164,7 +164,7 @@ class _Planner:
         self.d = self._student.n_features if self._student else int(job.features or 0)
 
     def plan(self) -> Plan:
-        """All stages that the job has numbers for."""
+        """Plan all stages that the job has numbers for."""
         stages = []
         if self.job.images:
             stages += [self._embed(), self._teach()]
@@ -233,7 +233,7 @@ class _Planner:
         serial = sum(self._seconds(t) for t in terms if not t.spread)
         talk = self._talk()
         wall = self._spread(core - serial) + serial / self.cluster.speed + talk
-        # Cores that wait are counted as if they worked, so that parts are parts of the clock.
+        # Waiting cores are counted as if they worked, so that parts add up to the time on the clock.
         parts[NETWORK_WAITS] = talk * self.cluster.all_cores * self.cluster.speed
         basis = "the design of benchmarks/studies/internet-scale.md, which cosup does not have yet"
         return self._stage(
@@ -241,7 +241,7 @@ class _Planner:
         )  # fmt: skip
 
     def _sweep(self) -> Stage:
-        """As `cosup bench` works: a seed's runs share features and their factors, and have a ceiling."""
+        """Plan a sweep as `cosup bench` runs it: a seed's runs share features and their factors, and have a ceiling."""
         job, cluster = self.job, self.cluster
         parts: dict[str, float] = {}
         one = fit_terms(job, self.d, "vanilla")
@@ -287,7 +287,7 @@ class _Planner:
         return parts
 
     def _spread(self, core: float, *, one_core: bool = False) -> float:
-        """On the clock, where all cores share; or one of every machine."""
+        """Convert processor time to time on the clock, of all cores or one of every machine."""
         return core / self.cluster.speed / (self.cluster.machines if one_core else self.cluster.all_cores)
 
     @property
@@ -295,7 +295,7 @@ class _Planner:
         return self.cluster.machines if self.job.sharded else 1
 
     def _waits(self, terms: Sequence[Operations]) -> float:
-        """Seconds of waiting for the disk, where features are more than memory holds."""
+        """Estimate the seconds of waiting for the disk, where features are more than memory holds."""
         size = np.dtype(self.job.dtype).itemsize
         if self.job.n * self.d * size <= self.cluster.memory_gb * 1e9 - self._memory():
             return 0.0
@@ -303,7 +303,7 @@ class _Planner:
         return passes * size * self.rates.of("disk read")
 
     def _talk(self) -> float:
-        """Seconds that machines of the sharded design take to add up and hand round what a pass gives."""
+        """Estimate the seconds that machines of the sharded design take to add up and share the results of a pass."""
         cluster, c, d = self.cluster, self.job.classes, self.d
         if cluster.machines == 1:
             return 0.0
@@ -316,7 +316,7 @@ class _Planner:
         return 2 * sums / (cluster.network_gb * 1e9) + steps * cluster.latency
 
     def _memory(self, machines: int = 1) -> float:
-        """Bytes of a fit: the methods' own forecast, the annotations, the libraries."""
+        """Add up the bytes of a fit: the methods' own forecast, the annotations, the libraries."""
         shape: Any = self.job.shape(machines)
         X = np.broadcast_to(np.zeros((), dtype=self.job.dtype), (shape.n_samples, self.d))  # takes no memory
         own = max(make_method(method)._peak_bytes(X, shape) for method in self.job.methods)

@@ -10,7 +10,7 @@ HEADER = ("stage", "time", "core hours", "memory", "disk", "money", "bottleneck"
 
 
 def span(seconds: float) -> str:
-    """A time as one would say it."""
+    """Write a time in its usual unit."""
     if seconds < 1:
         return f"{1000 * seconds:.0f} ms"
     for unit, name, most in ((1, "s", 100), (60, "min", 100), (3600, "h", 100), (86400, "days", 1000)):
@@ -20,7 +20,7 @@ def span(seconds: float) -> str:
 
 
 def size(count: float) -> str:
-    """Bytes as one would say them."""
+    """Write bytes in their usual unit."""
     for power, name in ((15, "PB"), (12, "TB"), (9, "GB"), (6, "MB")):
         if count >= 10**power:
             return f"{count / 10**power:.3g} {name}"
@@ -28,7 +28,7 @@ def size(count: float) -> str:
 
 
 def render_plan(plan: Plan) -> str:
-    """The table that ``cosup plan`` prints.
+    """Render the table that ``cosup plan`` prints.
 
     Parameters
     ----------

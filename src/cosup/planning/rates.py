@@ -29,7 +29,7 @@ class Point:
     x, y : int
         The sizes that the rate may depend on: features and classes, or teachers and classes.
     seconds : float
-        Of one core, an operation.
+        Seconds of one core for an operation.
     """
 
     x: int
@@ -48,7 +48,7 @@ class Embedding:
     image_size : int
         Side of the network's input, in pixels.
     width, height, file_bytes : int
-        Of the JPEGs that it was measured on.
+        Size of the JPEGs that it was measured on.
     n_features : int
     decode, prepare, forward, keep : float
         Seconds of one core an image: reading the file, resizing it, the network, and hashing and writing down.
@@ -70,7 +70,7 @@ class Embedding:
 
     @property
     def seconds(self) -> float:
-        """Of one core, an image."""
+        """Seconds of one core for an image."""
         return self.decode + self.prepare + self.forward + self.keep
 
 
@@ -81,12 +81,12 @@ class Rates:
     Attributes
     ----------
     machine : str
-        What was measured.
+        The machine that was measured.
     cores : int
     memory : int
         Bytes that the machine (or its container) has.
     versions : dict of str to str
-        Of the libraries that were measured.
+        Versions of the libraries that were measured.
     kernels : dict of str to tuple of Point
     embeddings : tuple of Embedding
     base_memory : int
@@ -103,7 +103,7 @@ class Rates:
     _tables: dict[str, tuple[Any, Any, Any]] = field(default_factory=dict, repr=False, compare=False)
 
     def of(self, kernel: str, x: float = 1, y: float = 1) -> float:
-        """Seconds of one operation at a size.
+        """Return the seconds of one operation at a size.
 
         Between measured sizes the logarithm of the rate is linear in those of the sizes; beyond them it stays.
 
@@ -130,7 +130,7 @@ class Rates:
         return float(np.exp(np.interp(np.log(y), ys, row)))
 
     def embedding(self, backbone: str, image_size: int | None, pixels: tuple[int, int]) -> Embedding | None:
-        """The measurement of a backbone at a size, or None."""
+        """Find the measurement of a backbone at a size, or None."""
         for found in self.embeddings:
             same = found.backbone == backbone and (found.width, found.height) == pixels
             if same and image_size in (None, found.image_size):
@@ -138,7 +138,7 @@ class Rates:
         return None
 
     def to_json(self) -> dict[str, Any]:
-        """Names and values that JSON knows."""
+        """Return names and values that JSON knows."""
         kernels = {name: [[p.x, p.y, p.seconds] for p in points] for name, points in self.kernels.items()}
         return {
             "kind": "cosup rates", "schema": SCHEMA, "machine": self.machine, "cores": self.cores,
@@ -208,7 +208,7 @@ def _points(name: str, points: Iterable[tuple[int, int, float]]) -> tuple[Point,
 
 
 def machine_name() -> str:
-    """Processor, cores and system: what rates belong to."""
+    """Name processor, cores and system, to which rates belong."""
     model = platform.processor() or platform.machine()
     info = Path("/proc/cpuinfo")
     if info.is_file():

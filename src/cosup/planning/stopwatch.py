@@ -16,7 +16,7 @@ LEAST = 2e-3
 
 
 def core_seconds(work: Callable[..., object], *given: Any, repeats: int = REPEATS) -> float:
-    """Seconds of processor time that a call of ``work(*given)`` takes: what else the machine does disturbs them least.
+    """Measure the processor time of a call of ``work(*given)``, which other programs disturb least.
 
     The first call warms caches up and tells how often a short piece must be repeated.
     """

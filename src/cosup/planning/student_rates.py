@@ -1,6 +1,6 @@
 """Rates of the students' parts, measured on the very functions that a fit calls.
 
-Every kernel's comment says what its operations are counted in: n samples, d features, c classes. Features are small
+Every kernel's comment gives its count of operations: n samples, d features, c classes. Features are small
 enough to be kept centred (as of a fit up to 33 million values), so reading them is a kernel of its own.
 """
 
@@ -158,7 +158,7 @@ def _of_classes(features: Features, factor: Factor, c: int) -> Measured:
     def annotate() -> object:
         return TopK.of(teacher.probabilities(stored, c)[:, None], k)
 
-    # n d c: what a teacher says, its most probable classes kept.
+    # n d c: a teacher's annotations, of which the most probable classes are kept.
     yield "annotate", Point(d, c, core_seconds(annotate, repeats=1) / (len(half) * d * c))
 
 
@@ -172,7 +172,7 @@ def _read_out(scores: Scores, kind: str, suffix: str = "") -> Measured:
     richer = core_seconds(choose_calibration, "discriminant", scores, None)
     both = core_seconds(choose_calibration, "auto", scores, 8.0)
     chosen = choose_calibration("auto", scores, 8.0)[0]
-    # What is chosen here need not be what is chosen there: a discriminant's likelihood is no part of comparing.
+    # The choices may differ: the likelihood of a discriminant is not compared.
     compared = both - (richer if chosen.left is not None else 0.0)
     fewest = 0.05 * both
     # (n + 4096) d c: looking for the likeliest inverse temperature of scores; of a discriminant, which is made, too.

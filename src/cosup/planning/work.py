@@ -19,20 +19,20 @@ from cosup.students.ridge.costs import RidgeCosts
 from cosup.tasks.weak_heads import HeadRecipe
 from cosup.utils.row_store import IN_MEMORY
 
-__all__ = ["CHOOSE_ON", "HEARD", "KEEP_RATE", "fit_terms", "predict_terms", "teach_terms"]
+__all__ = ["CHOOSE_ON", "TEACHERS_READ", "KEEP_RATE", "fit_terms", "predict_terms", "teach_terms"]
 
 ROUNDS = CoSupervisedClassifier().rounds
 
 KEEP_RATE = 0.6
 """Share of the annotations that the paper's checks keep: what the data decide, and the plan can't know."""
 
-CHOOSE_ON, HEARD = 1_000_000, 8
-"""Of the sharded design: samples that alphas, inverse temperature and trust are chosen on, and teachers a level that
+CHOOSE_ON, TEACHERS_READ = 1_000_000, 8
+"""The sharded design: samples that alphas, inverse temperature and screening are chosen on, and teachers a level that
 are read on a sample: those with the largest gates."""
 
 
 def fit_terms(job: Job, d: int, method: str, *, factor: bool = True) -> list[Operations]:
-    """All of one fit; without `factor`, what a sweep does again on features that it has factorised before."""
+    """Yield all terms of one fit; without `factor`, those that a sweep repeats on features it has factorised before."""
     n, c, sizes = job.n, job.classes, tuple(job.levels)
     ridge = RidgeProbe().costs(n, d, job.dtype, CHOOSE_ON if job.sharded else None)
     terms: list[Operations] = []
@@ -63,25 +63,25 @@ def _reading(job: Job, one: Operations) -> Iterator[Operations]:
 
 
 def _worked(sizes: Sequence[int]) -> list[int]:
-    """Levels that are played: not that of a lone generalist."""
+    """Count the levels that have rounds: not that of a lone generalist."""
     return [k for k, m in enumerate(sizes) if k > 0 or m > 1]
 
 
 def _held(n: float, c: int, what: str, passes: float = 31) -> Iterator[Operations]:
-    """Marginals held, in memory or, where that is too much, in a file."""
+    """Hold the marginals, in memory or, where that is too much, in a file."""
     yield Operations(what, "marginals", n * c, 1, c)
     if 8 * n * c > IN_MEMORY:
         yield Operations(what, "spilled", n * c * (passes + 1))
 
 
 def _start(ridge: RidgeCosts, c: int) -> Iterator[Operations]:
-    """The student of the generalists, and how well it says what they say."""
+    """Train the student of the generalists, and measure its agreement with them."""
     yield from ridge.training(c, soft=False, first=True)
     yield from ridge.blocks(c)
 
 
 def _pooled(job: Job, ridge: RidgeCosts) -> Iterator[Operations]:
-    """`CoSupervisedClassifier`: rounds of gate, experts, pool and a new student."""
+    """Yield the terms of `CoSupervisedClassifier`: rounds of gate, experts, pool and a new student."""
     n, c, sizes = job.n, job.classes, tuple(job.levels)
     some = min(n, ridge.chosen_on)
     yield Operations("whom to trust", "repeats", some)
@@ -106,7 +106,7 @@ def _round(job: Job, ridge: RidgeCosts, k: int, soft: bool) -> Iterator[Operatio
     yield from _held(n, c, "holding marginals")
     for j in range(k + 1):
         m = sizes[j]
-        read = min(m, HEARD) if job.sharded else m
+        read = min(m, TEACHERS_READ) if job.sharded else m
         yield Operations("gates", "mass", n * c * m, m, c)
         if not job.known and m > 1:
             yield from _reading(job, Operations("gates", "likelihood", n * read, read, c))
@@ -114,7 +114,7 @@ def _round(job: Job, ridge: RidgeCosts, k: int, soft: bool) -> Iterator[Operatio
                 yield from ridge.training(m, soft=True, first=True)
                 yield from ridge.blocks(m)
         yield from _level_expert(job, j)
-        # What a lone generalist says counts only where it is taken at its word, but it is looked at.
+        # A lone generalist has no part in the pool once its confusions are corrected, but these are counted.
         if j > 0 or m > 1:
             yield from _reading(job, Operations("reading teachers", "mixture corrected", n * c * read, read, c))
             if 8 * n * c * m > REMEMBERED:
@@ -128,13 +128,13 @@ def _round(job: Job, ridge: RidgeCosts, k: int, soft: bool) -> Iterator[Operatio
 def _level_expert(job: Job, level: int) -> Iterator[Operations]:
     """Count the tables of a level's annotations, and the choice of the reading that the student finds likelier."""
     m, c = job.levels[level], job.classes
-    read = min(m, HEARD) if job.sharded else m
+    read = min(m, TEACHERS_READ) if job.sharded else m
     yield Operations("reading teachers", "tables", float(m) * c * c, m, c, spread=False)
     yield from _reading(job, Operations("reading teachers", "level expert", job.n * c * read, read, c))
 
 
 def _paper(job: Job, ridge: RidgeCosts) -> Iterator[Operations]:
-    """`PaperCSL`: a local student a teacher, both checks, a global student on what survives."""
+    """Yield the terms of `PaperCSL`: a local student a teacher, both checks, a global student on what is kept."""
     n, c, d, sizes = job.n, job.classes, ridge.d, tuple(job.levels)
     yield from _start(ridge, c)
     for k in _worked(sizes):
@@ -167,7 +167,7 @@ def _paper(job: Job, ridge: RidgeCosts) -> Iterator[Operations]:
 
 
 def _published(job: Job, d: int) -> Iterator[Operations]:
-    """`PublishedCSL`: Adam for the same number of steps at every level."""
+    """Yield the terms of `PublishedCSL`: Adam for the same number of steps at every level."""
     n, c, sizes = job.n, job.classes, tuple(job.levels)
     dtype = "float64" if job.dtype == "float32" else job.dtype
     levels = _worked(sizes)
@@ -180,14 +180,14 @@ def _published(job: Job, d: int) -> Iterator[Operations]:
 
 
 def _vanilla(job: Job, ridge: RidgeCosts) -> Iterator[Operations]:
-    """`VanillaClassifier`: one training on the generalists' words."""
+    """Yield the terms of `VanillaClassifier`: one training on the generalists' annotations."""
     yield Operations("arranging the hierarchy", "consensus", job.n * job.classes, 1, job.classes)
     yield from ridge.training(job.classes, soft=False, first=True)
     yield from ridge.blocks(job.classes)
 
 
 def teach_terms(job: Job, d: int) -> list[Operations]:
-    """Linear teachers by the published recipe, and what they say of every sample."""
+    """Yield the terms of linear teachers by the published recipe, and of their annotations of every sample."""
     teachers, c = sum(job.levels), job.classes
     recipe = HeadRecipe()
     trained = teachers * recipe.iterations * recipe.batch_size * d * c
@@ -198,7 +198,7 @@ def teach_terms(job: Job, d: int) -> list[Operations]:
 
 
 def predict_terms(job: Job, d: int) -> list[Operations]:
-    """Probabilities of new samples, and a table of the answers."""
+    """Yield the terms of probabilities of new samples, and of a table of the answers."""
     n, c = job.predictions, job.classes
     dtype = "float64" if job.dtype == "float32" else job.dtype
     held = 4 * (d + c) if dtype == "float16" else 24 * c

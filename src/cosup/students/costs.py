@@ -21,7 +21,7 @@ class Operations:
     Attributes
     ----------
     what : str
-        In words; operations of one name are added up in a plan's table.
+        A description; operations of one description are added up in a plan's table.
     kernel : str
         The name that its rate is measured under.
     count : float

@@ -177,7 +177,7 @@ def _read_commit(folder: Path) -> tuple[dict[str, str], tuple[str, ...]]:
 
 
 def temporary_name(path: Path) -> Path:
-    """A name beside `path`, of a file or folder that is yet to take its place; see `drop_temporaries`."""
+    """Name a file or folder beside `path` that is to take its place later; see `drop_temporaries`."""
     return path.with_name(f".{path.name}-{uuid.uuid4().hex}.tmp")
 
 

@@ -32,10 +32,10 @@ BFLOAT16 = np.dtype([("bfloat16", "<u2")])
 uint16, or ``np.memmap(path, dtype=BFLOAT16, ...)``. ml_dtypes' bfloat16 is understood, too."""
 
 BLOCK_BYTES = 1 << 25
-"""Of the widest array that a block of rows needs, in float64."""
+"""Bytes of the widest array that a block of rows needs, in float64."""
 
 CACHE_BYTES = 1 << 21
-"""Of the same in blocks that only sums are taken over: what fits the processor's cache grows linearly in time."""
+"""Bytes of such an array in blocks that are only summed: those that fit the processor's cache take least time."""
 
 WORTHWHILE = 1024
 """Rows from which a product's overhead no longer counts."""
@@ -47,12 +47,12 @@ Blocks = Iterator[tuple[slice, FloatArray]]
 
 
 def is_half(X: Any) -> bool:
-    """Whether X holds float16 or bfloat16."""
+    """Tell whether X holds float16 or bfloat16."""
     return bool(X.dtype == np.float16) or is_bfloat16(X)
 
 
 def on_disk(X: Any) -> bool:
-    """Whether X is a view of a file. Views made by ``np.asarray`` are no ``np.memmap`` any more, but rest on one."""
+    """Tell whether X is a view of a file, be it an ``np.memmap`` or a plain array that rests on one."""
     return _mapping(X) is not None
 
 
@@ -70,7 +70,7 @@ def release_pages(X: Any) -> None:
 
 
 def take(X: Any, rows: slice | IntArray) -> Any:
-    """Some rows of X in its own dtype; those given by position are read from a file in the order in which they lie."""
+    """Read some rows of X in its own dtype; rows of a file are read in the order in which they lie there."""
     if isinstance(rows, slice) or not on_disk(X):
         return X[rows]
     order = np.argsort(rows, kind="stable")
@@ -80,7 +80,7 @@ def take(X: Any, rows: slice | IntArray) -> Any:
 
 
 def widen(X: Any) -> FloatArray:
-    """Halves in float32, float32 and float64 as they are."""
+    """Return halves in float32, float32 and float64 as they are."""
     X = np.asarray(X)
     if is_bfloat16(X):
         # The upper half of a float32's bits.
@@ -96,7 +96,7 @@ def row_blocks(n: int, width: int, rows_per_block: int | None = None) -> Iterato
 
 
 def product(A: FloatArray, B: FloatArray, large: bool) -> FloatArray:
-    """``A @ B``; where that is `large` and in float32 by torch, whose products NumPy's take up to twice the time of."""
+    """Multiply ``A @ B``; where that is `large` and in float32, by torch, in down to half of NumPy's time."""
     if not large or A.dtype != np.float32:
         return np.asarray(A @ B)
     from cosup.utils import matmul  # imports torch, which takes a second
@@ -105,7 +105,7 @@ def product(A: FloatArray, B: FloatArray, large: bool) -> FloatArray:
 
 
 def column_means(X: Any) -> FloatArray:
-    """Mean row, (n_features,) float64."""
+    """Compute the mean row, (n_features,) float64."""
     total = np.zeros(X.shape[1])
     for rows in cache_blocks(len(X), X.shape[1]):
         total += widen(X[rows]).sum(axis=0, dtype=np.float64)
@@ -113,7 +113,7 @@ def column_means(X: Any) -> FloatArray:
 
 
 def cache_blocks(n: int, width: int) -> Iterator[slice]:
-    """Consecutive slices of n rows, short enough for the cache or long enough to be worthwhile, of 32 MB at most."""
+    """Yield slices of n rows, short enough for the cache or long enough to be worthwhile, of 32 MB at most."""
     each = 8 * max(width, 1)
     return row_blocks(n, width, max(CACHE_BYTES // each, min(WORTHWHILE, BLOCK_BYTES // each), 1))
 
@@ -121,18 +121,18 @@ def cache_blocks(n: int, width: int) -> Iterator[slice]:
 def predicted(
     predict: Callable[[Any], FloatArray], X: Any, n_classes: int, rows_per_block: int | None = None
 ) -> Blocks:
-    """Blocks of ``predict(X)``."""
+    """Yield blocks of ``predict(X)``."""
     for rows in row_blocks(len(X), max(n_classes, X.shape[1]), rows_per_block):
         yield rows, predict(X[rows])
 
 
 def blocks_of(whole: FloatArray, rows_per_block: int | None = None) -> Blocks:
-    """Blocks of what is at hand as a whole, as views."""
+    """Yield blocks of a whole array, as views."""
     for rows in row_blocks(len(whole), whole.shape[1], rows_per_block):
         yield rows, whole[rows]
 
 
 def stacked(blocks: Iterable[tuple[slice, FloatArray]]) -> FloatArray:
-    """All blocks in one array, (n, n_classes)."""
+    """Join all blocks to one array, (n, n_classes)."""
     parts = [block for _, block in blocks]
     return parts[0] if len(parts) == 1 else np.concatenate(parts)

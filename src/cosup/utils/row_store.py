@@ -28,7 +28,7 @@ def row_slices(n_rows: int, n_columns: int) -> list[slice]:
 
 
 def joined(blocks: Iterable[tuple[slice, FloatArray]], least: int) -> Iterator[tuple[slice, FloatArray]]:
-    """Blocks put together, where they are shorter, until they have `least` rows."""
+    """Join blocks, where they are shorter, until they have `least` rows."""
     parts: list[FloatArray] = []
     start = 0
     for rows, block in blocks:
@@ -49,12 +49,12 @@ class Rows(Protocol):
 
     @property
     def shape(self) -> tuple[int, int]:
-        """Of the matrix."""
+        """The shape of the matrix."""
         ...
 
     @property
     def blocks(self) -> Callable[[], Iterator[tuple[slice, FloatArray]]]:
-        """All blocks in order, those of `row_slices`; not to be written to, and gone when the next is asked for."""
+        """Yield all blocks in order: views in memory; of a file, in single precision, all in one buffer."""
         ...
 
 
@@ -100,7 +100,7 @@ class RowStore:
 
     @classmethod
     def holding(cls, whole: FloatArray) -> RowStore:
-        """A store of a copy of `whole`."""
+        """Make a store of a copy of `whole`."""
         return cls.of(((rows, whole[rows]) for rows in row_slices(*whole.shape)), *whole.shape)
 
     def put(self, rows: slice, block: FloatArray) -> None:
@@ -122,7 +122,7 @@ class RowStore:
         return block.reshape(-1, self.shape[1]).astype(np.float64)
 
     def blocks(self) -> Iterator[tuple[slice, FloatArray]]:
-        """All blocks in order: views in memory; of a file in single precision, each in the place of the one before."""
+        """Yield all blocks in order: views in memory; of a file, in single precision, all in one buffer."""
         if self._file is None:
             for rows in self.slices:
                 yield rows, self._array[rows]
@@ -136,7 +136,7 @@ class RowStore:
             yield rows, block
 
     def whole(self) -> FloatArray:
-        """All rows, float64 in memory or float32 mapped from the file; not to be written to."""
+        """Return all rows, float64 in memory or float32 mapped from the file; not to be written to."""
         if self._file is None:
             return self._array
         self._guard(self._file.flush)
