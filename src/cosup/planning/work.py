@@ -19,7 +19,7 @@ from cosup.students.ridge.costs import RidgeCosts
 from cosup.tasks.weak_heads import HeadRecipe
 from cosup.utils.row_store import IN_MEMORY
 
-__all__ = ["CHOOSE_ON", "TEACHERS_READ", "KEEP_RATE", "fit_terms", "predict_terms", "teach_terms"]
+__all__ = ["CHOOSE_ON", "KEEP_RATE", "TEACHERS_READ", "fit_terms", "predict_terms", "teach_terms"]
 
 ROUNDS = CoSupervisedClassifier().rounds
 
