@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from ratios import medians, ratio
 
 COSUP = [sys.executable, "-c", "from cosup.cli import main; main()"]
 
@@ -199,7 +200,12 @@ def default(quick: bool) -> dict[str, Any]:
 
 
 def adam_method(quick: bool) -> dict[str, Any]:
-    """Seconds of vanilla with the student ``adam`` through `make_method`, and of a loop over a DataLoader."""
+    """Seconds of trainings by Adam through `make_method`, and of a loop over a DataLoader.
+
+    ``csl-published`` on one generalist is one training, as the loop is: of the same batches, as many epochs.
+    ``vanilla`` with the student ``adam`` predicts out of sample, too: beside the student, one a fold of five is
+    trained, in as many steps each.
+    """
     from loops import user_loop
 
     from cosup import AdamProbe, make_method
@@ -209,9 +215,11 @@ def adam_method(quick: bool) -> dict[str, Any]:
     X, y = rng.standard_normal((n, d), dtype=np.float32), rng.integers(0, c, n)
     size = {"n": n, "d": d, "c": c, "batch": 100, "epochs": epochs}
     student = AdamProbe(epochs=epochs, batch_size=100)
+    recipe: dict[str, Any] = {"epochs": epochs, "batch_size": 100, "random_state": 0}
     return turns(
         {
-            "ours": lambda: make_method("vanilla", student=student, random_state=0).fit(X, y),
+            "published": lambda: make_method("csl-published", **recipe).fit(X, y),
+            "vanilla": lambda: make_method("vanilla", student=student, random_state=0).fit(X, y),
             "loop": lambda: user_loop(X, y, size),
         },
         1 if quick else 5,
@@ -239,3 +247,57 @@ def embedding_on_gpu(quick: bool) -> dict[str, Any]:
                 torch.cuda.synchronize()
                 seconds[who].append(time.perf_counter() - started)
     return {who: np.array(values[1:]) for who, values in seconds.items()}
+
+
+def row_start_up(quick: bool) -> dict[str, Any]:
+    t = start_up(quick)
+    bars = dict.fromkeys(("cosup explain", "cosup look"), "under 8")
+    return _against(t, "import numpy", {name: bars.get(name, "under 2.5") for name in t if name != "import numpy"})
+
+
+def row_texts(quick: bool) -> dict[str, Any]:
+    t = texts(quick)
+    difference = {"difference": t.pop("difference")}
+    ratios = {f"{name} / ours": ratio(t[name], t["ours"], "over 1.2") for name in ("loop of 32", "loop of 100")}
+    return {"size": difference, "seconds": medians(t), "ratios": ratios}
+
+
+def row_images(quick: bool) -> dict[str, Any]:
+    t = images(quick)
+    ratios = {
+        "lite: loop / ours": ratio(t["lite loop"], t["lite ours"], "over 6"),
+        "hf, ViT-S: loop / ours": ratio(t["hf loop"], t["hf ours"], "over 1.2"),
+    }
+    return {"seconds": medians(t), "ratios": ratios}
+
+
+def row_default(quick: bool) -> dict[str, Any]:
+    t = default(quick)
+    ratios = {
+        "default / vanilla": ratio(t["default"], t["vanilla"], "under 5"),
+        "default / majority and scikit-learn": ratio(t["default"], t["majority and scikit-learn"], "under 1"),
+    }
+    return {"seconds": medians(t), "ratios": ratios}
+
+
+def row_adam_method(quick: bool) -> dict[str, Any]:
+    t = adam_method(quick)
+    ratios = {
+        "published recipe: loop / ours": ratio(t["loop"], t["published"], "over 5"),
+        "vanilla, cross-fitted: six loops / ours": ratio(t["loop"], t["vanilla"], "over 5", 6),
+    }
+    return {"seconds": medians(t), "ratios": ratios}
+
+
+def row_gpu_images(quick: bool) -> dict[str, Any]:
+    import torch
+
+    if not torch.cuda.is_available():
+        return {"status": "not measured: no GPU"}
+    t = embedding_on_gpu(quick)
+    return {"seconds": medians(t), "ratios": {"ours / bare network": ratio(t["ours"], t["bare"], "under 1.2")}}
+
+
+def _against(t: dict[str, Any], to: str, bars: dict[str, str]) -> dict[str, Any]:
+    ratios = {f"{name} / {to}": ratio(t[name], t[to], bar) for name, bar in bars.items()}
+    return {"seconds": medians(t), "ratios": ratios}

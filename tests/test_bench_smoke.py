@@ -22,18 +22,18 @@ def bench():
 
 
 def test_ratios_are_taken_round_by_round(bench):
-    found = bench.ratio(np.array([2.0, 9.0, 8.0]), np.array([1.0, 3.0, 2.0]), "over 4")
+    found = bench.training.ratio(np.array([2.0, 9.0, 8.0]), np.array([1.0, 3.0, 2.0]), "over 4")
     assert found == {"min": 2.0, "median": 3.0, "max": 4.0, "bar": "over 4", "met": False}
-    assert bench.ratio(np.array([1.0]), np.array([2.0]), "under 1")["met"]
+    assert bench.training.ratio(np.array([1.0]), np.array([2.0]), "under 1")["met"]
 
 
 def test_the_exponent_of_a_power(bench):
-    assert bench.exponent([1, 10, 100], [2.0, 20 * 10**0.5, 2000.0]) == pytest.approx(1.5)
+    assert bench.training.exponent([1, 10, 100], [2.0, 20 * 10**0.5, 2000.0]) == pytest.approx(1.5)
 
 
 def test_everybody_takes_turns_and_the_first_round_does_not_count(bench):
     order = []
-    seconds = bench.race({"a": lambda: order.append("a"), "b": lambda: order.append("b")}, 2)
+    seconds = bench.training.race({"a": lambda: order.append("a"), "b": lambda: order.append("b")}, 2)
     assert order == ["a", "b"] * 3
     assert seconds["a"].shape == (2,)
 
