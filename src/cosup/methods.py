@@ -192,7 +192,7 @@ def register_method(name: str, summary: str) -> Callable[[Kind], Kind]:
 
 
 def list_methods() -> dict[str, str]:
-    """Every method's name and what it is, in one line."""
+    """Describe every method in one line, by name."""
     return {name: entry.summary for name, entry in METHODS.items()}
 
 
@@ -224,7 +224,7 @@ def make_method(name: str, **parameters: Any) -> TeacherSupervised:
 
 
 def method_parameters(name: str) -> tuple[str, ...]:
-    """Names of the parameters that `make_method` takes for a method; unknown names raise as there."""
+    """Name the parameters that `make_method` takes for a method; unknown names raise as there."""
     return tuple(inspect.signature(METHODS.find(name).kind).parameters)
 
 

@@ -54,7 +54,7 @@ _SOLVED = {"squared": "ridge", "cross-entropy": "logistic"}
 
 
 def design() -> dict[str, dict[str, dict[str, Any]]]:
-    """The levels of `FACTORS`, and one for every assignment and rejection rule that was registered from outside."""
+    """Return the levels of `FACTORS`, and one for every assignment and rejection rule that a plugin registered."""
     levels = {name: dict(its) for name, its in FACTORS.items()}
     levels["assignment"] |= {name: {"assign": name} for name in ASSIGNERS.added}
     levels["rejection"] |= {name: {"reject": [name]} for name in REJECTIONS.added}
@@ -129,7 +129,7 @@ def _student(head: Mapping[str, Any], loss: str) -> str | dict[str, Any]:
 
 
 def with_right_specialists(task: Task) -> Task:
-    """The task with one teacher a level above 0: on every sample the right specialist, who is known (the oracle).
+    """Replace the teachers above level 0 by one a level: on every sample the right specialist, who is known (oracle).
 
     Where a level has none for a sample, or it abstains, the level is silent.
     """

@@ -57,7 +57,7 @@ class Job:
         return run_id(self.task, self.options, method.label, method.name, method.parameters, self.seed, self.protocol)
 
     def as_text(self) -> str:
-        """Everything about the job, as JSON: this is what a cluster is sent."""
+        """Write the job as JSON, which a cluster is sent."""
         return canonical(dataclasses.asdict(self))
 
     @classmethod
@@ -176,7 +176,7 @@ class Bench:
         return make_method(method.name, random_state=self.seed, **keywords)
 
     def epochs(self, model: Any) -> BoolArray | None:
-        """Right or wrong by epoch, of a model whose last training was watched; see `correct_by_epoch`."""
+        """Judge the test samples after every epoch of a model's last training; see `correct_by_epoch`."""
         if not self.published:
             return None
         watched = getattr(model, "watched_", self.student)
@@ -232,7 +232,7 @@ def _measure(bench: Bench, model: Any, seen: Task) -> Record:
 
 
 def _frame(job: Job, method: Method) -> Record:
-    """Everything about a run that is known without running it, and the fields of an unmeasured one."""
+    """Return the fields of a run that are known without running it, and those of an unmeasured one."""
     return {
         "run": job.run_id(method),
         "schema": SCHEMA,
@@ -275,7 +275,7 @@ def _frame(job: Job, method: Method) -> Record:
 
 
 def _peak_memory_mb() -> float | None:
-    """Most memory that this process ever held; None where the system doesn't say."""
+    """Return the most memory that this process ever held; None where the system doesn't say."""
     if sys.platform == "win32":
         return None
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -33,12 +33,12 @@ def or_none(value: Any) -> float | None:
 
 
 def per_class(correct: BoolArray, y_test: IntArray, n_classes: int) -> list[float | None]:
-    """Accuracy by true class; None for a class without test samples."""
+    """Compute the accuracy by true class; None for a class without test samples."""
     return [float(correct[y_test == c].mean()) if (y_test == c).any() else None for c in range(n_classes)]
 
 
 def macro_f1(y_test: IntArray, predicted: IntArray) -> float | None:
-    """Mean F1 over the classes, where these are unequal (the most frequent one `UNEQUAL` times the rarest); else None.
+    """Compute mean F1 over unequal classes (the most frequent one `UNEQUAL` times the rarest); None for equal ones.
 
     Accuracy says little there: naming the most frequent class everywhere is right most of the time.
     """

@@ -72,7 +72,7 @@ class WatchedCSL(PublishedCSL):
 
 
 def correct_by_epoch(watched: WatchedProbe, model: Any, X_test: FloatArray, y_test: IntArray) -> BoolArray | None:
-    """Right or wrong on every test sample after every epoch of the model's final training.
+    """Return judge every test sample, right or wrong, after every epoch of the model's final training.
 
     Parameters
     ----------
@@ -120,7 +120,7 @@ def _spread(probabilities: FloatArray, final: FloatArray) -> FloatArray:
 
 
 def _epochs(probe: AdamProbe, training: _Training) -> Iterator[LinearHead]:
-    """The head after every epoch of one training, step by step as `cosup.students.train_heads` documents it."""
+    """Yield the head after every epoch of one training, step by step as `cosup.students.train_heads` documents it."""
     import torch
     from torch.nn.functional import cross_entropy
 

@@ -29,7 +29,7 @@ PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 
 def canonical(value: Any) -> str:
-    """JSON text that is the same for equal values; raises CosupError for what JSON can't hold."""
+    """Write JSON text that is the same for equal values; raise CosupError for a value that JSON can't hold."""
     try:
         return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False, ensure_ascii=True)
     except (TypeError, ValueError) as error:
@@ -76,7 +76,7 @@ def encode_correct(correct: BoolArray) -> str:
 
 
 def decode_correct(record: Mapping[str, Any], field: str = "correct") -> BoolArray:
-    """Right or wrong for every test sample of a run.
+    """Decode whether each test sample of a run was predicted right.
 
     Parameters
     ----------

@@ -81,7 +81,7 @@ class Method:
         return self.parameters.get("assign") == "oracle"
 
     def keywords(self) -> dict[str, Any]:
-        """Keyword arguments for ``make_method`` other than the student: lists become tuples again."""
+        """Return keyword arguments for ``make_method`` other than the student: lists become tuples again."""
         leave = {"student", "alpha"} if takes_student(self.name) else set()
         if self.oracle_assignment:
             leave.add("assign")  # with one teacher a level, the right one, there is nothing left to assign
@@ -93,7 +93,7 @@ class Method:
 
 
 def takes_student(name: str) -> bool:
-    """Whether the method's student can be chosen; where its parameters name none, it is the protocol's."""
+    """Tell whether the method's student can be chosen; where its parameters name none, it is the protocol's."""
     return "student" in method_parameters(name)
 
 

@@ -39,7 +39,7 @@ class Cluster:
     is_client: bool = False
 
     def nodes(self) -> list[dict[str, Any]]:
-        """Nodes that are alive, as Ray describes them: ``NodeID``, ``NodeManagerHostname``, ``Resources``."""
+        """Return nodes that are alive, as Ray describes them: ``NodeID``, ``NodeManagerHostname``, ``Resources``."""
         return [node for node in self.ray.nodes() if node["Alive"]]
 
     def total(self, resource: str) -> float:

@@ -131,7 +131,7 @@ def stream(
 
 @contextlib.contextmanager
 def _silent() -> Iterator[None]:
-    """Ray Data logs what it does to the terminal; its errors reach the caller as exceptions."""
+    """Silence Ray Data's log on the terminal; its errors reach the caller as exceptions."""
     logger = logging.getLogger("ray.data")
     level = logger.level
     logger.setLevel(logging.CRITICAL)

@@ -185,8 +185,8 @@ def choose(responsibilities: FloatArray) -> IntArray:
     """
     z = responsibilities.argmax(axis=1)
     largest = responsibilities[np.arange(len(z)), z]
-    nobody = 1.0 - responsibilities.sum(axis=1)
-    return np.where((largest <= 0) | (nobody > largest + 1e-9), -1, z)
+    rest = 1.0 - responsibilities.sum(axis=1)
+    return np.where((largest <= 0) | (rest > largest + 1e-9), -1, z)
 
 
 def _mass(level: Level, blocks: Iterable[tuple[slice, FloatArray]]) -> FloatArray:

@@ -41,29 +41,28 @@ class CoSupervisedClassifier(_CoSupervised):
     """A strong student trained under a hierarchy of weak teachers, without one true label.
 
     The student starts on the generalists' labels. Several generalists are read as witnesses, each with a confusion
-    matrix; at a level of specialists the student's predictions for samples that it was not trained on say how far to
-    believe each on each sample. Witnesses, mixtures and the student's own view are multiplied into a posterior over
-    classes whose marginals are held at the estimated class prior; and a fresh student is trained on it. Five rounds a
-    level; the final student is the mean of all rounds'.
-    This is expectation-maximisation for a hierarchical mixture of experts (Jordan & Jacobs 1994) under posterior
+    matrix; at a level of specialists the student's predictions of samples that it was not trained on decide how far
+    each is followed on each sample. Witnesses, mixtures and the student's own predictions are multiplied to a posterior
+    over classes whose marginals are held at the estimated class prior, and a fresh student is trained on it. There are
+    five rounds a level; the final student is the mean of all rounds'. This is expectation-maximisation for a hierarchical mixture of experts (Jordan & Jacobs 1994) under posterior
     regularisation (Ganchev et al. 2010), after Liu & Alahi (2024), *Co-Supervised Learning*, arXiv 2402.15505.
 
     Parameters
     ----------
     student : {"ridge", "logistic", "adam", "gradient", "mixture", "mlp"}, Student or scikit-learn classifier
-        What is trained on the features. The ridge probe predicts leave-one-out in closed form and chooses its
+        The student that is trained on the features. The ridge probe predicts leave-one-out in closed form and chooses its
         regularisation without labels.
     assign : {"student", "mass", "distance", "argmax", "likelihood", "learned", "random"}
-        How responsibilities come about.
+        The rule that gives responsibilities, see `cosup.cosupervision.assignment`.
     reject : tuple of str
         Checks of `cosup.cosupervision.rejection` that annotations must pass; none by default, since the posterior
-        already overrules what is unlikely.
+        already overrules unlikely ones.
     pool : bool
-        Train on the pooled posterior rather than on the believed teachers' annotations.
+        Train on the pooled posterior rather than on the assigned teachers' annotations.
     match_marginals : bool
         Hold the posterior's class marginals at the class shares, see `cosup.cosupervision.class_priors`.
     out_of_sample : bool
-        Believe only predictions of students that were not trained on the sample.
+        Assign and reject by predictions of students that were not trained on the sample.
     hard : bool, optional
         Train on the posterior's most probable class rather than on the posterior. None takes the posterior where there
         are several generalists, and else leaves it to the student: a ridge's plain scores shrink with its targets,
@@ -86,7 +85,7 @@ class CoSupervisedClassifier(_CoSupervised):
         A record a level: ``teachers``, ``assigned``, ``kept``, ``keep_rate``, ``agreement``, ``objective``,
         ``rounds``, ``alpha``, ``seconds``, ``notes``.
     provenance_ : structured ndarray of shape (n_samples, n_levels)
-        The teacher believed, its annotation, whether it was kept or why not, the student's probability of it.
+        The teacher assigned, its annotation, whether it was kept or why not, the student's probability of it.
     estimates_ : Estimates
         Estimated accuracies of the student and of every teacher (by class, too) with 90 % intervals, without a label.
 
@@ -174,7 +173,7 @@ class PaperCSL(CoSupervisedClassifier):
 class PublishedCSL(_CoSupervised):
     """The recipe of the released code (July 2024), reported at the last epoch.
 
-    No local students. The teacher whose class range holds the previous student's most probable class is believed
+    No local students. The teacher whose class range holds the previous student's most probable class is assigned
     (where ranges are unknown, as with domains, the one nearest to that student: our choice, the code has none); rho
     is the share of samples whose annotated class is among that student's top q, and the rho * N samples with the
     smallest cross-entropy are kept; a re-initialised linear probe is trained with Adam for ``int(20 / rho)`` epochs.
@@ -216,5 +215,5 @@ class PublishedCSL(_CoSupervised):
         return self._student(), replace(PUBLISHED, reject=reject, hard=not self.soft)
 
     def _student(self) -> Student:
-        """The recipe's probe; the benchmark puts one in its place that remembers what it was trained on."""
+        """Make the recipe's probe; the benchmark puts one in its place that remembers its training."""
         return AdamProbe(learning_rate=self.learning_rate, epochs=self.epochs, batch_size=self.batch_size)

@@ -13,7 +13,7 @@ __all__ = ["DEFAULT", "PAPER", "PUBLISHED", "CSLConfig"]
 
 @dataclass(frozen=True)
 class CSLConfig:
-    """Which rule does each step; every one can be replaced by name or switched off.
+    """The rules of all steps; each can be replaced by name or switched off.
 
     Attributes
     ----------
@@ -40,10 +40,10 @@ class CSLConfig:
         Where there are specialists, leave out teachers that the others do not agree with, see
         `cosup.cosupervision.teacher_screening`. Generalists alone are all kept: their confusions tell.
     fall_back : float
-        Where the last student, out of sample, names its posterior's class less often than this, the answer is
-        the student of the generalists alone (vanilla): what can't be learnt is not worth teaching. 0 never does.
+        Where the last student, out of sample, predicts its posterior's class less often than this, the final student is
+        that of the generalists alone (vanilla). 0 never falls back.
     all_classes : bool
-        Give the student an output for classes that nobody names, too: it learns nothing there, but an iterative
+        Give the student an output for classes that no teacher names, too: it learns nothing there, but an iterative
         student's path depends on them, and the released code has them.
     """
 

@@ -87,7 +87,7 @@ class Diagnostics:
         last = self._history[-1]
         config = self._setup.config
         if config.pool and self._of_specialists and last["agreement"] < config.fall_back:
-            # They come from the posterior that is not believed.
+            # They come from the posterior that the student could not learn.
             estimates = estimates.unknown()
             hierarchy = self._setup.hierarchy
             self._level_heads[-1] = spread_head(self._initial, hierarchy.active, self._labels.n_classes)

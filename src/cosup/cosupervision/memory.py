@@ -12,7 +12,7 @@ __all__ = ["expected_bytes"]
 
 
 def expected_bytes(labels: TeacherLabels, config: CSLConfig) -> int:
-    """Bytes at the most; docs/reference/memory.md has the formula in words.
+    """Count the bytes at the most; docs/reference/memory.md explains the formula.
 
     Parameters
     ----------

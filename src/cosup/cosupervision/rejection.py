@@ -169,7 +169,7 @@ def local_global(evidence: Evidence) -> BoolArray:
 
 
 def _local_predicts(evidence: Evidence, classes: IntArray) -> BoolArray:
-    """Where the local student predicts `classes`; where none was trained, nothing contradicts the annotation."""
+    """Mark where the local student predicts `classes`; where none was trained, nothing contradicts the annotation."""
     local = evidence.local
     assert local is not None
     return np.asarray((local.predicted == classes) | ~local.trained)

@@ -305,7 +305,7 @@ def _most_probable(store: RowStore) -> IntArray:
 
 
 def _loss(setup: Setup, fit: Fit, targets: FloatArray | IntArray, train_mask: BoolArray) -> float:
-    """Mean cross-entropy of the student's predictions against its targets, in nats."""
+    """Average the cross-entropy of the student's predictions against its targets, in nats."""
     total = 0.0
     given: Any
     for rows, p in setup.student_proba(fit):

@@ -87,5 +87,5 @@ class TunedPublishedCSL(PublishedCSL):
 
 
 def _epochs(steps: float, n: int, batch_size: int) -> int:
-    """Epochs that take about so many steps on `n` samples, at least one."""
+    """Convert steps to epochs on `n` samples, at least one."""
     return max(1, round(steps * batch_size / max(n, 1)))

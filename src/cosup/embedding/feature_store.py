@@ -49,7 +49,7 @@ class FileEntry:
     error: str | None = None
 
     def line(self) -> str:
-        """One line of JSON."""
+        """Write one line of JSON."""
         return json.dumps([self.path, self.size, self.mtime_ns, self.sha256, self.error], ensure_ascii=False) + "\n"
 
     @classmethod
@@ -62,14 +62,14 @@ class FileEntry:
         return cls(path, size, mtime_ns, sha256, error)
 
     def same_file(self, now: FileEntry, root: Path) -> bool:
-        """Whether the file is what was read: by size and time, or else by its bytes (it may have been copied)."""
+        """Tell whether the file is the one that was read: by size and time, or else by its bytes (it may be a copy)."""
         if (self.path, self.size) != (now.path, now.size):
             return False
         return self.mtime_ns == now.mtime_ns or self.sha256 == hash_file(root / now.path)
 
 
 def hash_file(path: Path) -> str | None:
-    """SHA-256 of a file's bytes; None where it cannot be read."""
+    """Hash a file's bytes by SHA-256; None where it cannot be read."""
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
@@ -244,7 +244,7 @@ def _compare(path: Path, manifest: dict[str, Any]) -> None:
 
 
 def disk_array(folder: Path) -> Path:
-    """The file of a store's features."""
+    """Open the file of a store's features."""
     return folder / FEATURES_NAME
 
 

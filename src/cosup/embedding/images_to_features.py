@@ -165,7 +165,7 @@ def _write_manifest(folder: Path, manifest: dict[str, Any]) -> None:
 
 
 def _check_model(folder: Path, manifest: dict[str, Any], backbone: Backbone, dtype: str) -> None:
-    """Features of two models are never mixed."""
+    """Refuse features of another model: they are never mixed."""
     other = manifest["backbone"]
     if other["fingerprint"] != backbone.fingerprint:
         what = (
@@ -209,7 +209,7 @@ def _finished(folder: Path, root: Path, listed: Sequence[FileEntry], skip_unread
 
 
 def _resume(folder: Path, root: Path, manifest: dict[str, Any], listed: Sequence[FileEntry]) -> list[FileEntry]:
-    """The entries of whole shards that are there, and are what the folder of images has now."""
+    """Return the entries of whole shards that are there, and that the folder of images still has."""
     found = list(read_files(folder))
     if found and not any(old.same_file(new, root) for old, new in zip(found, listed, strict=False)):
         raise CosupError(
@@ -317,7 +317,7 @@ class _Writer(Computing):
     def _shards(
         self, listed: Sequence[FileEntry], unreadable: dict[str, str], skip: bool, bar: Any
     ) -> Iterator[list[Batch]]:
-        """Whole shards: a list of batches, each with its files' entries and its rows."""
+        """Yield whole shards: a list of batches, each with its files' entries and its rows."""
         shard: list[Batch] = []
         per_shard = self.manifest["shard_size"] // self.manifest["batch_size"]
         with self._computed(listed, skip) as batches:

@@ -82,7 +82,7 @@ def grow_images(
 
 
 def is_readable(path: Path) -> bool:
-    """Whether a file is an image that can be read."""
+    """Tell whether a file is an image that can be read."""
     try:
         read_image(path)
     except CosupError:
@@ -94,7 +94,7 @@ def grow_texts(
     texts: Mapping[str, str], encoder: Any, folder: str | os.PathLike[str], *, source: str,
     kept: Sequence[str | os.PathLike[str]] = (), **options: Any,
 ) -> Grown:  # fmt: skip
-    """Likewise for texts; see `cosup.embedding.texts_to_features.embed_texts`."""
+    """Embed texts that are new; see `grow_images` and `cosup.embedding.texts_to_features.embed_texts`."""
     from cosup.embedding.texts_to_features import embed_texts, text_entry
 
     return _grow(
@@ -144,7 +144,7 @@ def _grow(
 
 
 def _parts_elsewhere(folders: Sequence[Path], backbone: Any) -> list[FeatureStore]:
-    """Finished stores of this backbone in other folders; what can't be used there is computed here instead."""
+    """Find finished stores of this backbone in other folders; a part that can't be used there is computed here."""
     found: list[FeatureStore] = []
     for folder in folders:
         try:
@@ -155,7 +155,7 @@ def _parts_elsewhere(folders: Sequence[Path], backbone: Any) -> list[FeatureStor
 
 
 def _finished_parts(folder: Path, backbone: Any) -> tuple[list[FeatureStore], int]:
-    """The stores that are finished, and the number of the next."""
+    """Return the stores that are finished, and the number of the next."""
     parts: list[FeatureStore] = []
     place = 0
     while True:

@@ -240,7 +240,7 @@ class TextEncoder(TorchBackbone):
 
 
 def _pooled(model: torch.nn.Module, pooling: str, *, normalised: bool) -> torch.nn.Module:
-    """A model of transformers that maps (n, 2, n_tokens) to (n, n_features)."""
+    """Make a model of transformers that maps (n, 2, n_tokens) to (n, n_features)."""
     import torch
 
     class Pooled(torch.nn.Module):

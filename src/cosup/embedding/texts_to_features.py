@@ -92,7 +92,7 @@ def embed_texts(
 
 
 def text_entry(name: str, text: str) -> FileEntry:
-    """A text as the list of files knows it. Its time is made of its bytes, so that a change is seen without a file."""
+    """Make the entry of a text in the list of files; its time is a number from its bytes, so that changes show."""
     digest = hashlib.sha256(text.encode()).hexdigest()
     return FileEntry(name, len(text.encode()), int(digest[:15], 16), digest)
 
@@ -107,7 +107,7 @@ class _TextWriter(_Writer):
 
     @contextmanager
     def batches(self, listed: Sequence[FileEntry], skip: bool) -> Iterator[Iterator[Batch]]:
-        """Batches in order; the texts of a shard are sorted by length to be computed, and put in order again."""
+        """Yield batches in order; the texts of a shard are sorted by length to be computed, and put in order again."""
         yield self._by_shard(listed)
 
     def _by_shard(self, listed: Sequence[FileEntry]) -> Iterator[Batch]:

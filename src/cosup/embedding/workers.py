@@ -59,7 +59,7 @@ class Computing:
 
     @contextmanager
     def batches(self, listed: Sequence[FileEntry], skip: bool) -> Iterator[Iterator[Batch]]:
-        """Batches in order. Behind an unreadable file, rows are computed only with `skip`."""
+        """Yield batches in order. Behind an unreadable file, rows are computed only with `skip`."""
         pool = ThreadPoolExecutor(self.workers, thread_name_prefix="cosup-read", initializer=_one_thread)
 
         def compute() -> Iterator[Batch]:
@@ -97,7 +97,7 @@ class Computing:
         return self._stored([file for file in entries if file.error is None], computed)
 
     def _stored(self, files: Sequence[FileEntry], computed: NDArray[np.float32]) -> NDArray[Any]:
-        """Features of readable files as the store holds them; CosupError where one is not finite in its dtype."""
+        """Convert features of readable files to the store's dtype; CosupError where one is not finite in it."""
         with np.errstate(over="ignore"):  # looked for below
             rows = np.ascontiguousarray(computed, dtype=self.dtype)
         bad = np.flatnonzero(~np.isfinite(rows).all(axis=1))
@@ -123,7 +123,7 @@ def _one_thread() -> None:
 
 
 def versions() -> dict[str, str]:
-    """Versions of Python and of those libraries that are installed."""
+    """Return the versions of Python and of those libraries that are installed."""
     found = {"python": ".".join(map(str, sys.version_info[:3]))}
     installed = {str(d.name).lower(): d.version for d in importlib.metadata.distributions(name=None) if d.name}
     return found | {name: installed[name] for name in LIBRARIES if name in installed}
@@ -135,7 +135,7 @@ def versions() -> dict[str, str]:
 def batches_of(
     cluster: Cluster, computing: Computing, listed: Sequence[FileEntry], *, skip: bool, workers: int | None
 ) -> Generator[Batch, None, None]:
-    """As `Computing.batches`, by actors that each hold the backbone: the same batches, and so the same bytes.
+    """Compute batches as `Computing.batches` does, by actors that each hold the backbone: with the same bytes.
 
     Parameters
     ----------

@@ -103,7 +103,7 @@ def read_checkpoint(
 
 
 def _possible(progress: Progress) -> bool:
-    """Whether every field holds what a training writes."""
+    """Tell whether every field holds a value that a training writes."""
     numbers = (progress.step, progress.waiting, progress.loss, progress.best)
     return (
         all(isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e15 for value in numbers)

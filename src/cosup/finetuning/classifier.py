@@ -29,7 +29,7 @@ NETWORK = "network-"
 
 
 def believing(random_state: Any = 0) -> CoSupervisedClassifier:
-    """The method for students that are fine-tuned: `CoSupervisedClassifier` without the pooled posterior.
+    """Make the method for students that are fine-tuned: `CoSupervisedClassifier` without the pooled posterior.
 
     The network is trained on the believed teachers' annotations, the mean of five rounds a level. The posterior
     multiplies in what the student believes already; where its features show little of the classes, that drowns what the
@@ -142,17 +142,17 @@ class FineTunedClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return self
 
     def predict_proba(self, X: Any) -> FloatArray:
-        """Class probabilities of samples, (n_samples, n_classes), columns in the order of ``classes_``."""
+        """Predict class probabilities of samples, (n_samples, n_classes), columns in the order of ``classes_``."""
         check_is_fitted(self, "head_")
         return self.head_.predict_proba(embedded(self.network_, X, progress=False))
 
     def predict(self, X: Any) -> Any:
-        """Most probable class of every sample, (n_samples,)."""
+        """Predict the most probable class of every sample, (n_samples,)."""
         best = self.predict_proba(X).argmax(axis=1)
         return self.classes_[best]
 
     def on_features(self) -> TeacherSupervised:
-        """The model as one on the trained network's features: what `cosup.load` gives, with the method's records."""
+        """Return the model on the trained network's features, as `cosup.load` reads it, with the method's records."""
         check_is_fitted(self, "head_")
         model: TeacherSupervised = copy.copy(self.method_)
         model.head_ = self.head_
@@ -169,7 +169,7 @@ class FineTunedClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return out
 
     def account_view(self, X: Any, features: FloatArray) -> tuple[TeacherSupervised, FloatArray]:
-        """A model and features for `cosup.provenance.Account`: frozen features beside the trained network's.
+        """Return a model and features for `cosup.provenance.Account`: frozen features beside the trained network's.
 
         Levels answer by the probes that decided who is believed (on the former), the last by the trained student.
         """

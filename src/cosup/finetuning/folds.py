@@ -106,5 +106,5 @@ class FoldedFit(BlockFit):
         return whole
 
     def blocks(self, out_of_sample: bool, rows_per_block: int | None = None) -> Iterator[tuple[slice, FloatArray]]:
-        """Each sample by a probe, and a network, that were not trained on it; see `cosup.students.Fit.blocks`."""
+        """Predict each sample by a probe and a network that were not trained on it; see `cosup.students.Fit.blocks`."""
         return blocks_of(self._whole, rows_per_block)

@@ -44,15 +44,15 @@ class Network(Protocol):
         ...
 
     def module(self) -> torch.nn.Module:
-        """A copy of the module, float32 on the CPU, that may be trained: it maps a batch to features (n, d)."""
+        """Return a copy of the module, float32 on the CPU, that may be trained: it maps a batch to features (n, d)."""
         ...
 
     def collate(self, samples: Any) -> torch.Tensor:
-        """The module's input for some samples."""
+        """Make the module's input for some samples."""
         ...
 
     def embed(self, samples: Any, *, batch_size: int = BATCH, progress: bool = True) -> FloatArray:
-        """Features of samples, float32 (n, d), the module as it is."""
+        """Embed samples, float32 (n, d), by the module as it is."""
         ...
 
     def with_module(self, module: torch.nn.Module) -> Network:
@@ -100,11 +100,11 @@ class ModuleNetwork:
         return save({name: value.detach().cpu().clone() for name, value in self._module.state_dict().items()})
 
     def module(self) -> torch.nn.Module:
-        """A copy of the module, all of whose weights may be trained."""
+        """Return a copy of the module, all of whose weights may be trained."""
         return copy.deepcopy(self._module).cpu().float().requires_grad_(True)
 
     def collate(self, samples: Any) -> torch.Tensor:
-        """Rows as a tensor (n, *shape); floats as float32."""
+        """Make rows a tensor (n, *shape); floats as float32."""
         import torch
 
         batch = torch.from_numpy(np.array(samples))
@@ -112,7 +112,7 @@ class ModuleNetwork:
         return batch if self._shape is None else batch.reshape(len(batch), *self._shape)
 
     def embed(self, samples: Any, *, batch_size: int = BATCH, progress: bool = True) -> FloatArray:
-        """Features of rows, float32 (n, d)."""
+        """Embed rows, float32 (n, d)."""
         import torch
 
         device = self._device or ("cuda" if torch.cuda.is_available() else "cpu")
@@ -182,12 +182,12 @@ def as_network(network: Any) -> Network:
 
 
 def chosen(samples: Any, rows: IntArray) -> Any:
-    """Some samples, of an array or of any other sequence."""
+    """Select some samples, of an array or of any other sequence."""
     return samples[rows] if isinstance(samples, np.ndarray) else [samples[int(row)] for row in rows]
 
 
 def embedded(network: Network, samples: Any, *, progress: bool) -> FloatArray:
-    """Features of samples, float32 (n, d), a batch read after the other: they may be files."""
+    """Embed samples, float32 (n, d), reading a batch after the other: they may be files."""
     from tqdm import tqdm
 
     parts = []

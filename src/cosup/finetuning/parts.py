@@ -54,7 +54,7 @@ def _blocks(module: nn.Module) -> tuple[str, list[nn.Module]]:
 
 
 def select(module: nn.Module, tune: Tune, name: str) -> nn.Module:
-    """Freeze what is not to be trained; with LoRA, return the module with its additions.
+    """Return freeze all weights that are not to be trained; with LoRA, return the module with its additions.
 
     Raises
     ------
@@ -89,7 +89,7 @@ def select(module: nn.Module, tune: Tune, name: str) -> nn.Module:
 
 
 def whole(module: nn.Module, tune: Tune) -> nn.Module:
-    """The network as an ordinary one, what LoRA added merged into its weights."""
+    """Return the network as an ordinary one, with LoRA's additions merged into its weights."""
     if tune.kind != "lora":
         return module
     merged: nn.Module = module.merge_and_unload()  # type: ignore[operator]

@@ -49,7 +49,7 @@ class World:
 
 
 def device_of(name: str | None) -> torch.device:
-    """The device that is asked for, or this process's GPU, or the CPU."""
+    """Choose the device that is asked for, or this process's GPU, or the CPU."""
     import torch
 
     if name is None:

@@ -65,9 +65,9 @@ class TuningSettings:
         return 5e-4 if self.tune.startswith("lora") else 5e-5
 
     def as_network(self) -> Network:
-        """The network, a torch module as a `ModuleNetwork`."""
+        """Return the network, a torch module as a `ModuleNetwork`."""
         return as_network(self.network)
 
     def plan(self) -> dict[str, Any]:
-        """What, beside network, targets and seed, the result of a training depends on."""
+        """Return the settings that, beside network, targets and seed, decide the result of a training."""
         return {f.name: getattr(self, f.name) for f in fields(self) if f.name not in NOT_OF_THE_RESULT}

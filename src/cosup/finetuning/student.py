@@ -109,7 +109,7 @@ class FineTuned(TuningSettings):
         return FineTunedTrainer.of(self, network, X, embedded(network, X, progress=self.progress))
 
     def reading(self, samples: Any, features: FloatArray) -> Student:
-        """The student that methods tie to `features` (n_samples, d), and that is trained on the `samples`."""
+        """Make the student that methods tie to `features` (n_samples, d), and that is trained on the `samples`."""
         return _Reading(self, samples, features)
 
 
@@ -222,7 +222,7 @@ class FineTunedFit(BlockFit):
         return out
 
     def blocks(self, out_of_sample: bool, rows_per_block: int | None = None) -> Iterator[tuple[slice, FloatArray]]:
-        """By the probe, cross-fitted, or by the trained network; see `cosup.students.Fit.blocks`."""
+        """Predict by the probe, cross-fitted, or by the trained network; see `cosup.students.Fit.blocks`."""
         if out_of_sample and self.trainer.by_networks:
             whole = np.empty((len(self.targets), self.targets.n_classes))
             for rows, features, head in self.folds:
@@ -255,7 +255,7 @@ class TunedHead:
     _memory: dict[str, Tuned] = field(default_factory=dict, repr=False)
 
     def merged(self, heads: Sequence[Head]) -> TunedHead:
-        """One head for several rounds': trained on the mean of their targets."""
+        """Merge several rounds' heads to one that is trained on the mean of their targets."""
         own = [head for head in heads if isinstance(head, TunedHead)]
         lessons = tuple(training_set for head in own for training_set in head._lessons)
         return replace(self, _lessons=lessons, _seed=own[-1]._seed, _memory={})
@@ -279,7 +279,7 @@ class TunedHead:
         return self._memory["tuned"]
 
     def _together(self) -> tuple[IntArray, FloatArray]:
-        """Samples that any round trains on, and the mean of the rounds' targets, rows that sum to one at the most."""
+        """Find the samples that any round trains on, and the mean of their targets, rows that sum to one at most."""
         n = len(self._lessons[0])
         members = np.unique(np.concatenate([training_set.members for training_set in self._lessons]))
         place = np.full(n, -1)
@@ -290,7 +290,7 @@ class TunedHead:
         return members, total / np.float32(len(self._lessons))
 
     def _key(self, members: IntArray, targets: FloatArray) -> str:
-        """Names a training by all that its result depends on."""
+        """Name a training by all that its result depends on."""
         trainer = self._trainer
         known = {**trainer.student.plan(), "network": trainer.network.fingerprint, "seed": self._seed}
         digest = hashlib.sha256(json.dumps(known, sort_keys=True, default=str).encode())
@@ -330,5 +330,5 @@ class TunedHead:
         return self.materialise().epochs
 
     def predict_proba(self, X: Any) -> FloatArray:
-        """Class probabilities, (n_samples, n_classes), of samples as the network takes them."""
+        """Predict class probabilities, (n_samples, n_classes), of samples as the network takes them."""
         return self.linear.predict_proba(embedded(self.network, X, progress=False))

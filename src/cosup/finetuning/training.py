@@ -94,7 +94,7 @@ class Tuned:
 
 
 def _damped(weight: FloatArray, features: FloatArray, mean: FloatArray, scale: FloatArray) -> FloatArray:
-    """The weights (d, c), on features of variance one, that come nearest to the same scores and are small.
+    """Find small weights (d, c), on features of variance one, that come nearest to the same scores.
 
     Where features hardly vary in some direction, a probe may lean on it with weights of thousands, which amplify
     whatever training does to the features, and rounding.
@@ -135,7 +135,7 @@ class _Both(nn.Module):
         return logits
 
     def linear(self) -> LinearHead:
-        """The head, on features as they are."""
+        """Return the head, on features as they are."""
         scale, mean = (value.double().cpu().numpy() for value in (self.scale, self.mean))
         weight = self.head.weight.detach().double().cpu().numpy().T / scale[:, None]
         return LinearHead(weight, self.head.bias.detach().double().cpu().numpy() - mean @ weight)
@@ -178,7 +178,7 @@ class _Training:
         self.progress = Progress()
 
     def _freeze_idle(self) -> None:
-        """Freeze weights that the features don't depend on, as a pooler's: processes wait for all gradients."""
+        """Return freeze weights that the features don't depend on, as a pooler's: processes wait for all gradients."""
         self.both(self._batch(np.arange(min(2, len(self.training_set.members))))).sum().backward()
         for parameter in self.both.parameters():
             parameter.requires_grad_(parameter.grad is not None)
@@ -241,7 +241,7 @@ class _Training:
         return Tuned(self.network.with_module(module), head, progress.epochs)
 
     def _epoch(self, epoch: int, done: int) -> Iterator[tuple[list[tuple[Tensor, Tensor]], bool]]:
-        """Batches of an epoch from the one after `done`, in micro-batches, each read while the last is trained on."""
+        """Yield batches of an epoch from the one after `done`, in micro-batches that are read one ahead."""
         order = np.random.default_rng((self.training_set.seed, epoch)).permutation(self.train)
         size = self.plan.batch_size
         parts = [order[start : start + size] for start in range(0, len(order), size)][done:]
@@ -272,7 +272,7 @@ class _Training:
         ]
 
     def _step(self, runner: nn.Module, batch: Sequence[tuple[Tensor, Tensor]], total: int) -> float:
-        """One step of the optimiser; returns the loss, summed over the batch's samples."""
+        """Take one step of the optimiser; return the loss, summed over the batch's samples."""
         step = self.progress.step
         warm = max(1, math.ceil(self.plan.warmup * total))
         factor = min((step + 1) / warm, 0.5 * (1.0 + math.cos(math.pi * max(step - warm, 0) / max(total - warm, 1))))
@@ -299,7 +299,7 @@ class _Training:
         return float(self.world.total(loss)) * min(self.plan.batch_size, self._last(step))
 
     def _last(self, step: int) -> int:
-        """Samples in the batch of a step."""
+        """Count the samples in the batch of a step."""
         return min(self.plan.batch_size, len(self.train) - (step % self.batches) * self.plan.batch_size)
 
     def _precision(self) -> torch.autocast:
@@ -309,7 +309,7 @@ class _Training:
         return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=wanted == "bfloat16")
 
     def _close(self, epoch: int, seconds: float) -> None:
-        """End an epoch: its record, and whether it was the best, or the last."""
+        """Return end an epoch: record it, and tell whether it was the best, or the last."""
         progress = self.progress
         agreement = self._agreement() if len(self.held) else None
         record = {"epoch": epoch + 1, "loss": progress.loss / len(self.train), "agreement": agreement}
@@ -326,7 +326,7 @@ class _Training:
             progress.stopped = progress.waiting >= self.plan.patience
 
     def _agreement(self) -> float:
-        """Mean target of the class that is named, over held-out samples: with hard targets, how often it is theirs."""
+        """Average the target of the predicted class over held-out samples; of hard targets: the share predicted."""
         self.both.eval()
         mine = self.held[self.world.rank :: self.world.size]
         found = torch.zeros(2, dtype=torch.float64, device=self.device)
@@ -346,7 +346,7 @@ class _Training:
 
 
 def tune(plan: TuningSettings, network: Network, training_set: TrainingSet, path: Path | None) -> Tuned:
-    """Fine-tune a network.
+    """Return fine-tune a network.
 
     Parameters
     ----------

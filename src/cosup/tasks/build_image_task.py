@@ -121,7 +121,7 @@ class Experiment:
 
 
 def parse(levels: str) -> list[int]:
-    """``"1,2,4"`` as numbers.
+    """Parse ``"1,2,4"`` as numbers.
 
     Raises
     ------
@@ -196,7 +196,7 @@ def _describe(experiment: Experiment, labels: TeacherLabels, n_train: int) -> st
 
 
 def _features(experiment: Experiment, backbone: Backbone, index: IntArray, base: Path, ray: str | None) -> FeatureStore:
-    """Features of images, in a folder that is named by the images and the backbone."""
+    """Embed images into a folder that is named by the images and the backbone."""
     paths = [experiment.images.paths[i] for i in index]
     key = [str(experiment.images.root.resolve()), backbone.name, backbone.fingerprint, *paths]
     plain = "".join(c if c.isalnum() else "-" for c in backbone.name)
@@ -303,7 +303,7 @@ def _specialists(images: ImageList, taught: IntArray, levels: str) -> list[Speci
 
 
 def _annotate(heads: Sequence[WeakHead], weak: FeatureStore, rows: IntArray, n_classes: int, k: int) -> Arrays:
-    """The `k` most probable classes by every head; half precision where that is not all of them."""
+    """Find the `k` most probable classes by every head; half precision where that is not all of them."""
     classes = np.empty((len(rows), len(heads), k), dtype=np.int32)
     probabilities = np.empty(classes.shape, dtype=np.float32 if k == n_classes else np.float16)
     for block in slices(len(rows), _ROWS):
@@ -315,7 +315,7 @@ def _annotate(heads: Sequence[WeakHead], weak: FeatureStore, rows: IntArray, n_c
 
 
 def _pictures(images: ImageList, train: IntArray, cache: FeatureCache) -> UInt8Array | None:
-    """The training images as thumbnails, for the report; None where they are too many."""
+    """Make thumbnails of the training images, for the report; None where they are too many."""
     if len(train) > MAX_PICTURES:
         return None
     files = [(images.paths[i], images.path(i).stat().st_size) for i in train]

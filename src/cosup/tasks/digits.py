@@ -69,7 +69,7 @@ THUMBNAILS = (2, 4, 7, 14, 28)
 
 
 def shrink(images: UInt8Array, side: int) -> NDArray[np.float64]:
-    """Means of side x side blocks of square grey images, (n, side * side) in [0, 1].
+    """Average side x side blocks of square grey images, (n, side * side) in [0, 1].
 
     Raises
     ------
@@ -152,7 +152,7 @@ def load_scanned_digits(backbone: Backbone, cache: FeatureCache) -> Digits:
 def embedded_images(
     source: str, version: str, read: Reader, backbone: Backbone, cache: FeatureCache
 ) -> tuple[UInt8Array, NDArray[np.int64], NDArray[np.float32]]:
-    """Images, their classes and features: out of the cache, or read and embedded.
+    """Return images, their classes and features: out of the cache, or read and embedded.
 
     Parameters
     ----------
@@ -197,7 +197,7 @@ def _train_teacher(digits: Digits, index: IntArray) -> LogisticRegression:
 
 
 def _annotate(teachers: Sequence[LogisticRegression], thumbnails: FloatArray) -> NDArray[np.float64]:
-    """Probabilities of every teacher, (n, n_teachers, 10); 0 for the classes that it was not trained on."""
+    """Predict probabilities by every teacher, (n, n_teachers, 10); 0 for the classes that it was not trained on."""
     annotations = np.zeros((len(thumbnails), len(teachers), N_CLASSES))
     for column, teacher in enumerate(teachers):
         annotations[:, column, teacher.classes_] = teacher.predict_proba(thumbnails)

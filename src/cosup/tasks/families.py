@@ -56,7 +56,7 @@ def _hierarchy(*, seed: int, cache: FeatureCache | None, **options: Any) -> Task
 
 
 def _specialists(n_classes: int, size: int, generalist: float) -> float:
-    """Accuracy of specialists of equal ranges: the error falls with the logarithm of the range, from that of all."""
+    """Compute the accuracy of specialists of equal ranges: the error falls with the logarithm of the range."""
     return 1 - (1 - generalist) * math.log(n_classes / size) / math.log(n_classes)
 
 

@@ -55,7 +55,7 @@ def _three_parts(images: ImageList, seed: int) -> Parts:
 
 
 def _from_official(images: ImageList, seed: int) -> Parts:
-    """The official test images for the test; of the official train, half of every class for the teachers."""
+    """Split the official parts: test for the test; of every class of train, half for the teachers."""
     official = split_images(images, "official")
     train = official["train"]
     halves = split_images(images[train], "stratified", seed=seed, shares={"teachers": 0.5, "train": 0.5})
@@ -63,7 +63,7 @@ def _from_official(images: ImageList, seed: int) -> Parts:
 
 
 def _few_of_train(images: ImageList, each: int) -> ImageList:
-    """Without all but `each` images a class of the official train: the same for every seed."""
+    """Keep only `each` images a class of the official train: the same for every seed."""
     assert images.splits is not None
     rng = np.random.default_rng(0)
     chosen = images.splits == "val"
@@ -74,7 +74,7 @@ def _few_of_train(images: ImageList, each: int) -> ImageList:
 
 
 def _imagenet_parts(images: ImageList, seed: int, *, split: str, n_train: int | None) -> Parts:
-    """Teachers from train; student and test from val, as published."""
+    """Take teachers from train, student and test from val, as published."""
     assert images.splits is not None
     val = np.flatnonzero(images.splits == "val")
     if split == "clean":

@@ -99,14 +99,14 @@ class _Teacher:
         return cls(make_pipeline(tfidf, LogisticRegression(max_iter=1000)).fit(texts, y))
 
     def probabilities(self, texts: Sequence[str], n_classes: int) -> Any:
-        """(n_texts, n_classes), zeros outside its classes."""
+        """Predict probabilities, (n_texts, n_classes), zeros outside its classes."""
         out = np.zeros((len(texts), n_classes))
         out[:, self.model.classes_] = self.model.predict_proba(texts)
         return out
 
 
 def _levels(levels: Any) -> tuple[int, ...]:
-    """Teachers a level, of ``"1,2,5"`` or a sequence of numbers."""
+    """Read the numbers of teachers a level, from ``"1,2,5"`` or a sequence of numbers."""
     parts = levels.split(",") if isinstance(levels, str) else list(levels)
     sizes = tuple(int(part) for part in parts if str(part).strip().isdigit())
     if len(sizes) != len(parts) or not sizes or sizes[0] != 1 or any(not 1 <= size <= 10 for size in sizes):

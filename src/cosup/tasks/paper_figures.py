@@ -11,7 +11,7 @@ _W2S = "Burns et al. (2023), arXiv 2312.09390"
 
 
 def _pgr(labels: str, *values: float) -> list[dict[str, Any]]:
-    """PGR against the number of specialists at the last level."""
+    """Make a figure of PGR against the number of specialists at the last level."""
     return [
         {
             "task": "imagenet", "member": f"imagenet-{labels}-specialists-{2**place}", "metric": "pgr",
@@ -73,7 +73,7 @@ _FIGURES = (
 
 
 def published_figures(task: str) -> list[dict[str, Any]]:
-    """Figures that were published for a task.
+    """Return the figures that were published for a task.
 
     Parameters
     ----------

@@ -247,7 +247,7 @@ def _draw_samples(
 
 
 def _squared_distances(X: NDArray[np.float64], means: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Squared distances to the classes' means, up to a constant a row, (n, n_classes)."""
+    """Compute squared distances to the classes' means, up to a constant a row, (n, n_classes)."""
     distances: NDArray[np.float64] = (means**2).sum(axis=1) - 2 * X @ means.T
     return distances
 

@@ -82,7 +82,7 @@ class WeakHead:
     classes: NDArray[np.int64]
 
     def probabilities(self, X: FloatArray, n_classes: int) -> NDArray[np.float32]:
-        """Probabilities of every class, (n_samples, n_classes); zero for classes that it has no output for."""
+        """Predict probabilities of every class, (n_samples, n_classes); zero for classes that it has no output for."""
         out = np.zeros((len(X), n_classes), dtype=np.float32)
         from scipy.special import softmax  # whoever lists tasks computes none
 
@@ -90,7 +90,7 @@ class WeakHead:
         return out
 
     def to_bytes(self) -> bytes:
-        """The content of a safetensors file."""
+        """Write the content of a safetensors file."""
         return safetensors.numpy.save({"weight": self.weight, "bias": self.bias, "classes": self.classes})
 
     @classmethod

@@ -146,7 +146,7 @@ def _json(path: Path) -> dict[str, Any]:
 
 
 def _features(data: list[dict[str, Any]], folder: Path, encoder: str, cache: FeatureCache) -> FloatArray:
-    """Features of samples: their own, or those of their texts."""
+    """Return features of samples: their own, or those of their texts."""
     if all("feature" in sample for sample in data):
         return np.array([sample["feature"] for sample in data], dtype=np.float32)
     if not all(isinstance(sample.get("text"), str) for sample in data):
@@ -155,7 +155,7 @@ def _features(data: list[dict[str, Any]], folder: Path, encoder: str, cache: Fea
 
 
 def embedded_texts(texts: Sequence[str], encoder: str, cache: FeatureCache) -> FloatArray:
-    """Features of texts by a named encoder, float32 (n_texts, n_features): out of the cache, or computed."""
+    """Return features of texts by a named encoder, float32 (n_texts, n_features): out of the cache, or computed."""
     model = embedding.make_encoder(encoder)
     key = {
         "kind": "embedded texts", "encoder": model.name, "fingerprint": model.fingerprint,

@@ -228,7 +228,7 @@ class TorchBackbone(ABC):
     # -- to be fine-tuned: what cosup.students.Network asks for -----------------------------------------------------
 
     def module(self) -> torch.nn.Module:
-        """A copy of the network that may be trained, float32 on the CPU: it maps `collate`'s batches to features.
+        """Return a copy of the network that may be trained, float32 on the CPU: from `collate`'s batches to features.
 
         Raises
         ------

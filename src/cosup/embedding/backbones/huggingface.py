@@ -74,7 +74,7 @@ class TransformersBackbone(TorchBackbone):
         self._describe_model(_vision(config), _read_processor(processor, self.name))
 
     def _describe_model(self, config: Any, pixels: Preprocessing) -> None:
-        """Settle how a model of this configuration is fed and pooled."""
+        """Determine how a model of this configuration takes images, and how its tokens are pooled."""
         options = self._options
         self._config = config
         family = config.model_type

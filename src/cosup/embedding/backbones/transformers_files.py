@@ -15,7 +15,7 @@ __all__ = ["offline_said", "plain_loading", "silent", "write_folder"]
 
 
 def plain_loading(source: str) -> dict[str, Any]:
-    """Options of ``from_pretrained`` by which a model's files are data only, and a folder is all that is read.
+    """Return options of ``from_pretrained`` that read a model's files as data only, and only from its folder.
 
     Raises
     ------
