@@ -44,14 +44,15 @@ class CoSupervisedClassifier(_CoSupervised):
     matrix; at a level of specialists the student's predictions of samples that it was not trained on decide how far
     each is followed on each sample. Witnesses, mixtures and the student's own predictions are multiplied to a posterior
     over classes whose marginals are held at the estimated class prior, and a fresh student is trained on it. There are
-    five rounds a level; the final student is the mean of all rounds'. This is expectation-maximisation for a hierarchical mixture of experts (Jordan & Jacobs 1994) under posterior
-    regularisation (Ganchev et al. 2010), after Liu & Alahi (2024), *Co-Supervised Learning*, arXiv 2402.15505.
+    five rounds a level; the final student is the mean of all rounds'. This is expectation-maximisation for a
+    hierarchical mixture of experts (Jordan & Jacobs 1994) under posterior regularisation (Ganchev et al. 2010), after
+    Liu & Alahi (2024), *Co-Supervised Learning*, arXiv 2402.15505.
 
     Parameters
     ----------
     student : {"ridge", "logistic", "adam", "gradient", "mixture", "mlp"}, Student or scikit-learn classifier
-        The student that is trained on the features. The ridge probe predicts leave-one-out in closed form and chooses its
-        regularisation without labels.
+        The student. The ridge probe predicts leave-one-out in closed form and chooses its regularisation without
+        labels.
     assign : {"student", "mass", "distance", "argmax", "likelihood", "learned", "random"}
         The rule that gives responsibilities, see `cosup.cosupervision.assignment`.
     reject : tuple of str
