@@ -12,7 +12,7 @@ import pytest
 
 from blobs import corners
 from cosup.tasks import HeadRecipe
-from cosup.tasks.weak_heads import class_range_specialists, group_specialists, train_heads_of
+from cosup.tasks.weak_heads import TaughtSamples, class_range_specialists, group_specialists, train_heads_of
 from cosup.utils.validation import CosupError
 
 
@@ -20,7 +20,7 @@ from cosup.utils.validation import CosupError
 def test_teachers_know_their_range_and_nothing_else(tmp_path, recipe):
     X, y = corners()
     specialists = class_range_specialists(y, 6, [1, 2, 3])
-    heads = train_heads_of(specialists, lambda rows: X[rows], y, 6, recipe, tmp_path)
+    heads = train_heads_of(specialists, TaughtSamples(lambda rows: X[rows], y, 6), recipe, tmp_path)
     for specialist, head in zip(specialists, heads, strict=True):
         said = head.probabilities(X, 6).argmax(axis=1)
         inside = np.isin(y, specialist.classes or range(6))
@@ -34,7 +34,8 @@ def test_the_published_recipe_is_what_torch_does(tmp_path):
 
     X, y = corners()
     recipe = HeadRecipe("adam", iterations=7, learning_rate=0.01, batch_size=16)
-    head = train_heads_of(group_specialists(y * 0, ["all"]), lambda rows: X[rows], y, 6, recipe, tmp_path, seed=3)[0]
+    taught = TaughtSamples(lambda rows: X[rows], y, 6)
+    head = train_heads_of(group_specialists(y * 0, ["all"]), taught, recipe, tmp_path, seed=3)[0]
     generator = torch.Generator().manual_seed(3)
     weight = torch.empty(6, 6).normal_(0, 0.01, generator=generator).requires_grad_()
     bias = torch.zeros(6, requires_grad=True)
@@ -53,16 +54,16 @@ def test_the_published_recipe_is_what_torch_does(tmp_path):
 def test_a_range_of_one_class_is_named_always(tmp_path):
     X, y = corners()
     specialists = class_range_specialists(y, 6, [1, 6])
-    heads = train_heads_of(specialists, lambda rows: X[rows], y, 6, HeadRecipe("logistic"), tmp_path)
+    heads = train_heads_of(specialists, TaughtSamples(lambda rows: X[rows], y, 6), HeadRecipe("logistic"), tmp_path)
     assert (heads[3].probabilities(X, 6)[:, 2] == 1).all()
 
 
 def test_teachers_of_another_set_are_never_taken(tmp_path):
     X, y = corners()
     specialists = class_range_specialists(y, 6, [1, 2])
-    train_heads_of(specialists, lambda rows: X[rows], y, 6, HeadRecipe("adam", 5), tmp_path)
+    train_heads_of(specialists, TaughtSamples(lambda rows: X[rows], y, 6), HeadRecipe("adam", 5), tmp_path)
     with pytest.raises(CosupError, match="holds other teachers"):
-        train_heads_of(specialists, lambda rows: X[rows], y, 6, HeadRecipe("adam", 6), tmp_path)
+        train_heads_of(specialists, TaughtSamples(lambda rows: X[rows], y, 6), HeadRecipe("adam", 6), tmp_path)
 
 
 def slow_teachers(folder, seconds=0.0):
@@ -73,7 +74,7 @@ def slow_teachers(folder, seconds=0.0):
         return X[rows]
 
     specialists = class_range_specialists(y, 6, [1, 2, 3])
-    return train_heads_of(specialists, take, y, 6, HeadRecipe("adam", 10), folder, progress=False)
+    return train_heads_of(specialists, TaughtSamples(take, y, 6), HeadRecipe("adam", 10), folder, progress=False)
 
 
 CHILD = """

@@ -11,7 +11,7 @@ import click
 import numpy as np
 
 from cosup.cli.fit_manifest import STORE, FitManifest, read_manifest
-from cosup.cli.fit_outputs import leave, read_estimates, read_history
+from cosup.cli.fit_outputs import FinishedFit, leave, read_estimates, read_history
 from cosup.cli.person import PERSON, fact, given_answers, taught
 from cosup.embedding.backbones.trust import Trust
 from cosup.estimators.fit_folder import find_file
@@ -128,10 +128,8 @@ def _leave(
         model, _ = recalibrate(model, X, rest)
     facts = {**facts, PERSON: fact(known, manifest.answers)}
     files, stale = files_of(model, out)
-    new = leave(
-        out, model, labels, X, given=given, manifest=manifest, facts=facts, files=files, known=known, before=before,
-        remove=stale,
-    )  # fmt: skip
+    fit = FinishedFit(model, labels, X, given, manifest, facts, known)
+    new = leave(out, fit, files, before=before, remove=stale)
     return new, model, rest
 
 

@@ -105,7 +105,7 @@ def teach_command(
     import numpy as np
 
     from cosup.embedding import FeatureStore
-    from cosup.tasks import HeadRecipe, read_image_list, split_images, teach
+    from cosup.tasks import HeadRecipe, TeacherDesign, read_image_list, split_images, teach
     from cosup.tasks.annotations import save_annotations
 
     listed = read_image_list(images, layout, **layout_option)
@@ -117,10 +117,12 @@ def teach_command(
     share = options.pop("share")
     shares = {"teachers": share, "student": 1 - share}
     recipe = HeadRecipe(options.pop("kind"), options.pop("iterations"))
-    parts = split_images(listed, "stratified", seed=options["seed"], shares=shares)
+    seed = options.pop("seed")
+    parts = split_images(listed, "stratified", seed=seed, shares=shares)
     asked = parts["student"]
     with resumable(out):
-        labels = teach(listed, eyes, parts["teachers"], asked, recipe=recipe, folder=out / "teachers", **options)
+        design = TeacherDesign(recipe=recipe, **options)
+        labels = teach(listed, eyes, parts["teachers"], asked, design, folder=out / "teachers", seed=seed)
     paths = [listed.paths[i] for i in asked]
     save_annotations(out / "labels.npz", labels, listed.class_names)
     write_whole(out / "paths.txt", "".join(f"{path}\n" for path in paths))

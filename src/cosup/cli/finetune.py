@@ -90,7 +90,7 @@ def finetune(
 
     from cosup.cli.fit_manifest import FitManifest
     from cosup.cli.fit_options import FitOptions
-    from cosup.cli.fit_outputs import SECONDS, leave
+    from cosup.cli.fit_outputs import SECONDS, FinishedFit, leave
     from cosup.finetuning import FineTuned, together
     from cosup.finetuning.classifier import FineTunedClassifier, believing
     from cosup.methods import DEFAULT, make_method
@@ -127,8 +127,8 @@ def finetune(
         epochs = [{key: value for key, value in record.items() if key != SECONDS} for record in model.epochs_]
         files, stale = model.to_files(out)
         leave(
-            out, view, labels, X, given=given, manifest=manifest, facts=facts,
-            files={**files, EPOCHS: json.dumps(epochs, indent=1) + "\n"},
+            out, FinishedFit(view, labels, X, given, manifest, facts),
+            {**files, EPOCHS: json.dumps(epochs, indent=1) + "\n"},
             timings={"epochs": [record[SECONDS] for record in model.epochs_]}, remove=[*stale, TRAINING],
         )  # fmt: skip
     for note in notes:

@@ -10,7 +10,7 @@ import numpy as np
 
 from cosup.cli.fit_manifest import STORE, FitManifest, read_manifest
 from cosup.cli.fit_options import FitOptions
-from cosup.cli.fit_outputs import leave
+from cosup.cli.fit_outputs import FinishedFit, leave
 from cosup.cli.person import PERSON, fact, given_answers, taught
 from cosup.estimators.accuracy import STUDENT
 from cosup.report import REPORT_NAME
@@ -51,10 +51,8 @@ def run_fit(options: FitOptions) -> None:
         model.fit(given.X, labels)
         if known is not None:
             model, labels = taught(model, given.X, labels, known, ids)
-        leave(
-            options.out, model, labels, given.X, given=given, manifest=manifest, facts=facts, known=known,
-            files=model.to_files(inputs=given.inputs, feature_names=given.names),
-        )  # fmt: skip
+        fit = FinishedFit(model, labels, given.X, given, manifest, facts, known)
+        leave(options.out, fit, model.to_files(inputs=given.inputs, feature_names=given.names))
     click.echo(repr(labels))
     if known is not None:
         click.echo(f"A person's {int((known >= 0).sum()):,} answers of the earlier fit were trained on last.")

@@ -6,6 +6,7 @@ import json
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ from cosup.report import REPORT_NAME
 from cosup.report.explorer import build_explorer
 from cosup.utils.validation import CosupError, IntArray
 
-__all__ = ["leave", "pictures_of", "read_estimates", "read_history", "texts_of"]
+__all__ = ["FinishedFit", "leave", "pictures_of", "read_estimates", "read_history", "texts_of"]
 
 HISTORY, ESTIMATES, TIMINGS = "history.json", "estimates.json", "timings.json"
 
@@ -34,17 +35,38 @@ SECONDS = "seconds"
 """Of a level's record: what a clock says, which no two runs have alike."""
 
 
+@dataclass(frozen=True, eq=False)
+class FinishedFit:
+    """A fitted model, and all that its folder says of it.
+
+    Attributes
+    ----------
+    model : estimator of cosup
+        With ``history_``, ``provenance_`` and ``estimates_``.
+    labels : ImportedLabels
+    X : ndarray of shape (n_samples, n_features)
+        What the model answers on.
+    given : Features
+    manifest : FitManifest
+    facts : mapping of str to str
+    known : ndarray of shape (n_samples,), int, optional
+        Class ids that a person gave, -1 elsewhere: nobody need look at these again.
+    """
+
+    model: Any
+    labels: ImportedLabels
+    X: Any
+    given: Features
+    manifest: FitManifest
+    facts: Mapping[str, str]
+    known: IntArray | None = None
+
+
 def leave(
     folder: Path,
-    model: Any,
-    labels: ImportedLabels,
-    X: Any,
-    *,
-    given: Features,
-    manifest: FitManifest,
-    facts: Mapping[str, str],
+    fit: FinishedFit,
     files: Mapping[str, str | bytes],
-    known: IntArray | None = None,
+    *,
     before: Account | None = None,
     timings: Mapping[str, Any] | None = None,
     remove: Iterable[str] = (),
@@ -54,18 +76,9 @@ def leave(
     Parameters
     ----------
     folder : Path
-    model : estimator of cosup
-        With ``history_``, ``provenance_`` and ``estimates_``.
-    labels : ImportedLabels
-    X : ndarray of shape (n_samples, n_features)
-        What the model answers on.
-    given : Features
-    manifest : FitManifest
-    facts : mapping of str to str
+    fit : FinishedFit
     files : mapping of str to str or bytes
         The model's.
-    known : ndarray of shape (n_samples,), int, optional
-        Class ids that a person gave, -1 elsewhere: nobody need look at these again.
     before : Account, optional
         Of the model that this one came from, where it was read from disk, and has its last student only.
     timings : mapping of str to object, optional
@@ -74,14 +87,15 @@ def leave(
     remove : iterable of str
         What goes of an earlier fit.
     """
-    ids = labels.ids if labels.ids is not None else given.ids
+    model, labels, X, facts = fit.model, fit.labels, fit.X, fit.facts
+    ids = labels.ids if labels.ids is not None else fit.given.ids
     facts = {**{name: unsigned(text) for name, text in facts.items()}, "Versions": versions()}
     estimates = model.estimates_
     from cosup.provenance import find_nearest, look_first  # they train and search, which who reads need not load
 
     order, parts = look_first(X, labels, model)
-    if known is not None:
-        order = order[np.argsort(known[order] >= 0, kind="stable")]
+    if fit.known is not None:
+        order = order[np.argsort(fit.known[order] >= 0, kind="stable")]
     account = Account.of(
         model, labels, X, class_names=labels.class_names, ids=ids, looking=(order, parts),
         nearest=find_nearest(X, order),
@@ -89,14 +103,14 @@ def leave(
     if before is not None:
         account.level_answer[:, :-1] = before.level_answer[:, :-1]
     # All is made before anything is written: what can't be shown leaves no half of a fit behind.
-    images, texts = manifest.shown()
+    images, texts = fit.manifest.shown()
     page = build_explorer(
         account, [_untimed(entry) for entry in model.history_], facts=facts, estimates=estimates, folder=str(folder),
         images=pictures_of(images, account.ids), texts=texts_of(texts, account.ids),
     )  # fmt: skip
     history, seconds = history_json(model.history_, labels)
     contents: dict[str, str | bytes] = {
-        **account_files(account, facts), REPORT_NAME: page, HISTORY: history, MANIFEST: manifest.to_json(), **files,
+        **account_files(account, facts), REPORT_NAME: page, HISTORY: history, MANIFEST: fit.manifest.to_json(), **files,
     }  # fmt: skip
     if estimates is not None:
         contents[ESTIMATES] = json.dumps(estimates.to_json(), indent=1, allow_nan=False) + "\n"

@@ -10,7 +10,7 @@ A further task is one function decorated with :func:`register_task`.
 """
 
 from cosup.tasks.annotations import annotate, save_annotations
-from cosup.tasks.build_image_task import teach
+from cosup.tasks.build_image_task import TeacherDesign, teach
 from cosup.tasks.digits import Digits, make_class_task, make_domain_task
 from cosup.tasks.families import sweep_of
 from cosup.tasks.fashion import load_fashion
@@ -31,6 +31,7 @@ __all__ = [
     "HeadRecipe",
     "ImageList",
     "Task",
+    "TeacherDesign",
     "Truth",
     "annotate",
     "expand_task",

@@ -23,6 +23,7 @@ from cosup.tasks.task import Task, Truth
 from cosup.tasks.weak_heads import (
     HeadRecipe,
     Specialist,
+    TaughtSamples,
     WeakHead,
     class_range_specialists,
     group_specialists,
@@ -68,6 +69,30 @@ class Parts:
                 raise CosupError(f"no image is left for the part '{name}'")
 
 
+@dataclass(frozen=True)
+class TeacherDesign:
+    """The weak teachers of a vision task, before they are trained.
+
+    Parameters
+    ----------
+    levels : str
+        ``"1,2,4,8"``: class ranges, so many teachers a level; or ``"domains"``: a generalist and a specialist each.
+    recipe : HeadRecipe
+    labels : {"soft", "hard"}
+    top_k : int
+        Classes that soft annotations keep, where there are more than 50.
+    """
+
+    levels: str
+    recipe: HeadRecipe
+    labels: str = "soft"
+    top_k: int = 5
+
+    def __post_init__(self) -> None:
+        check_choice(self.labels, ("soft", "hard"), "kind of labels")
+        check_positive(self.top_k, "top_k", integer=True)
+
+
 @dataclass(frozen=True, eq=False)
 class Experiment:
     """Hold the parts of a vision task.
@@ -78,12 +103,7 @@ class Experiment:
     images : ImageList
         Images of known classes.
     student, teacher : Backbone
-    recipe : HeadRecipe
-    levels : str
-        ``"1,2,4,8"``: class ranges, so many teachers a level; or ``"domains"``: one specialist a domain.
-    labels : {"soft", "hard"}
-    top_k : int
-        Classes that soft annotations keep where there are more.
+    design : TeacherDesign
     skip_unreadable : bool
     """
 
@@ -91,16 +111,11 @@ class Experiment:
     images: ImageList
     student: Backbone
     teacher: Backbone
-    recipe: HeadRecipe
-    levels: str
-    labels: str = "soft"
-    top_k: int = 5
+    design: TeacherDesign
     skip_unreadable: bool = False
 
     def __post_init__(self) -> None:
-        check_choice(self.labels, ("soft", "hard"), "kind of labels")
-        check_positive(self.top_k, "top_k", integer=True)
-        if self.levels == "domains" and self.images.domains is None:
+        if self.design.levels == "domains" and self.images.domains is None:
             raise CosupError(f"{self.images.root} has no domains for specialists; give levels as in 1,2,4")
         if len(self.images) == 0 or (self.images.labels < 0).any():
             raise CosupError(
@@ -114,7 +129,7 @@ class Experiment:
         for column, classes in enumerate(labels.specialties):
             if classes is not None:
                 out[np.isin(self.images.labels[index], classes), labels.levels[column]] = column
-        if self.levels == "domains":
+        if self.design.levels == "domains":
             assert self.images.domains is not None
             out[:, 1] = 1 + self.images.domains[index]
         return out
@@ -168,11 +183,11 @@ def build_task(experiment: Experiment, parts: Parts, *, seed: int, cache: Featur
         if len(index) == 0:
             raise CosupError(f"no readable image is left for the part '{what}'")
     y, n_train = images.labels, len(train)
-    key = [weak.manifest["sha256"], _hash(taught.tolist()), asdict(experiment.recipe), experiment.levels, seed]
+    design = experiment.design
+    key = [weak.manifest["sha256"], _hash(taught.tolist()), asdict(design.recipe), design.levels, seed]
     labels = teach(
-        images, weak, taught, np.concatenate([train, test]), levels=experiment.levels, recipe=experiment.recipe,
-        folder=base / f"{experiment.name}-teachers-{_hash(key)}", seed=seed, labels=experiment.labels,
-        top_k=experiment.top_k,
+        images, weak, taught, np.concatenate([train, test]), design,
+        folder=base / f"{experiment.name}-teachers-{_hash(key)}", seed=seed,
     )  # fmt: skip
     return Task(
         name=experiment.name,
@@ -191,7 +206,7 @@ def _describe(experiment: Experiment, labels: TeacherLabels, n_train: int) -> st
     return (
         f"{n_train:,} images of {labels.n_classes} classes; student {experiment.student.name}; "
         f"{'/'.join(map(str, np.bincount(labels.levels)))} teachers a level on {experiment.teacher.name}, "
-        f"{experiment.recipe.iterations} iterations"
+        f"{experiment.design.recipe.iterations} iterations"
     )
 
 
@@ -224,13 +239,10 @@ def teach(
     weak: FeatureStore,
     taught: IntArray,
     asked: IntArray,
+    design: TeacherDesign,
     *,
-    levels: str,
-    recipe: HeadRecipe,
     folder: Path,
     seed: int = 0,
-    labels: str = "soft",
-    top_k: int = 5,
 ) -> TeacherLabels:
     """Train weak teachers on some images and let them annotate others; both are kept in `folder`.
 
@@ -242,15 +254,10 @@ def teach(
     taught, asked : ndarray of int
         Indexes into `images`: those that teachers are trained on, whose classes must be known, and those that they
         annotate. None may be in both.
-    levels : str
-        ``"1,2,4,8"``: class ranges, so many teachers a level; or ``"domains"``: a generalist and a specialist each.
-    recipe : HeadRecipe
+    design : TeacherDesign
     folder : path
         One for every set of teachers; made if it does not exist. A stopped call goes on behind the last teacher.
     seed : int
-    labels : {"soft", "hard"}
-    top_k : int
-        Classes that soft annotations keep, where there are more than 50.
 
     Returns
     -------
@@ -262,8 +269,6 @@ def teach(
     CosupError
         If an image is both taught and asked about, has no class but is taught, or is unreadable.
     """
-    check_choice(labels, ("soft", "hard"), "kind of labels")
-    check_positive(top_k, "top_k", integer=True)
     if np.intersect1d(taught, asked).size:
         raise CosupError("teachers must not annotate the images that they were trained on")
     n_classes = len(images.class_names)
@@ -273,17 +278,18 @@ def teach(
     own, others = (weak.rows([images.paths[i] for i in index]) for index in (taught, asked))
     if (own < 0).any() or (others < 0).any():
         raise CosupError(f"some of these images are unreadable and have no features in {weak.folder}; leave them out")
-    specialists = _specialists(images, taught, levels)
-    heads = train_heads_of(specialists, lambda rows: weak.take(own[rows]), y, n_classes, recipe, folder, seed=seed)
-    k = n_classes if n_classes <= MAX_DENSE else min(top_k, n_classes)
+    specialists = _specialists(images, taught, design.levels)
+    samples = TaughtSamples(lambda rows: weak.take(own[rows]), y, n_classes)
+    heads = train_heads_of(specialists, samples, design.recipe, folder, seed=seed)
+    k = n_classes if n_classes <= MAX_DENSE else min(design.top_k, n_classes)
     annotated = FeatureCache(folder).get(
         {"kind": "annotations", "k": k, "features": weak.manifest["sha256"], "rows": _hash(others.tolist())},
         lambda: _annotate(heads, weak, others, n_classes, k),
     )
     top = TopK(annotated["classes"], annotated["probabilities"], n_classes)
     annotations: Any = top
-    if labels == "hard" or k == n_classes:
-        read = top.predicted_class if labels == "hard" else top.dense
+    if design.labels == "hard" or k == n_classes:
+        read = top.predicted_class if design.labels == "hard" else top.dense
         annotations = np.stack([read(t) for t in range(len(heads))], axis=1)
     return TeacherLabels(
         annotations,

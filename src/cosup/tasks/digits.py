@@ -40,7 +40,7 @@ CLASS_RANGES = (
 
 @dataclass(frozen=True, eq=False)
 class Digits:
-    """Digits as the teachers and the student see them.
+    """Digits, or other pictures of ten classes, as the teachers and the student see them.
 
     Parameters
     ----------
@@ -52,12 +52,19 @@ class Digits:
         What the student sees.
     y : ndarray of int64, shape (n,)
         The digit, 0 to 9.
+    class_names : sequence of str
+        Ten of them.
+    noun, source : str
+        What a specialist's classes are called, and what the pictures are, in names and description.
     """
 
     images: UInt8Array
     thumbnails: NDArray[np.float64]
     features: NDArray[np.float32]
     y: NDArray[np.int64]
+    class_names: Sequence[str] = tuple("0123456789")
+    noun: str = "digits"
+    source: str = "MNIST digits"
 
     def __post_init__(self) -> None:
         if not len(self.images) == len(self.thumbnails) == len(self.features) == len(self.y):
@@ -219,9 +226,6 @@ def make_class_task(
     n_teachers: int = N_TEACHER_SAMPLES,
     n_train: int = 3000,
     name: str = "digits-classes",
-    class_names: Sequence[str] = tuple("0123456789"),
-    noun: str = "digits",
-    source: str = "MNIST digits",
 ) -> Task:
     """Make the task of class-range teachers from embedded digits, or other pictures of ten classes.
 
@@ -239,10 +243,6 @@ def make_class_task(
         Sizes of the first two parts of the split.
     name : str
         The task's.
-    class_names : sequence of str
-        Ten of them.
-    noun, source : str
-        What a specialist's classes are called, and what the pictures are, in names and description.
 
     Returns
     -------
@@ -259,6 +259,7 @@ def make_class_task(
     ranges = [(level, classes) for level, row in enumerate(CLASS_RANGES) for classes in row]
     teachers = [_train_teacher(digits, for_teachers[np.isin(digits.y[for_teachers], classes)]) for _, classes in ranges]
     annotations = _annotate(teachers, digits.thumbnails[for_student])
+    noun, class_names = digits.noun, digits.class_names
     owner = np.empty((N_CLASSES, len(CLASS_RANGES)), dtype=np.int64)
     for column, (level, classes) in enumerate(ranges):
         owner[classes, level] = column
@@ -277,7 +278,7 @@ def make_class_task(
         truth=Truth(digits.y[for_student], digits.y[for_test], expert=owner[digits.y[for_student]]),
         class_names=tuple(class_names),
         images_train=digits.images[for_student],
-        description=f"{source}, {n_train:,} to learn from; a generalist, two halves, five pairs",
+        description=f"{digits.source}, {n_train:,} to learn from; a generalist, two halves, five pairs",
     )
 
 
@@ -368,11 +369,11 @@ def load_class_task(
     labels: str = "soft",
     backbone: str = EfficientNetLite0.name,
     image_size: int = 96,
-    **description: Any,
+    name: str = "digits-classes",
 ) -> Task:
-    """Make the task of class-range teachers from pictures that `load` reads; `description` as `make_class_task`."""
+    """Make the task of class-range teachers from pictures that `load` reads."""
     network = _backbone(labels, backbone, image_size)
-    return make_class_task(load(network, cache or FeatureCache()), seed=seed, labels=labels, **description)
+    return make_class_task(load(network, cache or FeatureCache()), seed=seed, labels=labels, name=name)
 
 
 @register_task(

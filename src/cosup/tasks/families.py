@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import fields
-from functools import partial
+from dataclasses import fields, replace
 from typing import Any
 
+from cosup.embedding.backbones import Backbone
 from cosup.embedding.feature_cache import FeatureCache
-from cosup.tasks.digits import NETWORK_OPTIONS, THUMBNAILS, load_class_task, load_mnist_digits
+from cosup.tasks.digits import NETWORK_OPTIONS, THUMBNAILS, Digits, load_class_task, load_mnist_digits
 from cosup.tasks.planted import PlantedDesign, make_hierarchy
 from cosup.tasks.registry import register_member, register_task
 from cosup.tasks.task import Task
@@ -37,10 +37,11 @@ def sweep_of(name: str) -> tuple[str, int] | None:
     options=("thumbnail", *NETWORK_OPTIONS),
 )  # fmt: skip
 def _digits_strength(*, seed: int, cache: FeatureCache | None, thumbnail: int = 7, **options: Any) -> Task:
-    return load_class_task(
-        partial(load_mnist_digits, thumbnail=thumbnail), seed=seed, cache=cache, name="digits-strength",
-        source=f"MNIST digits under teachers that see {thumbnail}x{thumbnail} pixels", **options,
-    )  # fmt: skip
+    def load(backbone: Backbone, cache: FeatureCache) -> Digits:
+        digits = load_mnist_digits(backbone, cache, thumbnail=thumbnail)
+        return replace(digits, source=f"MNIST digits under teachers that see {thumbnail}x{thumbnail} pixels")
+
+    return load_class_task(load, seed=seed, cache=cache, name="digits-strength", **options)
 
 
 for _side in THUMBNAILS:

@@ -81,7 +81,7 @@ def load_fashion(
 
     version = hashlib.sha256(packed + str(images_file.stat().st_size).encode()).hexdigest()
     images, classes, features = embedded_images("fashion-mnist", version, read, backbone, cache)
-    return Digits(images, shrink(images, thumbnail), features, classes)
+    return Digits(images, shrink(images, thumbnail), features, classes, CLASS_NAMES, "classes", "Fashion-MNIST")
 
 
 def _read_idx(path: Path, packed: bytes, magic: bytes, shape: tuple[int, ...]) -> NDArray[np.uint8]:
@@ -106,6 +106,5 @@ def _fashion_classes(
     *, seed: int, cache: FeatureCache | None, root: str = str(DEFAULT_ROOT), thumbnail: int = 4, **options: Any
 ) -> Task:
     return load_class_task(
-        partial(load_fashion, root=root, thumbnail=thumbnail), seed=seed, cache=cache, name="fashion-classes",
-        class_names=CLASS_NAMES, noun="classes", source="Fashion-MNIST", **options,
-    )  # fmt: skip
+        partial(load_fashion, root=root, thumbnail=thumbnail), seed=seed, cache=cache, name="fashion-classes", **options
+    )

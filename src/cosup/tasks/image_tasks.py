@@ -14,7 +14,7 @@ import numpy as np
 from cosup.embedding.backbones import Backbone, EfficientNetLite0, make_backbone
 from cosup.embedding.early_layers import EarlyStages
 from cosup.embedding.feature_cache import FeatureCache
-from cosup.tasks.build_image_task import Experiment, Parts, build_task
+from cosup.tasks.build_image_task import Experiment, Parts, TeacherDesign, build_task
 from cosup.tasks.layouts import ImageList, read_image_list, split_images
 from cosup.tasks.registry import register_member, register_task
 from cosup.tasks.task import Task
@@ -137,8 +137,8 @@ class ImageOptions:
         recipe = HeadRecipe(self.recipe, self.iterations, self.learning_rate, outputs=self.outputs)
         experiment = Experiment(
             name, images, _backbone(self.student, self.image_size, self.student_options),
-            _backbone(self.teacher, None, self.teacher_options), recipe, self.levels, self.labels, self.top_k,
-            self.skip_unreadable,
+            _backbone(self.teacher, None, self.teacher_options),
+            TeacherDesign(self.levels, recipe, self.labels, self.top_k), self.skip_unreadable,
         )  # fmt: skip
         return build_task(experiment, cut(images, seed), seed=seed, cache=cache or FeatureCache(), store=self.store)
 

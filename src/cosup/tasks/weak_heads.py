@@ -168,11 +168,27 @@ def group_specialists(groups: IntArray, group_names: Sequence[str]) -> list[Spec
     return [Specialist("generalist", 0, np.arange(len(groups))), *one_each]
 
 
+@dataclass(frozen=True, eq=False)
+class TaughtSamples:
+    """The samples that weak teachers are trained on: the only ones whose true classes they see.
+
+    Attributes
+    ----------
+    take : callable
+        Rows of the samples -> their features, (n, n_features) floating.
+    y : ndarray of int, shape (n_samples,)
+        Their true classes.
+    n_classes : int
+    """
+
+    take: Callable[[IntArray], FloatArray]
+    y: IntArray
+    n_classes: int
+
+
 def train_heads_of(
     specialists: Sequence[Specialist],
-    take: Callable[[IntArray], FloatArray],
-    y: IntArray,
-    n_classes: int,
+    taught: TaughtSamples,
     recipe: HeadRecipe,
     folder: Path,
     *,
@@ -184,11 +200,7 @@ def train_heads_of(
     Parameters
     ----------
     specialists : sequence of Specialist
-    take : callable
-        Rows of the teachers' samples -> their features, (n, n_features) floating.
-    y : ndarray of int, shape (n_samples,)
-        True classes of the teachers' samples, and of no others.
-    n_classes : int
+    taught : TaughtSamples
     recipe : HeadRecipe
     folder : path
         One for every set of specialists, features and recipe; made if it does not exist.
@@ -207,8 +219,8 @@ def train_heads_of(
     told = [
         {"name": s.name, "level": s.level, "members": _digest(s.members), "classes": s.classes} for s in specialists
     ]
-    key = {"kind": "cosup teachers", "schema": 1, "seed": seed, "recipe": asdict(recipe), "y": _digest(y), "all": told}
-    key["n_classes"] = n_classes
+    key = {"kind": "cosup teachers", "schema": 1, "seed": seed, "recipe": asdict(recipe), "all": told}
+    key |= {"y": _digest(taught.y), "n_classes": taught.n_classes}
     text = json.dumps(key, indent=1, sort_keys=True) + "\n"
     for specialist in specialists:
         if len(specialist.members) == 0:
@@ -224,9 +236,7 @@ def train_heads_of(
         for place, specialist in enumerate(bar):
             path = folder / f"teacher-{place:03d}.safetensors"
             if not path.exists():
-                classes = np.array(range(n_classes) if specialist.classes is None else specialist.classes)
-                head = _train(take, specialist.members, y, n_classes, classes, recipe, seed + place)
-                write_whole(path, head.to_bytes())
+                write_whole(path, _train(taught, specialist, recipe, seed + place).to_bytes())
             heads.append(WeakHead.read(path))
     return heads
 
@@ -235,20 +245,13 @@ def _digest(array: IntArray) -> str:
     return hashlib.sha256(np.ascontiguousarray(array, dtype="<i8").tobytes()).hexdigest()
 
 
-def _train(
-    take: Callable[[IntArray], FloatArray],
-    members: IntArray,
-    y: IntArray,
-    n_classes: int,
-    classes: IntArray,
-    recipe: HeadRecipe,
-    seed: int,
-) -> WeakHead:
+def _train(taught: TaughtSamples, specialist: Specialist, recipe: HeadRecipe, seed: int) -> WeakHead:
+    members, y = specialist.members, taught.y
     if recipe.kind == "logistic":
-        return _logistic(take(members), y[members], recipe)
-    if recipe.outputs == "all":
-        classes = np.arange(n_classes)
-    return _adam(take, members, y, classes, recipe, seed)
+        return _logistic(taught.take(members), y[members], recipe)
+    everything = recipe.outputs == "all" or specialist.classes is None
+    classes = np.arange(taught.n_classes) if everything else np.array(specialist.classes)
+    return _adam(taught.take, members, y, classes, recipe, seed)
 
 
 def _logistic(X: FloatArray, y: IntArray, recipe: HeadRecipe) -> WeakHead:
