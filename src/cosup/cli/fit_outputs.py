@@ -194,7 +194,7 @@ def _count(value: Any) -> bool:
 
 
 def _perhaps(check: Callable[[Any], bool]) -> Callable[[Any], bool]:
-    """The same, or null: numbers that are not known."""
+    """Fields of a level's record that are numbers, or null where these are not known."""
     return lambda value: value is None or check(value)
 
 
