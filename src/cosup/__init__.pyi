@@ -38,5 +38,6 @@ from cosup.students import SklearnStudent as SklearnStudent
 from cosup.students import register_student as register_student
 from cosup.tasks import register_task as register_task
 from cosup.utils.errors import CosupError as CosupError
+from cosup.utils.progress import show_progress as show_progress
 
 __version__: str

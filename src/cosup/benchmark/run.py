@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import operator
-import sys
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from pathlib import Path
@@ -14,7 +13,6 @@ from typing import Any
 import joblib
 from joblib.externals.loky import ProcessPoolExecutor
 from joblib.externals.loky.process_executor import TerminatedWorkerError
-from tqdm import tqdm
 
 from cosup.benchmark.forecast import Forecast, forecast
 from cosup.benchmark.job import Job, Outcome, run_job
@@ -36,6 +34,7 @@ from cosup.methods import DEFAULT
 from cosup.tasks import expand_task, load_task
 from cosup.utils.folder_lock import only_writer
 from cosup.utils.plugins import load_plugins
+from cosup.utils.progress import progress_bar
 from cosup.utils.validation import CosupError
 
 TaskLike = str | tuple[str, Mapping[str, Any]]
@@ -134,8 +133,7 @@ def _measure(
     done = {record["run"]: record for record in read_records(folder)}
     missing = _missing(jobs, done)
     total = sum(len(job.methods) for job in missing)
-    # disable=None: no bar where standard error isn't a terminal.
-    bar = tqdm(total=total, unit="run", disable=None if progress is None else not progress, file=sys.stderr)
+    bar = progress_bar(total, what="runs", unit="run", shown=progress)
     outcomes = _outcomes(missing, n_jobs) if ray is None else _on_cluster(missing, n_jobs, ray)
     with bar, contextlib.closing(outcomes):
         for record, samples in outcomes:

@@ -30,6 +30,7 @@ from cosup.provenance import (
 )
 from cosup.report import REPORT_NAME
 from cosup.utils.folder_lock import only_writer
+from cosup.utils.progress import show_progress
 from cosup.utils.validation import CosupError, IntArray
 
 __all__ = ["run_check"]
@@ -138,7 +139,8 @@ def _again(
 ) -> tuple[Any, Any, Callable[[Any, Path], tuple[dict[str, bytes], list[str]]]]:
     """The model of a fit, what it answers on, and what encodes its files: fitted anew, or of a fine-tuned network."""
     if manifest.tuned is None:
-        model = manifest.model().fit(given.X, labels)
+        with show_progress():
+            model = manifest.model().fit(given.X, labels)
         return model, given.X, lambda new, out: (new.to_files(inputs=given.inputs, feature_names=given.names), [])
     whole = FineTunedClassifier.load(folder)
     model = load(folder)

@@ -15,6 +15,7 @@ from cosup.cli.person import PERSON, fact, given_answers, taught
 from cosup.estimators.accuracy import STUDENT
 from cosup.report import REPORT_NAME
 from cosup.utils.folder_lock import only_writer
+from cosup.utils.progress import show_progress
 
 __all__ = ["run_fit"]
 
@@ -48,7 +49,8 @@ def run_fit(options: FitOptions) -> None:
         known = given_answers(manifest.answers, places if ids is None else ids, labels.class_names)
         facts[PERSON] = fact(known, manifest.answers)
     with only_writer(options.out):
-        model.fit(given.X, labels)
+        with show_progress():
+            model.fit(given.X, labels)
         if known is not None:
             model, labels = taught(model, given.X, labels, known, ids)
         fit = FinishedFit(model, labels, given.X, given, manifest, facts, known)

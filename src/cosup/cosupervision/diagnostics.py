@@ -15,6 +15,7 @@ from cosup.estimators.accuracy import Estimates
 from cosup.estimators.supervision import LevelRecord, Supervision, provenance_rows
 from cosup.labels import TeacherLabels
 from cosup.students import Head, average_heads, spread_head
+from cosup.utils.progress import fit_bar
 from cosup.utils.row_blocks import release_pages
 from cosup.utils.row_store import LazyRows
 from cosup.utils.validation import FloatArray
@@ -46,6 +47,8 @@ class Diagnostics:
         """Begin with the initial student."""
         self._setup, self._initial = setup, state.fit.head
         self._heads: list[Head] = [state.fit.head]
+        # A level that ends early leaves the rest of its rounds out, and one that has twice as many moves on slower.
+        self._bar = fit_bar(len(setup.hierarchy.levels) * setup.config.rounds)
 
     def round(self, state: State, outcome: Outcome, *notes: tuple[str, ...]) -> None:
         """Record a round: its outcome, and the student that was trained."""
@@ -56,6 +59,12 @@ class Diagnostics:
         else:
             self._notes += [note for note in state.training.notes if note not in self._notes]
         self._outcome = outcome
+        if self._bar.n < self._round_of(len(self._history) + 1):
+            self._bar.update()
+
+    def _round_of(self, k: int) -> int:
+        """Rounds before level `k`, of the bar."""
+        return k * self._setup.config.rounds
 
     def level(self, k: int, level: Level | None, state: State) -> None:
         """Record a level after its last round: the student so far, a record of history, a column of provenance."""
@@ -80,6 +89,8 @@ class Diagnostics:
         self._history.append(record.to_dict())
         self._provenance.append(self._provenance_of(state, probability))
         self._clock, self._notes, self._trained, self._outcome = now, [], [], None
+        self._bar.update(self._round_of(k + 1) - self._bar.n)
+        self._bar.set_description(f"level {k + 1}" if k + 1 < len(hierarchy.levels) else "estimates")
 
     def supervision(self, state: State) -> Supervision:
         """Estimate accuracies, fall back where the final student contradicts its targets, and sum up."""
@@ -97,6 +108,7 @@ class Diagnostics:
                 f"their training targets, under {config.fall_back:.0%}"
             )
         provenance = np.stack(self._provenance, axis=1)
+        self._bar.close()
         return Supervision(self._level_heads[-1], tuple(self._level_heads), self._history, provenance, estimates)
 
     def _estimates(self, state: State) -> Estimates:

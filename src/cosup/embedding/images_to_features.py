@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from cosup.cluster import check_address, connect
 from cosup.embedding.backbones import Backbone
@@ -35,6 +34,7 @@ from cosup.embedding.feature_store import (
 from cosup.embedding.workers import Batch, Computing, batches_of, versions
 from cosup.utils.atomic_files import write_whole
 from cosup.utils.folder_lock import only_writer
+from cosup.utils.progress import progress_bar
 from cosup.utils.validation import CosupError, check_choice, check_positive
 
 _LINE_BYTES = 200  # about, in the list of files
@@ -308,11 +308,8 @@ class _Writer(Computing):
         file.seek(size)
 
     def _bar(self, listed: Sequence[FileEntry], done: Sequence[FileEntry]) -> Any:
-        # disable=None: silent unless standard error is a terminal.
-        return tqdm(
-            total=len(listed), initial=len(done), desc=self.backbone.name, unit="image", smoothing=0.05,
-            disable=None if self.progress else True,
-        )  # fmt: skip
+        shown = None if self.progress else False
+        return progress_bar(len(listed), initial=len(done), what=self.backbone.name, unit="image", shown=shown)
 
     def _shards(
         self, listed: Sequence[FileEntry], unreadable: dict[str, str], skip: bool, bar: Any

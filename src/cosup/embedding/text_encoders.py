@@ -20,6 +20,7 @@ from cosup.embedding.backbones.transformers_files import offline_said, plain_loa
 from cosup.utils.atomic_files import write_whole
 from cosup.utils.json_files import read_json
 from cosup.utils.optional_imports import import_extra
+from cosup.utils.progress import progress_bar
 from cosup.utils.validation import CosupError, check_choice, check_positive, suggest
 
 if TYPE_CHECKING:
@@ -217,14 +218,12 @@ class TextEncoder(TorchBackbone):
         A text's features do not depend on the others beyond float32's rounding, 1e-6. An empty one has features, too:
         those of what the tokenizer puts around every text, or of a token of padding.
         """
-        from tqdm import tqdm
-
         check_positive(batch_size, "batch_size", integer=True)
         if isinstance(texts, str) or not len(texts):
             raise CosupError("a list of texts is expected, with at least one in it")
         parts = []
         # disable=None: silent unless standard error is a terminal.
-        with tqdm(total=len(texts), desc=self.name, unit="text", disable=None if progress else True) as bar:
+        with progress_bar(len(texts), what=self.name, unit="text", shown=None if progress else False) as bar:
             for rows in self.encode_blocks(list(texts), batch_size=batch_size):
                 parts.append(rows)
                 bar.update(len(rows))

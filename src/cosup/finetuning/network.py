@@ -13,6 +13,7 @@ import numpy as np
 
 from cosup.estimators.saving import WEIGHTS
 from cosup.utils.atomic_files import write_whole
+from cosup.utils.progress import progress_bar
 from cosup.utils.validation import CosupError, FloatArray, IntArray
 
 if TYPE_CHECKING:
@@ -188,11 +189,8 @@ def chosen(samples: Any, rows: IntArray) -> Any:
 
 def embedded(network: Network, samples: Any, *, progress: bool) -> FloatArray:
     """Embed samples, float32 (n, d), reading a batch after the other: they may be files."""
-    from tqdm import tqdm
-
     parts = []
-    # disable=None: silent unless standard error is a terminal.
-    with tqdm(total=len(samples), desc=network.name, unit="sample", disable=None if progress else True) as bar:
+    with progress_bar(len(samples), what=network.name, unit="sample", shown=None if progress else False) as bar:
         for start in range(0, len(samples), BATCH):
             rows = np.arange(start, min(start + BATCH, len(samples)))
             parts.append(network.embed(chosen(samples, rows), progress=False))

@@ -20,7 +20,6 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from tqdm import tqdm
 
 from cosup.finetuning.checkpoint import Progress, read_checkpoint, write_checkpoint
 from cosup.finetuning.network import Network, chosen
@@ -28,6 +27,7 @@ from cosup.finetuning.parts import Tune, fixed_statistics, select, whole
 from cosup.finetuning.processes import World, device_of, together
 from cosup.finetuning.settings import TuningSettings
 from cosup.students.heads import Head, LinearHead
+from cosup.utils.progress import progress_bar
 from cosup.utils.slices import slices
 from cosup.utils.validation import FloatArray, IntArray
 
@@ -217,9 +217,9 @@ class _Training:
             gpu = [self.device] if self.device.type == "cuda" else None
             runner = nn.parallel.DistributedDataParallel(self.both, device_ids=gpu)
         total = plan.epochs * self.batches
-        shown = None if plan.progress and self.world.leads else True
+        shown = None if plan.progress and self.world.leads else False
         # disable=None: silent unless standard error is a terminal.
-        with tqdm(total=total, initial=progress.step, desc="fine-tuning", unit="step", disable=shown) as bar:
+        with progress_bar(total, initial=progress.step, what="fine-tuning", unit="step", shown=shown) as bar:
             for epoch in range(progress.step // self.batches, plan.epochs):
                 if progress.stopped:
                     break

@@ -13,11 +13,11 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from cosup.embedding.disk_space import disk_errors
 from cosup.utils.atomic_files import write_whole
 from cosup.utils.folder_lock import only_writer
+from cosup.utils.progress import progress_bar
 from cosup.utils.validation import CosupError, FloatArray, IntArray, check_choice, check_positive
 
 KINDS = ("adam", "logistic")
@@ -232,7 +232,8 @@ def train_heads_of(
             write_whole(manifest, text)
         elif manifest.read_text(encoding="utf-8") != text:
             raise CosupError(f"{folder} holds other teachers; name another folder, or delete it")
-        bar = tqdm(specialists, desc="teachers", unit="teacher", disable=None if progress else True)
+        shown = None if progress else False
+        bar = progress_bar(len(specialists), what="teachers", unit="teacher", over=specialists, shown=shown)
         for place, specialist in enumerate(bar):
             path = folder / f"teacher-{place:03d}.safetensors"
             if not path.exists():

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from cosup.embedding.backbones.cpu import all_cores, in_parts, side_by_side
 from cosup.embedding.backbones.hashes import hash_json, hash_weights
 from cosup.embedding.backbones.pixels import INTERPOLATIONS
+from cosup.utils.progress import progress_bar
 from cosup.utils.validation import CosupError, UInt8Array, check_choice, check_positive
 
 if TYPE_CHECKING:
@@ -214,7 +214,7 @@ class TorchBackbone(ABC):
         _check_images(images)
         parts: list[Float32Array] = []
         # disable=None: silent unless standard error is a terminal.
-        with tqdm(total=len(images), desc=self.name, unit="image", disable=None if progress else True) as bar:
+        with progress_bar(len(images), what=self.name, unit="image", shown=None if progress else False) as bar:
             for start in range(0, len(images), batch_size):
                 parts.append(self.forward(self._stack(images[start : start + batch_size])))
                 bar.update(len(parts[-1]))

@@ -9,6 +9,7 @@ import numpy as np
 
 from cosup.io.labels.snorkel import hard_labels, name_of
 from cosup.labels.imported_labels import ImportedLabels
+from cosup.utils.progress import progress_bar
 from cosup.utils.validation import CosupError, suggest
 
 __all__ = ["from_functions"]
@@ -61,8 +62,6 @@ def from_functions(
     >>> from_functions([has_refund, has_crash], texts, ["billing", "bug"]).hard().tolist()
     [[0, -1], [-1, 1], [0, 1]]
     """
-    from tqdm import tqdm
-
     names, callables = _named(functions)
     if not callables:
         raise CosupError("there are no functions to apply")
@@ -73,8 +72,8 @@ def from_functions(
         raise CosupError("there are no items to apply the functions to")
     matrix = np.full((n_items, len(callables)), -1, dtype=np.int32)
     failed = dict.fromkeys(names, 0)
-    # disable=None: silent unless standard error is a terminal.
-    for row, item in enumerate(tqdm(rows, total=n_items, desc="labelling", disable=None if progress else True)):
+    bar = progress_bar(n_items, what="labelling", unit="sample", over=rows, shown=None if progress else False)
+    for row, item in enumerate(bar):
         for place, (name, function) in enumerate(zip(names, callables, strict=True)):
             try:
                 answer = function(item)
