@@ -88,6 +88,25 @@ def test_an_update_trains_with_a_persons_answers_again_after_everything_else(fil
     assert "is gone; put it back" in run("fit", "--update", files / "two", "--out", files / "four", code=2).stderr
 
 
+def test_an_update_calibrates_by_uniformly_drawn_answers_again(files):
+    # Every second answer is wrong, so that the model turns out less sure than it is.
+    drawn = files / "drawn.csv"
+    drawn.write_text("id,person\n" + "".join(f"s{i:03},{NAMES[(i + i % 2) % 3]}\n" for i in range(60)))
+    run("fit", "--features", files / "old.npz", "--labels", files / "old.csv", "--out", files / "one")
+    run("check", files / "one", "--uniform", drawn, "--out", files / "checked")
+    new = ("--features", files / "new.npz", "--labels", files / "new.csv")
+    said = run("fit", "--update", files / "checked", *new, "--out", files / "two").stdout
+    assert "calibrated by 60 answers that were drawn uniformly" in said
+    run("fit", "--features", files / "all.npz", "--labels", files / "all.csv", "--out", files / "whole")
+    run("check", files / "whole", "--uniform", drawn, "--out", files / "wanted")
+    found, wanted, raw = (load(files / name).head_.weight for name in ("two", "wanted", "whole"))
+    np.testing.assert_array_equal(found, wanted)
+    assert np.abs(found).sum() < 0.9 * np.abs(raw).sum()
+    # What is trained on later measures nothing any more.
+    run("check", files / "two", "--answers", drawn, "--out", files / "three")
+    assert "calibrated by 0 answers" in run("fit", "--update", files / "three", "--out", files / "four").stdout
+
+
 def test_what_cannot_be_added_is_named(files):
     arguments = ("fit", "--features", files / "old.npz", "--labels", files / "old.csv", "--out", files / "one")
     run(*arguments)

@@ -12,7 +12,7 @@ import numpy as np
 
 from cosup.cli.fit_manifest import STORE, FitManifest, read_manifest
 from cosup.cli.fit_outputs import FinishedFit, leave, read_estimates, read_history
-from cosup.cli.person import PERSON, fact, given_answers, taught
+from cosup.cli.person import PERSON, calibrated, fact, given_answers, taught
 from cosup.embedding.backbones.trust import Trust
 from cosup.estimators.fit_folder import find_file
 from cosup.finetuning import embedded
@@ -26,7 +26,6 @@ from cosup.provenance import (
     check_estimates,
     read_account,
     read_answers,
-    recalibrate,
 )
 from cosup.report import REPORT_NAME
 from cosup.utils.folder_lock import only_writer
@@ -57,9 +56,12 @@ def run_check(
         click.echo("Nothing was trained; --out FOLDER makes a new model with these labels.")
         return
     manifest = read_manifest(folder).signed(again)
-    answers = (*manifest.answers, *(str(file.resolve()) for file in files))
-    typed = Trust(frozenset((*again, *trust)))
-    _train(folder, account, drawn, facts, replace(manifest, answers=answers), out, typed)
+    manifest = replace(
+        manifest,
+        answers=(*manifest.answers, *(str(file.resolve()) for file in files)),
+        uniform=(*manifest.uniform, *(() if uniform is None else (str(uniform.resolve()),))),
+    )
+    _train(folder, account, facts, manifest, out, Trust(frozenset((*again, *trust))))
 
 
 def _check_free(out: Path, folder: Path) -> None:
@@ -90,9 +92,8 @@ def _together(files: tuple[Path, ...], account: Account) -> IntArray:
 
 
 def _train(
-    folder: Path, account: Account, drawn: IntArray | None, facts: dict[str, str], manifest: FitManifest, out: Path,
-    typed: Trust,
-) -> None:  # fmt: skip
+    folder: Path, account: Account, facts: dict[str, str], manifest: FitManifest, out: Path, typed: Trust
+) -> None:
     given, labels, notes = manifest.read_inputs(out / STORE, typed, kept=(folder / STORE,))
     ids = labels.ids if labels.ids is not None else given.ids
     if len(labels) != len(account) or (ids is not None and tuple(ids) != account.ids):
@@ -103,6 +104,9 @@ def _train(
     if labels.class_names != account.class_names:
         raise CosupError(f"the inputs of {folder} name other classes than when it was fitted; fit it again")
     known = given_answers(manifest.answers, account.ids, account.class_names)
+    drawn = None
+    if manifest.uniform:
+        drawn = given_answers(manifest.uniform, account.ids, account.class_names, drawn=True)
     with only_writer(out):
         new, model, rest = _leave(folder, (account, facts), drawn, manifest, out, (given, labels), known)
     for note in notes:
@@ -124,9 +128,9 @@ def _leave(
     model, X, files_of = _again(folder, account, manifest, given, labels)
     if manifest.answers:
         model, labels = taught(model, X, labels, known, ids)
-    rest = None if drawn is None else np.where(known >= 0, -1, drawn)
-    if rest is not None and (rest >= 0).any():
-        model, _ = recalibrate(model, X, rest)
+    rest = None
+    if drawn is not None:
+        model, rest = calibrated(model, X, drawn, known)
     facts = {**facts, PERSON: fact(known, manifest.answers)}
     files, stale = files_of(model, out)
     fit = FinishedFit(model, labels, X, given, manifest, facts, known)

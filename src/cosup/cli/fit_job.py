@@ -11,7 +11,7 @@ import numpy as np
 from cosup.cli.fit_manifest import STORE, FitManifest, read_manifest
 from cosup.cli.fit_options import FitOptions
 from cosup.cli.fit_outputs import FinishedFit, leave
-from cosup.cli.person import PERSON, fact, given_answers, taught
+from cosup.cli.person import PERSON, calibrated, fact, given_answers, taught
 from cosup.estimators.accuracy import STUDENT
 from cosup.report import REPORT_NAME
 from cosup.utils.folder_lock import only_writer
@@ -43,21 +43,29 @@ def run_fit(options: FitOptions) -> None:
         "Labels": labels.source,
     }
     ids = labels.ids if labels.ids is not None else given.ids
-    known = None
+    known = drawn = None
+    places = tuple(map(str, range(len(labels)))) if ids is None else ids
     if manifest.answers:
-        places = tuple(map(str, range(len(labels))))
-        known = given_answers(manifest.answers, places if ids is None else ids, labels.class_names)
+        known = given_answers(manifest.answers, places, labels.class_names)
         facts[PERSON] = fact(known, manifest.answers)
+    if manifest.uniform:
+        drawn = given_answers(manifest.uniform, places, labels.class_names, drawn=True)
     with only_writer(options.out):
         with show_progress():
             model.fit(given.X, labels)
         if known is not None:
             model, labels = taught(model, given.X, labels, known, ids)
+        if drawn is not None:
+            model, drawn = calibrated(model, given.X, drawn, known)
         fit = FinishedFit(model, labels, given.X, given, manifest, facts, known)
         leave(options.out, fit, model.to_files(inputs=given.inputs, feature_names=given.names))
     click.echo(repr(labels))
     if known is not None:
         click.echo(f"A person's {int((known >= 0).sum()):,} answers of the earlier fit were trained on last.")
+    if drawn is not None:
+        click.echo(
+            f"Its probabilities were calibrated by {int((drawn >= 0).sum()):,} answers that were drawn uniformly."
+        )
     for line in _accuracies(model, labels.names):
         click.echo(line)
     for k, entry in enumerate(model.history_):

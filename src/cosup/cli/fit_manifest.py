@@ -84,6 +84,9 @@ class FitManifest:
     seed : int
     answers : tuple of str
         Files of a person's labels that ``cosup check`` trained with, and that an update trains with again.
+    uniform : tuple of str
+        Files of a person's labels of samples that were drawn uniformly: probabilities are calibrated by them, here and
+        in an update.
     digests : dict of str to str
         File of labels -> its SHA-256.
     tuned : dict
@@ -102,6 +105,7 @@ class FitManifest:
     method: str
     seed: int
     answers: tuple[str, ...] = ()
+    uniform: tuple[str, ...] = ()
     digests: dict[str, str] | None = None
     tuned: dict[str, Any] | None = None
     left_out: tuple[str, ...] = ()
@@ -144,6 +148,7 @@ class FitManifest:
         plugins = (*(before.plugins if before else ()), *map(lasting_name, options.plugins))
         return cls(
             inputs, partial, method, seed, answers=before.answers if before else (),
+            uniform=before.uniform if before else (),
             digests=before.digests if before else None, tuned=tuned, left_out=before.left_out if before else (),
             parameters={**kept, **options.settings}, plugins=tuple(dict.fromkeys(plugins)),
         )  # fmt: skip
@@ -323,7 +328,7 @@ def read_manifest(folder: Path) -> FitManifest:
         raise CosupError(f"{path} is of a later version of cosup; upgrade, or {AGAIN}")
     check_fields(content, path)
     known = {own.name: content[own.name] for own in fields(FitManifest) if own.name in content}
-    for name in ("answers", "left_out", "plugins"):
+    for name in ("answers", "uniform", "left_out", "plugins"):
         known[name] = tuple(known[name])
     known["inputs"] = tuple(map(RecordedInputs.from_plain, known["inputs"]))
     return FitManifest(**known)

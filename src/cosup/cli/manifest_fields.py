@@ -57,6 +57,7 @@ _FIELDS: dict[str, Callable[[Any], bool]] = {
     "method": _text,
     "seed": _whole,
     "answers": _texts,
+    "uniform": _texts,
     "digests": _or_none(_by_text(_text)),
     "tuned": _or_none(
         lambda value: isinstance(value, dict) and _text(value.get("tune")) and _text(value.get("network"))
