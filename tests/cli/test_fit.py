@@ -100,6 +100,26 @@ def test_a_store_is_features_and_remembers_its_backbone(files, task):
         assert said in error("predict", "--model", files / "model", *wrong, "--out", files / "q.csv")
 
 
+def test_all_that_is_missing_or_wrong_is_said_at_once(files):
+    lines = error("fit", "--labels", files / "none.csv", "--backbone", "lite:x", "--levels", "a", "--method", "csll",
+                  "--set", "rounds=3")  # fmt: skip
+    for part in (
+        "6 things are missing or wrong",
+        "none.csv' does not exist",
+        "whole numbers separated by commas are expected",
+        "no source of features is named",
+        "--backbone is for --images",
+        "no folder for the model is named",
+        "Did you mean 'csl'",
+    ):
+        assert part in " ".join(lines.split())
+    assert "no labels are named" not in lines  # they are, only wrongly
+    bare = error("fit")
+    assert "3 things are missing or wrong" in bare
+    assert "no labels are named" in bare
+    assert "no source" not in error("fit", "--update", files)
+
+
 def test_options_that_name_what_is_not_there(files):
     def fit(*more):
         return error("fit", "--features", files / "X.npz", "--labels", files / "rules.csv", "--out", files / "m", *more)

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from cosup.cli.complete import CompleteCommand, needs_of_fit
 from cosup.cli.options import (
     AGAIN,
     COLUMNS,
@@ -26,7 +27,7 @@ from cosup.cli.options import (
 __all__ = ["fit"]
 
 
-@click.command()
+@click.command(cls=CompleteCommand, needs=needs_of_fit)
 @FEATURES
 @click.option("--labels", "files", type=SOMEWHERE, multiple=True,
               help="csv, parquet, jsonl, npz or npy of teachers' labels, or a folder of shards that go with those of "
@@ -36,7 +37,7 @@ __all__ = ["fit"]
               help="Of soft labels, keep the K most probable classes.  [default: all]")  # fmt: skip
 @click.option("--probabilities", multiple=True, callback=pairs, metavar="TEACHER=FILE",
               help="A teacher's probabilities, one column a class; may be repeated.")  # fmt: skip
-@click.option("--out", type=FOLDER, required=True,
+@click.option("--out", type=FOLDER,
               help="Folder for the model, provenance, history.json, report.html, features.")  # fmt: skip
 @click.option("--classes", callback=words, metavar="CLASS,CLASS",
               help="All classes; another name is an error then.  [default: all that occur]")  # fmt: skip

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
+from cosup.cli.complete import one_source
 from cosup.cli.fit_options import SOURCES, InputOptions
 from cosup.embedding.backbones.trust import Trust
 from cosup.embedding.incremental import is_readable
@@ -40,10 +41,7 @@ def check_one_source(options: InputOptions) -> None:
     """Raise `CosupError` unless one source of features is given, and one only."""
     given = [name for name in SOURCES if getattr(options, name) is not None]
     if len(given) != 1:
-        raise CosupError(
-            f"{'no' if not given else 'more than one'} source of features is named; give one of --features FILE, "
-            "--images FOLDER, --text FILE"
-        )
+        raise CosupError(one_source(given))
 
 
 def gather_features(
