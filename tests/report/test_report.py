@@ -12,7 +12,9 @@ import numpy as np
 import pytest
 
 from cosup.benchmark import Method, read_records, run_benchmark
+from cosup.methods import METHODS as REGISTERED
 from cosup.report import build_report, render_table
+from cosup.report.method_names import NAMES, name_for_readers
 from cosup.report.summary import summarise
 from cosup.utils.validation import CosupError
 
@@ -100,14 +102,14 @@ def test_the_report_has_its_parts(tmp_path, measured):
         "Results",
         "Gap recovered, by method",
         "Gap recovered, by level",
-        "Who was believed",
+        "Assignment: who was believed",
         "Precision and recall of rejection",
-        "What each piece is worth",
+        "Worth of each piece",
         "Samples overruled and kept",
         "Accuracy by class",
-        "What the methods noted",
+        "Notes of the methods",
         "Failed runs",
-        "How to reproduce this",
+        "Names, commands and versions",
     ):
         assert f"<h2>{heading}</h2>" in page
     for text in ("weak teacher alone", "ceiling", "ours, one round", "cosup bench --seeds 2", "overruled"):
@@ -252,3 +254,11 @@ def test_without_matplotlib_the_extra_is_named(tmp_path, measured, monkeypatch):
 def test_real_records_are_left_alone(tmp_path, measured):
     written(tmp_path, measured)
     assert read_records(tmp_path) == measured
+
+
+def test_every_shipped_method_has_a_name_for_readers():
+    assert set(NAMES) == set(REGISTERED.shipped)
+    assert len(set(NAMES.values())) == len(NAMES)
+    assert name_for_readers("csl, rounds=3", "csl") == "CSL, rounds=3"
+    assert name_for_readers("csl of mine", "csl") == "csl of mine"
+    assert name_for_readers("mine", "mine") == "mine"

@@ -116,7 +116,7 @@ def leaderboard(board: Board) -> Markup:
     if tested:
         parts.append(tag("p", _verdict(board)))
     elif board.ranks is not None:
-        few = f"{board.ranks.n_tasks} tasks are too few to test ranks: nothing is said of significance below "
+        few = f"{board.ranks.n_tasks} tasks are too few to test ranks: significance is not tested below "
         parts.append(tag("p", f"{few}{ENOUGH_TASKS}.", class_="soft"))
     if tested and board.compared:
         caption = (
@@ -266,8 +266,8 @@ def cost(task: TaskSummary, name: str) -> list[Panel]:
         ],
     )  # fmt: skip
     caption = (
-        "What a fit costs against what it brings; features are factorised beforehand, once for all. The memory is a "
-        "lower bound: what a fit takes out of memory that the process kept from earlier fits is not seen."
+        "Cost of a fit against the gap that it recovers; features are factorised beforehand, once for all. The memory "
+        "is a lower bound: what a fit takes out of memory that the process kept from earlier fits is not seen."
     )
     return [Panel(drawing, caption, [data])]
 

@@ -14,6 +14,7 @@ from cosup.report.export_tables import export, slug
 from cosup.report.factorial import Design, designs, interactions, main_effects
 from cosup.report.first_screen import first_screen
 from cosup.report.markup import REPORT_NAME, Child, Markup, Panel, join, page, tag
+from cosup.report.method_names import key_of_names
 from cosup.report.protocol_table import protocols
 from cosup.report.published_anchors import anchors
 from cosup.report.summary import Record, TaskSummary, failures, summarise
@@ -79,24 +80,24 @@ def _contents(
     sections: Contents = [
         ("samples", "Samples overruled and kept", [_pictures(tasks, samples)]),
         ("results", "Results", [html_sections.results(task) for task in tasks]),
-        ("ablations", "What each piece is worth", [html_sections.ablations(task) for task in tasks]),
+        ("ablations", "Worth of each piece", [html_sections.ablations(task) for task in tasks]),
         ("tasks", "The tasks", [_tasks(tasks)]),
         ("leaderboard", "Leaderboard", [part for board in several for part in _standing(board)]),
-        ("anchors", "What papers report", [anchors(tasks)]),
+        ("anchors", "Figures of papers", [anchors(tasks)]),
         ("protocols", "The published protocol beside the clean one", [protocols(tasks)]),
         ("methods", "Gap recovered, by method", _each(tasks, "methods", html_sections.by_method)),
         ("levels", "Gap recovered, by level", _each(tasks, "levels", html_sections.by_level)),
         ("sweeps", "Gap recovered, over families of tasks", _boards(several, "sweep", sweeps)),
         ("strength", "Gap recovered, by the teacher's strength", _boards(several, "strength", strength_and_gap)),
-        ("assignment", "Who was believed", _each(tasks, "assignment", html_sections.assignment)),
+        ("assignment", "Assignment: who was believed", _each(tasks, "assignment", html_sections.assignment)),
         ("rejection", "Precision and recall of rejection", _each(tasks, "rejection", html_sections.selection)),
         ("factorial", "Ingredients crossed", [part for design in crossed for part in _design(design)]),
-        ("cost", "What it costs", _each(tasks, "cost", cost)),
+        ("cost", "Cost", _each(tasks, "cost", cost)),
         ("classes", "Accuracy by class", [html_sections.classes(task) for task in tasks]),
         ("teachers", "Accuracy by specialist", [html_sections.teachers(task) for task in tasks]),
-        ("notes", "What the methods noted", [html_sections.method_notes(tasks)]),
+        ("notes", "Notes of the methods", [html_sections.method_notes(tasks)]),
         ("failures", "Failed runs", [html_sections.failed(broken) if broken else None]),
-        ("reproduce", "How to reproduce this", [_reproduce(records)]),
+        ("reproduce", "Names, commands and versions", [key_of_names(records), _reproduce(records)]),
     ]
     return [(key, title, [part for part in parts if part]) for key, title, parts in sections if any(parts)]
 
@@ -200,9 +201,9 @@ def _pictures(tasks: Sequence[TaskSummary], samples: Sequence[Mapping[str, Any]]
     if not parts:
         return None
     introduction = (
-        "Drawn at random from the training samples of the first seed, by our default method: what the "
-        "teacher whom the "
-        "last level believed says, what the final student answers, and the truth. “Student gives it” is "
+        "Drawn at random from the training samples of the first seed, by our default method: the "
+        "annotation of the teacher "
+        "whom the last level believed, the final student's answer, and the truth. “Student gives it” is "
         "the probability "
         "of the teacher's answer, by a student that was not trained on the sample."
     )

@@ -101,7 +101,7 @@ def _share(rows: BoolArray) -> FloatArray:
 
 
 def main_effects(design: Design, name: str) -> list[Panel]:
-    """Draw what every level brings over the mean of all runs."""
+    """Draw the effect of every level against the mean of all runs."""
     if not design.main:
         return []
     factors = list(dict.fromkeys(f for f, _, _ in design.main))
@@ -138,7 +138,7 @@ def interactions(design: Design) -> Markup | None:
     rows: list[Sequence[Child]] = [(f"{a[0]}: {b[0]}", f"{a[1]}: {b[1]}", signed(interval)) for a, b, interval in shown]
     caption = (
         f"{design.title}: the {len(shown)} largest of {len(design.interactions)} pairwise interactions, in points of "
-        "PGR: what the two bring together beyond the sum of their main effects."
+        "PGR: the effect of the two together beyond the sum of their main effects."
     )
     note = "A fraction of the design cannot tell an interaction of some factors from those of the others."
     return join(table(caption, ("", "with", "interaction (90 %)"), rows, text=(1,)), tag("p", note, class_="soft"))

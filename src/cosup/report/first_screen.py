@@ -7,24 +7,12 @@ from collections.abc import Sequence
 
 from cosup.metrics import Interval
 from cosup.report.markup import Child, Markup, join, tag
-from cosup.report.summary import MethodSummary, TaskSummary, percent
+from cosup.report.summary import TaskSummary, percent
 
 __all__ = ["first_screen", "verdict"]
 
 MARGIN = 0.12
 """Share of the bar's axis to the left of the weak teacher and to the right of the ceiling."""
-
-NAMES = {
-    "vanilla": "trained on the weak teachers as they are", "majority": "the teachers' majority vote",
-    "oracle": "told the right specialist", "csl": "the paper's method", "csl-published": "the paper's released code",
-    "co-supervised": "co-supervised",
-}  # fmt: skip
-"""Names of methods that need no key; others go by their label."""
-
-
-def plain_name(method: MethodSummary) -> str:
-    """Name a method for a reader who has not read the list of methods."""
-    return NAMES.get(method.label, method.label)
 
 
 def first_screen(tasks: Sequence[TaskSummary]) -> Markup | None:
@@ -58,7 +46,7 @@ def _without_ours(task: TaskSummary) -> str:
     if task.ours is not None:
         return "there is no gap between the weak teacher and the ceiling, so nothing to recover."
     best = max(task.methods, key=lambda m: m.accuracy)
-    return f"the best of the methods, {plain_name(best)}, is right on {percent(best.accuracy)} % of the test samples."
+    return f"the best of the methods, {best.label}, is right on {percent(best.accuracy)} % of the test samples."
 
 
 def _bar(task: TaskSummary) -> Markup | None:
@@ -67,7 +55,7 @@ def _bar(task: TaskSummary) -> Markup | None:
     ours = task.ours or max(task.methods, key=lambda m: m.accuracy)
     if not gap > 0 or math.isnan(ours.accuracy):
         return None
-    marks = [("weak teacher", task.weak, "below"), (plain_name(ours), ours.accuracy, "above")]
+    marks = [("weak teacher", task.weak, "below"), (ours.label, ours.accuracy, "above")]
     if task.vanilla is not None and task.vanilla is not ours:
         marks.append(("plain training", task.vanilla.accuracy, "under"))
     marks.append(("ceiling", task.ceiling, "below"))

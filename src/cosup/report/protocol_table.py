@@ -22,7 +22,7 @@ def protocols(tasks: Sequence[TaskSummary]) -> Markup | None:
         for method in task.methods:
             rows.append((task.title, *_row(task, method, clean.get((task.title, method.label)))))
     header = (
-        "task", "method", "clean: PGR %", "90 %", "published: PGR %", "90 %", "what was chosen",
+        "task", "method", "clean: PGR %", "90 %", "published: PGR %", "90 %", "chosen on test",
         "same training, last epoch: PGR %", "optimism, points of accuracy", "optimism, points of PGR",
     )  # fmt: skip
     caption = (
@@ -47,7 +47,7 @@ def _row(task: TaskSummary, method: MethodSummary, clean: tuple[TaskSummary, Met
         span(method.pgr),
     ]
     if not method.selected:
-        return [*row, "nothing: last iterate", DASH, DASH, DASH]
+        return [*row, "nothing: last epoch", DASH, DASH, DASH]
     weak, last, ceiling = (mean([r[f] for r in method.records]) for f in ("weak", "last", "last_ceiling"))
     pgr = performance_gap_recovered(last, weak, ceiling, undefined="nan")
     accuracy, share = optimism(method)

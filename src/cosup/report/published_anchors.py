@@ -37,7 +37,7 @@ def anchors(tasks: Sequence[TaskSummary]) -> Markup | None:
         "samples; ours are the last one unless the protocol is “published”. Teachers, student and samples are theirs, "
         "and ours those of the task: where they differ, so may the figures."
     )
-    return table(caption, ("task", "what", "their setting", "published", "here", "source"), rows, text=(1, 2, 4, 5))
+    return table(caption, ("task", "figure", "their setting", "published", "here", "source"), rows, text=(1, 2, 4, 5))
 
 
 def _ours(task: TaskSummary, figure: Mapping[str, Any]) -> str:

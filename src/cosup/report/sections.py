@@ -9,6 +9,7 @@ from typing import Any
 from cosup.methods import DEFAULT
 from cosup.report import figures
 from cosup.report.markup import Child, Data, Markup, Panel, join, table, tag
+from cosup.report.method_names import name_for_readers
 from cosup.report.summary import DASH, MethodSummary, Record, TaskSummary, duration, notes, percent, signed, span
 
 FIXED_COLOURS = {DEFAULT: 0, "csl": 1, "oracle": 2, "csl-published": 3, "vanilla": 5}
@@ -23,7 +24,7 @@ def colour(method: MethodSummary) -> int:
 def results(task: TaskSummary) -> Markup:
     """Tabulate every method between the weak teacher and the ceiling."""
     header = (
-        "", "accuracy %", "PGR %", "90 % interval", "against vanilla, points of PGR", "kept at the last "
+        "", "accuracy %", "PGR %", "90 % interval", "against plain training, points of PGR", "kept at the last "
         "level, %",
         "right among the kept, %", "seconds",
     )  # fmt: skip
@@ -77,7 +78,7 @@ def by_method(task: TaskSummary, name: str) -> list[Panel]:
     caption = (
         "Performance gap recovered by method, with 90 % bootstrap intervals over seeds and test samples. "
         "Filled: whole "
-        "methods; hollow: ablations. The dashed line is vanilla."
+        "methods; hollow: ablations. The dashed line is plain training."
     )
     return [Panel(drawing, caption, [data])]
 
@@ -134,7 +135,7 @@ def selection(task: TaskSummary, name: str) -> list[Panel]:
     )
     data = [_level_table(title, series) for title, series in panels.items()]
     caption = (
-        "What rejection does: precision (left) and recall (right) of the annotations that each level "
+        "Rejection: precision (left) and recall (right) of the annotations that each level "
         "kept, among those "
         "of the teachers it assigned. Truth is used for this measurement only."
     )
@@ -206,7 +207,7 @@ def ablations(task: TaskSummary) -> Markup | None:
         for whole, part, worth in found
     ]
     caption = (
-        f"{task.title}: what each piece is worth. The whole method's PGR minus that of the method without "
+        f"{task.title}: the worth of each piece. The whole method's PGR minus that of the method without "
         "the piece, on "
         "the same seeds and samples; above zero, the piece helps. In brackets the 90 % interval."
     )
@@ -297,7 +298,7 @@ def method_notes(tasks: Iterable[TaskSummary]) -> Markup:
     if not rows:
         return tag("p", "No method had to fall back on anything.")
     return table(
-        "What the methods noted while training",
+        "Notes that the methods took while training",
         ("task", "method", "level", "runs", "note"),
         rows,
         text=(1, 4),
@@ -306,7 +307,7 @@ def method_notes(tasks: Iterable[TaskSummary]) -> Markup:
 
 def failed(records: Sequence[Record]) -> Markup:
     """List the runs that ended with an error."""
-    rows = [(r["task"], r["label"], str(r["seed"]), str(r["error"])) for r in records]
+    rows = [(r["task"], name_for_readers(r["label"], r["method"]), str(r["seed"]), str(r["error"])) for r in records]
     return tag(
         "div",
         tag(

@@ -13,6 +13,7 @@ import numpy as np
 from cosup.benchmark import decode_correct, task_label
 from cosup.methods import DEFAULT
 from cosup.metrics import Interval, bootstrap_pgr, paired_difference, performance_gap_recovered
+from cosup.report.method_names import name_for_readers
 from cosup.utils.validation import BoolArray, CosupError
 
 Record = Mapping[str, Any]
@@ -49,7 +50,8 @@ class TeacherShare:
 class MethodSummary:
     """One method on one task, all seeds together."""
 
-    label: str
+    label: str  # as a reader knows it
+    key: str  # as the records have it
     method: str
     whole: bool  # False for an ablation: parameters were given where a run without any exists
     records: tuple[Record, ...]  # by seed
@@ -196,7 +198,8 @@ def _method(
     )
     per_class = [[math.nan if v is None else v for v in record["per_class"]] for record in records]
     return MethodSummary(
-        label=label,
+        label=name_for_readers(label, first["method"]),
+        key=label,
         method=first["method"],
         whole=not first["parameters"] or first["method"] not in has_whole,
         records=tuple(records),

@@ -39,9 +39,9 @@ def render_table(records: Iterable[Record]) -> str:
         lines = [f"{len(broken)} runs failed:"]
         lines += [f"  {r['task']}, {r['label']}, seed {r['seed']}: {r['error']}" for r in broken]
         blocks.append("\n".join(_plain(line) for line in lines))
-    said = verdict(tasks)
-    if said:
-        blocks.append("\n".join(_plain(line) for line in said))
+    lines = verdict(tasks)
+    if lines:
+        blocks.append("\n".join(_plain(line) for line in lines))
     return "\n\n".join(blocks)
 
 
@@ -52,7 +52,7 @@ def _task(task: TaskSummary) -> str:
         last = method.last
         rows.append(
             (
-                method.label,
+                method.key,
                 percent(method.accuracy),
                 percent(method.macro_f1),
                 "undefined" if method.pgr is None else percent(method.pgr.estimate),

@@ -18,7 +18,7 @@ function showSample(row) {
       row.secondConfidence >= 0.005 ? ["; ", bdi(className(row.second)), ` gets ${short(row.secondConfidence)}.`] : "."),
     row.before < 0 || row.before === row.answer ? null : h("p", null, bdi(S.compare.title), " answered ", h("b", null, bdi(className(row.before))), "."),
     row.rank < 0 ? null : h("p.soft", null, `Place ${number(row.rank + 1)} of ${number(S.n)} in the order in which to look: doubt ${short(row.doubt)}, dispute ${short(row.dispute)}, influence ${short(row.influence)}.`),
-    table("What the teachers name, and how probable the student finds it", ["Teacher", "Level", "Names", "Support"], row.annotated.map((named, t) => (CROWD && named < 0 ? null : [
+    table("Annotations, and how probable the student finds each", ["Teacher", "Level", "Names", "Support"], row.annotated.map((named, t) => (CROWD && named < 0 ? null : [
       teacherLink(t), S.teachers[t].level,
       h(`span.${stance(row, t)}`, { title: STANCE[stance(row, t)] }, `${MARK[stance(row, t)]} `, named < 0 ? "abstains" : bdi(className(named))),
       named < 0 ? "" : meter(row.support[t], "probability that the student gives it"),
@@ -33,7 +33,7 @@ function showSample(row) {
 function nearTable(row, { linked = true, hidden = false } = {}) {
   if (!row.near || !row.near.length) return null;
   const mine = (id) => { const answer = answers.all.get(id); return answer && answer.status === "label" ? bdi(className(answer.person)) : ""; };
-  return table("The nearest samples by the features. A distance of 1 is that of a sample to its nearest, in the middle.",
+  return table("The nearest samples by the features. Distance 1: the median distance between a sample and its nearest.",
     ["Sample", ...(hidden ? ["Your answer"] : ["Student", "Annotation"]), "Distance"],
     row.near.map((other) => [
       h("span.name", null, PICTURES ? picture(other, 40) : null, linked ? link("samples", { open: other.id }, bdi(other.id)) : bdi(other.id)),
