@@ -21,7 +21,7 @@ function route() {
   }
   const main = $("main");
   main.className = LISTED.has(view) ? (view === "samples" ? "listed" : "listed below") : "";
-  main.replaceChildren(h("h2.title", { dir: view === "teacher" ? "auto" : null }, title), ...PAGES[view](query).flat(3).filter(Boolean), ...(LISTED.has(view) ? browser(view, query) : []));
+  main.replaceChildren(h("h2.title", null, bdi(title)), ...PAGES[view](query).flat(3).filter(Boolean), ...(LISTED.has(view) ? browser(view, query) : []));
   scrollTo(0, 0);
 }
 

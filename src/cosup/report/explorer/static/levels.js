@@ -27,7 +27,7 @@ function comparePage() {
   return [
     h("p", null, `Of ${plural(C.both, "sample")} that `, bdi(C.title), " and this model answer, ", h("b", null, number(C.moved)), ` ${C.moved === 1 ? "answer is another" : "answers are others"} now.`),
     h(".two", null,
-      h("section", null, h("h3", null, "Answers that flipped"), top.length ? table("From what it was to what it is.", ["Before → now", "Samples"], top.map(([a, b, count]) => [[bdi(className(a)), " → ", bdi(className(b))], link("compare", { was: a, answer: b }, number(count))])) : h("p.soft", null, "None.")),
+      h("section", null, h("h3", null, "Answers that flipped"), top.length ? table("The class that was answered, and the one that is.", ["Before → now", "Samples"], top.map(([a, b, count]) => [[bdi(className(a)), " → ", bdi(className(b))], link("compare", { was: a, answer: b }, number(count))])) : h("p.soft", null, "None.")),
       h("section", null, h("h3", null, "Classes that moved"), classes.length ? table("Samples of each class by the student’s answer.", ["Class", "Before", "Now", ""], classes.map((c) => [bdi(className(c)), number(C.before[c]), number(C.now[c]), `${C.now[c] > C.before[c] ? "+" : "−"}${number(Math.abs(C.now[c] - C.before[c]))}`])) : h("p.soft", null, "None."))),
     C.estimates.length ? [h("h3", null, "Estimates side by side"), table("Estimated without a label, 90 % intervals; measure with labels before you believe a difference.", ["", "Before", "Now"], C.estimates.map(([name, before, now]) => [bdi(name), estimate(before), estimate(now)]))] : null,
     h("p.lead", null, "Below: the samples whose answer changed."),
