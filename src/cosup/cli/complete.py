@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from enum import Enum
 from typing import Any
 
 import click
 from click.core import iter_params_for_processing
 
+from cosup.cli.fit_options import SOURCES, one_source
 from cosup.utils.errors import CosupError
 
-__all__ = ["CompleteCommand", "needs_of_fit", "one_source"]
+__all__ = ["CompleteCommand", "needs_of_fit"]
 
 
 class CompleteCommand(click.Command):
@@ -57,7 +58,7 @@ class CompleteCommand(click.Command):
 def needs_of_fit(options: Mapping[str, Any]) -> Iterator[str]:
     """Yield what ``cosup fit`` lacks; an option that could not be read is not among `options`, and not missed."""
     anew = options.get("update") is None
-    there = {"features", "images", "texts"} & options.keys()
+    there = set(SOURCES) & options.keys()
     given = [name for name in sorted(there) if options[name] is not None]
     if len(there) == 3 and (len(given) > 1 or (anew and not given)):
         yield one_source(given)
@@ -82,11 +83,3 @@ def needs_of_fit(options: Mapping[str, Any]) -> Iterator[str]:
             FitManifest((), partial=False, method=method, seed=0, parameters=settings).model()
         except CosupError as error:
             yield str(error)
-
-
-def one_source(given: Sequence[str]) -> str:
-    """Say that one source of features is needed, where none or several are given."""
-    return (
-        f"{'more than one' if given else 'no'} source of features is named; give one of --features FILE, "
-        "--images FOLDER, --text FILE"
-    )
