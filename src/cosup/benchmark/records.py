@@ -88,6 +88,7 @@ def decode_correct(record: Mapping[str, Any], field: str = "correct") -> BoolArr
     Returns
     -------
     (n_test,) bool array
+        Whether each test sample was answered right.
 
     Raises
     ------

@@ -168,6 +168,7 @@ def forecast_benchmark(
     Returns
     -------
     Forecast
+        Runs that are missing, and the time that they are likely to take.
 
     Raises
     ------

@@ -9,7 +9,7 @@ from typing import Any
 import click
 from click.core import iter_params_for_processing
 
-from cosup.cli.fit_options import SOURCES, one_source
+from cosup.cli.options import one_source
 from cosup.utils.errors import CosupError
 
 __all__ = ["CompleteCommand", "needs_of_fit"]
@@ -58,7 +58,7 @@ class CompleteCommand(click.Command):
 def needs_of_fit(options: Mapping[str, Any]) -> Iterator[str]:
     """Yield what ``cosup fit`` lacks; an option that could not be read is not among `options`, and not missed."""
     anew = options.get("update") is None
-    there = set(SOURCES) & options.keys()
+    there = {"features", "images", "texts"} & options.keys()
     given = [name for name in sorted(there) if options[name] is not None]
     if len(there) == 3 and (len(given) > 1 or (anew and not given)):
         yield one_source(given)

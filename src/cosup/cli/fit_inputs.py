@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
-from cosup.cli.fit_options import SOURCES, InputOptions, one_source
+from cosup.cli.fit_options import SOURCES, InputOptions
+from cosup.cli.options import one_source
 from cosup.embedding.backbones.trust import Trust
 from cosup.embedding.incremental import is_readable
 from cosup.embedding.read_images import IMAGE_SUFFIXES

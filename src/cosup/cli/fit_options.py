@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 from cosup.embedding.backbones.trust import Trust
 from cosup.io.tables import Place
 
-__all__ = ["COLUMNS", "KINDS", "SOURCES", "FitOptions", "InputOptions", "one_source"]
+__all__ = ["COLUMNS", "KINDS", "SOURCES", "FitOptions", "InputOptions"]
 
 KINDS = {"images": "images", "text": "texts", "features": "features"}
 """Option that features are given by -> its name in Python."""
@@ -81,11 +80,3 @@ class FitOptions(InputOptions):
         """The names that stand on the command line."""
         named = (self.backbone, self.encoder, *self.places, *self.again, *self.trust)
         return Trust(frozenset(str(name) for name in named if name is not None))
-
-
-def one_source(given: Sequence[str]) -> str:
-    """Say that one source of features is needed, where none or several are given."""
-    return (
-        f"{'more than one' if given else 'no'} source of features is named; give one of --features FILE, "
-        "--images FOLDER, --text FILE"
-    )

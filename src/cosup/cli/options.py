@@ -15,7 +15,7 @@ from cosup.utils.texts import split_pair, split_row
 __all__ = [
     "AGAIN", "COLUMNS", "FEATURES", "FILE", "FOLDER", "PLUGIN", "RAY", "SETTINGS", "SOMEWHERE", "TRUST", "covers",
     "levels",
-    "named_values", "pairs", "plugin_option", "words",
+    "named_values", "one_source", "pairs", "plugin_option", "words",
 ]  # fmt: skip
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -186,3 +186,11 @@ def COLUMNS(command: Callable[..., Any]) -> Callable[..., Any]:  # noqa: N802 (a
     for option in reversed(_COLUMNS):
         command = option(command)
     return command
+
+
+def one_source(given: Sequence[str]) -> str:
+    """Say that one source of features is needed, where none or several are given."""
+    return (
+        f"{'more than one' if given else 'no'} source of features is named; give one of --features FILE, "
+        "--images FOLDER, --text FILE"
+    )

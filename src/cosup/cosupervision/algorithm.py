@@ -86,6 +86,7 @@ def co_supervise(
     Returns
     -------
     Supervision
+        The final student, that of every level, history, provenance and estimated accuracies.
 
     Raises
     ------

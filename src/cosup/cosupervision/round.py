@@ -281,7 +281,9 @@ def _experts(
             witnesses = Witnesses(level, view.posterior, view.class_prior)
             experts.append(witnesses)
             if view.k == 0:
-                notes = (f"generalists read as witnesses with confusions, independence {witnesses.independence:.2f}",)
+                notes = (
+                    f"annotations corrected by confusion matrices; teachers' independence {witnesses.independence:.2f}",
+                )
                 moved = int((witnesses.names != np.arange(setup.n_classes)).sum())
                 if moved:
                     notes += (f"{moved} classes exchanged names, under which the teachers agree with them more",)

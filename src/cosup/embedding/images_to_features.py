@@ -93,6 +93,7 @@ def embed_images(
     Returns
     -------
     FeatureStore
+        The features on disk, read on demand.
 
     Raises
     ------

@@ -40,6 +40,7 @@ def read_image(path: str | os.PathLike[str]) -> UInt8Array:
     Returns
     -------
     ndarray of uint8, shape (h, w) for grey images, else (h, w, 3) RGB
+        The pixels, turned upright.
 
     Raises
     ------

@@ -179,6 +179,7 @@ class TextEncoder(TorchBackbone):
         Returns
         -------
         ndarray of float32, shape (n_texts, n_features)
+            A row of features a text, in the order given.
         """
         most = CPU_TOKENS if self._device == "cpu" else GPU_TOKENS
         groups: list[list[int]] = []

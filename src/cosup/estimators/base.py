@@ -103,6 +103,7 @@ class TeacherSupervised(KeptStudent, ClassifierMixin, BaseEstimator):  # type: i
         Returns
         -------
         self
+            The fitted estimator.
 
         Raises
         ------

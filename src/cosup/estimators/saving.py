@@ -107,6 +107,7 @@ def read_saved(folder: str | Path) -> tuple[dict[str, Any], dict[str, Any]]:
     Returns
     -------
     arrays : dict of str to ndarray
+        The arrays that were saved, by name.
     content : dict
         The content of ``model.json``.
 

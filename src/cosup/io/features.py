@@ -290,6 +290,7 @@ def features_of_images(
     Returns
     -------
     Features
+        Features with the images' paths as ids.
 
     Raises
     ------
@@ -326,6 +327,7 @@ def features_of_texts(
     Returns
     -------
     Features
+        Features with the texts' ids.
 
     Raises
     ------

@@ -101,6 +101,7 @@ class TopK:
         Returns
         -------
         TopK
+            The K most probable classes and their probabilities.
         """
         check_positive(k, "k", integer=True)
         given = np.asanyarray(annotations)

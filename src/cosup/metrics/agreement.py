@@ -53,6 +53,7 @@ def annotator_agreement(annotated: Ids, n_classes: int) -> Agreement:
     Returns
     -------
     Agreement
+        Pairwise agreement, Krippendorff's alpha and Fleiss' kappa.
 
     Examples
     --------

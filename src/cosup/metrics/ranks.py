@@ -73,6 +73,7 @@ def mean_ranks(scores: npt.ArrayLike, *, alpha: float = 0.05) -> Ranks:
     Returns
     -------
     Ranks
+        Mean ranks, their critical difference and the p-value of Friedman's test.
 
     Raises
     ------

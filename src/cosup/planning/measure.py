@@ -58,6 +58,7 @@ def measure_rates(
     Returns
     -------
     Rates
+        Seconds of this machine for each kind of work.
 
     Raises
     ------

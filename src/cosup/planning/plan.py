@@ -138,6 +138,7 @@ def plan(job: Job, rates: Rates, cluster: Cluster | None = None) -> Plan:
     Returns
     -------
     Plan
+        Memory, disk and time of each step, with their formulas.
 
     Raises
     ------

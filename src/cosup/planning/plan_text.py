@@ -37,6 +37,7 @@ def render_plan(plan: Plan) -> str:
     Returns
     -------
     str
+        Lines for a terminal.
     """
     job, cluster = plan.job, plan.cluster
     priced = cluster.price > 0

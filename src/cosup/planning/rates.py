@@ -161,6 +161,7 @@ def read_rates(path: str | Path) -> Rates:
     Returns
     -------
     Rates
+        Rates as they were measured and written.
 
     Raises
     ------

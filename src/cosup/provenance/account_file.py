@@ -91,7 +91,9 @@ def read_account(folder: str | Path) -> tuple[Account, dict[str, str]]:
     Returns
     -------
     account : Account
+        What happened to every sample.
     facts : dict of str to str
+        Further facts of the fit: files, versions.
 
     Raises
     ------

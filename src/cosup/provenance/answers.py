@@ -264,6 +264,7 @@ def check_estimates(
     Returns
     -------
     Checked
+        Measured accuracies beside the estimated ones.
 
     Raises
     ------

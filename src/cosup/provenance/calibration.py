@@ -73,6 +73,7 @@ def calibrate(logits: FloatArray, truth: IntArray) -> Calibration:
     Returns
     -------
     Calibration
+        The temperature, and the log loss with and without it.
     """
     targets = one_hot(truth, logits.shape[1])
     plain = _losses(logits, targets, 1.0)
@@ -146,6 +147,7 @@ def recalibrate(model: Any, X: ArrayLike, known: ArrayLike) -> tuple[Any, Calibr
     model : estimator
         A copy with calibrated probabilities; predictions are the same. What was done is in the last level's notes.
     calibration : Calibration
+        The temperature that was chosen, and the log loss with and without it.
 
     Raises
     ------

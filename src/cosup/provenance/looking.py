@@ -58,6 +58,7 @@ def look_first(X: ArrayLike, labels: TeacherLabels, model: Any) -> tuple[IntArra
     order : ndarray of shape (n_samples,), int64
         Positions, the most worthwhile first; ties keep the samples' order.
     parts : structured ndarray of shape (n_samples,), dtype `LOOK`
+        The value of a look at each sample, and its three factors.
 
     Raises
     ------

@@ -99,6 +99,7 @@ def cross_fit(
     Returns
     -------
     CrossFit
+        Predictions for every sample by a student that was not trained on it.
 
     Raises
     ------

@@ -72,6 +72,7 @@ def as_student(student: Any) -> Student:
     Returns
     -------
     Student
+        The student itself, or a new one of that name.
 
     Raises
     ------

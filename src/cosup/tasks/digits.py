@@ -104,6 +104,7 @@ def load_mnist_digits(backbone: Backbone, cache: FeatureCache, *, thumbnail: int
     Returns
     -------
     Digits
+        Pictures and their classes.
 
     Raises
     ------
@@ -136,6 +137,7 @@ def load_scanned_digits(backbone: Backbone, cache: FeatureCache) -> Digits:
     Returns
     -------
     Digits
+        Pictures and their classes.
 
     Raises
     ------

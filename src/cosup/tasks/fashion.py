@@ -51,6 +51,7 @@ def load_fashion(
     Returns
     -------
     Digits
+        Pictures and their classes.
 
     Raises
     ------

@@ -56,7 +56,9 @@ def read_newsgroups(each: int = EACH) -> tuple[list[str], IntArray, tuple[str, .
     texts : list of str
         Their first 100 words.
     y : ndarray of int64
+        Positions in `groups`.
     groups : tuple of str
+        Names of the newsgroups.
 
     Raises
     ------

@@ -176,6 +176,7 @@ def load_task(
     Returns
     -------
     Task
+        Features, labels of the teachers, and the truth to measure with.
 
     Raises
     ------

@@ -70,6 +70,7 @@ def check_features(X: ArrayLike, *, n_samples: int | None = None, name: str = "X
     Returns
     -------
     ndarray of shape (n_samples, n_features), floating
+        The same values, floating.
 
     Raises
     ------

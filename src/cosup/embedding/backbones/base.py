@@ -169,6 +169,7 @@ class TorchBackbone(ABC):
         Returns
         -------
         ndarray of float32, shape (n, n_features)
+            A row of features an image.
 
         Raises
         ------
@@ -204,6 +205,7 @@ class TorchBackbone(ABC):
         Returns
         -------
         ndarray of float32, shape (n, n_features)
+            A row of features an image, in the order given.
 
         Raises
         ------

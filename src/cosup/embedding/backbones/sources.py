@@ -189,6 +189,7 @@ def make_backbone(
     Returns
     -------
     Backbone
+        The frozen network, ready to embed images.
 
     Raises
     ------

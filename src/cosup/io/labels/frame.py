@@ -44,6 +44,7 @@ def from_frame(
     Returns
     -------
     ImportedLabels
+        A column of labels for each teacher.
 
     Raises
     ------

@@ -89,6 +89,7 @@ def read_labels(
     Returns
     -------
     ImportedLabels
+        A column of labels for each teacher, with the classes' names and, where the file has them, ids.
 
     Raises
     ------

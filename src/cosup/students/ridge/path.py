@@ -79,6 +79,7 @@ def ridge_path(X: FloatArray, targets: ArrayLike, alphas: ArrayLike = GRID) -> R
     Returns
     -------
     RidgePath
+        Weights for every alpha and every set of targets.
 
     Raises
     ------

@@ -67,6 +67,7 @@ class RidgeProbe:
         Returns
         -------
         RidgeTrainer
+            The student tied to the features: their factorisation is computed once.
         """
         return RidgeTrainer(self, Whole(Features(X)))
 
