@@ -10,13 +10,13 @@ from cosup.baselines.aggregation import log_pool, majority
 def test_a_majority_by_hand():
     said = np.array([[0, 0, 1], [2, 1, 0], [-1, 2, 2], [-1, -1, -1]])
     np.testing.assert_allclose(majority(said, 3), [[2 / 3, 1 / 3, 0], [1 / 3, 1 / 3, 1 / 3], [0, 0, 1], [0, 0, 0]])
-    assert make_method("majority")._pool(TeacherLabels(said))[1].argmax() == 0  # a tie: the smallest class
+    assert make_method("majority")._pool(TeacherLabels(said), 0)[0][1].argmax() == 0  # a tie: the smallest class
 
 
 def test_pools_by_hand():
     soft = np.array([[[0.5, 0.5], [0.2, 0.8]], [[0.6, 0.4], [0.6, 0.4]], [[np.nan] * 2, [0.3, 0.7]]])
     labels = TeacherLabels(soft)
-    np.testing.assert_allclose(make_method("mean")._pool(labels), [[0.35, 0.65], [0.6, 0.4], [0.3, 0.7]])
+    np.testing.assert_allclose(make_method("mean")._pool(labels, 0)[0], [[0.35, 0.65], [0.6, 0.4], [0.3, 0.7]])
     np.testing.assert_allclose(log_pool(labels, 1e-9), [[0.2, 0.8], [9 / 13, 4 / 13], [0.3, 0.7]], atol=1e-6)
 
 
@@ -32,7 +32,7 @@ def planted_crowd(n=400):
 def test_dawid_skene_recovers_a_planted_confusion():
     pytest.importorskip("crowdkit")
     y, labels = planted_crowd()
-    posterior = make_method("dawid-skene")._pool(labels)
+    posterior = make_method("dawid-skene")._pool(labels, 0)[0]
     # The swapping annotator is never right about 0 and 1, and yet its confusion tells the class: a majority suffers.
     assert (posterior.argmax(axis=1) == y).mean() > 0.98
     assert (majority(labels.hard(), 3).argmax(axis=1) == y).mean() < 0.95

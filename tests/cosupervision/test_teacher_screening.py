@@ -87,7 +87,7 @@ def test_a_specialist_of_a_domain_stays_though_it_is_mostly_wrong_elsewhere(monk
     said[:, 4] = np.where(own, said[:, 4], np.array([0, 1, 2, 6, 3, 4, 5])[y])
     labels = TeacherLabels(said, levels=[0, 1, 1, 1, 1], n_classes=7)
     assert screen_teachers(labels)[0].all()
-    monkeypatch.setattr("cosup.cosupervision.teacher_screening.BEYOND_DOUBT", np.inf)
+    monkeypatch.setattr("cosup.cosupervision.teacher_screening.CERTAIN", np.inf)
     assert screen_teachers(labels)[0].tolist() == [True] * 4 + [False]
 
 
