@@ -9,6 +9,8 @@ tell it from the honest teachers: permuting the names of the classes turns one g
 
 from __future__ import annotations
 
+import hashlib
+
 import numpy as np
 
 from cosup.labels import TeacherLabels
@@ -204,9 +206,12 @@ def _mean(values: FloatArray, common: FloatArray, group: BoolArray) -> FloatArra
 
 def _repeats(hard: IntArray) -> BoolArray:
     """Mark the teachers that annotate every sample as an earlier teacher does."""
-    _, first = np.unique(hard, axis=1, return_index=True)
-    out = np.ones(hard.shape[1], dtype=bool)
-    out[first] = False
+    seen: set[bytes] = set()
+    out = np.zeros(hard.shape[1], dtype=bool)
+    for t, said in enumerate(hard.T):
+        digest = hashlib.blake2b(np.ascontiguousarray(said).tobytes()).digest()
+        out[t] = digest in seen
+        seen.add(digest)
     return out
 
 
