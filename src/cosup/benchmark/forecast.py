@@ -34,11 +34,11 @@ class Forecast:
     runs, done : int
         All runs asked for, and those that are on record already.
     recorded, probed : int
-        Of the runs that are left: how many times come from records of other seeds, and how many from a probe.
+        Numbers of runs left whose times come from records of other seeds, and from a probe.
     unknown : int
-        Of the runs that are left: those whose probe failed, as they themselves will, no doubt.
+        Number of runs left whose probe failed, as they will, too.
     seconds : float
-        Of all the runs that are left, on one core: fitting, loading, ceilings.
+        Time of all runs left, on one core: fitting, loading, ceilings.
     processes : int
         Processes that share them.
     """
@@ -65,7 +65,7 @@ def forecast(jobs: Sequence[Job], missing: Sequence[Job], records: Sequence[Reco
     jobs : sequence of Job
         All that is asked for.
     missing : sequence of Job
-        What is left of them.
+        The jobs that are left.
     records : sequence of dict
         What is on record. A run of the same method on the same task with another seed tells the time. Where there is
         none, the method is fitted here on a tenth and on three tenths of the task's training samples, and nothing is

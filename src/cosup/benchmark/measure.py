@@ -49,7 +49,7 @@ def macro_f1(y_test: IntArray, predicted: IntArray) -> float | None:
 
 
 def measure_levels(model: Any, task: Task) -> list[dict[str, Any]]:
-    """Measure every level: who was believed, what was kept, how good the student was by then.
+    """Measure every level: assigned teachers, kept annotations, and the student's accuracy.
 
     Parameters
     ----------
@@ -104,7 +104,7 @@ def per_teacher(model: Any, task: Task) -> list[dict[str, Any]]:
     list of dict
         For every teacher of the last level: ``teacher``, its name; ``samples``, how many it is the right one of;
         ``student``, the share of these that the final student, trained without their truth, gets right; ``said``, the
-        share on which the teacher is right; ``found``, the share on which it was believed. None where there is no
+        share on which the teacher is right; ``found``, the share on which it was assigned. None where there is no
         such sample.
     """
     last = task.labels.n_levels - 1

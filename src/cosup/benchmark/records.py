@@ -161,7 +161,7 @@ def read_records(folder: str | Path) -> list[Record]:
     Parameters
     ----------
     folder : path
-        What was given to `run_benchmark` as `out`.
+        The folder that was given to `run_benchmark` as `out`.
 
     Returns
     -------

@@ -26,7 +26,7 @@ class Method:
     Parameters
     ----------
     label : str
-        How tables call it; different for every method of a benchmark.
+        The name in tables; different for every method of a benchmark.
     name : str
         A name of ``list_methods()``.
     parameters : mapping, optional

@@ -29,7 +29,7 @@ class Cluster:
     ----------
     ray : module
     address : str
-        As it was asked for.
+        The address that was asked for.
     is_client : bool
         Whether another process, on the cluster, speaks for this one (``ray://``).
     """

@@ -95,9 +95,9 @@ def stream(
         function that takes an Arrow table of rows and gives tables with as many rows, in their order.
     parameters : str
     rows : sequence of dict
-        Of numbers, texts and lists of these.
+        Dictionaries of numbers, texts and lists of these.
     num_cpus, num_gpus : int
-        What an actor reserves; torch and numpy have as many threads there as it has cores.
+        Resources that an actor reserves; torch and numpy have as many threads there as it has cores.
 
     Raises
     ------

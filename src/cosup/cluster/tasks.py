@@ -51,7 +51,7 @@ def run_tasks(
     in_flight : int, optional
         Default: twice as many as the cluster's cores can work on now, so that a cluster that can grow sees the need.
     retries : int
-        How often a task whose process or node died is started again.
+        Number of times that a task whose process or node died is started again.
     num_cpus : float
     memory : int
         Cores and bytes that a task reserves.

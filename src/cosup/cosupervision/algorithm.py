@@ -80,7 +80,7 @@ def co_supervise(
     student : str, Student or scikit-learn classifier
         A registered student's name, as ``"ridge"``, or the student itself.
     config : CSLConfig, optional
-        Which rule does each step. Default: that of `CoSupervisedClassifier`.
+        The rule of each step. Default: that of `CoSupervisedClassifier`.
     random_state : int
 
     Returns

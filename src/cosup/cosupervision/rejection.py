@@ -34,7 +34,7 @@ class Rejection:
     Attributes
     ----------
     keep : callable
-        From `Evidence` to a bool mask (n_samples,) of the annotations that are kept.
+        A function from `Evidence` to a bool mask (n_samples,) of the annotations that are kept.
     reason : str
         Why an annotation was rejected, as a clause: "its margin is among the smallest".
     needs_local : bool
@@ -99,7 +99,7 @@ class Evidence:
     rank : ndarray of int
         Number of classes that the global student finds more probable than the annotated one.
     margin : ndarray
-        That probability less the largest one of another class.
+        The probability of the annotated class less the largest one of another class.
     loss : ndarray
         The global student's cross-entropy against the annotation, in nats; infinite where none is assigned.
     local : LocalStudents or None
@@ -131,7 +131,7 @@ class Evidence:
         student : iterable of (rows, probabilities)
             Probabilities (n_rows, n_classes).
         soft : callable, optional
-            From rows to the annotations' probabilities (n_rows, n_classes), where these are soft.
+            A function from rows to the annotations' probabilities (n_rows, n_classes), where these are soft.
         local : LocalStudents, optional
         """
         predicted, rank = np.empty_like(annotation), np.empty_like(annotation)

@@ -54,7 +54,8 @@ class Setup:
     included : bool ndarray of shape (n_teachers,)
         The teachers that screening left in.
     support : ndarray of shape (n_teachers,), optional
-        How far the others agree with each, where teachers were screened; see `cosup.cosupervision.teacher_screening`.
+        Support of each teacher by the others, where teachers were screened; see
+        `cosup.cosupervision.teacher_screening`.
     """
 
     hierarchy: Hierarchy

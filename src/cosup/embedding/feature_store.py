@@ -37,7 +37,7 @@ class FileEntry:
     mtime_ns : int
         When it was last changed.
     sha256 : str, optional
-        Of its bytes; None until it was read, or where it could not be.
+        The hash of its bytes; None until it was read, or where it could not be.
     error : str, optional
         Why the image is unreadable; None where it has features.
     """
@@ -337,7 +337,7 @@ def finished_manifest(folder: Path, called: object = None) -> dict[str, Any]:
     folder : Path
         It holds the manifest at least.
     called : object
-        What messages call it. Default: `folder`.
+        The name in messages. Default: `folder`.
 
     Raises
     ------

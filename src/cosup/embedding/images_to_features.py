@@ -74,7 +74,7 @@ def embed_images(
         Images that go through the network together, and images that are flushed together (rounded up to whole
         batches). A store that was begun goes on with its own.
     dtype : {"float16", "float32"}
-        Of the features on disk.
+        The type of the features on disk.
     skip_unreadable : bool, default False
         Leave images out that cannot be read, and list them in the store. Otherwise they are an error, that lists all;
         what was embedded before the first of them is kept.

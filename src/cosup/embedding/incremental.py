@@ -33,11 +33,11 @@ class Grown:
     features : ndarray of shape (n_samples, n_features)
         Mapped into memory where they are one store's, else in memory.
     paths : tuple of str
-        Of the rows.
+        The files of the rows.
     new : int
-        How many of them were not there before.
+        Number of those that were not there before.
     backbone : dict
-        As a store's manifest describes it.
+        The backbone as a store's manifest describes it.
     """
 
     features: Any

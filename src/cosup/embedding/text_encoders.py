@@ -172,7 +172,7 @@ class TextEncoder(TorchBackbone):
         Parameters
         ----------
         tokens : sequence of sequences of int
-            As `tokenize` gives them, in any order.
+            The tokens from `tokenize`, in any order.
         batch_size : int
             Texts that go through the network together, at the most.
 

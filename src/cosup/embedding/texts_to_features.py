@@ -52,10 +52,10 @@ def embed_texts(
         Made if it does not exist. If it holds the finished features of these texts by this encoder, nothing is done.
     batch_size, shard_size : int
     dtype : {"float32", "float16"}
-        Of the features on disk.
+        The type of the features on disk.
     progress : bool
     source : str
-        What messages call the texts: their file's path.
+        The name of the texts in messages: their file's path.
 
     Returns
     -------

@@ -45,7 +45,7 @@ class Computing:
     root : Path
     backbone : Backbone
     dtype : str
-        Of the rows.
+        The type of the rows.
     batch_size : int
     workers : int, optional
         Threads that read. Default: one fewer than there are cores.

@@ -50,7 +50,7 @@ class Estimates:
         return np.vstack([self.teachers, self.student])
 
     def unknown(self) -> Estimates:
-        """Forget every value: they come from a model that is not believed."""
+        """Forget every value: they come from a model that is not used."""
         student, teachers = np.full_like(self.student, np.nan), np.full_like(self.teachers, np.nan)
         by_class = None if self.by_class is None else np.full_like(self.by_class, np.nan)
         return replace(self, student=student, teachers=teachers, by_class=by_class)

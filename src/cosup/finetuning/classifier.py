@@ -31,7 +31,7 @@ NETWORK = "network-"
 def believing(random_state: Any = 0) -> CoSupervisedClassifier:
     """Make the method for students that are fine-tuned: `CoSupervisedClassifier` without the pooled posterior.
 
-    The network is trained on the believed teachers' annotations, the mean of five rounds a level. The posterior
+    The network is trained on the assigned teachers' annotations, the mean of five rounds a level. The posterior
     multiplies in what the student believes already; where its features show little of the classes, that drowns what the
     teachers know, and what the network could learn (measured: benchmarks/studies/fine-tuning.md).
 
@@ -65,7 +65,7 @@ class ImageFiles:
 class FineTunedClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     """A network fine-tuned under a hierarchy of weak teachers, without one true label.
 
-    A method decides, on the features of the network as it is, who is believed on which sample; then the network is
+    A method decides, on the features of the network as it is, the teacher of each sample; then the network is
     trained on what came out. See `cosup.students.FineTuned` for what is trained, and how.
 
     Parameters
@@ -78,11 +78,11 @@ class FineTunedClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     ----------
     classes_ : ndarray of shape (n_classes,)
     network_ : Network
-        As it was trained.
+        The network as it was trained.
     head_ : LinearHead
         On the trained network's features.
     method_ : estimator
-        As it was fitted; ``history_``, ``provenance_`` and ``estimates_`` are its own.
+        The method as it was fitted; ``history_``, ``provenance_`` and ``estimates_`` are its own.
     epochs_ : list of dict
         A record an epoch of the training: ``epoch``, ``loss``, ``agreement`` with held-out targets, ``seconds``.
 
@@ -106,11 +106,11 @@ class FineTunedClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         Parameters
         ----------
         X : sequence of n_samples
-            What the network takes: texts; images, arrays of uint8 or `ImageFiles`; rows of an array.
+            Inputs of the network: texts; images, arrays of uint8 or `ImageFiles`; rows of an array.
         y : TeacherLabels, or array-like of shape (n_samples,)
             As of `cosup.CoSupervisedClassifier.fit`.
         features : array-like of shape (n_samples, n_features), optional
-            Of the network as it is, where they are known already. Default: they are computed.
+            Features of the network as it is, where they are known already. Default: they are computed.
 
         Raises
         ------
@@ -171,7 +171,7 @@ class FineTunedClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def account_view(self, X: Any, features: FloatArray) -> tuple[TeacherSupervised, FloatArray]:
         """Return a model and features for `cosup.provenance.Account`: frozen features beside the trained network's.
 
-        Levels answer by the probes that decided who is believed (on the former), the last by the trained student.
+        Levels answer by the probes that assigned teachers (on the former), the last by the trained student.
         """
         own = embedded(self.network_, X, progress=False)
         split, n_classes = features.shape[1], len(self.classes_)

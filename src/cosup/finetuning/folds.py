@@ -34,7 +34,7 @@ class FoldedTrainer(CheckedTrainer[Fit]):
     trainers : tuple of Trainer
         The probes', tied to the folds' features.
     frozen : Trainer
-        In their place where a fold has too few samples to train on.
+        The trainer in their place where a fold has too few samples to train on.
     """
 
     rows: tuple[IntArray, ...]
@@ -94,7 +94,7 @@ class FoldedFit(BlockFit):
 
     @property
     def takes_soft(self) -> bool:
-        """As the probes say."""
+        """Whether all probes are calibrated."""
         return all(fit.takes_soft for fit in self.fits)
 
     @cached_property

@@ -73,7 +73,7 @@ class ModuleNetwork:
     module : torch.nn.Module
         Maps (n, ...) to features (n, d). It is copied before it is trained.
     shape : tuple of int, optional
-        What a row becomes before the module sees it, as in ``(3, 32, 32)``. Default: it stays as it is.
+        The shape of a row before the module sees it, as in ``(3, 32, 32)``. Default: it stays as it is.
     device : str, optional
         Default: ``"cuda"`` if there is one, else ``"cpu"``.
 

@@ -52,19 +52,19 @@ class FineTuned(TuningSettings):
         ``"full"``; ``"last:K"``, the last K blocks and what comes after; or ``"lora:R"``, low-rank additions of rank R
         (Hu et al. 2022) to all linear layers of the blocks, by peft (extra ``finetune``), merged when training ends.
     probe : str, Student or scikit-learn classifier
-        What is trained on features. A linear one, on those of the network as it is, is what the head starts from.
+        The student of the features. A linear one, on those of the network as it is, is what the head starts from.
     folds : int
-        Of the networks that decide; 1 for none.
+        Number of networks that decide; 1 for none.
     epochs : int
     batch_size : int
         Samples a step, whatever `micro_batch` and the number of processes.
     micro_batch : int, optional
         Samples that go through the network together: gradients of a batch are accumulated. Default: all of a batch.
     learning_rate : float, optional
-        Of the network. Default: 5e-5, with LoRA 5e-4.
+        Learning rate of the network. Default: 5e-5, with LoRA 5e-4.
     head_learning_rate : float
     weight_decay : float
-        Of the network's matrices.
+        Weight decay of the network's matrices.
     warmup : float
         Share of the steps in which the learning rate rises; then it falls as a cosine to zero.
     patience : int, optional
@@ -73,7 +73,7 @@ class FineTuned(TuningSettings):
     holdout : float
         Share of the samples that is held out for that.
     precision : {"float32", "bfloat16"}, optional
-        What the network computes in (weights stay float32). Default: bfloat16 on GPUs that have it.
+        The precision that the network computes in (weights stay float32). Default: bfloat16 on GPUs that have it.
     device : str, optional
         Default: the GPU if there is one (under ``torchrun``, this process's), else the CPU.
     checkpoint : path, optional
@@ -202,7 +202,7 @@ class FineTunedFit(BlockFit):
 
     @property
     def takes_soft(self) -> bool:
-        """As the probe says."""
+        """Whether the probe is calibrated."""
         return self.probe.takes_soft
 
     @cached_property

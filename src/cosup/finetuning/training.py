@@ -43,7 +43,7 @@ DAMPING = 0.01
 """Variance, in units of a feature's, under which a direction hardly counts for the head that training starts from."""
 
 HEAD_ROWS = 1 << 12
-"""Of features that are read together."""
+"""Rows of features that are read together."""
 
 DECAYED = 2
 """Dimensions from which weights decay; biases and norms don't."""
@@ -57,7 +57,7 @@ class TrainingSet:
     ----------
     samples : sequence of n_samples
     features : ndarray of shape (n_samples, d)
-        Of the network as it is.
+        Features of the network as it is.
     members : ndarray of shape (n_members,)
         Positions of the samples to train on.
     targets : ndarray of shape (n_members, n_classes), float32
@@ -354,7 +354,7 @@ def tune(plan: TuningSettings, network: Network, training_set: TrainingSet, path
     network : Network
     training_set : TrainingSet
     path : Path, optional
-        Of the checkpoint: a training that is found there goes on.
+        The path of the checkpoint: a training that is found there goes on.
     """
     device = device_of(plan.device)
     with together(plan.device) as world, _own_stream(device):

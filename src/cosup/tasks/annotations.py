@@ -39,7 +39,7 @@ def annotate(
         transformers, whose labels are class names; or a function from a batch of inputs to class ids (-1 abstains),
         class names (None abstains) or probabilities (NaN abstains). Teachers may differ in kind.
     inputs : array or sequence
-        What they are given, a slice at a time. A network is given a tensor of the slice.
+        The inputs of the teachers, given a slice at a time. A network is given a tensor of the slice.
     class_names : sequence of str
         Class id -> name.
     levels, specialties

@@ -250,7 +250,7 @@ def teach(
     ----------
     images : ImageList
     weak : FeatureStore
-        What the teachers see.
+        The features that the teachers see.
     taught, asked : ndarray of int
         Indexes into `images`: those that teachers are trained on, whose classes must be known, and those that they
         annotate. None may be in both.

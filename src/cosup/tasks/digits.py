@@ -47,15 +47,15 @@ class Digits:
     images : ndarray of uint8, shape (n, 28, 28)
         For the report.
     thumbnails : ndarray of float64, shape (n, side * side)
-        What the teachers see: means of side x side blocks (4 x 4), in [0, 1].
+        The pixels that the teachers see: means of side x side blocks (4 x 4), in [0, 1].
     features : ndarray of float32, shape (n, d)
-        What the student sees.
+        The features that the student sees.
     y : ndarray of int64, shape (n,)
         The digit, 0 to 9.
     class_names : sequence of str
         Ten of them.
     noun, source : str
-        What a specialist's classes are called, and what the pictures are, in names and description.
+        Names for a specialist's classes, and for the pictures, in names and description.
     """
 
     images: UInt8Array
@@ -166,7 +166,7 @@ def embedded_images(
     Parameters
     ----------
     source, version : str
-        What is read, and in which state: part of the cache's key.
+        The source that is read, and its state: part of the cache's key.
     read : callable
         Gives images, uint8 (n, h, w), and classes (n,).
     backbone : Backbone

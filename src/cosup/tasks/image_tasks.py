@@ -30,7 +30,7 @@ SHARES = {"teachers": 0.3, "train": 0.5, "test": 0.2}
 SPLITS = ("clean", "published")
 
 Cut = Callable[[ImageList, int], Parts]
-"""From images and a seed to the parts for teachers, student and test."""
+"""A function of images and a seed that returns the parts for teachers, student and test."""
 
 
 def _backbone(spec: str, image_size: int | None, options: dict[str, Any] | None) -> Backbone:
@@ -103,11 +103,11 @@ class ImageOptions:
     student, teacher : str
         Backbones; for the teacher ``"early"``, too.
     image_size : int, optional
-        That the student's backbone sees.
+        The size that the student's backbone sees.
     student_options, teacher_options : dict, optional
         Further arguments of `make_backbone`.
     recipe : {"logistic", "adam"}
-        How teachers' heads are trained; with `iterations`, `learning_rate` and `outputs`, see `HeadRecipe`.
+        The way teachers' heads are trained; with `iterations`, `learning_rate` and `outputs`, see `HeadRecipe`.
     top_k : int
         Classes kept of soft annotations.
     store : str, optional

@@ -118,7 +118,7 @@ def make_hierarchy(n_samples: int = 2000, n_test: int = 1000, *, random_state: i
     correlation : float, default 0
         Share of samples on which a teacher's luck is common to all teachers, in [0, 1].
     imbalance : float, default 1
-        How many times as frequent as the last class the first one is, at least 1.
+        Frequency of the first class over that of the last, at least 1.
     useless, adversarial : int, default 0
         How many of every level's specialists name classes at random, and how many mislead; as many as there are,
         where a level has fewer.

@@ -78,7 +78,7 @@ class Task:
     weak_test : ndarray of int, shape (n_test,)
         The generalist's hard predictions on the test samples: what the weak accuracy is measured on.
     truth : Truth
-        For measuring and for the oracle only.
+        The truth, for measuring and for the oracle only.
     class_names : tuple of str
         One name a class.
     images_train : ndarray of uint8, shape (n_train, h, w) or (n_train, h, w, 3), or None

@@ -37,7 +37,7 @@ class HeadRecipe:
         ``"logistic"``, for a few hundred samples: L2-regularised logistic regression on standardised features, at most
         `iterations` of L-BFGS (ours).
     iterations : int, default 1000
-        As published. Fewer make a weaker teacher.
+        Number of steps, as published. Fewer make a weaker teacher.
     learning_rate : float, default 1e-4
     batch_size : int, default 256
         Both for ``"adam"`` only, and as published.
@@ -161,7 +161,7 @@ def group_specialists(groups: IntArray, group_names: Sequence[str]) -> list[Spec
     Parameters
     ----------
     groups : ndarray of int, shape (n_samples,)
-        Of the teachers' samples: index into `group_names`.
+        Groups of the teachers' samples: indexes into `group_names`.
     group_names : sequence of str
     """
     one_each = [Specialist(name, 1, np.flatnonzero(groups == g)) for g, name in enumerate(group_names)]

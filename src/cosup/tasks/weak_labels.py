@@ -82,7 +82,7 @@ def read_weak_labels(
     name : str
         One of `list_weak_labels`.
     encoder : str
-        What texts go through, see `cosup.make_encoder`; other data have features of their own.
+        The encoder of texts, see `cosup.make_encoder`; other data have features of their own.
     cache : FeatureCache, optional
         Where features of texts are kept.
 

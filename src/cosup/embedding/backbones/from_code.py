@@ -133,7 +133,7 @@ class NetworkBackbone(_CodeBackbone):
     code : callable
         The function that made it.
     asked : str
-        What it was asked for, where it makes several: a part of the fingerprint.
+        The name that was asked for, where it makes several: a part of the fingerprint.
 
     Raises
     ------

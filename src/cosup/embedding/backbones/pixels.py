@@ -38,7 +38,7 @@ class Preprocessing:
     mean, std : tuple of 3 floats
         Subtracted, and divided by, channel by channel, after scaling.
     scale : float, default 1/255
-        What pixels are multiplied by.
+        The factor of pixels.
     odd : {"down", "even"}
         Where a crop's corner falls between two pixels: ``"down"`` to the lower one, as transformers does, or
         ``"even"`` to the even one, as torchvision does.

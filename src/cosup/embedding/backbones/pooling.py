@@ -20,7 +20,7 @@ def pool_tokens(tokens: torch.Tensor, pooling: str, n_prefix: int) -> torch.Tens
     pooling : {"cls", "mean", "both"}
         The class token, the mean of the picture's, or the former beside the latter.
     n_prefix : int
-        How many tokens come before the picture's.
+        Number of tokens before the picture's.
 
     Returns
     -------

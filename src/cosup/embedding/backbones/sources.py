@@ -24,7 +24,7 @@ class BackboneSource:
     Attributes
     ----------
     make : callable
-        From the name and `Options` to a `Backbone`.
+        A function of the name and of `Options` that returns a `Backbone`.
     lines : mapping of str to str
         ``source:name`` -> one line, for `list_backbones`.
     """
@@ -58,7 +58,7 @@ def register_backbone_source(name: str, summary: str) -> Callable[[AnySource], A
     Parameters
     ----------
     name : str
-        What stands before the colon: ``--backbone name:MODEL``.
+        The text before the colon: ``--backbone name:MODEL``.
     summary : str
         One line for `list_backbones`.
 
@@ -170,20 +170,20 @@ def make_backbone(
     image_size : int, optional
         Side of the images that the network sees, in pixels. Default: the model's own; 96 for Lite0.
     pooling : {"cls", "mean", "both"}, optional
-        What of the last layer becomes features: the class token, the mean over the picture, or one after the
+        The part of the last layer that becomes features: the class token, the mean over the picture, or one after the
         other. Default: ``"cls"`` for transformers with a class token, ``"mean"`` for the rest.
     dtype : {"float32", "bfloat16", "float16"}, default "float32"
-        What the network computes in. Features are float32 whatever this is.
+        The precision that the network computes in. Features are float32 whatever this is.
     compile : bool, default False
         Compile the network with ``torch.compile``: minutes at first, then faster on a GPU.
     device : str, optional
-        As torch names it. Default: ``"cuda"`` if there is one, else ``"cpu"``.
+        The device as torch names it. Default: ``"cuda"`` if there is one, else ``"cpu"``.
     weights : path, optional
         A file with the weights, in place of those that the source would fetch.
     trust_repo : bool, default False
         Let ``hub:`` run the code of the repository that is named.
     interpolation : {"bilinear", "bicubic", "nearest", "lanczos", "box", "hamming"}, optional
-        How images are resized. Default: the model's own; the published co-supervised code resizes all images
+        The way images are resized. Default: the model's own; the published co-supervised code resizes all images
         bilinearly.
 
     Returns

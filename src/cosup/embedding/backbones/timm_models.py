@@ -22,7 +22,7 @@ class TimmBackbone(TorchBackbone):
     Parameters
     ----------
     name : str
-        As ``timm.list_models(pretrained=True)`` has it.
+        A name of ``timm.list_models(pretrained=True)``.
     options : Options
         `pooling` of None is the model's own; `weights` replaces the pre-trained ones.
 

@@ -23,11 +23,11 @@ class Trust:
     Attributes
     ----------
     names : frozenset of str
-        As they were typed.
+        The names as they were typed.
     option : str
         The option that says one more name; ``{kind}`` in it is "backbone" or "encoder".
     folder : Path, optional
-        Of the model: a network in it is a part of it.
+        The folder of the model: a network in it is a part of it.
     """
 
     names: frozenset[str] = frozenset()

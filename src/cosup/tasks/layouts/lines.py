@@ -40,9 +40,9 @@ def read_table(file: Path) -> tuple[dict[str, list[str]], list[str]]:
     Returns
     -------
     columns : dict of str to list of str
-        What is missing is an empty string.
+        The columns' texts; missing ones are empty strings.
     places : list of str
-        Of every row, for messages.
+        The place of every row, for messages.
 
     Raises
     ------
