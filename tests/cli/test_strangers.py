@@ -379,6 +379,35 @@ def test_forty_attempts_at_the_least():
     assert len(ATTEMPTS) >= 40
 
 
+HUB = """
+import torch
+def net(pretrained=True):
+    return torch.nn.Sequential(torch.nn.AdaptiveAvgPool2d(2), torch.nn.Flatten())
+"""
+
+
+def test_a_repository_of_hub_is_run_where_its_name_is_typed(stage):
+    """By every command, and by none that only finds the name in a file."""
+    (stage.root / "repository").mkdir()
+    (stage.root / "repository" / "hubconf.py").write_text(HUB)
+    hub, photos = f"hub:{stage.root / 'repository'}:net", stage.made / "photos"
+    store, model = stage.root / "hub-store", stage.root / "hub-model"
+    assert stage.run("embed", "--images", photos, "--backbone", hub, "--out", store).exit_code == 0
+    names = FeatureStore.open(store).paths
+    (stage.root / "few.csv").write_text(
+        "id,a,b\n" + "".join(f"{name},c{i % 2},c{i % 2}\n" for i, name in enumerate(names))
+    )
+    fit = ("--images", photos, "--labels", stage.root / "few.csv", "--out")
+    assert stage.run("fit", *fit, model, "--backbone", hub).exit_code == 0
+    shutil.rmtree(model / "features")
+    predict = ("predict", "--model", model, "--images", photos, "--out", stage.root / "p.csv")
+    update = ("fit", "--update", model, *fit, stage.root / "new")
+    for words, option in ((predict, "--backbone"), (update, "--trust")):
+        refused = stage.run(*words)
+        assert (refused.exit_code, f"add {option} '{hub}'" in refused.stderr) == (2, True)
+        assert stage.run(*words, option, hub).exit_code == 0
+
+
 def test_what_a_person_names_too_is_run(stage):
     """The same fields, with the name on the command line: one's own fit goes on as it did."""
     honest = f"module:{stage.made / 'net.py'}:net"

@@ -22,7 +22,9 @@ IMAGES = click.Path(exists=True, path_type=Path)
 
 @click.command()
 @click.option("--images", type=IMAGES, required=True, help="Folder of images, or a table with a column 'path'.")
-@click.option("--backbone", required=True, metavar="SOURCE:NAME", help="See cosup backbones.")
+@click.option(
+    "--backbone", required=True, metavar="SOURCE:NAME", help="See cosup backbones; of hub: and module: the code is run."
+)
 @click.option("--out", type=FOLDER, required=True, help="Folder for features, list of files and manifest.")
 @click.option(
     "--layout", default="flat", show_default=True, help="flat, folders, domains, imagenet, domainnet, table, auto."
@@ -64,7 +66,8 @@ def embed(
 
     listed = read_image_list(images, "auto" if images.is_file() else layout, **layout_option)
     own = {name: options.pop(name) for name in ("image_size", "pooling", "compile", "device", "weights")}
-    network = make_backbone(backbone, dtype=precision, **own)
+    # As everywhere on the command line: code that a person names is run.
+    network = make_backbone(backbone, dtype=precision, trust_repo=True, **own)
     with resumable(out):
         store = embed_images(listed.root, listed.paths, network, out, **options)
     click.echo(f"{len(store):,} images, {store.shape[1]:,} features each, {store.nbytes / 1e6:.1f} MB in {out}")

@@ -96,9 +96,10 @@ def gather_features(
     if options.features is not None:
         found = read_features(options.features, columns=columns)
     elif options.images is not None:
+        backbone = options.backbone or made_of.get("backbone")
         found = features_of_images(
-            options.images, store, backbone=options.backbone or made_of.get("backbone"),
-            skip_unreadable=options.skip_unreadable, kept=kept,
+            options.images, store, backbone=backbone, skip_unreadable=options.skip_unreadable, kept=kept,
+            trust_repo=trust is not None and backbone in trust.names,
         )  # fmt: skip
     else:
         assert options.texts is not None

@@ -268,6 +268,7 @@ def features_of_images(
     progress: bool = True,
     ray: str | None = None,
     kept: Sequence[str | Path] = (),
+    trust_repo: bool = False,
 ) -> Features:
     """Compute features of all images in a folder, once, and keep them.
 
@@ -286,6 +287,8 @@ def features_of_images(
         Address of a cluster that computes them, see `cosup.tasks.embed_images`.
     kept : sequence of path
         Further folders of this kind, which are read and never written to.
+    trust_repo : bool
+        Let a backbone of ``hub:`` run its repository's code.
 
     Returns
     -------
@@ -298,7 +301,7 @@ def features_of_images(
         If there is no image, one cannot be read, or `out` holds features of another backbone.
     """
     folder = Path(folder)
-    network = make_backbone(backbone) if backbone else make_backbone()
+    network = make_backbone(backbone, trust_repo=trust_repo) if backbone else make_backbone()
     paths = list_image_files(folder)
     grown = grow_images(
         folder, paths, network, out, kept=kept, skip_unreadable=skip_unreadable, progress=progress, ray=ray

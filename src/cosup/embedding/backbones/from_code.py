@@ -63,7 +63,7 @@ class HubBackbone(_CodeBackbone):
         if not options.trust_repo:
             raise CosupError(
                 f"'{self.name}' runs the code of the repository {self._repository} on this machine; "
-                "if you trust it, say so by trust_repo=True"
+                "if you trust it, say so by trust_repo=True (on the command line, its name says so)"
             )
         self._pixels = imagenet_preprocessing().at(options.image_size, options.interpolation)
 
