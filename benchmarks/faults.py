@@ -164,6 +164,8 @@ def main() -> None:
     parser.add_argument("--processes", type=int, default=2, help="processes side by side (default: 2)")
     parser.add_argument("--write", action="store_true", help="write docs/reliability.md")
     given = parser.parse_args()
+    # Behind a computation in threads no process can be forked that computes in threads, too; two run side by side.
+    os.environ |= {"LOKY_MAX_CPU_COUNT": "1", "OMP_NUM_THREADS": "1"}
     import torch
 
     torch.set_num_threads(1)

@@ -39,8 +39,9 @@ def command(arguments: list[Any], before: Callable[[], None] | None = None) -> t
             except BaseException:
                 traceback.print_exc()
             finally:
-                with contextlib.suppress(Exception):
-                    sys.stdout.flush()
+                for stream in (sys.stdout, sys.stderr):
+                    with contextlib.suppress(Exception):
+                        stream.flush()
                 os._exit(code)
         _, status = os.waitpid(child, 0)
         said.seek(0)

@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 from reliability.commands import must
 
+from cosup.utils.atomic_files import COMMIT
+
 ROWS, FIRST = 120, 90
 
 
@@ -191,8 +193,10 @@ def state_of_files(place: Path) -> str:
 
 
 def state_of_tasks(place: Path) -> str:
-    """A digest of Label Studio's two files."""
-    return f"{state_of_files(place)} {state_of_files(place.with_suffix('.xml'))}".replace("none none", "none")
+    """A digest of Label Studio's two files; "part" between two renames, which the next command goes on with."""
+    if (place.parent / COMMIT).exists():
+        return "part"
+    return f"{state_of_files(place)} {state_of_files(place.with_suffix('.xml'))}"
 
 
 def state_of_store(folder: Path) -> str:

@@ -167,6 +167,17 @@ def test_a_stopped_run_goes_on_though_texts_came_before_its_own(folder, encoder,
     np.testing.assert_allclose(grown.features, encoder.embed(["please", *texts.values()], progress=False), atol=1e-6)
 
 
+def test_a_run_that_was_killed_behind_its_last_text_goes_on(encoder, tmp_path):
+    texts = {str(i): "it crashes" for i in range(4)}
+    options = {"source": "texts", "batch_size": 4, "shard_size": 4, "progress": False}
+    whole = growing.grow_texts(texts, encoder, tmp_path, **options)
+    (manifest,) = tmp_path.rglob("manifest.json")
+    finished = json.loads(manifest.read_text())
+    manifest.write_text(json.dumps({**finished, "complete": False}))
+    np.testing.assert_array_equal(growing.grow_texts(texts, encoder, tmp_path, **options).features, whole.features)
+    assert json.loads(manifest.read_text()) == finished
+
+
 def test_files_of_texts(tmp_path):
     (tmp_path / "t.txt").write_text("one\n\ntwo\n")
     assert read_texts(tmp_path / "t.txt") == {"0": "one", "1": "two"}

@@ -1,5 +1,7 @@
 """Fine-tuned students: models on disk, commands, and what is said of wrong input."""
 
+import errno
+
 import numpy as np
 import pytest
 
@@ -37,6 +39,22 @@ def test_a_saved_model_predicts_the_same(kind, folders, tmp_path):
     assert_as_before(on_features.predict_proba(tuned.embed(X, progress=False)), wanted)
     model.fit(X, 1 - y).save(moved)  # over it: one network is left
     assert len(list(moved.glob("network-*"))) == 1
+
+
+def test_a_full_disk_is_named_and_nothing_is_left(tmp_path, monkeypatch):
+    X, _, labels = planted()
+    model = finetuning.FineTunedClassifier(FineTuned(networks.tiny_net(), **FAST)).fit(X, labels)
+
+    def full(self, folder):
+        folder.mkdir()
+        (folder / "half").write_text("half")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(type(model.network_), "save", full)
+    with pytest.raises(OSError, match="No space left") as caught:
+        model.save(tmp_path)
+    assert caught.value.filename.startswith(str(tmp_path / "network-"))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_module_is_saved_by_its_weights(tmp_path):

@@ -201,6 +201,8 @@ class TextEncoder(TorchBackbone):
     ) -> Iterator[NDArray[np.float32]]:
         """Compute the features of a block of texts after the other, each while the next one is tokenised."""
         blocks = [texts[start : start + block] for start in range(0, len(texts), block)]
+        if not blocks:  # all are computed, and were before their writer was killed
+            return
 
         def tokenize(texts: Sequence[str]) -> list[list[int]]:
             return [self.tokenize(text) for text in texts]

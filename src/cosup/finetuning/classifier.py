@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import shutil
 from pathlib import Path
 from typing import Any, Self
 
@@ -219,9 +220,15 @@ class FineTunedClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         place = f"{NETWORK}{self.network_.fingerprint[:12]}"
         if not (root / place).is_dir():
             begun = temporary_name(root / place)
-            self.network_.save(begun)
-            sync_tree(begun)
-            begun.rename(root / place)
+            try:
+                self.network_.save(begun)
+                sync_tree(begun)
+                begun.rename(root / place)
+            except BaseException as error:
+                shutil.rmtree(begun, ignore_errors=True)
+                if isinstance(error, OSError) and error.filename is None:  # a full disk says no name
+                    error.filename = str(root / place)
+                raise
         stale = [old.name for old in root.glob(f"{NETWORK}*") if old.name != place]
         return model.to_files(inputs={self.network_.kind: f"{BESIDE}{place}"}), stale
 
