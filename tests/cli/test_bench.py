@@ -1,9 +1,12 @@
 """The bench on the command line: options of tasks, dry runs, crossed ingredients, plugins, figures."""
 
+import os
+
 import pytest
 
 from command import run
 from cosup.benchmark import FACTORS, read_records
+from cosup.utils.folder_lock import only_writer
 
 SMALL = ("--task-option", "n_samples=150", "--task-option", "n_test=60", "--task-option", "n_features=8")
 
@@ -132,3 +135,11 @@ def test_lists_hold_what_plugins_register(tmp_path):
     for command, name in (("methods", "own-listed"), ("tasks", "own-listed-task")):
         assert f"{name} " in run(command, "--plugin", plugin).output
     assert "cannot be imported" in run("methods", "--plugin", "no_such_module_here", code=2).stderr
+
+
+def test_a_second_bench_into_a_folder_is_told_who_writes_there(tmp_path):
+    with only_writer(tmp_path):
+        assert f"process {os.getpid()} on" in (said := bench(*SMALL, "--out", tmp_path, code=2).stderr)
+        assert "is writing to" in said
+    bench(*SMALL, "--out", tmp_path)
+    assert len(read_records(tmp_path)) == 1
