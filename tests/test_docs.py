@@ -3,6 +3,7 @@
 docs/pages.py says how a page's blocks are run. The site is built once.
 """
 
+import codeop
 import importlib
 import importlib.util
 import json
@@ -56,6 +57,17 @@ def test_code_runs_and_prints_what_is_shown(name, tmp_path, monkeypatch):
     pages.given(TEXTS[name], GIVEN, tmp_path)
     run = pages.run_page(TEXTS[name], tmp_path, name)
     assert not run.missing, f"{name} shows what is not printed; python docs/pages.py --write docs/{name}: {run.missing}"
+
+
+@pytest.mark.parametrize("name", [name for name in TEXTS if name != "how-to/extend.md"])  # its blocks are files
+def test_blocks_can_be_typed_into_an_interactive_session(name):
+    for code in re.findall(r"```python\n(.*?)```", TEXTS[name], flags=re.DOTALL):
+        typed = []
+        for line in [*code.splitlines(), ""]:
+            typed.append(line)
+            if codeop.compile_command("\n".join(typed), name, "single") is not None:
+                typed = []
+        assert typed == [], f"{name}: {typed[0]!r} and what follows is not finished by a blank line"
 
 
 def test_what_is_not_run_says_why_or_where():
