@@ -1,8 +1,12 @@
-"""Every rival wears the same face: it runs on hard, soft and abstaining labels, says why, and is deterministic."""
+"""Every rival wears the same face: it runs on hard, soft and abstaining labels, and says why.
+
+That each repeats itself and can be saved is tested with all methods, see tests/estimators/test_base.py.
+"""
 
 import importlib
 import importlib.util
 import inspect
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
@@ -21,7 +25,9 @@ EXTRAS = {
     "dawid-skene": "crowdkit", "glad": "crowdkit", "mace": "crowdkit", "confident-learning": "cleanlab",
     "crowdlab": "cleanlab", "snorkel": "snorkel",
 }  # fmt: skip
-SMALL = {"convex-mixture": {"heads": 6}, "glad": {"n_iter": 1}, "mace": {"n_iter": 5}}
+SMALL = {
+    "convex-mixture": {"heads": 6}, "dawid-skene": {"n_iter": 10}, "glad": {"n_iter": 1}, "mace": {"n_iter": 5},
+}  # fmt: skip
 """Parameters that keep a test short."""
 
 KINDS = {"hard": {}, "soft": {"soft": True}, "abstaining": {"abstain": 0.3}}
@@ -48,7 +54,9 @@ def tasks():
 @pytest.mark.parametrize("name", RIVALS)
 def test_a_rival_learns_and_keeps_the_books(name, kind, tasks):
     task = tasks[kind]
-    model = rival(name).fit(task.X_train, task.labels)
+    # Whole trainings are those on hard labels; books are kept the same way however long a training is.
+    with few_steps() if kind != "hard" else nullcontext():
+        model = rival(name).fit(task.X_train, task.labels)
     assert model.score(task.X_test, task.truth.y_test) > 0.35  # chance is 0.25
     proba = model.predict_proba(task.X_test)
     assert proba.shape == (300, 4)
@@ -66,15 +74,6 @@ def test_a_rival_learns_and_keeps_the_books(name, kind, tasks):
     named = rows["annotation"] >= 0
     assert ((rows["probability"] >= 0) & (rows["probability"] <= 1))[named].all()
     assert model.level_predict(task.X_test).shape == (1, 300)
-
-
-@pytest.mark.parametrize("name", RIVALS)
-def test_a_rival_repeats_itself(name, tasks):
-    task = tasks["hard"]
-    with few_steps():
-        first, second = (rival(name).fit(task.X_train, task.labels) for _ in range(2))
-    np.testing.assert_array_equal(first.predict_proba(task.X_test), second.predict_proba(task.X_test))
-    np.testing.assert_array_equal(first.provenance_, second.provenance_)
 
 
 @pytest.mark.parametrize("name", [*OURS, *RIVALS])
@@ -254,12 +253,3 @@ def test_a_sample_of_weight_zero_is_not_seen():
     without = gradient.run(CrossEntropy(), X[:2], targets[:2], torch.ones(2, 1), **args)
     for a, b in zip(with_it, without, strict=True):
         torch.testing.assert_close(a, b, atol=1e-4, rtol=1e-4)
-
-
-@pytest.mark.parametrize("name", ["confidence-loss", "co-teaching", "simplex-weights"])
-def test_a_linear_rival_can_be_saved(name, tasks):
-    task = tasks["hard"]
-    model = rival(name).fit(task.X_train, task.labels)
-    arrays, meta = model.to_arrays()
-    again = type(model).from_arrays(arrays, meta)
-    np.testing.assert_allclose(again.predict_proba(task.X_test), model.predict_proba(task.X_test))

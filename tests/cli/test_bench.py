@@ -7,6 +7,7 @@ import pytest
 from command import run
 from cosup.benchmark import FACTORS, read_records
 from cosup.utils.folder_lock import only_writer
+from fits import few_steps
 
 SMALL = ("--task-option", "n_samples=150", "--task-option", "n_test=60", "--task-option", "n_features=8")
 
@@ -75,14 +76,19 @@ def test_a_dry_run_says_what_is_left_and_writes_nothing(tmp_path):
 
 
 def test_ingredients_are_crossed_and_reported(tmp_path, monkeypatch):
-    few = {"rejection": ["none"], "head": ["linear", "small MLP"], "loss": ["squared error", "reverse KL"]}
+    few = {
+        "assignment": ["mass", "oracle"], "rejection": ["none"], "head": ["linear", "small MLP"],
+        "loss": ["squared error", "reverse KL"],
+    }  # fmt: skip
     for factor, levels in few.items():
         monkeypatch.setitem(FACTORS, factor, {level: FACTORS[factor][level] for level in levels})
     out = tmp_path / "runs"
-    said = run(
-        "bench", *SMALL, "--task-option", "n_classes=3", "--task-option", "teachers_per_level=[1,2]", "--task-option",
-        "accuracy=[0.6,0.9]", "--factorial", "--fraction", 2, "--seeds", 1, "--jobs", 1, "--out", out,
-    ).output  # fmt: skip
+    with few_steps():
+        said = run(
+            "bench", *SMALL, "--task-option", "n_classes=3", "--task-option", "teachers_per_level=[1,2]",
+            "--task-option", "accuracy=[0.6,0.9]", "--factorial", "--fraction", 2, "--seeds", 1, "--jobs", 1,
+            "--out", out,
+        ).output  # fmt: skip
     records = read_records(out)
     assert all(set(record["factors"]) == {"assignment", "rejection", "head", "loss", "labels"} for record in records)
     assert "main effects" in said

@@ -17,7 +17,8 @@ from cosup import CosupError
 from cosup.benchmark import Method, run_benchmark
 from cosup.cli import main
 from cosup.embedding import embed_images, make_backbone
-from cosup.embedding.workers import versions, worker
+from cosup.embedding.feature_store import FileEntry
+from cosup.embedding.workers import Computing, versions, worker
 from cosup.utils.registry import snapshot
 
 ray = pytest.importorskip("ray")
@@ -124,6 +125,8 @@ def test_either_goes_on_where_the_other_stopped(connected, images, backbone, her
     assert bytes_of(tmp_path / "store") == here
 
 
+# An actor's step on them is tested in this process below.
+@pytest.mark.slow
 def test_unreadable_images_are_the_same_too(connected, images, backbone, tmp_path, monkeypatch):
     root = tmp_path / "images"
     shutil.copytree(images, root)
@@ -162,13 +165,33 @@ def test_a_node_with_other_versions_is_said(connected, images, backbone, tmp_pat
         run_benchmark(TASKS, METHODS, range(1), tmp_path / "runs", progress=False, ray=connected)
 
 
-def test_weights_that_a_node_has_otherwise_are_said(images, backbone):
-    given = {"root": str(images), "plugins": [], "backbone": {"spec": backbone.name, "image_size": 48},
+def step(root, backbone, batches, *, image_size=32, skip=False):
+    """Rows of what an actor makes of batches of lines, in this process."""
+    given = {"root": str(root), "plugins": [], "backbone": {"spec": backbone.name, "image_size": image_size},
              "dtype": "float16", "fingerprint": backbone.fingerprint, "batch_size": 16, "workers": 1,
-             "skip": False}  # fmt: skip
+             "skip": skip}  # fmt: skip
     arrow = pytest.importorskip("pyarrow")
-    step = worker(json.dumps(given))
-    rows = [row for table in step(arrow.table({"lines": [["x"], ["y"]]})) for row in table.to_pylist()]
+    return [row for table in worker(json.dumps(given))(arrow.table({"lines": batches})) for row in table.to_pylist()]
+
+
+@pytest.mark.parametrize("skip", [False, True])
+def test_an_actor_makes_of_unreadable_images_what_this_process_does(images, backbone, tmp_path, skip):
+    root = tmp_path / "images"
+    shutil.copytree(images, root)
+    (root / "25.png").write_bytes(b"")  # of the second batch
+    listed = [FileEntry(name, (root / name).stat().st_size, 0) for name in names(root)[:32]]
+    rows = step(root, backbone, [[file.line() for file in listed[at : at + 16]] for at in (0, 16)], skip=skip)
+    with Computing(root, backbone, "float16", 16, None).batches(listed, skip) as batches:
+        expected = list(batches)
+    assert [row["error"] for row in rows] == [None, None]
+    assert [row["lines"] for row in rows] == [[file.line() for file in entries] for entries, _ in expected]
+    assert [row["features"] for row in rows] == [None if part is None else part.tobytes() for _, part in expected]
+    assert (rows[1]["features"] is None) == (not skip)
+    assert FileEntry.parse(rows[1]["lines"][9]).error is not None
+
+
+def test_weights_that_a_node_has_otherwise_are_said(images, backbone):
+    rows = step(images, backbone, [["x"], ["y"]], image_size=48)
     assert len(rows) == 2
     assert "other weights or preprocessing on a node" in rows[0]["error"]
 

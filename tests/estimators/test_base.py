@@ -1,5 +1,6 @@
 """The scikit-learn face: check_estimator, clone, pipelines, classes, saving, and methods by name."""
 
+import functools
 import inspect
 import json
 
@@ -44,25 +45,28 @@ def task():
     return make_hierarchy(300, 100, n_classes=5, n_features=10, separation=4.0, random_state=0)
 
 
+@pytest.fixture(scope="module")
+def fitted(task):
+    """A method by name, fitted with random_state 7: once for all tests of it."""
+    return functools.cache(lambda name: quick(name, task.truth.y_train, random_state=7).fit(task.X_train, task.labels))
+
+
 @pytest.mark.parametrize("name", methods_here())
-def test_clone_keeps_parameters_and_forgets_the_fit(name, task):
-    model = quick(name, task.truth.y_train, random_state=4).fit(task.X_train, task.labels)
+def test_a_clone_keeps_parameters_forgets_the_fit_and_repeats_it(name, task, fitted):
+    model = fitted(name)
     copy = clone(model)
     assert copy.get_params().keys() == model.get_params().keys()
-    assert copy.random_state == 4
+    assert copy.random_state == 7
     assert not hasattr(copy, "history_")
     again = copy.fit(task.X_train, task.labels)
     np.testing.assert_array_equal(again.predict_proba(task.X_test), model.predict_proba(task.X_test))
+    np.testing.assert_array_equal(again.provenance_, model.provenance_)
 
 
 @pytest.mark.parametrize("name", methods_here())
-def test_the_same_random_state_gives_the_same_student(name, task):
-    fits = [
-        quick(name, task.truth.y_train, random_state=s).fit(task.X_train, task.labels)
-        for s in (7, 7, np.random.RandomState(7))
-    ]
-    for other in fits[1:]:
-        np.testing.assert_array_equal(fits[0].predict_proba(task.X_test), other.predict_proba(task.X_test))
+def test_the_same_stream_gives_the_same_student(name, task, fitted):
+    other = quick(name, task.truth.y_train, random_state=np.random.RandomState(7)).fit(task.X_train, task.labels)
+    np.testing.assert_array_equal(fitted(name).predict_proba(task.X_test), other.predict_proba(task.X_test))
 
 
 def test_another_random_state_gives_another_student_where_there_is_chance(task):
@@ -169,14 +173,15 @@ def test_saved_students_predict_the_same(task, student, plain):
 
 
 @pytest.mark.parametrize("name", methods_here())
-def test_every_method_is_saved_or_says_why_not(name, task):
-    model = quick(name, task.truth.y_train, random_state=0).fit(task.X_train, task.labels)
+def test_every_method_is_saved_or_says_why_not(name, task, fitted):
+    model = fitted(name)
     if not isinstance(model.head_, LinearHead):
         with pytest.raises(CosupError, match="only linear students can be saved"):
             model.to_arrays()
         return
     back = type(model).from_arrays(*model.to_arrays())
     np.testing.assert_array_equal(back.predict(task.X_test), model.predict(task.X_test))
+    np.testing.assert_allclose(back.predict_proba(task.X_test), model.predict_proba(task.X_test))
 
 
 def test_other_students_cannot_be_saved(task):
@@ -255,8 +260,8 @@ def test_make_method_passes_parameters_on():
 
 
 @pytest.mark.parametrize("name", [name for name in methods_here() if name != "oracle"])
-def test_scores_are_accuracies(name, task):
-    model = quick(name, random_state=0).fit(task.X_train, task.labels)
+def test_scores_are_accuracies(name, task, fitted):
+    model = fitted(name)
     assert model.score(task.X_test, task.truth.y_test) == pytest.approx(
         (model.predict(task.X_test) == task.truth.y_test).mean()
     )
