@@ -8,6 +8,8 @@ PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constra
 # Small matrices run best on one thread each; the benchmark uses the cores by running seeds side by side.
 export OPENBLAS_NUM_THREADS ?= 1
 export OMP_NUM_THREADS ?= 1
+# Tests and benchmarks start many processes: modules are compiled once, whatever the caller's shell says.
+unexport PYTHONDONTWRITEBYTECODE
 # A file is one worker's: what its tests share is worked out once. tests/conftest.py says which go first.
 BY_FILE := --dist loadfile --no-loadscope-reorder
 

@@ -357,14 +357,14 @@ def test_a_dead_owners_lock_blocks_nobody(tmp_path):
     assert not (tmp_path / ".lock").exists()
 
 
-def killed_at_random(root, tmp_path, times, seed):
+def killed_at_random(root, tmp_path, times, seed, shards=(0, 8, 16)):
     whole = content(embed(root, tmp_path / "whole").folder)
     rng = random.Random(seed)
     halfway = 0
     for i in range(times):
         out = tmp_path / f"out{i}"
         # A random time behind a random shard: on a busy machine a random time alone meets the start only.
-        process = child(root, out, images=rng.choice([0, 8, 16]))
+        process = child(root, out, images=rng.choice(shards))
         time.sleep(rng.uniform(0, 0.25))  # two batches of 0.1 s a shard
         process.kill()
         process.communicate()
@@ -377,7 +377,7 @@ def killed_at_random(root, tmp_path, times, seed):
 
 
 def test_killed_it_resumes_and_ends_identical(root, tmp_path):
-    killed_at_random(root, tmp_path, 3, seed=0)
+    killed_at_random(root, tmp_path, 1, seed=0, shards=(8,))
 
 
 @pytest.mark.slow
