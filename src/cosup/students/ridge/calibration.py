@@ -16,7 +16,7 @@ from cosup.students.ridge.solvers import Direct, Factor
 from cosup.utils.row_blocks import cache_blocks, product, row_blocks
 from cosup.utils.validation import FloatArray, IntArray
 
-__all__ = ["Calibration", "Scores", "choose_calibration"]
+__all__ = ["Calibration", "Scores", "choose_calibration", "holds_scores"]
 
 INVERSE_TEMPERATURES = 8.0 * 2 ** np.arange(0, 5.5, 0.5)
 """Candidate factors that turn a ridge's scores, which estimate one-hot targets, into logits. The least, 8, is right or
@@ -27,6 +27,12 @@ IMITATION = 0.95
 
 HELD = 1 << 28
 """Bytes of what leave-one-out logits follow from up to which it is held, not computed anew for every pass."""
+
+
+def holds_scores(n_samples: float, n_features: int, n_classes: int) -> bool:
+    """Whether a training's scores of all rows are held: where they are no wider than features, and within `HELD`."""
+    return n_classes <= n_features and 8 * n_samples * n_classes <= HELD
+
 
 TEMPERATURES = np.array([0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.2])
 """Candidate factors of a discriminant's logits: fitted scores lie closer to their class than new ones will."""
@@ -70,9 +76,9 @@ class Scores:
 
     @cached_property
     def fitted(self) -> FloatArray | None:
-        """Fitted scores of all rows, trained on or not, where these are held and scores are no wider."""
+        """Fitted scores of all rows, trained on or not, where they are held: one pass over features instead of many."""
         features = self.sample.features
-        if not features.kept or len(self.offset) > self.sample.d:
+        if not holds_scores(len(features.X), self.sample.d, len(self.offset)):
             return None
         single = self.moment.large and features.X.dtype != np.float64
         weight = self.weight.astype(np.float32) if single else self.weight

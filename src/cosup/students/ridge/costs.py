@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from cosup.students.costs import Operations
-from cosup.students.ridge.calibration import GUESS, HELD
+from cosup.students.ridge.calibration import GUESS, HELD, holds_scores
 from cosup.students.ridge.gram import KEPT, MANY
 from cosup.students.ridge.grid import GRID, VAST
 from cosup.students.ridge.loo_errors import CURVES, WORTHWHILE
@@ -74,7 +74,7 @@ class RidgeCosts:
     def scores(self, c: int, passes: float, n: float) -> Iterator[Operations]:
         """Products of features and weights: of all samples once a training, or of `n` anew for every pass."""
         if c <= self.d:  # of more classes, they are part of every pass's rate
-            rows, times = (self.n, 1.0) if self.kept else (n, passes)
+            rows, times = (self.n, 1.0) if holds_scores(self.n, self.d, c) else (n, passes)
             yield Operations(
                 "multiplying by weights", "scores", times * rows * self.d * c, self.d, c, large=self._large(n, c)
             )
@@ -135,8 +135,10 @@ class RidgeCosts:
         elif first:
             yield Operations("choosing the read-out", f"inverse temperature {kind}", sought * d * c, d, c, large=large)
         yield from self.scores(c, 1.0 + (self.discriminant(c) or first), chosen)
-        yield from self.reads(1, 0, n)
-        yield from self.reads(0, float(choose) + 2 + (0 if narrow else 1.5 * self.discriminant(c)), chosen)
+        held = holds_scores(self.n, self.d, c)
+        yield from self.reads(1 + held, 0, n)
+        again = 0.0 if held else 2 + (0 if narrow else 1.5 * self.discriminant(c))
+        yield from self.reads(0, float(choose) + again, chosen)
         yield Operations("overhead", "round", 1, spread=False)
 
     def blocks(self, c: int, n: float | None = None) -> Iterator[Operations]:
@@ -145,15 +147,15 @@ class RidgeCosts:
         kind = "discriminant" if self.discriminant(c) else "scores"
         single = self._large(n, c) and self.dtype != "float64"
         yield Operations("predicting samples", f"blocks {kind}", n * self.d * c, self.d, c, large=single)
-        if not self.kept:
+        if not holds_scores(self.n, self.d, c):
             yield from self.scores(c, 1, n)
-        yield from self.reads(*((0, 1) if single else (1, 0)), n)
+            yield from self.reads(*((0, 1) if single else (1, 0)), n)
 
     def peak_bytes(self, c: int) -> int:
         """Count the bytes that training and predicting in blocks take at the most, beside features and targets."""
         n, d = int(self.n), self.d
         centred = (12 + 8) * n * d if self.kept else 0  # and coordinates, of all samples and of a subset
-        scores = 24 * n * c if self.kept and c <= d else 0  # of three trainings
+        scores = 24 * n * c if holds_scores(n, d, c) else 0  # of three trainings
         factors = 80 * d * d + 16 * ALPHAS * n  # of all samples, and of a subset
         if self._summed(c):
             factors += 12 * CURVES * d * d
