@@ -21,6 +21,7 @@ from cosup.utils.atomic_files import write_whole
 from cosup.utils.json_files import read_json
 from cosup.utils.optional_imports import import_extra
 from cosup.utils.progress import progress_bar
+from cosup.utils.slices import slices
 from cosup.utils.validation import CosupError, check_choice, check_positive, suggest
 
 if TYPE_CHECKING:
@@ -200,7 +201,7 @@ class TextEncoder(TorchBackbone):
         self, texts: Sequence[str], *, block: int = BLOCK, batch_size: int = 100
     ) -> Iterator[NDArray[np.float32]]:
         """Compute the features of a block of texts after the other, each while the next one is tokenised."""
-        blocks = [texts[start : start + block] for start in range(0, len(texts), block)]
+        blocks = [texts[rows] for rows in slices(len(texts), block)]
         if not blocks:  # all are computed, and were before their writer was killed
             return
 

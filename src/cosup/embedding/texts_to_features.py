@@ -25,6 +25,7 @@ from cosup.embedding.images_to_features import (
 from cosup.embedding.text_encoders import TextEncoder
 from cosup.embedding.workers import Batch
 from cosup.utils.folder_lock import only_writer
+from cosup.utils.slices import slices
 from cosup.utils.validation import CosupError, check_choice, check_positive
 
 __all__ = ["embed_texts", "text_entry"]
@@ -114,8 +115,8 @@ class _TextWriter(_Writer):
         texts = [self.texts[file.path] for file in listed]
         shard, size = self.manifest["shard_size"], self.batch_size
         blocks = self.backbone.encode_blocks(texts, block=shard, batch_size=size)  # type: ignore[attr-defined]
-        for start, computed in zip(range(0, len(listed), shard), blocks, strict=True):
-            files = listed[start : start + shard]
+        for place, computed in zip(slices(len(listed), shard), blocks, strict=True):
+            files = listed[place]
             rows = self._stored(files, computed)
-            for place in range(0, len(files), size):
-                yield list(files[place : place + size]), rows[place : place + size]
+            for batch in slices(len(files), size):
+                yield list(files[batch]), rows[batch]

@@ -25,6 +25,7 @@ from cosup.embedding.feature_store import FileEntry, hash_file
 from cosup.embedding.read_images import read_image
 from cosup.utils.optional_imports import import_extra
 from cosup.utils.plugins import load_plugins, loaded_plugins
+from cosup.utils.slices import slices
 from cosup.utils.validation import CosupError
 
 if TYPE_CHECKING:
@@ -169,7 +170,7 @@ def batches_of(
         "skip": skip,
     }
     size = computing.batch_size
-    rows = [{"lines": [file.line() for file in listed[start : start + size]]} for start in range(0, len(listed), size)]
+    rows = [{"lines": [file.line() for file in listed[batch]]} for batch in slices(len(listed), size)]
     found = stream(
         cluster, f"{__name__}:worker", json.dumps(parameters), rows, num_cpus=cores, num_gpus=1 if gpus else 0
     )

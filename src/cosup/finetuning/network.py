@@ -14,6 +14,7 @@ import numpy as np
 from cosup.estimators.saving import WEIGHTS
 from cosup.utils.atomic_files import write_whole
 from cosup.utils.progress import progress_bar
+from cosup.utils.slices import slices
 from cosup.utils.validation import CosupError, FloatArray, IntArray
 
 if TYPE_CHECKING:
@@ -125,8 +126,8 @@ class ModuleNetwork:
         try:
             with torch.inference_mode():
                 parts = [
-                    module(self.collate(samples[start : start + batch_size]).to(device)).float().cpu().numpy()
-                    for start in range(0, len(samples), batch_size)
+                    module(self.collate(samples[rows]).to(device)).float().cpu().numpy()
+                    for rows in slices(len(samples), batch_size)
                 ]
         finally:
             module.train(was_training).to(home)

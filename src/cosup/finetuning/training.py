@@ -244,7 +244,7 @@ class _Training:
         """Yield batches of an epoch from the one after `done`, in micro-batches that are read one ahead."""
         order = np.random.default_rng((self.training_set.seed, epoch)).permutation(self.train)
         size = self.plan.batch_size
-        parts = [order[start : start + size] for start in range(0, len(order), size)][done:]
+        parts = [order[rows] for rows in slices(len(order), size)][done:]
         with ThreadPoolExecutor(1) as reader:
             coming = reader.submit(self._read, parts[0])
             for place in range(len(parts)):
@@ -266,10 +266,7 @@ class _Training:
         targets[count:] = 0.0
         mine, its = padded[world.rank :: world.size], torch.from_numpy(targets[world.rank :: world.size])
         micro = self.plan.micro_batch or share
-        return [
-            (self._batch(mine[start : start + micro]), its[start : start + micro].to(self.device))
-            for start in range(0, share, micro)
-        ]
+        return [(self._batch(mine[rows]), its[rows].to(self.device)) for rows in slices(share, micro)]
 
     def _step(self, runner: nn.Module, batch: Sequence[tuple[Tensor, Tensor]], total: int) -> float:
         """Take one step of the optimiser; return the loss, summed over the batch's samples."""
@@ -332,8 +329,8 @@ class _Training:
         found = torch.zeros(2, dtype=torch.float64, device=self.device)
         size = self.plan.micro_batch or self.plan.batch_size
         with torch.no_grad(), self._precision():
-            for start in range(0, len(mine), size):
-                places = mine[start : start + size]
+            for rows in slices(len(mine), size):
+                places = mine[rows]
                 targets = torch.from_numpy(self.training_set.targets[places]).to(self.device)
                 named = self.both(self._batch(places)).argmax(dim=1, keepdim=True)
                 found += torch.stack([targets.gather(1, named).sum(), targets.sum()]).double()

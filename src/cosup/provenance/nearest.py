@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
+from cosup.utils.slices import slices
 from cosup.utils.validation import FloatArray, IntArray, check_features
 
 __all__ = ["COMPARED", "NEAREST", "find_nearest"]
@@ -61,9 +62,8 @@ def find_nearest(X: ArrayLike, order: IntArray | None = None) -> tuple[IntArray,
     Z = _centred(X[rows])
     few = _project(Z)
     step = max(1, BLOCK_BYTES // (4 * max(len(rows), k * Z.shape[1])))
-    for start in range(0, len(rows), step):
-        block = slice(start, start + step)
-        near = _nearest(few, start, step, k)
+    for block in slices(len(rows), step):
+        near = _nearest(few, block.start, step, k)
         far = np.sqrt(np.square(Z[near] - Z[block, None]).sum(axis=2))
         # Of equally distant ones, the first in the file.
         best = np.lexsort((near, far), axis=1)

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from cosup.embedding.disk_space import disk_errors
 from cosup.labels import ImportedLabels, TeacherLabels, TopK
 from cosup.utils.atomic_files import write_whole
+from cosup.utils.slices import slices
 from cosup.utils.validation import CosupError, check_positive, suggest
 
 Annotated = NDArray[Any]
@@ -75,10 +76,8 @@ def annotate(
     columns = []
     for name, teacher in named.items():
         ask = _voice(name, teacher, classes)
-        starts = range(0, len(inputs), batch_size)
-        annotated = [
-            _check(name, ask(inputs[s : s + batch_size]), len(inputs[s : s + batch_size]), classes) for s in starts
-        ]
+        batches = (inputs[rows] for rows in slices(len(inputs), batch_size))
+        annotated = [_check(name, ask(batch), len(batch), classes) for batch in batches]
         columns.append(np.concatenate(annotated))
     if all(column.ndim == 1 for column in columns):
         annotations: Any = np.stack(columns, axis=1)

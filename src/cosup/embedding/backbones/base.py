@@ -18,6 +18,7 @@ from cosup.embedding.backbones.cpu import all_cores, in_parts, side_by_side
 from cosup.embedding.backbones.hashes import hash_json, hash_weights
 from cosup.embedding.backbones.pixels import INTERPOLATIONS
 from cosup.utils.progress import progress_bar
+from cosup.utils.slices import slices
 from cosup.utils.validation import CosupError, UInt8Array, check_choice, check_positive
 
 if TYPE_CHECKING:
@@ -217,8 +218,8 @@ class TorchBackbone(ABC):
         parts: list[Float32Array] = []
         # disable=None: silent unless standard error is a terminal.
         with progress_bar(len(images), what=self.name, unit="image", shown=None if progress else False) as bar:
-            for start in range(0, len(images), batch_size):
-                parts.append(self.forward(self._stack(images[start : start + batch_size])))
+            for rows in slices(len(images), batch_size):
+                parts.append(self.forward(self._stack(images[rows])))
                 bar.update(len(parts[-1]))
         return np.concatenate(parts)
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from cosup.utils.optional_imports import import_extra
+from cosup.utils.slices import slices
 from cosup.utils.validation import CosupError
 
 __all__ = ["ACROSS", "Sheets", "make_sheets"]
@@ -48,8 +49,8 @@ def make_sheets(images: Any) -> Sheets:
         )
     side = LARGE if len(images) <= FEW else SMALL
     sheets = []
-    for start in range(0, len(images), ACROSS**2):
-        part = images[start : start + ACROSS**2]
+    for rows in slices(len(images), ACROSS**2):
+        part = images[rows]
         sheet = pillow.new("RGB", (ACROSS * side, -(-len(part) // ACROSS) * side))
         for place, image in enumerate(part):
             picture = pillow.fromarray(image) if is_array else _open(pillow, Path(image), side)

@@ -12,6 +12,7 @@ from cosup.students.ridge.grid import GRID, remainder
 from cosup.students.ridge.solvers import Factor, Whole, leave_one_out
 from cosup.students.targets import Targets
 from cosup.utils.row_blocks import row_blocks
+from cosup.utils.slices import slices
 from cosup.utils.validation import CosupError, FloatArray
 
 __all__ = ["RidgePath", "ridge_path"]
@@ -141,7 +142,7 @@ def _errors(factor: Factor, moment: FloatArray, Y: FloatArray, alphas: FloatArra
     along = (moment.T @ factor.vectors).reshape(n_classes, 1, n_targets, k)
     step = max(1, COLUMNS // moment.shape[1])
     parts = []
-    for some in (slice(first, first + step) for first in range(0, count, step)):
+    for some in slices(count, step):
         shrunk = np.multiply(along, shrinkage.T[some, None, :], dtype=np.float32, casting="same_kind")
         parts.append((some, torch.from_numpy(shrunk.reshape(-1, k))))
     offset = torch.from_numpy(Y.mean(axis=1, dtype=np.float64).T.astype(np.float32)).view(1, n_classes, 1, n_targets)
