@@ -194,7 +194,7 @@ def _count(value: Any) -> bool:
 
 
 def _perhaps(check: Callable[[Any], bool]) -> Callable[[Any], bool]:
-    """Fields of a level's record that are numbers, or null where these are not known."""
+    """Make a check that takes null, too: numbers may be unknown."""
     return lambda value: value is None or check(value)
 
 
