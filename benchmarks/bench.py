@@ -3,7 +3,7 @@
 Every row runs in a process of its own (so that its peak memory is its own); what it compares takes turns in that
 process, and a ratio is that of neighbours in time. Prints a table and, as its last line, everything as JSON, which
 also goes to ``benchmarks/results.json`` with the machine's name; rows that were not asked for stay there as they were.
-The row ``growth`` is drawn, too (benchmarks/studies/figures/growth.svg).
+The row ``growth`` is drawn, too (docs/figures/growth.svg).
 The rows ``imagenet`` and ``study`` take many minutes and are measured only when named.
 How to read it all: benchmarks/studies/speed.md.
 """
@@ -88,7 +88,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--rows", "--only", nargs="+", choices=list(ROWS), default=[r for r in ROWS if r not in OPT_IN])
     parser.add_argument("--out", type=Path, default=HERE / "results.json")
     parser.add_argument("--row", choices=list(ROWS), help=argparse.SUPPRESS)
-    parser.add_argument("--point", nargs=2, type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--point", nargs=4, type=int, help=argparse.SUPPRESS)
     asked = parser.parse_args(argv)
     warnings.simplefilter("ignore")  # scikit-learn's about convergence; the objective is compared instead
     if asked.point:

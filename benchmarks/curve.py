@@ -1,4 +1,4 @@
-"""Draw studies/figures/growth.svg from the growth row of benchmarks/results.json: python benchmarks/curve.py.
+"""Draw docs/figures/growth.svg from the growth row of benchmarks/results.json: python benchmarks/curve.py.
 
 bench.py draws it itself whenever it measures that row.
 """
@@ -15,7 +15,7 @@ from statistics import median
 from typing import Any
 
 HERE = Path(__file__).parent
-FIGURE = HERE / "studies" / "figures" / "growth.svg"
+FIGURE = HERE.parent / "docs" / "figures" / "growth.svg"
 INK = "#123456"  # stands for the colour of the text around
 PANELS = (("cpu_seconds", "CPU seconds"), ("mb", "MB of data and training"))
 
@@ -29,30 +29,26 @@ def curves(points: Sequence[dict[str, Any]], axis: str, measure: str) -> tuple[l
 
 
 def draw(row: dict[str, Any], path: Path) -> None:
-    """Time and memory against samples, and against teachers; dashed: what grows in proportion."""
+    """Draw time and memory against samples, teachers, classes and columns; dashed: what grows in proportion."""
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
-    # Samples grow under four teachers, teachers on as many samples as the smallest.
-    few = min(row["size"]["samples"])
-    along = {
-        "samples": ("n", [p for p in row["points"] if p["teachers"] == 4]),
-        "teachers": ("teachers", [p for p in row["points"] if p["n"] == few]),
-    }
+    axes_of = dict.fromkeys(p["axis"] for p in row["points"])
+    along = {axis: [p for p in row["points"] if p["axis"] == axis] for axis in axes_of}
     style: Any = {
         "svg.hashsalt": "growth", "svg.fonttype": "none", "font.size": 9, "text.color": INK, "axes.edgecolor": INK,
         "axes.labelcolor": INK, "xtick.color": INK, "ytick.color": INK, "axes.spines.top": False,
         "axes.spines.right": False,
     }  # fmt: skip
     with rc_context(style):
-        figure = Figure(figsize=(7, 4.6), layout="constrained")
-        axes = figure.subplots(2, 2)
+        figure = Figure(figsize=(3.4 * len(along), 4.6), layout="constrained")
+        axes = figure.subplots(2, len(along), squeeze=False)
         for panels, (measure, label) in zip(axes, PANELS, strict=True):
-            for panel, (name, (axis, points)) in zip(panels, along.items(), strict=True):
+            for panel, (axis, points) in zip(panels, along.items(), strict=True):
                 sizes, values = curves(points, axis, measure)
                 panel.loglog(sizes, values, "o-", color="#0072b2")
                 panel.loglog(sizes, [values[-1] * size / sizes[-1] for size in sizes], "--", color=INK, linewidth=0.8)
-                panel.set_xlabel(name)
+                panel.set_xlabel("samples" if axis == "n" else axis)
                 panel.set_ylabel(label)
                 panel.set_xticks(sizes, [f"{size:,}" for size in sizes], minor=False)
                 panel.minorticks_off()

@@ -156,38 +156,48 @@ def row_logistic(quick: bool) -> dict[str, Any]:
     return {"size": {"n": n, "d": d, "c": c}, "seconds": seconds, "ratios": ratios, "notes": notes}
 
 
-def point(n: int, teachers: int) -> dict[str, float]:
-    """Seconds of `co_supervise`, MB of data and training, for `teachers` specialists of 32 classes and a generalist."""
+def point(n: int, teachers: int, classes: int, columns: int) -> dict[str, float]:
+    """Seconds of `co_supervise`, MB of data and training, for `teachers` specialists and a generalist."""
     from cosup.cosupervision import co_supervise
     from cosup.tasks import make_hierarchy
 
     before = peak_mb()
     task = make_hierarchy(
-        n_samples=n, n_test=10, n_classes=32, teachers_per_level=(1, teachers), accuracy=(0.5, 0.8), n_features=64
-    )
+        n_samples=n, n_test=10, n_classes=classes, teachers_per_level=(1, teachers), accuracy=(0.5, 0.8),
+        n_features=columns,
+    )  # fmt: skip
     started, worked = time.perf_counter(), time.process_time()
     co_supervise(task.X_train, task.labels)
     # The processor's time beside the clock's: it does not count what other programs take.
     seconds, cpu = time.perf_counter() - started, time.process_time() - worked
     mb = peak_mb() - before
-    return {"n": n, "teachers": teachers, "seconds": seconds, "cpu_seconds": cpu, "mb": mb, "peak_mb": peak_mb()}
+    sizes = {"n": n, "teachers": teachers, "classes": classes, "columns": columns}
+    return sizes | {"seconds": seconds, "cpu_seconds": cpu, "mb": mb, "peak_mb": peak_mb()}
 
 
 def row_growth(quick: bool) -> dict[str, Any]:
-    samples = [500, 1000, 2000] if quick else [10_000, 30_000, 100_000, 300_000]
-    counts = [1, 4] if quick else [1, 2, 4, 8, 16, 32]
-    few, rounds = (500, 1) if quick else (10_000, 5)
+    sizes: dict[str, list[int]] = {
+        "n": [500, 1000, 2000] if quick else [10_000, 30_000, 100_000, 300_000],
+        "teachers": [1, 4] if quick else [1, 2, 4, 8, 16, 32],
+        "classes": [8, 16] if quick else [8, 16, 32, 64, 128],
+        "columns": [16, 32] if quick else [64, 128, 256, 512],
+    }
+    start = {"n": 500 if quick else 10_000, "teachers": 4, "classes": 32, "columns": 64}
     axes = {
-        "samples": ("n", [[child("--point", str(n), "4") for n in samples] for _ in range(rounds)]),
-        "teachers": ("teachers", [[child("--point", str(few), str(m)) for m in counts] for _ in range(rounds)]),
+        axis: [
+            [child("--point", *(str(value) for value in (start | {axis: size}).values())) for size in its]
+            for _ in range(1 if quick else 5)
+        ]
+        for axis, its in sizes.items()
     }
     ratios = {}
-    for what, (axis, runs) in axes.items():
+    for axis, runs in axes.items():
+        what = "samples" if axis == "n" else axis
         for measure in ("seconds", "cpu_seconds", "mb"):
             grown = [exponent([p[axis] for p in run], [max(p[measure], 1e-3) for p in run]) for run in runs]
             ratios[f"exponent of {measure} in {what}"] = ratio(np.array(grown), 1.0, "under 1.1")
-    points = [p for _, runs in axes.values() for run in runs for p in run]
-    return {"size": {"samples": samples, "teachers": counts}, "points": points, "ratios": ratios}
+    points = [p | {"axis": axis} for axis, runs in axes.items() for run in runs for p in run]
+    return {"size": sizes | {"start": start}, "points": points, "ratios": ratios}
 
 
 def row_gpu(quick: bool) -> dict[str, Any]:

@@ -65,10 +65,14 @@ def test_a_row_that_is_measured_again_leaves_the_others(bench, tmp_path, capsys,
 def test_growth_is_drawn_from_medians_of_the_rounds(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(BENCH.parent)
     curve = importlib.import_module("curve")
-    sizes = [(10, 4), (20, 4), (10, 1)]
-    points = [{"n": n, "teachers": m, "cpu_seconds": n * m * r, "mb": n + m} for n, m in sizes for r in (1.0, 5.0, 2.0)]
+    sizes = [(10, 4, "n"), (20, 4, "n"), (10, 1, "teachers")]
+    points = [
+        {"axis": axis, "n": n, "teachers": m, "cpu_seconds": n * m * r, "mb": n + m}
+        for n, m, axis in sizes
+        for r in (1.0, 5.0, 2.0)
+    ]
     assert curve.curves(points[:6], "n", "cpu_seconds") == ([10, 20], [80.0, 160.0])
-    curve.draw({"size": {"samples": [10, 20], "teachers": [1, 4]}, "points": points}, tmp_path / "growth.svg")
+    curve.draw({"points": points}, tmp_path / "growth.svg")
     svg = (tmp_path / "growth.svg").read_text(encoding="utf-8")
     assert "currentColor" in svg
     assert curve.INK not in svg
