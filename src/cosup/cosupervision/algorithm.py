@@ -29,9 +29,10 @@ Three methods are three settings of the same steps (`CSLConfig`):
 | pool | posterior of all levels, marginals held | none | none |
 | rounds a level | five; ten where generalists are all there is | one | one |
 | final student | mean over the rounds | the last | the last |
+| fall back | to theta_0, where it explains the annotations better | no | no |
 
 `Diagnostics` records what happens and estimates accuracies; no round depends on it. After the last level it averages
-the rounds' students, and falls back to the initial one where the last student contradicts its own targets.
+the rounds' students, or takes the initial one where `fall_back` says so.
 """
 
 from __future__ import annotations
@@ -44,6 +45,7 @@ from cosup.cosupervision.round import (
     annotations_of,
     assign,
     choose_targets,
+    fall_back,
     pool_targets,
     prepare,
     reject,
@@ -95,7 +97,7 @@ def co_supervise(
     """
     diagnostics = Diagnostics(labels)
     setup = prepare(X, labels, student, config or CSLConfig())
-    state = train_initial(setup, random_state)  # theta_0
+    state = initial = train_initial(setup, random_state)  # theta_0
     setup = choose_targets(setup, state.fit)  # class ids or probabilities
     diagnostics.start(setup, state)
     for k, level in enumerate(setup.hierarchy.levels):
@@ -111,4 +113,4 @@ def co_supervise(
             if outcome is not Outcome.TRAINED:
                 break  # another round would see the same student
         diagnostics.level(k, level, state)
-    return diagnostics.supervision(state)
+    return diagnostics.supervision(state, fall_back(setup, initial, state, diagnostics.agreement))

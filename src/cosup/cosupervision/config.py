@@ -40,8 +40,10 @@ class CSLConfig:
         Where there are specialists, leave out teachers that the others do not agree with, see
         `cosup.cosupervision.teacher_screening`. Generalists alone are all kept: their confusions tell.
     fall_back : float
-        Where the last student, out of sample, predicts its posterior's class less often than this, the final student is
-        that of the generalists alone (vanilla). 0 never falls back.
+        The answer is the student of the generalists alone (vanilla) where the last student of specialists, out of
+        sample, predicts its posterior's class less often than this: what can't be learnt is not worth teaching. Of
+        several generalists, it is where that student explains the annotations better, whatever this is. 0 never
+        falls back.
     all_classes : bool
         Give the student an output for classes that no teacher names, too: it learns nothing there, but an iterative
         student's path depends on them, and the released code has them.

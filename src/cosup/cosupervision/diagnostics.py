@@ -92,21 +92,21 @@ class Diagnostics:
         self._bar.update(self._round_of(k + 1) - self._bar.n)
         self._bar.set_description(f"level {k + 1}" if k + 1 < len(hierarchy.levels) else "estimates")
 
-    def supervision(self, state: State) -> Supervision:
-        """Estimate accuracies, fall back where the final student contradicts its targets, and sum up."""
+    @property
+    def agreement(self) -> float:
+        """How many of its targets the last level's student predicts, out of sample."""
+        return float(self._history[-1]["agreement"])
+
+    def supervision(self, state: State, fallen_back: str = "") -> Supervision:
+        """Estimate accuracies and sum up; `fallen_back` says why the answer is the initial student, if it is."""
         estimates = self._estimates(state)
-        last = self._history[-1]
-        config = self._setup.config
-        if config.pool and self._of_specialists and last["agreement"] < config.fall_back:
-            # They come from the posterior that the student could not learn.
+        if fallen_back:
+            # They come from the posterior that the student could not learn, or that explains less.
             estimates = estimates.unknown()
-            hierarchy = self._setup.hierarchy
+            hierarchy, last = self._setup.hierarchy, self._history[-1]
             self._level_heads[-1] = spread_head(self._initial, hierarchy.active, self._labels.n_classes)
             last["outcome"] = Outcome.FELL_BACK.value
-            last["notes"].append(
-                f"the students fall back to the initial one: out of sample they predict {last['agreement']:.0%} of "
-                f"their training targets, under {config.fall_back:.0%}"
-            )
+            last["notes"].append(f"the students fall back to the initial one: {fallen_back}")
         provenance = np.stack(self._provenance, axis=1)
         self._bar.close()
         return Supervision(self._level_heads[-1], tuple(self._level_heads), self._history, provenance, estimates)

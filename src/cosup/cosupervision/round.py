@@ -27,7 +27,7 @@ from cosup.cosupervision.state import (
     TrainingTargets,
 )
 from cosup.cosupervision.teacher_screening import screen_teachers
-from cosup.cosupervision.witnesses import Witnesses
+from cosup.cosupervision.witnesses import Witnesses, annotation_evidence
 from cosup.labels import TeacherLabels
 from cosup.students import Fit, as_student
 from cosup.utils.losses import TINY, cross_entropy
@@ -36,7 +36,8 @@ from cosup.utils.row_store import LazyRows, Rows, RowStore, row_slices
 from cosup.utils.validation import BoolArray, FloatArray, IntArray
 
 __all__ = [
-    "StudentView", "annotations_of", "assign", "choose_targets", "pool_targets", "prepare", "reject", "round_seeds",
+    "StudentView", "annotations_of", "assign", "choose_targets", "fall_back", "pool_targets", "prepare", "reject",
+    "round_seeds",
     "student_view", "train_global", "train_initial", "train_local_students",
 ]  # fmt: skip
 
@@ -240,6 +241,28 @@ def train_global(
     if not setup.config.pool:
         objective = _loss(setup, fit, training.targets, training.train_mask)
     return State(fit, training, assignment, view.class_prior, objective, view.k), outcome
+
+
+def fall_back(setup: Setup, initial: State, state: State, agreement: float) -> str:
+    """Tell why the initial student, the consensus', is a better answer than the last one; empty where it is not.
+
+    Of several generalists, that is the student that explains the annotations better (`annotation_evidence`). Specialists
+    are alternatives, whose annotations count only where the gate names them: there, students fall back who, out of
+    sample, name too few of the targets that they were trained on (`agreement`).
+    """
+    config = setup.config
+    if not config.pool or not config.fall_back or state.level < 0:
+        return ""
+    if state.level > 0:
+        if not agreement < config.fall_back:
+            return ""
+        return f"out of sample they predict {agreement:.0%} of their training targets, under {config.fall_back:.0%}"
+    shape = len(setup.hierarchy.consensus), setup.n_classes
+    before, after = (
+        annotation_evidence(_level(setup, 0), RowStore.of(setup.student_proba(fit), *shape), state.class_prior)
+        for fit in (initial.fit, state.fit)
+    )
+    return "" if after >= before else f"it explains the annotations better, by {before - after:.2g} nats a sample"
 
 
 def held_predictions(setup: Setup, fit: Fit, prior: FloatArray) -> Rows:

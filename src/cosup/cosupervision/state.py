@@ -38,7 +38,7 @@ class Outcome(StrEnum):
     TOO_FEW_KEPT = "too few kept"
     """Too few annotations, or of one class only, were kept to train on; the student of the round before stays."""
     FELL_BACK = "fell back"
-    """The final student contradicts its own targets out of sample; the initial student takes its place."""
+    """The initial student is the answer: the final one contradicts its targets, or explains annotations worse."""
 
 
 @dataclass(frozen=True)

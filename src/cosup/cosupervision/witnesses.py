@@ -15,6 +15,8 @@ having one vote to give in all (an assignment problem, Kuhn 1955).
 
 from __future__ import annotations
 
+from functools import cached_property
+
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
@@ -24,7 +26,7 @@ from cosup.utils.losses import TINY
 from cosup.utils.row_store import Rows, joined
 from cosup.utils.validation import FloatArray, IntArray
 
-__all__ = ["PER_CLASS", "Witnesses"]
+__all__ = ["PER_CLASS", "Witnesses", "annotation_evidence"]
 
 SMOOTHING = 5.0
 """Samples of every class, with a teacher's average annotations, that are added to those that its confusions count."""
@@ -45,24 +47,33 @@ class Witnesses:
 
     Attributes
     ----------
-    independence : float
-        kappa.
     names : ndarray of shape (n_classes,)
         The column of the posterior that is each class by the teachers' agreement with it.
     """
 
     def __init__(self, level: Level, posterior: Rows, prior: FloatArray) -> None:
-        self._level, self._prior = level, prior
-        self._log_ratio, spread = self._confusions(posterior)
+        self._level, self._posterior, self._prior = level, posterior, prior
+        self._log_ratio, self._spread = self._confusions(posterior)
         specialties = [level.labels.covers(int(t))[level.active] for t in level.columns]
         self._open = np.stack([r[covers].sum(axis=0) for r, covers in zip(self._log_ratio, specialties, strict=True)])
-        self.independence = self._independence(posterior, spread)
 
     def of(self, rows: slice) -> FloatArray:
         """Likelihood of every class up to a factor, (n_rows, n_classes): positive, one for the likeliest class."""
         score = self.independence * self._log_likelihood(rows)
         score -= score.max(axis=1, keepdims=True)
         return np.asarray(np.exp(score))
+
+    def evidence(self) -> float:
+        """Average over samples the log-likelihood of what all teachers say, given the posterior, in nats.
+
+        It is counted from what they say at random (C_m[w]), and each in full.
+        """
+        total = 0.0
+        for rows, q in self._posterior.blocks():
+            score = self._log_likelihood(rows)
+            most = score.max(axis=1, keepdims=True)
+            total += float((np.log(np.maximum((q * np.exp(score - most)).sum(axis=1), TINY)) + most[:, 0]).sum())
+        return total / self._posterior.shape[0]
 
     def _log_likelihood(self, rows: slice) -> FloatArray:
         """Sum the teachers' log-likelihoods, each counted in full, (n_rows, n_classes)."""
@@ -106,11 +117,12 @@ class Witnesses:
             table[:] = ratio
         return together, spread
 
-    def _independence(self, posterior: Rows, spread: FloatArray) -> float:
+    @cached_property
+    def independence(self) -> float:
         """Estimate kappa: variance within a class that independent teachers would have, over what is found."""
-        mean, variance = spread
+        mean, variance = self._spread
         expected = found = between = 0.0
-        for rows, q in posterior.blocks():
+        for rows, q in self._posterior.blocks():
             score = self._log_likelihood(rows)
             score -= (score @ self._prior)[:, None]
             centre = q @ mean
@@ -118,6 +130,23 @@ class Witnesses:
             between += float((q @ mean**2 - centre**2).sum(axis=0) @ self._prior)
             expected += float((q @ variance).sum(axis=0) @ self._prior)
         return float(np.clip(expected / max(found - between, TINY), 0.0, 1.0)) if expected > 0 else 1.0
+
+
+def annotation_evidence(level: Level, student_proba: Rows, prior: FloatArray) -> float:
+    """Tell how well a student explains the annotations of samples that it did not train on, in nats a sample.
+
+    The truth is taken as drawn from the student's probabilities, and each teacher as a witness with the confusions that
+    it shows beside the student. So it needs no label, and no consensus of the teachers either: of two students, the one
+    that finds the teachers more alike on samples that it finds alike has the larger evidence.
+
+    Parameters
+    ----------
+    level : Level
+    student_proba : Rows of shape (n_samples, n_classes)
+        Out of sample.
+    prior : ndarray of shape (n_classes,)
+    """
+    return Witnesses(level, student_proba, prior).evidence()
 
 
 def _names(together: FloatArray, annotated: FloatArray, shares: FloatArray) -> IntArray:
