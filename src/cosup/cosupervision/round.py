@@ -37,8 +37,7 @@ from cosup.utils.validation import BoolArray, FloatArray, IntArray
 
 __all__ = [
     "StudentView", "annotations_of", "assign", "choose_targets", "fall_back", "pool_targets", "prepare", "reject",
-    "round_seeds",
-    "student_view", "train_global", "train_initial", "train_local_students",
+    "round_seeds", "student_view", "train_global", "train_initial", "train_local_students",
 ]  # fmt: skip
 
 FEWEST_TRAINED = 10
