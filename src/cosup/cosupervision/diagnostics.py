@@ -94,7 +94,7 @@ class Diagnostics:
 
     @property
     def agreement(self) -> float:
-        """How many of its targets the last level's student predicts, out of sample."""
+        """Share of its targets that the last level's student predicts, out of sample."""
         return float(self._history[-1]["agreement"])
 
     def supervision(self, state: State, fallen_back: str = "") -> Supervision:

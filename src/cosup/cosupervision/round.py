@@ -245,9 +245,9 @@ def train_global(
 def fall_back(setup: Setup, initial: State, state: State, agreement: float) -> str:
     """Tell why the initial student, the consensus', is a better answer than the last one; empty where it is not.
 
-    Of several generalists, that is the student that explains the annotations better (`annotation_evidence`). Specialists
-    are alternatives, whose annotations count only where the gate names them: there, students fall back who, out of
-    sample, name too few of the targets that they were trained on (`agreement`).
+    Of several generalists, it is where it explains the annotations better (`annotation_evidence`). Specialists are
+    alternatives, whose annotations count only where the gate names them: there, it is where the last student, out of
+    sample, predicts too few of the targets that it was trained on (`agreement`).
     """
     config = setup.config
     if not config.pool or not config.fall_back or state.level < 0:
