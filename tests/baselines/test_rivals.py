@@ -154,10 +154,10 @@ def test_a_missing_extra_is_named(name, module, extra, tasks, monkeypatch):
     def missing(wanted):
         raise ModuleNotFoundError(f"No module named {wanted!r}", name=module.split(".")[0])
 
+    task, method = tasks["hard"], make_method(name)
     monkeypatch.setattr(importlib, "import_module", missing)
-    task = tasks["hard"]
     with pytest.raises(CosupError, match=rf"pip install 'cosup\[{extra}\]'"):
-        make_method(name).fit(task.X_train, task.labels)
+        method.fit(task.X_train, task.labels)
 
 
 def test_a_broken_extra_is_not_taken_for_a_missing_one(monkeypatch):

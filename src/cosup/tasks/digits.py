@@ -388,13 +388,9 @@ def _digits_classes(*, seed: int, cache: FeatureCache | None, **options: Any) ->
 
 @register_task("digits-domains", "MNIST and scanned digits; a generalist, one specialist a domain (extra: demo)")
 def _digits_domains(
-    *,
-    seed: int,
-    cache: FeatureCache | None,
-    labels: str = "soft",
-    backbone: str = EfficientNetLite0.name,
+    *, seed: int, cache: FeatureCache | None, labels: str = "soft", backbone: str = EfficientNetLite0.name,
     image_size: int = 96,
-) -> Task:
+) -> Task:  # fmt: skip
     network = _backbone(labels, backbone, image_size)
     cache = cache or FeatureCache()
     mnist, scanned = load_mnist_digits(network, cache), load_scanned_digits(network, cache)
