@@ -135,27 +135,27 @@ class SmallLoss(TeacherSupervised):
         trainer, fit = first_fit(self.student, X, consensus, seed)
         rate = agreement(fit, consensus) if self.keep_rate is None else self.keep_rate
         kept = small_loss(cross_entropy(targets, fit.out_of_sample), consensus.has_label, rate)
-        return _retrained(trainer, fit, labels, consensus, targets, kept, seed, "large loss", started)
+        fit, kept, notes = _train_on(trainer, fit, consensus, kept, seed)
+        return supervision(
+            fit, labels, consensus, targets=targets, kept=kept, reason="large loss", started=started, notes=notes
+        )
 
 
-def _retrained(
-    trainer: Trainer,
-    first: Fit,
-    labels: TeacherLabels,
-    consensus: Consensus,
-    targets: FloatArray,
-    kept: BoolArray,
-    seed: int,
-    reason: str,
-    started: float,
-) -> Supervision:
-    notes = []
+def _train_on(
+    trainer: Trainer, first: Fit, consensus: Consensus, kept: BoolArray, seed: int
+) -> tuple[Fit, BoolArray, list[str]]:
+    """Train on the samples that were selected; everything is kept, and `first`, where they show less than two classes.
+
+    Returns
+    -------
+    fit : Fit
+    kept : ndarray of shape (n_samples,), bool
+        Samples that it was trained on.
+    notes : list of str
+    """
     if len(np.unique(consensus.predicted_class[kept])) < 2:
-        kept, notes = consensus.has_label, ["the selection leaves fewer than two classes: everything is kept"]
-        fit = first
-    else:
-        fit = trainer.train(targets, train_mask=kept, random_state=seed)
-    return supervision(fit, labels, consensus, targets=targets, kept=kept, reason=reason, started=started, notes=notes)
+        return first, consensus.has_label, ["the selection leaves fewer than two classes: everything is kept"]
+    return trainer.train(consensus.targets(soft=False), train_mask=kept, random_state=seed), kept, []
 
 
 class ConfidentLearning(TeacherSupervised):
@@ -196,7 +196,10 @@ class ConfidentLearning(TeacherSupervised):
             inside = probabilities[:, present]
             inside /= inside.sum(axis=1, keepdims=True)
             kept[rows] = ~cleanlab.find_label_issues(ids, inside, filter_by=self.filter_by, n_jobs=1)
-        return _retrained(trainer, fit, labels, consensus, targets, kept, seed, "label issue", started)
+        fit, kept, notes = _train_on(trainer, fit, consensus, kept, seed)
+        return supervision(
+            fit, labels, consensus, targets=targets, kept=kept, reason="label issue", started=started, notes=notes
+        )
 
 
 class CoTeaching(TeacherSupervised):
