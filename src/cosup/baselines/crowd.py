@@ -48,7 +48,7 @@ class _GladSteps:
         return data
 
     def _m_step(self: Any, data: Any) -> Any:
-        # Posteriors of a sample add up to one: an answer's K rows are the one that is its own class, and the rest.
+        # A sample's posteriors add up to one: an answer has K rows, one for its own class and K - 1 others.
         own = data[data["delta"]]
         named = own["posterior"].to_numpy()
         n_classes, n_workers = len(self.prior_labels_), len(self.workers_)

@@ -257,7 +257,7 @@ def fit_gradient(
     parts.set_hyperparameter(np.array([setting]))
     whole = np.ones((len(rows), 1))
     if width == fold_width:
-        # The final head rides along with the folds'.
+        # The final head is trained together with the folds'.
         parts = final
         sees = np.hstack([sees, whole])
     seen = torch.from_numpy((sees * weight[:, None]).astype(np.float32))

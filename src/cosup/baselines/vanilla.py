@@ -41,7 +41,7 @@ class VanillaClassifier(TeacherSupervised):
         if self.soft:
             return super()._peak_bytes(X, labels)
         student = peak_bytes(as_student(self.student), X, labels.n_classes)
-        # Blocks of annotations are gone before those of the student come, which are more.
+        # Blocks of annotations are freed before those of the student, which are larger, are made.
         return student + labels.n_samples * (3 * labels.n_teachers + 120)
 
     def _supervise(self, X: FloatArray, labels: TeacherLabels, seed: int) -> Supervision:

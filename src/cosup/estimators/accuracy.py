@@ -110,7 +110,7 @@ class Estimates:
         return [*names, *(f"teacher {t}" for t in range(len(names), len(self.teachers))), STUDENT]
 
     def _repr_html_(self) -> str:
-        # The student first: it is what is asked for, and tables are cut.
+        # The student comes first, because long tables are cut.
         rows = [
             (name, *("not known" if np.isnan(value) else f"{value:.1%}" for value in values))
             for name, values in zip(self._named(), self.overall, strict=True)

@@ -277,7 +277,7 @@ def _unlabelled(y: Any) -> tuple[Any, BoolArray | None]:
         raise CosupError("y names no class at all; training needs at least two")
     filled = array.copy()
     filled[blank] = array[~blank][0]
-    # Numbers among which None stood are numbers again.
+    # Numbers that stood among None are converted back to numbers.
     numbers = all(isinstance(value, int | float | np.number) for value in filled.tolist())
     return np.array(filled.tolist()) if numbers else filled, blank
 

@@ -135,7 +135,7 @@ def _read(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
             + (f"upgrade cosup, or {AGAIN}" if newer else AGAIN)
         )
     n_features, n_classes = _check_content(folder, content)
-    # Before it is read: a file that is larger than its arrays is not read into memory.
+    # Checked before it is read: a file that is larger than its arrays is not read into memory.
     if files[WEIGHTS].stat().st_size > 8 * (n_features + 1) * n_classes + SPARE:
         raise CosupError(f"{folder / WEIGHTS} is larger than what {META} says; {AGAIN}")
     weights = files[WEIGHTS].read_bytes()

@@ -87,7 +87,7 @@ def _checked_ids(file: CsvFile, place: int, ids: list[str], lines: Any) -> tuple
 
 
 def _numbers(file: CsvFile, rows: list[list[str]], lines: Any, columns: list[int]) -> Any:
-    # A row at a time: an array of texts would take the room of the longest for each.
+    # A row at a time: an array of texts takes the room of the longest one for each.
     out = np.empty((len(rows), len(columns)))
     for row, (cells, line) in enumerate(zip(rows, lines.tolist(), strict=True)):
         given = cells if len(columns) == len(cells) else [cells[column] for column in columns]

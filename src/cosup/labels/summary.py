@@ -226,7 +226,7 @@ def _count(annotated: IntArray, totals: IntArray, named: IntArray, samples: IntA
         own = rows[speaks[:, t]]
         ids = annotated[own, t]
         mine = counts[own, ids]
-        # The others' votes for my class, and their most for any other.
+        # Votes of the others for this class, and their most votes for another one.
         others, rival = mine - 1, np.where(mine == first[own], second[own], first[own])
         totals[t] += [
             len(own), int((n_votes[own] > 1).sum()), int((mine < n_votes[own]).sum()), int((others > rival).sum()),

@@ -114,11 +114,11 @@ def _of_annotations(n: int, c: int, m: int, *, listed: bool) -> Measured:
     hierarchy = Hierarchy.of(labels)
     level = hierarchy.levels[1]
     assert level is not None
-    # n m: annotations brought into the form that is calculated with.
+    # n m: annotations converted to the form that is calculated with.
     yield f"annotations{kind}", Point(m, c, core_seconds(_hear, level, repeats=1) / (n * m))
     held = _beliefs(n, c)
     beliefs: Any = AssignmentContext(held, None, 0)  # type: ignore[arg-type]
-    # n m: how likely what they say is.
+    # n m: the likelihood of annotations.
     yield f"likelihood{kind}", Point(m, c, core_seconds(lambda: by_likelihood(level, beliefs), repeats=1) / (n * m))
     gate = by_mass(level, beliefs)
     prior = np.full(c, 1 / c)
@@ -188,7 +188,7 @@ def _of_samples(n: int, c: int) -> Measured:
         named = one_hot(annotated, c).argmax(axis=1)
         return np.log(whole[np.arange(n), named]), whole.argmax(axis=1) == named
 
-    # n c: what the generalists name, and what a student gives to it.
+    # n c: the generalists' classes, and a student's probabilities of them.
     yield "consensus", Point(1, c, core_seconds(consensus, repeats=1) / cells)
 
     def evidence() -> object:

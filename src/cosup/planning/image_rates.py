@@ -96,7 +96,7 @@ def measure_embedding(spec: str, image_size: int | None, pixels: tuple[int, int]
             return [entry.line() for entry in entries], rows.astype(np.float16).tobytes()
 
         keep = core_seconds(kept) / IMAGES
-    # Pixels are held of three batches, one being read and one made; what layers give, of the parts of one.
+    # Held are the pixels of three batches (one is read, one is made), and the layers' outputs for the parts of one.
     layers = (peak.added_mb or 0.0) * 1e6 * max(map(len, parts)) / STEADY
     memory = 4 * int(batch[0].numel()) * 3 * USUAL_BATCH + round(layers)
     return Embedding(

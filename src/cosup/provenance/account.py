@@ -285,7 +285,7 @@ class Account:
         places = np.arange(len(self))[rows]
         cut: dict[str, Any] = {name: getattr(self, name)[places] for name in several}
         if self.nearest is not None and self.distance is not None:
-            # Neighbours that are not taken are none any more.
+            # Neighbours that are not taken are dropped.
             there = np.full(len(self) + 1, -1, dtype=np.int32)
             there[places] = np.arange(len(places))
             cut["nearest"] = there[self.nearest[places]]

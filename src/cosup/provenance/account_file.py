@@ -127,7 +127,7 @@ def _read(folder: Path) -> tuple[Account, dict[str, str]]:
             return _assemble(meta, codes, values), dict(meta["facts"])
         except CosupError:
             raise
-        # Whatever pyarrow and numpy say of columns of another type.
+        # Any error of pyarrow and numpy on columns of another type.
         except (LookupError, TypeError, ValueError, NotImplementedError, AttributeError, ArithmeticError) as error:
             raise CosupError(f"{folder / name} does not fit {ACCOUNT} ({error}); {AGAIN}") from error
 

@@ -78,7 +78,7 @@ def calibrate(logits: FloatArray, truth: IntArray) -> Calibration:
     targets = one_hot(truth, logits.shape[1])
     plain = _losses(logits, targets, 1.0)
     other = np.full(len(truth), np.inf)
-    # The order of samples must not decide; of users' files it is seldom a random one.
+    # Shuffled, because the order of users' files is seldom random.
     fold = np.random.default_rng(0).permutation(len(truth)) % min(FOLDS, len(truth))
     for k in range(fold.max() + 1 if len(truth) > 1 else 0):
         its = fold == k

@@ -95,7 +95,7 @@ def _level(account: Account, place: int, k: int) -> str:
         name = account.class_names[annotation]
         who = repr(account.teachers[teacher]) if teacher >= 0 else "the teachers' vote"
         probability = float(account.probability[place, k])
-        # A number that isn't there is not talked about.
+        # A missing number is left out.
         seen = "" if math.isnan(probability) else f", the student that had not seen it gives that {_short(probability)}"
         text = f"believed {who} (says {name}{seen}), "
         if account.kept[place, k]:

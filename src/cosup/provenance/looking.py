@@ -173,7 +173,7 @@ def after_looking(X: ArrayLike, labels: TeacherLabels, model: Any, known: ArrayL
     rows = np.concatenate([np.arange(len(X)), np.repeat(looked, COUNTS - 1)])
     final = TeacherLabels(answers[rows, None], names=["answers"], n_classes=labels.n_classes)
     out = copy.copy(model)
-    # Taught by answers as if they were sure, it is surer than the rounds' mean that gave them.
+    # Trained on answers as if they were certain, it is more confident than the rounds' mean that gave them.
     out.head_ = as_sure_as(model.head_, clone(model).fit(X[rows], final).head_, X)
     out.level_heads_ = (*model.level_heads_[:-1], out.head_)
     return out

@@ -65,7 +65,7 @@ def find_nearest(X: ArrayLike, order: IntArray | None = None) -> tuple[IntArray,
     for block in slices(len(rows), step):
         near = _nearest(few, block.start, step, k)
         far = np.sqrt(np.square(Z[near] - Z[block, None]).sum(axis=2))
-        # Of equally distant ones, the first in the file.
+        # Among equally distant samples, the first in the file comes first.
         best = np.lexsort((near, far), axis=1)
         places[rows[block], :k] = rows[np.take_along_axis(near, best, axis=1)]
         distances[rows[block], :k] = np.take_along_axis(far, best, axis=1)
@@ -99,7 +99,7 @@ def _nearest(few: FloatArray, start: int, step: int, k: int) -> IntArray:
     np.matmul(mine, -2 * few.T, out=apart[:, :n])
     apart[:, :n] += np.square(few).sum(axis=1)
     own = np.arange(len(mine))
-    apart[own, start + own] = np.inf  # a sample is none of its neighbours
+    apart[own, start + own] = np.inf  # a sample is not its own neighbour
     # The k nearest lie in the k groups whose nearest are the nearest: the others need not be sorted.
     grouped = apart.reshape(len(mine), groups, GROUP)
     best = np.argpartition(grouped.min(axis=2), min(k, groups) - 1, axis=1)[:, :k]

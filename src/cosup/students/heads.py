@@ -78,7 +78,7 @@ class LinearHead:
         """Return ``X @ weight + bias``, (n_samples, n_classes)."""
         if not is_half(X):
             return np.asarray(X @ self.weight + self.bias)
-        # Features of three digits do not ask for products in float64.
+        # Features in half precision gain nothing from products in float64.
         out = widen(X) @ self.weight.astype(np.float32)
         out += self.bias.astype(np.float32)
         return np.asarray(out)

@@ -102,7 +102,7 @@ def replace_files(folder: Path, files: Mapping[str, str | bytes], *, remove: Ite
                 stack.enter_context(contextlib.closing(_write_synced(path, files[name], folder / name)))
             write_whole(folder / COMMIT, json.dumps({"files": moves, "removed": gone}))
         except BaseException:
-            # Written, but interrupted before it was known: from the commit on there is no way back.
+            # The commit was written before the interruption: it has to be finished.
             if not (folder / COMMIT).exists():
                 for path in temporaries.values():
                     path.unlink(missing_ok=True)
@@ -128,7 +128,7 @@ def drop_temporaries(folder: Path) -> None:
     """Remove what dead writers left; for one who holds the folder's lock, behind `finish_commit`."""
     _drop_dead(folder)
     for left in folder.glob(".*.tmp"):
-        if _LEFT.fullmatch(left.name) and left.is_dir():  # made by those only who held the folder's lock
+        if _LEFT.fullmatch(left.name) and left.is_dir():  # only holders of the folder's lock make these
             _remove(left)
 
 
@@ -198,7 +198,7 @@ def _write_synced(temporary: Path, content: str | bytes, meant: Path) -> IO[byte
         if file is not None:
             file.close()
         temporary.unlink(missing_ok=True)
-        # A full disk says no name.
+        # The error of a full disk has no file name.
         if isinstance(error, OSError) and error.filename in (None, str(temporary)):
             error.filename = str(meant)
         raise
@@ -209,13 +209,13 @@ def _open_locked(temporary: Path) -> IO[bytes]:
         file = temporary.open("xb", buffering=0)
         if sys.platform == "win32":
             return file
-        # Where a file system has no locks, nobody takes it for a dead writer's either.
+        # On a file system without locks, no process takes it for a dead writer's either.
         with contextlib.suppress(OSError):
             fcntl.flock(file, fcntl.LOCK_EX)
         with contextlib.suppress(FileNotFoundError):
             if os.path.samestat(temporary.stat(), os.fstat(file.fileno())):
                 return file
-        file.close()  # somebody took it for a dead writer's before it was locked
+        file.close()  # another process took it for a dead writer's before it was locked
 
 
 def _drop_dead(folder: Path, name: str | None = None) -> None:
@@ -235,7 +235,7 @@ def _drop_unlocked(left: Path) -> None:
         return
     if left.is_symlink() or not left.is_file():
         return
-    # Not to be opened or locked: its writer lives, or nobody can say whether it does.
+    # It can't be opened or locked: its writer lives, or may live.
     with contextlib.suppress(OSError), left.open("rb") as file:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         left.unlink()

@@ -51,7 +51,7 @@ def only_writer(folder: Path, *, wait: bool = False) -> Iterator[None]:
         try:
             yield
         finally:
-            # While it is held: whoever opened the file meanwhile sees that it is no longer the folder's.
+            # Removed while it is held: a process that opened the file meanwhile sees that it is no longer the folder's.
             if sys.platform != "win32":  # open files stay there
                 (folder / LOCK_NAME).unlink(missing_ok=True)
 

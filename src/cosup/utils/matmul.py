@@ -64,7 +64,7 @@ def moments(blocks: Iterable[tuple[FloatArray, FloatArray]], d: int, c: int) -> 
     square, cross = np.zeros((d, d)), np.zeros((d, c))
     if onednn_linear() is None:
         for Z, T in blocks:
-            square += Z.T @ Z  # NumPy sees that half of it will do
+            square += Z.T @ Z  # NumPy computes half of a symmetric product
             cross += Z.T @ T
         return square, cross
     linear = linear_into("cpu")

@@ -43,7 +43,7 @@ def progress_bar(
         Whether the full bar stays.
     """
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that a notebook without ipywidgets gets a line instead of a widget
+        warnings.simplefilter("ignore")  # of a missing ipywidgets: a notebook then gets a line instead of a widget
         from tqdm.auto import tqdm
 
     hidden = not (_is_watched() if shown is None else shown)

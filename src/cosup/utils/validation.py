@@ -115,7 +115,7 @@ def not_finite(block: np.ndarray[Any, Any]) -> BoolArray | None:
         # Infinity and NaN are the numbers whose exponent is all ones.
         bad = (np.ascontiguousarray(block).view(np.uint16) & 0x7F80) == 0x7F80
     elif block.dtype != np.float16 and np.isfinite(np.abs(block).sum(dtype=np.float64)):
-        return None  # the sum is finite unless something in it is not (or overflows, which is sorted out below)
+        return None  # a sum of finite values is finite, unless it overflows, which is checked below
     else:
         bad = ~np.isfinite(block)
     return bad if bad.any() else None

@@ -36,7 +36,7 @@ def read_npz(path: Path) -> dict[str, Any]:
     not_empty(path)
     try:
         with np.load(path, allow_pickle=False) as archive:
-            # Packed zeros are a thousandth of what they become.
+            # Zeros are packed to a thousandth of their size.
             size = sum(member.file_size for member in archive.zip.infolist())
             check_memory(2 * size, f"reading {path}", "give the array as npy, which is mapped and not read")
             return {key: archive[key] for key in archive.files}

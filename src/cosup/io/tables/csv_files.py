@@ -81,7 +81,7 @@ class CsvFile:
             start = self._skip + reader.line_num
             while block := self._take(reader, max(1, BLOCK // width)):
                 end = self._skip + reader.line_num
-                # Mostly a row is a line: else line ends within cells are counted, and empty lines left out.
+                # Most rows are one line; otherwise line ends within cells are counted, and empty lines left out.
                 lines = start + (np.arange(1, len(block) + 1) if end - start == len(block) else _ends(block))
                 start = end
                 if not all(block):

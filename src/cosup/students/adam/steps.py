@@ -128,7 +128,7 @@ class _Chunk:
         m, d = len(batches.members), batches.X.shape[1]
         n_batches = max(1, min(-(-m // batch_size), max(4, CHUNK // (batch_size * d))))
         if device != "cpu":
-            # As even parts of the full batches as can be: what remains of an epoch is not replayed.
+            # Parts of the full batches as even as possible; the rest of an epoch is not replayed.
             full = max(1, m // batch_size)
             n_batches = max(1, full // -(-full // REPLAYED))
         self.rows = min(n_batches * batch_size, m)
@@ -365,7 +365,7 @@ def run_adam(
             order = (order if everyone else members[order]).to(device)
             for start in range(0, m, chunk.span):
                 for found in chunk.fill(order[start : start + chunk.span], last=start + chunk.span >= m):
-                    # All but the rest of an epoch, which is smaller, is replayed.
+                    # Full chunks are replayed; the rest of an epoch, which is smaller, is not.
                     if device != "cpu" and len(found) * size == chunk.rows == sum(len(batch.x) for batch in found):
                         replayed = replayed or _Replayed(stepper, found)
                         replayed.steps(found, on_device[done : done + len(found)])

@@ -66,7 +66,7 @@ def second_moment(Z: FloatArray) -> Tensor:
     """Compute ``Z'Z / n`` of some of the rows, evenly spaced, (n_features, n_features)."""
     step = max(1, len(Z) // (ENOUGH_ROWS * Z.shape[1]))
     part = np.ascontiguousarray(Z[::step])
-    return torch.from_numpy(part.T @ part / np.float32(len(part)))  # NumPy sees that half of it will do
+    return torch.from_numpy(part.T @ part / np.float32(len(part)))  # NumPy computes half of a symmetric product
 
 
 class SoftmaxProblem:

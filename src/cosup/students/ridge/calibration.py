@@ -311,7 +311,7 @@ def _discriminant(scores: Scores) -> Calibration:
     within = np.vstack([product - scores.penalty * W, counts])
     means = R.T @ B
     narrow = len(B) < len(mean)
-    # The order of these products that is less work.
+    # Multiply in the order that is less work.
     within -= ((R * counts) @ R.T) @ B if narrow else (R * counts) @ means
     within = B.T @ within / n
     within[np.diag_indices(len(within))] += SHRINKAGE * np.trace(within) / len(within) + 1e-12

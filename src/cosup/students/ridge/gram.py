@@ -108,7 +108,7 @@ class Sample:
         self.features, self.members = features, members
         self.n, self.d = len(members), features.X.shape[1]
         self.whole = self.n == len(features.X)
-        # An error of about 1e-6 in leverages, which features of single precision and these products are worth.
+        # Leverages then err by about 1e-6, which features in single precision do anyway.
         self.single = features.X.dtype != np.float64 and self.n * self.d**2 >= LARGE
 
     def blocks(self, width: int = 0, *, single: bool = False) -> Iterator[tuple[slice, FloatArray]]:

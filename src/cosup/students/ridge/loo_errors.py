@@ -102,7 +102,7 @@ class GridErrors:
             miss = product(known, weight, vast)
             miss += offset
             cube = miss.reshape(len(miss), s, n_classes)
-            # A leave-one-out residual is a residual over what the sample leaves to the others.
+            # A leave-one-out residual is the residual divided by one less the leverage.
             cube -= moment.targets.dense(members)[:, None, :]
             square = np.einsum("isc,isc->is", cube, cube)
             errors += (square / remainder(self._leverages[some]) ** 2).sum(axis=0)

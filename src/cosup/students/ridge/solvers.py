@@ -40,7 +40,7 @@ class Factor:
         primal, given = sample.d <= sample.n, square is not None
         Z = np.empty(0) if primal else sample.rows()
         square = (sample.gram() if primal else Z @ Z.T) if square is None else square
-        # For all samples many trainings ask for weights, which eigenvectors in float64 give sooner.
+        # Trainings on all samples need weights often, which eigenvectors in float64 give sooner.
         brief = primal and sample.single and (given or not sample.whole)
         self._tridiagonal = Tridiagonal(square) if brief else None
         if self._tridiagonal is not None:
@@ -48,7 +48,7 @@ class Factor:
         else:
             # Symmetric: its transpose is in LAPACK's order, so nothing is copied.
             values, vectors = eigh(square.T, driver="evd", overwrite_a=True, check_finite=False)
-        # Directions that rounding cannot tell from zero carry nothing, and would blow up in the dual.
+        # Directions that are zero but for rounding carry no information, and would blow up in the dual.
         use = values > max(values[-1], 0.0) * 1e-12
         self.values = values[use]
         self.vectors = vectors[:, use] if primal else Z.T @ (vectors[:, use] / np.sqrt(self.values))
