@@ -75,7 +75,7 @@ class _Nets:
         width = shape.hidden or d
 
         def layer(fan_in: int, *out: int) -> list[Tensor]:
-            # PyTorch's default; all nets start from the same weights. Weights without a symmetry to break start at zero.
+            # PyTorch's default; all nets start from the same weights. Weights without symmetry to break start at zero.
             bound = fan_in**-0.5 if shape.hidden or shape.heads > 1 else 0.0
             made = [torch.empty(*size).uniform_(-bound, bound, generator=generator) for size in ((fan_in, *out), out)]
             return [
