@@ -136,8 +136,11 @@ def table(head: tuple[str, ...], numbers: Numbers) -> None:
     print("| --- " * (len(head) + 2) + "|")
     for (what, n), rows in numbers.items():
         values = np.array(rows, dtype=float)
-        mean, error = values.mean(axis=0), values.std(axis=0, ddof=1) / np.sqrt(len(values))
-        cells = ["" if np.isnan(m) else f"{m:.3g} ± {e:.2g}" for m, e in zip(mean, error, strict=True)]
+        mean = values.mean(axis=0)
+        cells = ["" if np.isnan(m) else f"{m:.3g}" for m in mean]
+        if len(values) > 1:  # of one seed there is no standard error
+            error = values.std(axis=0, ddof=1) / np.sqrt(len(values))
+            cells = [cell and f"{cell} ± {e:.2g}" for cell, e in zip(cells, error, strict=True)]
         print(f"| {what} | {n} | " + " | ".join(cells) + " |")
     print(flush=True)
 
