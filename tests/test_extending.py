@@ -144,7 +144,7 @@ def test_an_assigner(example, data, tmp_path):
     assert (predicted(tmp_path / "model", plugin, tmp_path) == y).mean() > 0.7
     account, _ = read_account(tmp_path / "model")
     speaks = account.annotated[:, 1] >= 0
-    assert (account.believed[speaks, 1] == 1).all()  # the one who knows two classes, wherever it speaks
+    assert (account.assigned[speaks, 1] == 1).all()  # the one who knows two classes, wherever it speaks
     run("bench", "--plugin", plugin, *SMALL, "--methods", "csl,vanilla", "--set", "assign=narrowest", "--out",
         tmp_path / "runs")  # fmt: skip
     assert labels_of(read_records(tmp_path / "runs")) == {"csl, assign=narrowest", "vanilla"}

@@ -168,7 +168,7 @@ def test_a_student_of_labels_that_came_back_stands_in_the_models_place(task, fit
     assert better.classes_.tolist() == list(NAMES)
     changed = Account.of(better, labels, task.X_train, class_names=NAMES, ids=labels.ids)
     np.testing.assert_array_equal(changed.answer, better.head_.predict_proba(task.X_train).argmax(axis=1))
-    np.testing.assert_array_equal(changed.believed, account.believed)
+    np.testing.assert_array_equal(changed.assigned, account.assigned)
     np.testing.assert_array_equal(account.answer, model.head_.predict_proba(task.X_train).argmax(axis=1))
     sure = [fit.predict_proba(task.X_test).max(axis=1).mean() for fit in (better, model)]
     assert sure[0] == pytest.approx(sure[1], abs=0.02)

@@ -149,7 +149,7 @@ def test_labels_that_come_back_train_a_new_head_on_the_tuned_network(kind, folde
     new, facts = read_account(two)
     assert new.teachers == (*old.teachers, "person")
     np.testing.assert_array_equal(new.annotated[:9, -1], y[:9])
-    np.testing.assert_array_equal(new.believed, old.believed)
+    np.testing.assert_array_equal(new.assigned, old.assigned)
     np.testing.assert_array_equal(new.provenance(), old.provenance())
     assert "fine-tuned (last:1)" in facts["Network"]
     # The network is the same one, moved or not, and the answers are the model's own.

@@ -86,14 +86,14 @@ def test_other_programs_read_the_parquet_file(fitted, tmp_path):
     assert account.rank[account.place(first)] == 0
 
 
-def test_words_say_who_was_believed_and_who_was_not(fitted):
+def test_words_say_who_was_assigned_and_who_was_not(fitted):
     task, labels, model, account = fitted
     one, other = account.annotated[:, 1], account.annotated[:, 2]
-    overruled = np.flatnonzero((account.believed[:, 1] == 2) & (one >= 0) & (one != other)).tolist()
+    overruled = np.flatnonzero((account.assigned[:, 1] == 2) & (one >= 0) & (one != other)).tolist()
     place = overruled[0]
     text = tell(account, place)
     assert text.startswith(f"sample s{place:03}: the student answers {NAMES[account.answer[place]]} (confidence ")
-    assert f"level 1: believed 'x' (says {NAMES[account.annotated[place, 2]]}, the student that had not seen it" in text
+    assert f"level 1: assigned 'x' (says {NAMES[account.annotated[place, 2]]}, the student that had not seen it" in text
     assert f"'old, model' says {NAMES[account.annotated[place, 1]]} and was overruled" in text
     assert "'old, model' abstained" in tell(account, 7)
     rejected = int(np.flatnonzero(account.reason[:, 1] == account.reasons.index("overruled"))[0])

@@ -191,7 +191,7 @@ def test_what_is_asked_for_is_found(fitted):
     assert found(q="ünï") == set(range(150))
     assert found(answer=2) == set(np.flatnonzero(account.answer == 2))
     assert found(teacher=0, relation="abstained") == set(np.flatnonzero(account.annotated[:, 0] < 0))
-    assert found(teacher=1, relation="believed") == set(np.flatnonzero(account.believed[:, 1] == 1))
+    assert found(teacher=1, relation="believed") == set(np.flatnonzero(account.assigned[:, 1] == 1))
     differs = (account.annotated >= 0) & (account.annotated != account.answer[:, None])
     assert found(relation="differs") == set(np.flatnonzero(differs.any(axis=1)))
     assert found(says=3, teacher=2) == set(np.flatnonzero(account.annotated[:, 2] == 3))

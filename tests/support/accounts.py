@@ -30,7 +30,7 @@ def by_hand(said, answer, *, classes, names, kept=None):
     return Account(
         ids=tuple(f"s{i}" for i in range(n)), class_names=tuple(classes), teachers=tuple(names),
         teacher_levels=(0,) * m, specialties=(None,) * m, levels=(0,), annotated=said,
-        support=np.where(spoke, 0.5, np.nan).astype(np.float32), believed=believed, annotation=annotation, kept=kept,
+        support=np.where(spoke, 0.5, np.nan).astype(np.float32), assigned=believed, annotation=annotation, kept=kept,
         reason=np.where(kept, 0, np.where(silent, 1, 2)).astype(np.uint8), reasons=("", "abstained", "overruled"),
         reason_texts=("", "nobody names a class", "others were believed"),
         probability=np.where(silent, np.nan, 0.5).astype(np.float32), level_answer=answer[:, None],

@@ -89,7 +89,7 @@ def _labels(n: int, c: int, m: int, *, listed: bool = False) -> TeacherLabels:
     return TeacherLabels(annotated, levels=[0] + [1] * m, specialties=[None, *groups], n_classes=c)
 
 
-def _beliefs(n: int, c: int) -> RowStore:
+def _student_proba(n: int, c: int) -> RowStore:
     rng = np.random.default_rng(1)
     p = rng.random((n, c)) ** 4 + 1e-3
     return RowStore.holding(p / p.sum(axis=1, keepdims=True))
@@ -98,9 +98,9 @@ def _beliefs(n: int, c: int) -> RowStore:
 def _of_level(n: int, c: int, m: int) -> Measured:
     level = Hierarchy.of(_labels(n, c, m)).levels[1]
     assert level is not None
-    beliefs: Any = AssignmentContext(_beliefs(n, c), None, 0)  # type: ignore[arg-type]
+    context: Any = AssignmentContext(_student_proba(n, c), None, 0)  # type: ignore[arg-type]
     # n c m: the student's mass on every teacher's classes, and the choice of one.
-    yield "mass", Point(m, c, core_seconds(lambda: choose(by_mass(level, beliefs)), repeats=1) / (n * c * m))
+    yield "mass", Point(m, c, core_seconds(lambda: choose(by_mass(level, context)), repeats=1) / (n * c * m))
     # m c^2: the confusion matrices.
     yield "tables", Point(m, c, core_seconds(_meaning, m, c) / (m * c * c))
     yield from _of_annotations(n, c, m, listed=False)
@@ -116,11 +116,11 @@ def _of_annotations(n: int, c: int, m: int, *, listed: bool) -> Measured:
     assert level is not None
     # n m: annotations converted to the form that is calculated with.
     yield f"annotations{kind}", Point(m, c, core_seconds(_hear, level, repeats=1) / (n * m))
-    held = _beliefs(n, c)
-    beliefs: Any = AssignmentContext(held, None, 0)  # type: ignore[arg-type]
+    held = _student_proba(n, c)
+    context: Any = AssignmentContext(held, None, 0)  # type: ignore[arg-type]
     # n m: the likelihood of annotations.
-    yield f"likelihood{kind}", Point(m, c, core_seconds(lambda: by_likelihood(level, beliefs), repeats=1) / (n * m))
-    gate = by_mass(level, beliefs)
+    yield f"likelihood{kind}", Point(m, c, core_seconds(lambda: by_likelihood(level, context), repeats=1) / (n * m))
+    gate = by_mass(level, context)
     prior = np.full(c, 1 / c)
 
     def expert() -> LevelExpert:
@@ -170,7 +170,7 @@ def _logs(p: FloatArray) -> FloatArray:
 
 
 def _of_samples(n: int, c: int) -> Measured:
-    held = _beliefs(n, c)
+    held = _student_proba(n, c)
     whole = held.whole()
     prior = np.full(c, 1 / c)
     cells = n * c

@@ -46,10 +46,10 @@ class Account:
         Class id that the teacher names, -1 where it abstains.
     support : ndarray of shape (n, m), float32
         Probability that the final student gives to the teacher's annotation; NaN where it abstains.
-    believed : ndarray of shape (n, K), int32
-        Teacher that was believed at the level, -1: nobody, or several as one.
+    assigned : ndarray of shape (n, K), int32
+        The teacher assigned at the level, -1: none, or several as one.
     annotation : ndarray of shape (n, K), int32
-        Class id that was believed, -1: none.
+        Class id of its annotation, -1: none.
     kept : ndarray of shape (n, K), bool
         Whether the level trained on that annotation.
     reason : ndarray of shape (n, K), uint8
@@ -80,7 +80,7 @@ class Account:
     levels: tuple[int, ...]
     annotated: IntArray
     support: FloatArray
-    believed: IntArray
+    assigned: IntArray
     annotation: IntArray
     kept: BoolArray
     reason: IntArray
@@ -159,7 +159,7 @@ class Account:
             levels=tuple(int(entry["level"]) for entry in model.history_),
             annotated=labels.hard(),
             support=np.full((n, labels.n_teachers), np.nan, np.float32),
-            believed=provenance["teacher"].astype(np.int32),
+            assigned=provenance["teacher"].astype(np.int32),
             annotation=provenance["annotation"].astype(np.int32),
             kept=provenance["kept"].astype(bool),
             reason=reason,
@@ -224,7 +224,7 @@ class Account:
         for t, name in enumerate(self.teachers):
             columns[f"says: {name}"] = classes[self.annotated[:, t]]
         for k, level in enumerate(self.levels):
-            columns[f"level {level}: believed"] = teachers[self.believed[:, k]]
+            columns[f"level {level}: assigned"] = teachers[self.assigned[:, k]]
             columns[f"level {level}: says"] = classes[self.annotation[:, k]]
             columns[f"level {level}: kept"] = self.kept[:, k]
         return frame(columns, index=self.ids)
@@ -243,8 +243,8 @@ class Account:
 
     def provenance(self) -> Any:
         """Return the model's ``provenance_``, (n, K) of dtype `PROVENANCE`, from which `of` gathered it."""
-        out = np.zeros(self.believed.shape, dtype=PROVENANCE)
-        out["teacher"], out["annotation"], out["kept"] = self.believed, self.annotation, self.kept
+        out = np.zeros(self.assigned.shape, dtype=PROVENANCE)
+        out["teacher"], out["annotation"], out["kept"] = self.assigned, self.annotation, self.kept
         out["reason"], out["probability"] = np.array(self.reasons)[self.reason], self.probability
         return out
 
@@ -279,7 +279,7 @@ class Account:
     def take(self, rows: IntArray | slice) -> Account:
         """Return the account of some samples."""
         several = (
-            "annotated", "support", "believed", "annotation", "kept", "reason", "probability", "level_answer", "answer",
+            "annotated", "support", "assigned", "annotation", "kept", "reason", "probability", "level_answer", "answer",
             "second", "confidence", "second_confidence", "rank", "doubt", "dispute", "influence",
         )  # fmt: skip
         places = np.arange(len(self))[rows]

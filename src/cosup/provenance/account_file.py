@@ -54,7 +54,7 @@ def account_files(account: Account, facts: Mapping[str, str] | None = None) -> d
     dict of str to bytes
         File name -> content: ``provenance.parquet``, or ``provenance.csv`` where pyarrow is not installed, and
         ``provenance.json``. In the table: ``id``, ``answer``, ``confidence``, ``second``, ``second_confidence``,
-        ``look_rank`` (from 1), ``doubt``, ``dispute``, ``influence``; for every level k ``level k: believed``,
+        ``look_rank`` (from 1), ``doubt``, ``dispute``, ``influence``; for every level k ``level k: assigned``,
         ``says``, ``kept``, ``reason``, ``probability``, ``answer``; for every teacher ``says: NAME`` and
         ``support: NAME``; where neighbours are known ``nearest 1``, ... (ids) and ``distance 1``, ....
     """
@@ -195,7 +195,7 @@ def _columns(account: Account) -> dict[str, Column]:
         "influence": (account.influence, None),
     }
     for k, level in enumerate(account.levels):
-        out[f"level {level}: believed"] = (account.believed[:, k], teachers)
+        out[f"level {level}: assigned"] = (account.assigned[:, k], teachers)
         out[f"level {level}: says"] = (account.annotation[:, k], classes)
         out[f"level {level}: kept"] = (account.kept[:, k], None)
         # An empty reason is a blank: position 0 of the reasons becomes -1.
@@ -346,7 +346,7 @@ def _assemble(meta: Mapping[str, Any], codes: Any, values: Any) -> Account:
         levels=levels,
         annotated=stack([codes(f"says: {name}", classes) for name in names]),
         support=stack([numbers(f"support: {name}") for name in names]),
-        believed=stack([codes(p + "believed", names) for p in prefixes]),
+        assigned=stack([codes(p + "assigned", names) for p in prefixes]),
         annotation=stack([codes(p + "says", classes) for p in prefixes]),
         kept=stack([values(p + "kept").astype(bool) for p in prefixes]),
         reason=stack([(codes(p + "reason", reasons[1:]) + 1).astype(np.uint8) for p in prefixes]),

@@ -60,7 +60,7 @@ def explain(
     >>> model = CoSupervisedClassifier(random_state=0).fit(X, labels)
     >>> print(explain(model, labels, 3, class_names=["cat", "dog"]))
     sample 3
-    level 0: believed 'rules' (says cat, the student that had not seen it gives that 1.00), kept.
+    level 0: assigned 'rules' (says cat, the student that had not seen it gives that 1.00), kept.
     """
     account = Account.of(model, labels, X, class_names=class_names)
     return tell(account, range(len(account))[index])
@@ -87,17 +87,17 @@ def tell(account: Account, place: int) -> str:
 
 
 def _level(account: Account, place: int, k: int) -> str:
-    level, teacher = account.levels[k], int(account.believed[place, k])
+    level, teacher = account.levels[k], int(account.assigned[place, k])
     annotation = int(account.annotation[place, k])
     if annotation < 0:
-        text = "nobody was believed"
+        text = "nobody was assigned"
     else:
         name = account.class_names[annotation]
         who = repr(account.teachers[teacher]) if teacher >= 0 else "the teachers' vote"
         probability = float(account.probability[place, k])
         # A missing number is left out.
         seen = "" if math.isnan(probability) else f", the student that had not seen it gives that {_short(probability)}"
-        text = f"believed {who} (says {name}{seen}), "
+        text = f"assigned {who} (says {name}{seen}), "
         if account.kept[place, k]:
             text += "kept"
         else:

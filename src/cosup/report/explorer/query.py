@@ -175,7 +175,7 @@ def _by_teacher(account: Account, query: Query) -> Any:
         if query.relation == "abstained":
             its &= annotated < 0
         elif query.relation == "believed":
-            its &= False if k is None else account.believed[:, k] == t
+            its &= False if k is None else account.assigned[:, k] == t
         elif query.relation:
             its &= annotated >= 0
             if query.relation != "spoke":
@@ -193,7 +193,7 @@ def _by_teacher(account: Account, query: Query) -> Any:
 
 def _in_place_of(account: Account, teacher: int, other: int, k: int) -> Any:
     before, now = account.annotation[:, k - 1], account.annotation[:, k]
-    believed = (account.believed[:, k] == teacher) & (account.believed[:, k - 1] == other)
+    believed = (account.assigned[:, k] == teacher) & (account.assigned[:, k - 1] == other)
     return believed & (before >= 0) & (now >= 0) & (before != now)
 
 
@@ -216,7 +216,7 @@ def describe_rows(account: Account, places: IntArray, texts: Sequence[str] | Non
             "support": [_number(value) for value in account.support[i]],
             "levels": [
                 {
-                    "believed": int(account.believed[i, k]),
+                    "believed": int(account.assigned[i, k]),
                     "annotation": int(account.annotation[i, k]),
                     "kept": bool(account.kept[i, k]),
                     "reason": int(account.reason[i, k]),

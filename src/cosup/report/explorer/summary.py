@@ -123,7 +123,7 @@ def _levels(account: Account, history: Sequence[Mapping[str, Any]]) -> list[dict
     out = []
     for k, level in enumerate(account.levels):
         entry = told.get(level, {})
-        believed = account.believed[:, k]
+        believed = account.assigned[:, k]
         counts = np.bincount(believed[believed >= 0], minlength=len(account.teachers))
         silent = account.annotation[:, k] < 0
         lost = np.bincount(account.reason[~account.kept[:, k] & ~silent, k], minlength=len(account.reasons))
@@ -156,7 +156,7 @@ def _corrections(account: Account) -> list[dict[str, Any]]:
     for k in range(1, len(account.levels)):
         before, now = account.annotation[:, k - 1], account.annotation[:, k]
         changed = np.flatnonzero((before >= 0) & (now >= 0) & (before != now))
-        pairs = account.believed[changed][:, [k - 1, k]]
+        pairs = account.assigned[changed][:, [k - 1, k]]
         for one, other in np.unique(pairs, axis=0).tolist():
             its = changed[(pairs == (one, other)).all(axis=1)]
             kinds, counts = np.unique(before[its].astype(np.int64) * C + now[its], return_counts=True)
