@@ -93,7 +93,7 @@ def test_words_say_who_was_assigned_and_who_was_not(fitted):
     place = overruled[0]
     text = tell(account, place)
     assert text.startswith(f"sample s{place:03}: the student answers {NAMES[account.answer[place]]} (confidence ")
-    assert f"level 1: assigned 'x' (says {NAMES[account.annotated[place, 2]]}, the student that had not seen it" in text
+    assert f"level 1: assigned 'x' (says {NAMES[account.annotated[place, 2]]}; a student not trained on it" in text
     assert f"'old, model' says {NAMES[account.annotated[place, 1]]} and was overruled" in text
     assert "'old, model' abstained" in tell(account, 7)
     rejected = int(np.flatnonzero(account.reason[:, 1] == account.reasons.index("overruled"))[0])

@@ -93,7 +93,7 @@ def opened(browser, address):
     return browser
 
 
-def wait(browser, script, seconds=20):
+def wait(browser, script, seconds=60):
     end = time.monotonic() + seconds
     while not browser.execute_script(script):
         assert time.monotonic() < end, script

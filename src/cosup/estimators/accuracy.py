@@ -17,7 +17,7 @@ __all__ = ["STUDENT", "Estimates"]
 STUDENT = "the student"
 """The student's name beside the teachers'."""
 
-NOTE = "Estimated without a label, 90 % intervals: docs/how-to/rely.md."
+NOTE = "Estimated without a label, from who agrees with whom; 90 % intervals."
 
 
 @dataclass(frozen=True, eq=False)

@@ -60,7 +60,7 @@ def explain(
     >>> model = CoSupervisedClassifier(random_state=0).fit(X, labels)
     >>> print(explain(model, labels, 3, class_names=["cat", "dog"]))
     sample 3
-    level 0: assigned 'rules' (says cat, the student that had not seen it gives that 1.00), kept.
+    level 0: assigned 'rules' (says cat; a student not trained on it gives this 1.00), kept.
     """
     account = Account.of(model, labels, X, class_names=class_names)
     return tell(account, range(len(account))[index])
@@ -96,7 +96,7 @@ def _level(account: Account, place: int, k: int) -> str:
         who = repr(account.teachers[teacher]) if teacher >= 0 else "the teachers' vote"
         probability = float(account.probability[place, k])
         # A missing number is left out.
-        seen = "" if math.isnan(probability) else f", the student that had not seen it gives that {_short(probability)}"
+        seen = "" if math.isnan(probability) else f"; a student not trained on it gives this {_short(probability)}"
         text = f"assigned {who} (says {name}{seen}), "
         if account.kept[place, k]:
             text += "kept"

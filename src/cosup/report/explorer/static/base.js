@@ -84,7 +84,7 @@ const MOST = { answer: S.classes.length, says: S.classes.length, was: S.classes.
 const ASKED = ["q", "answer", "teacher", "relation", "says", "against", "instead", "kept", "reason", "level", "low", "high", "was", "moved", "sort"];
 const VIEWS = {
   overview: ["Overview", {}], label: ["Label", {}], samples: ["Samples", {}], teachers: ["Teachers", {}], teacher: ["Teacher", {}],
-  disagreements: ["Disagreements", { relation: "differs" }], levels: ["Levels", {}], compare: ["What changed", { moved: "yes" }],
+  disagreements: ["Disagreements", { relation: "differs" }], levels: ["Levels", {}], compare: ["Changes", { moved: "yes" }],
 };
 const NAV = ["overview", "label", "samples", "teachers", "disagreements", "levels", ...(S.compare ? ["compare"] : [])];
 const preset = (view) => ({ ...EMPTY, sort: S.ranked ? "look" : "confidence", ...VIEWS[view][1] });

@@ -59,7 +59,7 @@ function labelPage(query) {
       PICTURES || row.text !== undefined ? null : nearTable(row, { linked: false, hidden }) || h("p.soft", null, "Neither images nor texts were given: cosup explore --images or --text shows them.")),
     h(".annotations", null, hidden ? h("p.soft", null, "The answers of student and teachers are hidden.") : [
       row.answer < 0 ? null : h("p", null, "Student: ", h("b", null, bdi(className(row.answer))), ` ${short(row.confidence)}`, row.secondConfidence >= 0.005 ? [", then ", bdi(className(row.second)), ` ${short(row.secondConfidence)}`] : null),
-      h("ul.chips", { "aria-label": "What the teachers name" }, spoken.slice(0, 20).map(([t, c]) => h(`li.${stance(row, t)}`, null, bdi(S.teachers[t].name), ": ", h("b", null, bdi(className(c)))))),
+      h("ul.chips", { "aria-label": "Annotations" }, spoken.slice(0, 20).map(([t, c]) => h(`li.${stance(row, t)}`, null, bdi(S.teachers[t].name), ": ", h("b", null, bdi(className(c)))))),
       spoken.length > 20 ? h("p.soft", null, `and ${spoken.length - 20} more`) : null, spoken.length ? null : h("p.soft", null, "No teacher names a class.")]),
     classes, ...(S.classes.length > FIXED ? [search] : []), note, buttons);
     choices();

@@ -7,7 +7,7 @@ function levelsPage() {
       const most = l.believed.slice(0, 16), others = l.believed.slice(16).reduce((sum, [, count]) => sum + count, 0);
       const parts = [...most.map(([t, count]) => [S.teachers[t].name, count, LEVEL_OF[t] === k ? { teacher: t, relation: "believed" } : null, `s${t % 6}`]),
         ...(others ? [[`${l.believed.length - most.length} others`, others, null, "s5"]] : []), ...(l.voted ? [["several as one", l.voted, null, "s0"]] : []), ...(l.nobody ? [["no label", l.nobody, { kept: "silent", level: k }, "none"]] : [])];
-      const told = [["Agreement of the student with what it was trained on", percent(l.agreement)],
+      const told = [["Agreement with its training targets", percent(l.agreement)],
         ["Answers changed from the level before", percent(l.changed)], ["Rounds", l.rounds], ["Regularisation (alpha)", l.alpha === null || l.alpha === undefined ? null : l.alpha.toPrecision(3)],
         ["Seconds", l.seconds === null ? null : short(l.seconds)]].filter(([, value]) => value !== null && value !== undefined && value !== "–");
       return h("li", null, h("h3", null, `Level ${l.level}`),

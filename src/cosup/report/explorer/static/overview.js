@@ -24,7 +24,7 @@ function card(finding) {
 
 function howGood() {
   const E = S.estimates, m = S.teachers.length;
-  if (!E) return h("p", null, "Nothing was estimated for this fit: without labels, this page shows who agrees with whom, and agreement is not accuracy. ", link("label", { order: "uniform" }, "Fifty labels drawn uniformly"), " measure it.");
+  if (!E) return h("p", null, "Nothing was estimated for this fit. Without labels, this page shows who agrees with whom, and agreement is not accuracy. ", link("label", { order: "uniform" }, "Fifty labels drawn uniformly"), " measure it.");
   const order = S.teachers.map((_, t) => t).sort((a, b) => (E.overall[b][0] ?? -1) - (E.overall[a][0] ?? -1));
   const shown = order.length > 12 ? [...order.slice(0, 6), ...order.slice(-6)] : order;
   return [
@@ -55,7 +55,7 @@ function overviewPage() {
       tile(number(LEVELS), LEVELS === 1 ? "level" : "levels", "levels"), tile(short(S.confidence), "mean confidence"),
       tile(percent(S.disputed), "some teacher differs", "disagreements"), tile(percent(end.kept / S.n), "kept", "samples", { kept: "kept" }),
       tile(percent(end.overruled / S.n), "overruled", "samples", { kept: "overruled" }), tile(percent(end.nobody / S.n), "no label", "samples", { kept: "silent" })),
-    h(".two", null, bars("What the student answers", classes), h("section", null, h("h3", null, "How confident it is"), histogram(columns))),
+    h(".two", null, bars("The student’s answers", classes), h("section", null, h("h3", null, "The student’s confidence"), histogram(columns))),
     h("h3", null, "The fit"),
     h("dl.facts", null, S.facts.map(([key, value]) => [h("dt", null, key), h("dd", { dir: "auto" }, value)])),
   ];

@@ -2,7 +2,7 @@
 
 function showSample(row) {
   const level = (k) => {
-    const l = row.levels[k], probability = l.probability === null ? null : ` The student that had not seen it gives that ${short(l.probability)}.`;
+    const l = row.levels[k], probability = l.probability === null ? null : ` A student that was not trained on the sample gives this ${short(l.probability)}.`;
     return h("li", null, h("strong", null, `Level ${S.levels[k].level}: `),
       l.annotation < 0 ? "no label." : [
         "believed ", teacherLink(l.believed), `, who ${l.believed < 0 ? "say" : "says"} `, h("b", null, bdi(className(l.annotation))), ".", probability, " ",
