@@ -69,4 +69,4 @@ def key_of_names(records: Sequence[Mapping[str, Any]]) -> Markup | None:
         if name != label or name != method
     ]
     caption = "Methods by their names on this page, their names in commands and files, and what they do."
-    return table(caption, ("", "in commands", ""), rows, text=(1, 2)) if rows else None
+    return table(caption, ("method", "in commands", "summary"), rows, text=(1, 2)) if rows else None
