@@ -13,6 +13,7 @@ from cosup.io.features import read_features as read_features
 from cosup.io.labels import from_frame as from_frame
 from cosup.io.labels import from_functions as from_functions
 from cosup.io.labels import from_probabilities as from_probabilities
+from cosup.io.labels import from_sets as from_sets
 from cosup.io.labels import from_snorkel as from_snorkel
 from cosup.io.labels import read_labels as read_labels
 from cosup.io.labels import register_label_format as register_label_format

@@ -8,7 +8,7 @@ from hypothesis.extra import numpy as hnp
 from sklearn.model_selection import KFold, cross_validate, train_test_split
 from sklearn.utils import _safe_indexing
 
-from cosup import CosupError, TeacherLabels, make_method
+from cosup import CosupError, TeacherLabels, TopK, make_method
 
 HARD = np.array([[0, 0, -1], [1, -1, 2], [2, 2, 2], [1, 0, -1]])
 
@@ -188,3 +188,11 @@ def test_cross_validation_takes_it_for_y():
     assert all(isinstance(labels, TeacherLabels) and len(labels) == 30 for labels in seen)
     assert len(result["test_score"]) == 3
     assert result["test_score"].min() > 0.6
+
+
+def test_several_most_probable_classes_are_no_class():
+    soft = np.array([[[0.5, 0.5, 0.0]], [[0.2, 0.7, 0.1]], [[np.nan] * 3]])
+    for annotations in (soft, TopK.of(soft, k=2)):
+        labels = TeacherLabels(annotations)
+        np.testing.assert_array_equal(labels.hard()[:, 0], [-1, 1, -1])
+        np.testing.assert_array_equal(labels.speaks()[:, 0], [True, True, False])

@@ -17,8 +17,8 @@ KINDS = {"images": "images", "text": "texts", "features": "features"}
 SOURCES = tuple(KINDS.values())
 """Options that features are given by, by their names in Python."""
 
-COLUMNS = ("id", "task", "worker", "label")
-"""Options that name columns of labels."""
+COLUMNS = ("id", "task", "worker", "label", "one_of")
+"""Options that say how labels in texts are read: names of columns, and what separates classes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +42,7 @@ class InputOptions:
     task: str | None = None
     worker: str | None = None
     label: str | None = None
+    one_of: str | None = None
     match: str | None = None
 
     @property
@@ -51,7 +52,7 @@ class InputOptions:
 
     @property
     def columns(self) -> dict[str, str | None]:
-        """Columns of labels that are named: `COLUMNS` -> name."""
+        """How labels in texts are read: `COLUMNS` -> what is given."""
         return {name: getattr(self, name) for name in COLUMNS}
 
     @property

@@ -176,6 +176,8 @@ _COLUMNS = (
     click.option("--task", metavar="NAME", help="Of a long table of labels, a row an answer: the samples' column."),
     click.option("--worker", metavar="NAME", help="Of a long table: the teachers' column."),
     click.option("--label", metavar="NAME", help="Of a long table or a tool's export: the column of answers."),
+    click.option("--one-of", metavar="SIGN", help="Of labels: separates the classes of an answer that leaves several "
+                                                  "open, as | in cat|dog (in JSON: a list)."),
     click.option("--match", type=click.Choice(["slashes", "name", "stem", "path", "case", "zeros", "beginning"]),
                  help="How ids of labels and features are matched.  [default: as they are]"),
 )  # fmt: skip

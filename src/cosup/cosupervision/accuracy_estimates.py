@@ -41,9 +41,10 @@ def estimate_accuracies(hierarchy: Hierarchy, posterior: Rows, student_proba: Ro
     """Estimate the accuracies of the student and of every teacher, overall and by class.
 
     A teacher's accuracy is how often the student, on samples that it was not trained on, predicts the class that the
-    teacher annotates. Half of its interval is the root of a sum of squares: of the sampling error, of the distance to
-    the posterior's estimate, of how far the estimate moves when the student's marginals are held uniform, and of a term
-    for unequal class shares. The student's accuracy is the posterior's mean probability of the class that it predicts.
+    teacher annotates; annotations that leave several classes open are not counted. Half of its interval is the root of
+    a sum of squares: of the sampling error, of the distance to the posterior's estimate, of how far the estimate moves
+    when the student's marginals are held uniform, and of a term for unequal class shares. The student's accuracy is the
+    posterior's mean probability of the class that it predicts.
 
     Parameters
     ----------
@@ -59,32 +60,32 @@ def estimate_accuracies(hierarchy: Hierarchy, posterior: Rows, student_proba: Ro
     """
     labels, active = hierarchy.labels, hierarchy.active
     n_teachers, n_classes = labels.n_teachers, len(active)
-    speaks = labels.speaks()
     place = np.full(labels.n_classes + 1, -1)
     place[active] = np.arange(n_classes)
     balanced = RowStore.of(student_proba.blocks(), *student_proba.shape)
     hold_marginals(balanced, np.full(n_classes, 1 / n_classes))
     # By teacher and class: mass of the annotated class, and of all; for the posterior, student, balanced student.
     right, mass = np.zeros((3, n_teachers, n_classes)), np.zeros((3, n_teachers, n_classes))
-    shares = np.zeros(n_classes)
+    shares, count = np.zeros(n_classes), np.zeros(n_teachers, dtype=np.int64)
     of_student = 0.0
     for (rows, q), (_, p), (_, even) in zip(posterior.blocks(), student_proba.blocks(), balanced.blocks(), strict=True):
         predicted = p.argmax(axis=1)
         shares += np.bincount(predicted, minlength=n_classes)
         of_student += float(q[np.arange(len(predicted)), predicted].sum())
-        speaking_of = speaks[rows].T.astype(np.float64)
+        annotated_ids = [labels.predicted_class(t, rows) for t in range(n_teachers)]
+        single_class = np.stack(annotated_ids) >= 0
+        count += single_class.sum(axis=1)
         sources = (q, one_hot(predicted, n_classes), one_hot(even.argmax(axis=1), n_classes))
         for which, probabilities in enumerate(sources):
-            mass[which] += speaking_of @ probabilities
+            mass[which] += single_class.astype(np.float64) @ probabilities
         for t in range(n_teachers):
-            annotated = place[labels.predicted_class(t, rows)]
+            annotated = place[annotated_ids[t]]
             speaking = np.flatnonzero(annotated >= 0)
             for which, probabilities in enumerate(sources):
                 given = probabilities[speaking, annotated[speaking]]
                 right[which, t] += np.bincount(annotated[speaking], weights=given, minlength=n_classes)
     n = posterior.shape[0]
     uneven = float(np.abs(shares / n - 1 / n_classes).sum() / 2)
-    count = speaks.sum(axis=0)
     teachers = _interval(right.sum(axis=2) / np.maximum(count, 1), count, uneven)
     teachers[count == 0] = np.nan
     by_class = np.full((n_teachers, labels.n_classes, 3), np.nan)

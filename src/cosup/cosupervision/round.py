@@ -36,7 +36,8 @@ from cosup.utils.row_store import LazyRows, Rows, RowStore, row_slices
 from cosup.utils.validation import BoolArray, FloatArray, IntArray
 
 __all__ = [
-    "StudentView", "annotations_of", "assign", "choose_targets", "fall_back", "pool_targets", "prepare", "reject",
+    "StudentView", "annotations_of", "assign", "choose_targets", "fall_back", "leaves_open", "pool_targets", "prepare",
+    "reject",
     "round_seeds", "student_view", "train_global", "train_initial", "train_local_students",
 ]  # fmt: skip
 
@@ -79,22 +80,45 @@ def prepare(X: FloatArray, labels: TeacherLabels, student: Any, config: CSLConfi
 
 
 def train_initial(setup: Setup, seed: int) -> State:
-    """Train theta_0: the student on the generalists' most probable classes."""
+    """Train theta_0: the student on the generalists' most probable classes.
+
+    Where a lone generalist leaves several classes open, on its probabilities.
+    """
     hierarchy, config = setup.hierarchy, setup.config
-    level = hierarchy.levels[0]
-    assert level is not None
+    level = _level(setup, 0)
     consensus = hierarchy.consensus
     annotated = consensus >= 0
-    fit = setup.train(consensus, annotated, seed)
+    targets: FloatArray | IntArray = consensus
+    if leaves_open(level):
+        targets = np.concatenate([level.teacher_proba(0, rows).dense() for rows in hierarchy.slices])
+    fit = setup.train(targets, annotated, seed)
     column = level.columns[0] if len(level.columns) == 1 else -1
     reason = np.where(annotated, 0, ABSTAINED).astype(np.uint8)
     assignment = Assignment(np.where(annotated, column, -1), consensus, annotated, reason)
     prior = np.full(setup.n_classes, 1 / setup.n_classes)
     if config.match_marginals:
         prior = estimate_class_prior(level, _predictions(setup, fit), consensus)
-    loss = _loss(setup, fit, consensus, annotated)
-    training = TrainingTargets(consensus, annotated)
+    loss = _loss(setup, fit, targets, annotated)
+    training = TrainingTargets(targets, annotated)
     return State(fit, training, assignment, prior, loss)
+
+
+def leaves_open(level: Level) -> bool:
+    """Tell whether a level is a lone teacher whose annotations are sets of classes, "one of these".
+
+    Every annotation gives equal probabilities to its classes, and some have several.
+    """
+    labels = level.labels
+    if len(level.columns) != 1 or not labels.is_soft or labels.is_sparse:
+        return False
+    several = False
+    for rows in row_slices(*level.speaks.shape):
+        p = level.teacher_proba(0, rows).dense()
+        n_open = (p > 0).sum(axis=1)
+        if not np.allclose(p.max(axis=1) * n_open, n_open > 0, atol=1e-3):
+            return False
+        several |= bool((n_open > 1).any())
+    return several
 
 
 def choose_targets(setup: Setup, fit: Fit) -> Setup:
@@ -111,11 +135,11 @@ def choose_targets(setup: Setup, fit: Fit) -> Setup:
 def round_seeds(setup: Setup, k: int, random_state: int) -> Iterator[int]:
     """Yield a seed for every round of level `k`.
 
-    There is no round where all teachers abstain, and none for a lone generalist: the initial student has learnt its
-    annotations already.
+    There is no round where all teachers abstain, and none for a lone generalist, unless it leaves several classes open:
+    the initial student has learnt its annotations already.
     """
     level = setup.hierarchy.levels[k]
-    if level is not None and (k > 0 or len(level.columns) > 1):
+    if level is not None and (k > 0 or len(level.columns) > 1 or (setup.config.pool and leaves_open(level))):
         # Generalists without a later level get the rounds that it would have had.
         only_level = setup.reads_as_witnesses(k) and len(setup.hierarchy.levels) == 1
         rounds = setup.config.rounds * (2 if only_level else 1)

@@ -39,6 +39,8 @@ class TeacherLabels:
     annotations : array-like of shape (n_samples, n_teachers) or (n_samples, n_teachers, n_classes), or TopK
         Hard annotations are class ids, -1 where the teacher abstains. Soft ones are probabilities that sum to
         one over the classes; a row of NaN is an abstention. `TopK` holds soft ones of many classes in little memory.
+        An answer that leaves several classes open ("one of these") is soft: equal probabilities of these
+        (`cosup.from_sets`).
     levels : array-like of shape (n_teachers,), optional
         The level of every teacher, from 0 up without a gap. None puts all at level 0.
     specialties : sequence of length n_teachers, optional
@@ -170,20 +172,22 @@ class TeacherLabels:
         return np.asarray(self.annotations >= 0)
 
     def hard(self) -> IntArray:
-        """Return class ids, (n_samples, n_teachers) int32; -1 where a teacher abstains."""
+        """Return class ids, (n_samples, n_teachers) int32; -1 where a teacher abstains or leaves several open."""
         if not self.is_soft:
             return np.asarray(self.annotations, dtype=np.int32)
         return np.stack([self.predicted_class(t) for t in range(self.n_teachers)], axis=1)
 
     def predicted_class(self, teacher: int, rows: Any = slice(None)) -> IntArray:
-        """Return one teacher's most probable class on `rows` (slice or positions), int32; -1 where it abstains."""
+        """Return one teacher's most probable class on `rows`, int32; -1 where it has none, or several."""
         if isinstance(self.annotations, TopK):
             return self.annotations.predicted_class(teacher, rows)
         if not self.is_soft:
             return np.asarray(self.annotations[rows, teacher])
         spoken = np.asarray(self.annotations[rows, teacher])
-        silent = np.isnan(spoken[:, 0])
-        return np.where(silent, -1, np.where(silent[:, None], 0, spoken).argmax(axis=1)).astype(np.int32)
+        best = spoken.argmax(axis=1)
+        # A NaN equals nothing, so that an abstention has no class that is the only one, either.
+        single = (spoken == np.take_along_axis(spoken, best[:, None], axis=1)).sum(axis=1) == 1
+        return np.where(single, best, -1).astype(np.int32)
 
     def repeats(self, teacher: int, other: int) -> bool:
         """Tell whether two teachers annotate every sample alike."""

@@ -170,12 +170,12 @@ class TopK:
         return np.asarray(~np.isnan(self.probabilities[:, :, 0]))
 
     def predicted_class(self, teacher: int, rows: Any = slice(None)) -> IntArray:
-        """Return one teacher's most probable class on `rows` (slice or positions), int32; -1 for an abstention."""
+        """Return one teacher's most probable class on `rows`, int32; -1 where it has none, or several."""
         values = self.probabilities[rows, teacher]
-        silent = np.isnan(values[:, 0])
-        best = np.where(silent, 0, values.argmax(axis=1))
-        ids = np.take_along_axis(self.classes[rows, teacher], best[:, None], axis=1)[:, 0].astype(np.int32)
-        return np.where(silent, np.int32(-1), ids)
+        best = values.argmax(axis=1)[:, None]
+        single = (values == np.take_along_axis(values, best, axis=1)).sum(axis=1) == 1
+        ids = np.take_along_axis(self.classes[rows, teacher], best, axis=1)[:, 0].astype(np.int32)
+        return np.where(single, ids, np.int32(-1))
 
     def entries(self, teacher: int, rows: Any = slice(None)) -> tuple[IntArray, FloatArray, FloatArray]:
         """Return the classes that one teacher lists.

@@ -7,6 +7,7 @@
 | a long table: task, worker, label | `read_labels`, `from_frame` |
 | a Snorkel label matrix | `from_snorkel` |
 | labelling functions and rules | `from_functions` |
+| answers that leave several classes open | `from_sets`; `read_labels` and `from_frame` with `one_of` |
 | probabilities of a model, a file or array a teacher | `from_probabilities` |
 | a remote model's answers, batch files of OpenAI and Anthropic | `read_labels`, with `class_names` |
 | exports of Label Studio, doccano, Prodigy, Argilla, MTurk, Toloka, SageMaker, Roboflow, COCO, CVAT | `read_labels` |

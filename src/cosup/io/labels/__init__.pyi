@@ -1,4 +1,5 @@
 from cosup.io.labels.answers import Answer as Answer
+from cosup.io.labels.answers import from_sets as from_sets
 from cosup.io.labels.formats import register_label_format as register_label_format
 from cosup.io.labels.frame import from_frame as from_frame
 from cosup.io.labels.functions import from_functions as from_functions

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from cosup.io.labels.classes import encode_columns
+from cosup.io.labels.sets import alternatives, check_separator, says_nothing, set_notes
 from cosup.io.tables import Column, Table, as_text
 from cosup.labels.checks import SUM_TOLERANCE
 from cosup.labels.imported_labels import ImportedLabels
@@ -16,7 +17,7 @@ from cosup.utils.available_memory import check_memory
 from cosup.utils.texts import shown
 from cosup.utils.validation import CosupError, some
 
-__all__ = ["Answer", "labels_of_answers"]
+__all__ = ["Answer", "from_sets", "labels_of_answers"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +30,7 @@ class Answer:
         The sample's id: a text or whole number.
     value : object
         A class's name, a class id or a truth value; None, NaN, blank and an empty list abstain; a list of one is that
-        one; or a mapping of classes' names to probabilities.
+        one, of several it leaves these open (`one_of`); or a mapping of classes' names to probabilities.
     teacher : object
         Its name; blank is the one teacher of the file.
     row : int
@@ -60,13 +61,13 @@ class _Answers(Table):
 class _Read:
     """Answers as they are read: whose, of which sample, and which classes they name."""
 
-    def __init__(self, source: str, teacher: str) -> None:
-        self.source, self.teacher = source, teacher
+    def __init__(self, source: str, teacher: str, one_of: str | None) -> None:
+        self.source, self.teacher, self.one_of = source, teacher, one_of
         self.samples: dict[str, int] = {}
         self.teachers: dict[str, int] = {}
         self.cells: dict[tuple[int, int], int] = {}  # (sample, teacher) -> place of the answer
         self.rows: list[int] = []
-        self.values: list[Any] = []  # a text, or a mapping of texts to probabilities
+        self.values: list[Any] = []  # a text, several of which one is right, or a mapping of texts to probabilities
         self.notes: dict[str, list[Answer]] = {}
         self.repeated = 0
 
@@ -76,7 +77,7 @@ class _Read:
             raise CosupError(f"{self.source}, row {answer.row}: the id is blank; every answer needs one")
         teacher = self._text(answer.teacher, answer.row, "the teacher") or self.teacher
         soft = isinstance(answer.value, Mapping)
-        value = self._soft(answer) if soft else self._text(answer.value, answer.row, "the label")
+        value = self._soft(answer) if soft else self._class(answer)
         if answer.note:
             self.notes.setdefault(answer.note, []).append(answer)
         cell = (
@@ -100,6 +101,12 @@ class _Read:
             return as_text(value)
         except CosupError as error:
             raise CosupError(f"{self.source}, row {row}: {what} {error}") from error
+
+    def _class(self, answer: Answer) -> str | tuple[str, ...]:
+        if self.one_of is None:
+            return self._text(answer.value, answer.row, "the label")
+        parts = [self._text(part, answer.row, "the label") for part in alternatives(answer.value, self.one_of)]
+        return tuple(sorted(parts)) if len(parts) > 1 else "".join(parts)
 
     def _soft(self, answer: Answer) -> dict[str, float]:
         where = f"{self.source}, row {answer.row}"
@@ -128,6 +135,7 @@ def labels_of_answers(
     abstain: Sequence[str] = (),
     workers: Sequence[str] | None = None,
     notes: Sequence[str] = (),
+    one_of: str | None = None,
 ) -> ImportedLabels:
     """Make labels of answers; soft ones where any answer is a distribution.
 
@@ -143,13 +151,16 @@ def labels_of_answers(
     workers : sequence of str, optional
         All teachers that answers may name.
     notes : sequence of str
+    one_of : str, optional
+        As of `read_labels`.
 
     Raises
     ------
     CosupError
         For what is wrong with an answer: file, row and remedy.
     """
-    read = _Read(source, teacher)
+    check_separator(one_of)
+    read = _Read(source, teacher, one_of)
     for answer in answers:
         read.add(answer)
     if not read.rows:
@@ -158,12 +169,8 @@ def labels_of_answers(
         for name in read.teachers:
             if name not in workers:
                 raise CosupError(f"{source}: {name!r} is an unknown worker; known are {some(workers, 'workers')}")
-    soft = any(isinstance(value, dict) for value in read.values)
-    entries = [
-        (place, name, share)
-        for place, value in enumerate(read.values)
-        for name, share in (value.items() if isinstance(value, dict) else [(value, 1.0)])
-    ]
+    soft = any(not isinstance(value, str) for value in read.values)
+    entries = [(place, name, share) for place, value in enumerate(read.values) for name, share in _entries(value)]
     known: dict[str, int] = {"": -1}
     codes = np.array([known.setdefault(name, len(known) - 1) for _, name, _ in entries], dtype=np.int32)
     places = np.array([place for place, _, _ in entries])
@@ -171,6 +178,9 @@ def labels_of_answers(
     table = _Answers(source, (Column("label", codes, tuple(known)[1:]),), lines)
     encoded, names, more = encode_columns(table, [0], class_names, abstain)
     ids = encoded[:, 0]
+    is_set = np.array([isinstance(value, tuple) for value in read.values])
+    mute = is_set & says_nothing(places, ids, len(is_set), len(names))
+    ids = np.where(mute[places], -1, ids)
     if len(names) < 2:
         raise CosupError(
             f"{source} names {len(names)} classes ({', '.join(names) or 'every answer abstains'}); training needs at "
@@ -202,6 +212,7 @@ def labels_of_answers(
         "abstain"
         for note, found in read.notes.items()
     ]
+    told += set_notes(int((is_set & ~mute).sum()), int(mute.sum()))
     if read.repeated:
         told.append(f"{read.repeated} answers repeat an earlier one of the same teacher and sample")
     if not speaks.all():
@@ -211,3 +222,68 @@ def labels_of_answers(
         out[:, speaks], names, names=[name for name, named in zip(listed, speaks, strict=True) if named],
         ids=list(read.samples), source=source, notes=[*notes, *told, *more],
     )  # fmt: skip
+
+
+def _entries(value: Any) -> Iterable[tuple[str, float]]:
+    """The classes that an answer names, and how probable each is."""
+    if isinstance(value, dict):
+        return value.items()
+    names = value if isinstance(value, tuple) else (value,)
+    return ((name, 1 / len(names)) for name in names)
+
+
+UNUSED = "\N{SYMBOL FOR UNIT SEPARATOR}"
+"""A separator that no class's name holds."""
+
+
+def from_sets(
+    teachers: Mapping[str, Sequence[Any]],
+    class_names: Sequence[str] | None = None,
+    *,
+    ids: Sequence[str] | None = None,
+) -> ImportedLabels:
+    """Take teachers' answers that may leave several classes open, "one of these".
+
+    Parameters
+    ----------
+    teachers : mapping of teacher's name to its answers, one a sample
+        A list, tuple or set of classes' names (or ids); a single name; None or an empty one abstains.
+    class_names : sequence of str, optional
+        Class id -> name; other names are errors then. Default: all that occur.
+    ids : sequence of str, optional
+        One a sample.
+
+    Returns
+    -------
+    ImportedLabels
+        Soft where any answer names several classes: these are equally probable. An answer of all classes abstains.
+
+    Raises
+    ------
+    CosupError
+        For an unknown class, teachers of different lengths: where, and what to do.
+
+    Examples
+    --------
+    >>> labels = from_sets({"rule": [{"cat", "dog"}, "bird", None]})
+    >>> labels.probabilities(0).tolist()
+    [[0.0, 0.5, 0.5], [1.0, 0.0, 0.0], [0.0, 0.0, 0.0]]
+    """
+    lengths = {str(name): len(given) for name, given in teachers.items()}
+    if not lengths or len({*lengths.values(), *(() if ids is None else (len(ids),))}) != 1:
+        raise CosupError(
+            "every teacher needs an answer a sample (None abstains); they have "
+            + (", ".join(f"{name} {count}" for name, count in lengths.items()) or "no answers")
+            + ("" if ids is None else f", for {len(ids)} ids")
+        )
+    labels = labels_of_answers(
+        (
+            Answer(row if ids is None else ids[row], sorted(value, key=str) if isinstance(value, set | frozenset)
+                   else value, name, row)
+            for name, given in teachers.items() for row, value in enumerate(given)
+        ),
+        "the answers", class_names=class_names, one_of=UNUSED,
+    )  # fmt: skip
+    if ids is None:
+        labels.ids = None
+    return labels

@@ -25,7 +25,8 @@ class LabelOptions:
     abstain : sequence of str
     teacher : str, optional
     columns : mapping
-        Names of columns of tables: ``id``, ``task``, ``worker``, ``label``, ``workers``.
+        Names of columns of tables: ``id``, ``task``, ``worker``, ``label``, ``workers``; and what separates the classes
+        of an annotation that leaves several open, ``one_of``.
     """
 
     class_names: Sequence[str] | None = None

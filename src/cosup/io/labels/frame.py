@@ -22,6 +22,7 @@ def from_frame(
     worker: str | None = None,
     label: str | None = None,
     workers: Sequence[str] | None = None,
+    one_of: str | None = None,
 ) -> ImportedLabels:
     """Take a data frame of pandas or polars, or a table of pyarrow.
 
@@ -40,6 +41,8 @@ def from_frame(
         The columns of a long frame. Default: those names (and teacher, annotator, class and the like).
     workers : sequence of str, optional
         All workers that a long frame may name.
+    one_of : str, optional
+        Separates the classes of an answer that leaves several open, as ``"|"`` in ``cat|dog``: see `read_labels`.
 
     Returns
     -------
@@ -61,8 +64,8 @@ def from_frame(
     (('1', '2'), ('ann', 'bob'), [[0, 1], [0, -1]])
     """
     return labels_of_table(
-        frame_table(frame),
+        frame_table(frame, join=one_of),
         class_names=class_names,
         abstain=abstain,
-        columns={"id": id, "task": task, "worker": worker, "label": label, "workers": workers},
+        columns={"id": id, "task": task, "worker": worker, "label": label, "workers": workers, "one_of": one_of},
     )

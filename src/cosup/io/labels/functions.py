@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from cosup.io.labels.snorkel import hard_labels, name_of
+from cosup.io.labels.sets import Encoded, set_notes
+from cosup.io.labels.snorkel import labels_of_codes, name_of
 from cosup.labels.imported_labels import ImportedLabels
 from cosup.utils.progress import progress_bar
 from cosup.utils.validation import CosupError, suggest
@@ -30,7 +31,7 @@ def from_functions(
     ----------
     functions : mapping of name to callable, or callables with a name
         Snorkel's ``LabelingFunction`` or anything that takes one item and returns a class id or name; -1 or None
-        abstains.
+        abstains, and a list or set leaves its classes open: one of these.
     items : sequence, or DataFrame
         Texts, paths, dicts, ...; of a frame its rows: Series of pandas, dicts of polars.
     class_names : sequence of str
@@ -72,6 +73,7 @@ def from_functions(
         raise CosupError("there are no items to apply the functions to")
     matrix = np.full((n_items, len(callables)), -1, dtype=np.int32)
     failed = dict.fromkeys(names, 0)
+    known: dict[tuple[int, ...], int] = {(c,): c for c in range(len(classes))}
     bar = progress_bar(n_items, what="labelling", unit="sample", over=rows, shown=None if progress else False)
     for row, item in enumerate(bar):
         for place, (name, function) in enumerate(zip(names, callables, strict=True)):
@@ -85,12 +87,13 @@ def from_functions(
                     ) from error
                 failed[name] += 1
                 continue
-            code = _class_id(answer, classes)
-            if code is None:
+            named = _class_ids(answer, classes)
+            if named is None:
                 raise _unfit(answer, classes, name, _place(row, ids))
-            matrix[row, place] = code
+            matrix[row, place] = known.setdefault(named, len(known)) if named else -1
     notes = [f"{name!r} failed on {count} items, and abstains there" for name, count in failed.items() if count]
-    return hard_labels(matrix, classes, names, ids, "the functions", notes)
+    notes += set_notes(int((matrix >= len(classes)).sum()), 0)
+    return labels_of_codes(Encoded(matrix, classes, notes, tuple(known)), names, ids, "the functions")
 
 
 def _named(functions: Any) -> tuple[list[str], list[Callable[[Any], Any]]]:
@@ -116,6 +119,15 @@ def _rows(items: Any) -> tuple[Iterator[Any], int, Sequence[str] | None]:
     if isinstance(items, str) or not hasattr(items, "__len__"):
         raise CosupError(f"items must be a list, an array or a data frame, got a {type(items).__name__}")
     return iter(items), len(items), None
+
+
+def _class_ids(answer: Any, classes: tuple[str, ...]) -> tuple[int, ...] | None:
+    """The classes that are meant: one, or several of which one is right; none to abstain. None where one is none."""
+    answers = answer if isinstance(answer, list | tuple | set | frozenset) else (answer,)
+    ids = {_class_id(one, classes) for one in answers}
+    if None in ids:
+        return None
+    return () if -1 in ids or len(ids) == len(classes) else tuple(sorted(c for c in ids if c is not None))
 
 
 def _class_id(answer: Any, classes: tuple[str, ...]) -> int | None:

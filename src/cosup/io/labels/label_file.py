@@ -32,6 +32,8 @@ class LabelFile:
     id, label : str or None
         The options of `cosup.io.labels.read_labels`: which column or question is meant where there are several.
     class_names : sequence of str, or None
+    one_of : str or None
+        The option of `cosup.io.labels.read_labels`.
     notes : list of str
         Remarks for the user; a format adds to them.
     without_ids : bool
@@ -42,6 +44,7 @@ class LabelFile:
     id: str | None = None
     label: str | None = None
     class_names: Sequence[str] | None = None
+    one_of: str | None = None
     notes: list[str] = field(default_factory=list)
     without_ids: bool = False
 
@@ -53,7 +56,7 @@ class LabelFile:
     @cached_property
     def table(self) -> Table | None:
         """Its columns of texts; None where it is no table."""
-        return read_table(self.path) if self.path.suffix.lower() in TABLES or self.path.is_dir() else None
+        return read_table(self.path, self.one_of) if self.path.suffix.lower() in TABLES or self.path.is_dir() else None
 
     @cached_property
     def keys(self) -> tuple[str, ...]:

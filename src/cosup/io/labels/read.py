@@ -15,6 +15,7 @@ from cosup.io.labels.image_tools import read_cvat
 from cosup.io.labels.json_lines import answers_of_records
 from cosup.io.labels.label_file import LabelFile
 from cosup.io.labels.matrices import MOST_CLASSES, class_ids
+from cosup.io.labels.sets import check_separator
 from cosup.io.labels.shards import TABLES, read_arrays, read_tables, sharded_kind
 from cosup.io.labels.tables import labels_of_table
 from cosup.io.tables import (
@@ -54,6 +55,7 @@ def read_labels(
     workers: Sequence[str] | None = None,
     teacher: str | None = None,
     top_k: int | None = None,
+    one_of: str | None = None,
 ) -> ImportedLabels:
     """Read a file of labels, or a folder of them.
 
@@ -85,6 +87,9 @@ def read_labels(
     top_k : int, optional
         Keep the so many most probable classes of soft annotations (see `TopK`): of shards, no two are in memory
         dense at a time. Default: all.
+    one_of : str, optional
+        Answers may leave several classes open, one of which is right: this separates them in a text, as ``"|"`` in
+        ``cat|dog``; in JSON they may be a list. They become equal probabilities. Default: every text is one class.
 
     Returns
     -------
@@ -101,7 +106,9 @@ def read_labels(
     >>> labels = read_labels("labels.csv")  # doctest: +SKIP
     >>> print(labels.summary())  # doctest: +SKIP
     """
-    options: dict[str, Any] = {"id": id, "task": task, "worker": worker, "label": label, "workers": workers}
+    options: dict[str, Any] = {
+        "id": id, "task": task, "worker": worker, "label": label, "workers": workers, "one_of": one_of,
+    }  # fmt: skip
     place = place_of(path)
     partitioned = isinstance(place, Path) and place.is_dir() and bool(partition_keys(place))
     files = files_in(place) if (isinstance(place, str) or place.is_dir()) and not partitioned else None
@@ -123,7 +130,10 @@ def read_labels(
 
 def _of_table_or_json(path: Path, options: LabelOptions) -> ImportedLabels:
     columns = options.columns
-    file = LabelFile(path, columns.get("id") or columns.get("task"), columns.get("label"), options.class_names)
+    check_separator(columns.get("one_of"))
+    file = LabelFile(
+        path, columns.get("id") or columns.get("task"), columns.get("label"), options.class_names, columns.get("one_of")
+    )
     named = columns.get("worker") is not None or columns.get("task") is not None
     export = None if named and file.table is not None else find_export(file)
     if export is not None:
@@ -144,7 +154,7 @@ def _of_answers(file: LabelFile, answers: Iterable[Answer], options: LabelOption
     labels = labels_of_answers(
         answers, str(file.path), teacher=options.teacher or file.path.stem.strip("_") or "teacher",
         class_names=options.class_names, abstain=options.abstain, workers=options.columns.get("workers"),
-        notes=file.notes,
+        notes=file.notes, one_of=options.columns.get("one_of"),
     )  # fmt: skip
     if file.without_ids:
         labels.ids = None

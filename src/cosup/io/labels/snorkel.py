@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from cosup.io.labels.matrices import class_ids
+from cosup.io.labels.sets import Encoded
 from cosup.labels.imported_labels import ImportedLabels
 from cosup.utils.validation import CosupError
 
@@ -64,21 +65,21 @@ def from_snorkel(
     if len(names) != matrix.shape[1]:
         raise CosupError(f"the label matrix has {matrix.shape[1]} columns, but there are {len(names)} functions")
     annotations, classes, notes = class_ids(matrix, class_names, (), "the label matrix")
-    return hard_labels(annotations, classes, names, ids, "the label matrix", notes)
+    return labels_of_codes(Encoded(annotations, classes, notes), names, ids, "the label matrix")
 
 
-def hard_labels(
-    matrix: np.ndarray, class_names: Sequence[str], names: Sequence[str], ids: Sequence[str] | None, source: str,
-    notes: Sequence[str] = (),
-) -> ImportedLabels:  # fmt: skip
-    """Make labels of a matrix of class ids, without teachers that abstain on every sample, as rules often do."""
-    speaks = (matrix != -1).any(axis=0)
+def labels_of_codes(answers: Encoded, names: Sequence[str], ids: Sequence[str] | None, source: str) -> ImportedLabels:
+    """Make labels of encoded answers, without teachers that abstain on every sample, as rules often do."""
+    speaks = (answers.codes != -1).any(axis=0)
     if not speaks.any():
         raise CosupError(f"{source}: everybody abstains on every sample; there is nothing to learn from")
     silent = [name for name, labels in zip(names, speaks, strict=True) if not labels]
     note = [f"{', '.join(map(repr, silent))} always abstain, and were left out"] if silent else []
     kept = [name for name, labels in zip(names, speaks, strict=True) if labels]
-    return ImportedLabels(matrix[:, speaks], class_names, names=kept, ids=ids, source=source, notes=[*notes, *note])
+    return ImportedLabels(
+        answers.annotations(answers.codes[:, speaks], source), answers.class_names, names=kept, ids=ids, source=source,
+        notes=[*answers.notes, *note],
+    )  # fmt: skip
 
 
 def name_of(function: object, place: int) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from cosup.io.labels.classes import encode_columns
+from cosup.io.labels.sets import check_separator, encode_answers, first_parts
 from cosup.io.tables import ID_COLUMNS, Table, find_column, is_row_number
 from cosup.labels.imported_labels import ImportedLabels
 from cosup.utils.texts import plain_text, shown
@@ -53,12 +53,15 @@ def labels_of_table(
 ) -> ImportedLabels:
     """Make labels of a table; a long one is known by columns for task, worker and label.
 
+    `columns` are their names, and what separates classes of an answer that leaves several open (``one_of``).
+
     Raises
     ------
     CosupError
         For whatever is wrong in the table: what, where, what to do.
     """
     id, task, worker, label = (columns.get(name) for name in ("id", "task", "worker", "label"))
+    check_separator(columns.get("one_of"))
     found = [find_column(table.names, (given,) if given else known)
              for given, known in ((task, TASKS), (worker, WORKERS), (label, VOTES))]  # fmt: skip
     if task is None and id is not None:
@@ -69,7 +72,7 @@ def labels_of_table(
     places = [place for place in found if place is not None]
     asked = worker is not None or label is not None or task is not None
     if len(set(places)) == 3 and (asked or _is_long(table, places)):
-        return _long(table, places[0], places[1], places[2], class_names, abstain, columns.get("workers"))
+        return _long(table, (places[0], places[1], places[2]), class_names, abstain, columns)
     if asked:
         lacking = [what for what, place in zip(("task", "worker", "label"), found, strict=True) if place is None]
         raise CosupError(
@@ -77,7 +80,7 @@ def labels_of_table(
             f"{' and the '.join(lacking) or 'worker'} is not known: name it "
             + " ".join(f"--{what} NAME" for what in lacking or ["worker"])
         )
-    return _wide(table, id, class_names, abstain)
+    return _wide(table, id, class_names, abstain, columns.get("one_of"))
 
 
 def _is_long(table: Table, places: Sequence[int]) -> bool:
@@ -90,10 +93,12 @@ def _is_long(table: Table, places: Sequence[int]) -> bool:
     return len(table.columns) <= 5 and not set(worker.values) & set(label.values)
 
 
-def _wide(table: Table, id: str | None, class_names: Sequence[str] | None, abstain: Sequence[str]) -> ImportedLabels:
+def _wide(
+    table: Table, id: str | None, class_names: Sequence[str] | None, abstain: Sequence[str], one_of: str | None
+) -> ImportedLabels:
     place, notes = _id_column(table, id)
     columns = [column for column in range(len(table.columns)) if column != place]
-    teachers, left = _teachers(table, columns, class_names)
+    teachers, left = _teachers(first_parts(table, one_of), columns, class_names)
     if left:
         shown = some((repr(table.names[column]) for column in left), "columns")
         notes.append(f"{shown} name no classes and were left out")
@@ -102,11 +107,12 @@ def _wide(table: Table, id: str | None, class_names: Sequence[str] | None, absta
     ids = None if place is None else _ids(table, place)
     for column in teachers if class_names is None else ():
         _check_names(table, column)
-    annotations, names, more = encode_columns(table, teachers, class_names, abstain)
-    _check_number(table, names, more)
+    answers = encode_answers(table, teachers, class_names, abstain, one_of)
+    _check_number(table, answers.class_names, answers.notes)
     return ImportedLabels(
-        annotations, names, names=[table.names[column] for column in teachers], ids=ids, source=table.source,
-        notes=[*notes, *more],
+        answers.annotations(answers.codes, table.source), answers.class_names,
+        names=[table.names[column] for column in teachers], ids=ids, source=table.source,
+        notes=[*notes, *answers.notes],
     )  # fmt: skip
 
 
@@ -238,9 +244,11 @@ def _check_number(table: Table, names: Sequence[str], notes: Sequence[str]) -> N
 
 
 def _long(
-    table: Table, task: int, worker: int, label: int, class_names: Sequence[str] | None, abstain: Sequence[str],
-    workers: Sequence[str] | None,
+    table: Table, places: tuple[int, int, int], class_names: Sequence[str] | None, abstain: Sequence[str],
+    columns: Mapping[str, Any],
 ) -> ImportedLabels:  # fmt: skip
+    task, worker, label = places
+    workers = columns.get("workers")
     tasks, people = table.columns[task], table.columns[worker]
     for column in (tasks, people, table.columns[label]):
         if column.fault:
@@ -254,7 +262,8 @@ def _long(
             if name not in workers:
                 row = int(np.flatnonzero(people.codes == code)[0])
                 raise CosupError(f"{table.where(row, worker)} is the unknown worker {name!r}.{suggest(name, workers)}")
-    votes, names, notes = encode_columns(table, [label], class_names, abstain)
+    answers = encode_answers(table, [label], class_names, abstain, columns.get("one_of"))
+    votes, names, notes = answers.codes, answers.class_names, answers.notes
     _check_number(table, names, notes)
     n_tasks, n_people = len(tasks.values), len(people.values)
     cell = tasks.codes.astype(np.int64) * n_people + people.codes
@@ -266,8 +275,8 @@ def _long(
         later = int(np.flatnonzero(cell == cell[row])[-1])
         raise CosupError(
             f"{table.where(row, label)}: {people.values[people.codes[row]]!r} answers "
-            f"{_name(names, votes[row, 0])} for {tasks.values[tasks.codes[row]]!r}, and in row {table.number(later)} "
-            f"{_name(names, votes[later, 0])}; keep one answer a worker and task"
+            f"{answers.named(votes[row, 0])} for {tasks.values[tasks.codes[row]]!r}, and in row {table.number(later)} "
+            f"{answers.named(votes[later, 0])}; keep one answer a worker and task"
         )
     repeated = len(cell) - len(np.unique(cell))
     if repeated:
@@ -279,10 +288,7 @@ def _long(
         notes.append(f"{some(silent, 'workers')} never name a class, and were left out")
     shown = ", ".join(repr(table.names[place]) for place in (task, worker, label))
     return ImportedLabels(
-        annotations[:, speaks], names, names=[n for n, named in zip(people.values, speaks, strict=True) if named],
-        ids=tasks.values, source=table.source, notes=[f"read as a long table of {shown}", *notes],
+        answers.annotations(annotations[:, speaks], table.source), names,
+        names=[name for name, named in zip(people.values, speaks, strict=True) if named], ids=tasks.values,
+        source=table.source, notes=[f"read as a long table of {shown}", *notes],
     )  # fmt: skip
-
-
-def _name(names: Sequence[str], code: int) -> str:
-    return repr(names[code]) if code >= 0 else "nothing"

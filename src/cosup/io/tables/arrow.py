@@ -79,13 +79,13 @@ def partition_keys(folder: Path) -> list[str]:
     return list(keys)
 
 
-def parquet_table(path: Path) -> Table:
-    """Read a parquet file of names: texts, whole numbers or truth values."""
-    return arrow_table(read_parquet(path), str(path))
+def parquet_table(path: Path, join: str | None = None) -> Table:
+    """Read a parquet file of names: texts, whole numbers or truth values; lists as in `arrow_table`."""
+    return arrow_table(read_parquet(path), str(path), join)
 
 
-def arrow_table(table: Any, source: str) -> Table:
-    """Take a table of pyarrow.
+def arrow_table(table: Any, source: str, join: str | None = None) -> Table:
+    """Take a table of pyarrow; lists of several become one text with `join` between, where that is given.
 
     Raises
     ------
@@ -94,18 +94,18 @@ def arrow_table(table: Any, source: str) -> Table:
     """
     columns = []
     for place, name in enumerate(table.column_names):
-        columns.append(_encode(table.column(place), name, f"{source}, column {place + 1} ({name!r})"))
+        columns.append(_encode(table.column(place), name, f"{source}, column {place + 1} ({name!r})", join))
     return Table(source, tuple(columns))
 
 
-def _encode(column: Any, name: str, where: str) -> Column:
+def _encode(column: Any, name: str, where: str, join: str | None) -> Column:
     arrow = import_extra("pyarrow", extra="tables", purpose="reading tables of pyarrow")
     kind = arrow.types
     held = column.type.value_type if kind.is_dictionary(column.type) else column.type
     if kind.is_null(held):
         return Column(name, np.full(len(column), -1, dtype=np.int32), ())
     if is_list(column.type):
-        return _of_values(column.to_pylist(), name, where)
+        return _of_values(column.to_pylist(), name, where, join)
     good = (
         kind.is_string(held) or kind.is_large_string(held) or kind.is_boolean(held) or kind.is_integer(held)
         or kind.is_floating(held) or getattr(kind, "is_string_view", bool)(held)
@@ -124,13 +124,13 @@ def _encode(column: Any, name: str, where: str) -> Column:
     return Column.of(name, codes, encoded.dictionary.to_pylist(), lambda row: f"{where}, row {row + 1}")
 
 
-def _of_values(values: list[Any], name: str, where: str) -> Column:
+def _of_values(values: list[Any], name: str, where: str, join: str | None) -> Column:
     """Make a column of a Python value a row."""
     place: dict[str, int] = {"": -1}
     codes = np.empty(len(values), dtype=np.int32)
     for row, value in enumerate(values):
         try:
-            codes[row] = place.setdefault(as_text(value), len(place) - 1)
+            codes[row] = place.setdefault(as_text(value, join), len(place) - 1)
         except CosupError as error:
             raise CosupError(f"{where}, row {row + 1} {error}") from error
     return Column(name, codes, tuple(place)[1:])

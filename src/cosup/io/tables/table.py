@@ -157,15 +157,15 @@ class Table:
         return column.texts()
 
 
-def as_text(value: Any) -> str:
+def as_text(value: Any, join: str | None = None) -> str:
     """Write a cell's value as text: blank for what is missing, 3 for 3.0, names as they are compared.
 
-    A list of one is that one, and an empty one is missing.
+    A list of one is that one, and an empty one is missing; of several, the texts with `join` between them.
 
     Raises
     ------
     CosupError
-        For lists of several, mappings, infinity, bytes that are no UTF-8, and halves of surrogate pairs.
+        For lists of several without `join`, mappings, infinity, bytes that are no UTF-8, and halves of surrogate pairs.
     """
     if isinstance(value, str):
         return _checked(plain_text(value))
@@ -173,10 +173,13 @@ def as_text(value: Any) -> str:
         return ""
     if isinstance(value, list | tuple | set | np.ndarray):
         items = list(value)
+        if len(items) > 1 and join is not None:
+            return join.join(map(as_text, items))
         if len(items) > 1:
             raise CosupError(
                 f"is {shown(value)}, {len(items)} labels for one sample; one class a sample is expected: keep the "
-                'best one, or give probabilities ({"probabilities": {"a": 0.5, "b": 0.5}} in JSON lines)'
+                "best one; or if one of them is right, nobody knows which, say so: --one-of '|' (one_of); or give "
+                'probabilities ({"probabilities": {"a": 0.5, "b": 0.5}} in JSON lines)'
             )
         return as_text(items[0]) if items else ""
     if isinstance(value, Mapping):

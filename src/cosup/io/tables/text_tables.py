@@ -11,8 +11,10 @@ from cosup.io.tables.table import Table
 __all__ = ["read_table"]
 
 
-def read_table(path: Path) -> Table:
+def read_table(path: Path, join: str | None = None) -> Table:
     """Read a CSV, TSV or parquet file, or a partitioned folder of the latter, as columns of texts.
+
+    A cell of several values becomes one text with `join` between them, where that is given.
 
     Raises
     ------
@@ -20,5 +22,5 @@ def read_table(path: Path) -> Table:
         For whatever is wrong with the file: what, where, what to do.
     """
     if path.is_dir() or path.suffix.lower() in (".parquet", ".pq"):
-        return parquet_table(path)
+        return parquet_table(path, join)
     return csv_table(path)
