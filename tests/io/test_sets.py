@@ -1,4 +1,4 @@
-"""Answers that leave several classes open: every way in gives the same probabilities, and the default learns of them."""
+"""Answers that leave several classes open: all ways in give the same probabilities, and the default learns of them."""
 
 import json
 
