@@ -306,7 +306,7 @@ def test_a_fit_on_imported_labels_predicts_names():
 
 def top_k(ids):
     """Two of four classes an annotation, the second sample without one."""
-    probabilities = np.array([[[0.6, 0.3]], [[np.nan, np.nan]], [[0.5, 0.5]]], dtype=np.float16)
+    probabilities = np.array([[[0.6, 0.3]], [[np.nan, np.nan]], [[0.6, 0.4]]], dtype=np.float16)
     labels = TopK(np.array([[[2, 0]], [[-1, -1]], [[1, 3]]]), probabilities, 4)
     return ImportedLabels(labels, list("abcd"), names=["llm"], ids=ids)
 

@@ -80,7 +80,7 @@ class SimplexWeights(TeacherSupervised):
     rate : float, optional
         Step size of the weights; the released value is not known. None: 0.3, 1 or 3 over the number of steps, chosen
         together with the regularisation, in the same label-free choice: the smallest rate, and with it the strongest
-        regularisation, whose held-out agreement with the generalists is at least 95 % of the best. With 1 over the
+        regularisation, whose held-out agreement with the generalists is at least 97 % of the best. With 1 over the
         number of steps, a teacher that is one nat easier to imitate all along can just take all.
     warmup : float
         Share of the training on easy samples, in [0, 1).

@@ -115,8 +115,8 @@ def demo_methods(*, ablations: bool = True) -> list[Method]:
     """
     methods = [
         Method("vanilla", "vanilla"),
-        Method("published CSL", "csl-published", {"criterion": "top3"}),
-        Method("published CSL with tuned steps", "csl-published-tuned"),
+        Method("published CSL", "csl-published-tuned"),
+        Method("published CSL as released", "csl-published", {"criterion": "top3"}),
         Method("csl", "csl"),
         Method("csl, random assignment", "csl", {"assign": "random"}),
         Method("csl, no teacher-student check", "csl", {"reject": ["local-global"]}),

@@ -46,7 +46,7 @@ def demo(out: Path, seeds: int, tasks: str, jobs: int | None, cache: Path | None
 )
 @click.option(
     "--methods",
-    default="vanilla,csl-published,csl,co-supervised,oracle",
+    default="vanilla,csl-published-tuned,csl,co-supervised,oracle",
     show_default=True,
     help="Methods, separated by commas: see cosup methods. 'demo': the demo's, ablations included. 'all': all.",
 )

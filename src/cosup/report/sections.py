@@ -12,7 +12,7 @@ from cosup.report.markup import Child, Data, Markup, Panel, join, table, tag
 from cosup.report.method_names import name_for_readers
 from cosup.report.summary import DASH, MethodSummary, Record, TaskSummary, duration, notes, percent, signed, span
 
-FIXED_COLOURS = {DEFAULT: 0, "csl": 1, "oracle": 2, "csl-published": 3, "vanilla": 5}
+FIXED_COLOURS = {DEFAULT: 0, "csl": 1, "oracle": 2, "csl-published-tuned": 3, "vanilla": 5}
 """A method's colour is the same in every figure; others take what is left."""
 
 

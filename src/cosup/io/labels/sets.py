@@ -62,7 +62,7 @@ class Encoded:
         return _shares(self.sets, n_classes)[codes]
 
     def named(self, code: int) -> str:
-        """What an answer names, for messages."""
+        """Write the classes that an answer names, for messages."""
         if code < 0:
             return "nothing"
         ids = (code,) if self.sets is None else self.sets[code]
