@@ -52,7 +52,7 @@ class InputOptions:
 
     @property
     def columns(self) -> dict[str, str | None]:
-        """How labels in texts are read: `COLUMNS` -> what is given."""
+        """Return how labels in texts are read: `COLUMNS` -> the option given."""
         return {name: getattr(self, name) for name in COLUMNS}
 
     @property
