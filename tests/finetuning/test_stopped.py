@@ -73,7 +73,7 @@ out, folder, options = sys.argv[1], sys.argv[2], eval(sys.argv[3])
 student = FineTuned(networks.tiny_net(), epochs=6, learning_rate=3e-3, checkpoint=folder, progress=False, device="cpu",
                     checkpoint_every=2, **options)
 head = student.prepare(X).train(y).head
-head.settle()
+head.materialise()
 arrays = {name: p.detach().numpy() for name, p in head.network.module().named_parameters()}
 arrays["weight"], arrays["loss"] = head.linear.weight.copy(), np.array([e["loss"] for e in head.epochs])
 save_file(arrays, out)
