@@ -63,6 +63,8 @@ def tasks(world: World, *, short: bool) -> list[Task]:
     out.append(Task("bombs", partial(bombs.bombed, world)))
     out.append(Task("writers", partial(interrupts.two_writers, world)))
     out += shared("interrupts", interrupts.interrupted, world)
+    for by_module in (False, True):
+        out += shared("start-up", interrupts.starting, by_module, parts=1)
     out.append(Task("interrupts", partial(interrupts.piped, world)))
     return out
 
@@ -157,7 +159,7 @@ def page(rows: list[Row], seconds: float, processes: int) -> str:
 
 
 def main() -> None:
-    suites = ("kills", "disks", "tampering", "server", "bombs", "writers", "interrupts")
+    suites = ("kills", "disks", "tampering", "server", "bombs", "writers", "interrupts", "start-up")
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--short", action="store_true", help="one fault in some, as in the tests")
     parser.add_argument("--only", choices=suites, help="one suite")
@@ -175,7 +177,11 @@ def main() -> None:
         tempfile.tempdir = os.environ["TMPDIR"] = str(root)
         world = World(root, tuned=not given.short)
         print(f"{time.perf_counter() - started:5.0f} s  everything is imported, and was run once", flush=True)
-        todo = [task for task in tasks(world, short=given.short) if given.only in (None, task.suite)]
+        todo = [
+            task
+            for task in tasks(world, short=given.short)
+            if given.only == task.suite or (given.only is None and task.suite != "start-up")
+        ]
         rows = side_by_side(todo, root, given.processes)
     seconds = time.perf_counter() - started
     used = os.times()

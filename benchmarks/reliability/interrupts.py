@@ -39,6 +39,28 @@ def interrupted(world: World, share: Share, work: Path) -> Row:
     return row
 
 
+def starting(by_module: bool, share: Share, work: Path) -> Row:
+    """Ctrl-C while Python and the command line start; a traceback of Python's own start is nobody's to prevent."""
+    row = Row(f"Ctrl-C during the start of `{'python -m cosup' if by_module else 'cosup'} --help`: no traceback")
+    script = work / "script.py"  # as installers write it
+    script.write_text("import sys\nfrom cosup.__main__ import run\nsys.exit(run())\n")
+    words = [sys.executable, *(["-m", "cosup"] if by_module else [str(script)]), "--help"]
+    whole = []
+    for _ in range(5):
+        started = time.perf_counter()
+        subprocess.run(words, capture_output=True, check=True)
+        whole.append(time.perf_counter() - started)
+    for step in share.taken(range(EARLY)):
+        process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        time.sleep(sorted(whole)[2] * step / EARLY)
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate()
+        ours = any("cosup" in line and "script.py" not in line for line in said.splitlines())
+        where = "in cosup" if ours else "in Python itself"
+        row.count("KeyboardInterrupt" not in said, f"{step} of {EARLY}, {where}")
+    return row
+
+
 def piped(world: World, work: Path) -> Row:
     """A reader that leaves, and a standard output that is full."""
     row = Row("`| head -1` and a full standard output: quiet, or one line")
