@@ -28,7 +28,7 @@ VIEWS = ("overview", "label", "samples", "samples?show=gallery", "teachers", "te
          "levels")  # fmt: skip
 WORDS = ["refund", "login", "invoice", "broken", "thanks", "where", "my", "late"]
 CHOICES = (("… that", "differs"), ("… names", "3"), ("Fate", "overruled"), ("Answer", "5"), ("Answer", "-1"),
-           *(("Sort", f"{sign}{key}") for key in ("confidence", "id", "answer", "differ", "believed", "fate")
+           *(("Sort", f"{sign}{key}") for key in ("confidence", "id", "answer", "differ", "assigned", "fate")
              for sign in ("", "-")))  # fmt: skip
 CHOOSE = """
 const field = [...document.querySelectorAll('label.field')].find((f) => f.textContent.startsWith(arguments[0]));

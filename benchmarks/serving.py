@@ -32,8 +32,8 @@ def account_of(n: int, teachers: int = TEACHERS, classes: int = CLASSES) -> Acco
     rng = np.random.default_rng(0)
     level = np.repeat([0, 1, 2], [1, 3, teachers - 4])
     said = rng.integers(-1, classes, (n, teachers), dtype=np.int32)
-    believed = np.stack([rng.choice(np.flatnonzero(level == k), n) for k in range(LEVELS)], axis=1).astype(np.int32)
-    annotation = np.take_along_axis(said, believed, axis=1)
+    assigned = np.stack([rng.choice(np.flatnonzero(level == k), n) for k in range(LEVELS)], axis=1).astype(np.int32)
+    annotation = np.take_along_axis(said, assigned, axis=1)
     kept = (annotation >= 0) & (rng.random((n, LEVELS)) < 0.8)
     confidence = rng.beta(4, 2, n).astype(np.float32)
     rank = np.argsort(np.argsort(confidence, kind="stable"), kind="stable").astype(np.int32)
@@ -50,9 +50,9 @@ def account_of(n: int, teachers: int = TEACHERS, classes: int = CLASSES) -> Acco
         specialties=(None, *(tuple(range(4 * t, 4 * t + 4)) for t in range(3)), *(None,) * (teachers - 4)),
         levels=(0, 1, 2),
         annotated=said, support=np.where(said >= 0, share(n, teachers), np.nan).astype(np.float32),
-        believed=believed, annotation=annotation, kept=kept,
+        assigned=assigned, annotation=annotation, kept=kept,
         reason=np.where(kept, 0, np.where(annotation < 0, 1, 2)).astype(np.uint8),
-        reasons=("", "abstained", "overruled"), reason_texts=("", "nobody names a class", "others were believed"),
+        reasons=("", "abstained", "overruled"), reason_texts=("", "nobody names a class", "others were assigned"),
         probability=np.where(annotation >= 0, share(n, LEVELS), np.nan).astype(np.float32),
         level_answer=np.repeat(answer[:, None], LEVELS, axis=1),
         answer=answer, second=(answer + 1) % classes, confidence=confidence, second_confidence=(1 - confidence) / 2,

@@ -104,7 +104,7 @@ def test_a_summary_counts_what_is_there(fitted):
     first, second = summary["levels"]
     assert first["kept"] == account.kept[:, 0].sum()
     assert all(level["kept"] + level["overruled"] + level["nobody"] == 300 for level in (first, second))
-    assert sum(count for _, count in second["believed"]) + second["nobody"] + second["voted"] == 300
+    assert sum(count for _, count in second["assigned"]) + second["nobody"] + second["voted"] == 300
     assert second["agreement"] == pytest.approx(history[1]["agreement"])
     assert second["changed"] == pytest.approx((account.level_answer[:, 1] != account.level_answer[:, 0]).mean())
     assert sum(summary["answers"]) == sum(summary["histogram"]) == 300
@@ -191,7 +191,7 @@ def test_what_is_asked_for_is_found(fitted):
     assert found(q="ünï") == set(range(150))
     assert found(answer=2) == set(np.flatnonzero(account.answer == 2))
     assert found(teacher=0, relation="abstained") == set(np.flatnonzero(account.annotated[:, 0] < 0))
-    assert found(teacher=1, relation="believed") == set(np.flatnonzero(account.assigned[:, 1] == 1))
+    assert found(teacher=1, relation="assigned") == set(np.flatnonzero(account.assigned[:, 1] == 1))
     differs = (account.annotated >= 0) & (account.annotated != account.answer[:, None])
     assert found(relation="differs") == set(np.flatnonzero(differs.any(axis=1)))
     assert found(says=3, teacher=2) == set(np.flatnonzero(account.annotated[:, 2] == 3))

@@ -171,7 +171,7 @@ def test_of_features_alone_label_mode_shows_the_nearest_samples(browser, tmp_pat
     "asked",
     [
         {"q": "T-0001"}, {"q": "ticket-0001"}, {"answer": 3}, {"teacher": 1, "relation": "differs"},
-        {"relation": "differs"}, {"relation": "abstained"}, {"teacher": 5, "relation": "believed", "says": 2},
+        {"relation": "differs"}, {"relation": "abstained"}, {"teacher": 5, "relation": "assigned", "says": 2},
         {"teacher": 1, "against": 0}, {"teacher": 2, "instead": 0}, {"kept": "overruled", "level": 1},
         {"kept": "silent"}, {"reason": 2, "kept": "overruled"}, {"low": 30, "high": 60},
         {"teacher": 4, "relation": "agrees"}, {"sort": "-id", "answer": 1}, {"sort": "differ", "kept": "kept"},

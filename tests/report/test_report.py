@@ -102,7 +102,7 @@ def test_the_report_has_its_parts(tmp_path, measured):
         "Results",
         "Gap recovered, by method",
         "Gap recovered, by level",
-        "Assignment: who was believed",
+        "Assignment: who was assigned",
         "Precision and recall of rejection",
         "Worth of each piece",
         "Samples overruled and kept",

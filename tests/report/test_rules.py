@@ -32,7 +32,7 @@ def test_everybody_who_speaks_counts_as_by_hand(account):
     # greets: contradicted on the second sample; sells: there, and on the fourth; always: on both.
     assert [row["conflicts"] for row in (greets, sells, always)] == [1 / 6, 2 / 6, 2 / 6]
     assert [row["agreement"] for row in (greets, sells, always)] == [1 / 2, 2 / 3, 1]
-    # One level, where the first that speaks was believed: greets, greets, sells, sells, always, nobody.
+    # One level, where the first that speaks was assigned: greets, greets, sells, sells, always, nobody.
     assert [(row["kept"], row["overruled"]) for row in (greets, sells, always)] == [(1, 1), (1, 2), (3, 2)]
     assert sells["confusion"] == [[SPAM, SPAM, 2], [SPAM, HAM, 1]]
     assert sells["against"] == [[0, 1, 1], [2, 3, 1]]

@@ -89,7 +89,7 @@ def _contents(
         ("levels", "Gap recovered, by level", _each(tasks, "levels", html_sections.by_level)),
         ("sweeps", "Gap recovered, over families of tasks", _boards(several, "sweep", sweeps)),
         ("strength", "Gap recovered, by the teacher's strength", _boards(several, "strength", strength_and_gap)),
-        ("assignment", "Assignment: who was believed", _each(tasks, "assignment", html_sections.assignment)),
+        ("assignment", "Assignment: who was assigned", _each(tasks, "assignment", html_sections.assignment)),
         ("rejection", "Precision and recall of rejection", _each(tasks, "rejection", html_sections.selection)),
         ("factorial", "Ingredients crossed", [part for design in crossed for part in _design(design)]),
         ("cost", "Cost", _each(tasks, "cost", cost)),
@@ -203,7 +203,7 @@ def _pictures(tasks: Sequence[TaskSummary], samples: Sequence[Mapping[str, Any]]
     introduction = (
         "Drawn at random from the training samples of the first seed, by our default method: the "
         "annotation of the teacher "
-        "whom the last level believed, the final student's answer, and the truth. “Student gives it” is "
+        "whom the last level assigned, the final student's answer, and the truth. “Student gives it” is "
         "the probability "
         "of the teacher's answer, by a student that was not trained on the sample."
     )

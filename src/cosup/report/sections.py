@@ -152,10 +152,10 @@ def _level_table(title: str, series: Sequence[figures.Line]) -> Data:
 
 
 def assignment(task: TaskSummary, name: str) -> list[Panel]:
-    """Draw who was believed on which class, for our default and for csl on the first seed."""
+    """Draw who was assigned on which class, for our default and for csl on the first seed."""
     parts = []
-    believers = [m for m in task.methods if m.whole and m.method in (DEFAULT, "csl")]
-    for method in sorted(believers, key=lambda m: m is not task.ours):
+    shown = [m for m in task.methods if m.whole and m.method in (DEFAULT, "csl")]
+    for method in sorted(shown, key=lambda m: m is not task.ours):
         record = method.records[0]
         levels = [level for level in record["levels"] if len(level["teachers"]) > 1 and level["assignment"]]
         blocks = [_shares(level) for level in levels]
@@ -178,7 +178,7 @@ def assignment(task: TaskSummary, name: str) -> list[Panel]:
         caption = (
             f"{method.label}, seed {record['seed']}: the share of each true class's training samples, in "
             "%, on which each "
-            "teacher was believed. Columns add up to 100 unless nobody was."
+            "teacher was assigned. Columns add up to 100 unless no teacher was assigned."
         )
         parts.append(Panel(drawing, caption, data))
     return parts

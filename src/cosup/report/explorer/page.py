@@ -169,7 +169,7 @@ def _hash(text: str) -> str:
 def _columns(account: Account, more: Mapping[str, Any]) -> dict[str, dict[str, str]]:
     """The account's arrays column by column, in few bits: whole numbers in the narrowest type, shares in 16 bits."""
     whole = {
-        "annotated": account.annotated, "believed": account.assigned, "annotation": account.annotation,
+        "annotated": account.annotated, "assigned": account.assigned, "annotation": account.annotation,
         "kept": account.kept, "reason": account.reason, "levelAnswer": account.level_answer, "answer": account.answer,
         "second": account.second, "rank": account.rank,
         **({} if account.nearest is None else {"nearest": account.nearest}), **more,

@@ -13,9 +13,9 @@ from cosup.utils.validation import CosupError, IntArray, check_choice
 
 __all__ = ["Query", "describe_rows", "draw_order", "find_samples"]
 
-RELATIONS = ("", "spoke", "abstained", "agrees", "differs", "believed")
+RELATIONS = ("", "spoke", "abstained", "agrees", "differs", "assigned")
 FATES = ("", "kept", "overruled", "silent")
-SORTS = ("look", "file", "id", "answer", "confidence", "differ", "believed", "fate", "draw")
+SORTS = ("look", "file", "id", "answer", "confidence", "differ", "assigned", "fate", "draw")
 
 
 @dataclass(frozen=True)
@@ -30,15 +30,15 @@ class Query:
         Class that the student answers.
     teacher : int
         Whom `relation`, `says` and `against` are about; any of them.
-    relation : {"", "spoke", "abstained", "agrees", "differs", "believed"}
+    relation : {"", "spoke", "abstained", "agrees", "differs", "assigned"}
         ``agrees`` and ``differs``: with the student's answer, wherever the teacher names a class.
-        ``believed``: at the teacher's level.
+        ``assigned``: at the teacher's level.
     says : int
         Class that the teacher says.
     against : int
         Another teacher that names another class.
     instead : int
-        The teacher believed one level before, where that named another class: `teacher` was believed in its place.
+        The teacher assigned one level before, where that named another class: `teacher` was assigned in its place.
     kept : {"", "kept", "overruled", "silent"}
         What became of the annotation: trained on, not trained on, or there was none.
     reason : int
@@ -47,9 +47,9 @@ class Query:
         Position of the level that `kept` and `reason` are about; the last.
     low, high : int
         Range of the confidence, in per cent.
-    sort : {"look", "file", "id", "answer", "confidence", "differ", "believed", "fate", "draw"}
+    sort : {"look", "file", "id", "answer", "confidence", "differ", "assigned", "fate", "draw"}
         By the order in which to look, as in the file, by id, class of the answer, confidence, number of teachers that
-        differ from it, class that was believed, fate, or as `draw_order` draws; "-" before it: backwards.
+        differ from it, class that was assigned, fate, or as `draw_order` draws; "-" before it: backwards.
     """
 
     q: str = ""
@@ -154,7 +154,7 @@ def _sort_key(account: Account, query: Query) -> Any:
         return _fate(account, query.level)
     keys = {
         "look": account.rank, "answer": account.answer, "confidence": account.confidence,
-        "believed": account.annotation[:, query.level],
+        "assigned": account.annotation[:, query.level],
     }  # fmt: skip
     return keys.get(name, np.arange(len(account)))
 
@@ -174,7 +174,7 @@ def _by_teacher(account: Account, query: Query) -> Any:
         its = np.ones(len(account), dtype=bool)
         if query.relation == "abstained":
             its &= annotated < 0
-        elif query.relation == "believed":
+        elif query.relation == "assigned":
             its &= False if k is None else account.assigned[:, k] == t
         elif query.relation:
             its &= annotated >= 0
@@ -193,8 +193,8 @@ def _by_teacher(account: Account, query: Query) -> Any:
 
 def _in_place_of(account: Account, teacher: int, other: int, k: int) -> Any:
     before, now = account.annotation[:, k - 1], account.annotation[:, k]
-    believed = (account.assigned[:, k] == teacher) & (account.assigned[:, k - 1] == other)
-    return believed & (before >= 0) & (now >= 0) & (before != now)
+    assigned = (account.assigned[:, k] == teacher) & (account.assigned[:, k - 1] == other)
+    return assigned & (before >= 0) & (now >= 0) & (before != now)
 
 
 def describe_rows(account: Account, places: IntArray, texts: Sequence[str] | None = None) -> list[dict[str, Any]]:
@@ -216,7 +216,7 @@ def describe_rows(account: Account, places: IntArray, texts: Sequence[str] | Non
             "support": [_number(value) for value in account.support[i]],
             "levels": [
                 {
-                    "believed": int(account.assigned[i, k]),
+                    "assigned": int(account.assigned[i, k]),
                     "annotation": int(account.annotation[i, k]),
                     "kept": bool(account.kept[i, k]),
                     "reason": int(account.reason[i, k]),

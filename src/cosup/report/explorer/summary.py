@@ -123,8 +123,8 @@ def _levels(account: Account, history: Sequence[Mapping[str, Any]]) -> list[dict
     out = []
     for k, level in enumerate(account.levels):
         entry = told.get(level, {})
-        believed = account.assigned[:, k]
-        counts = np.bincount(believed[believed >= 0], minlength=len(account.teachers))
+        assigned = account.assigned[:, k]
+        counts = np.bincount(assigned[assigned >= 0], minlength=len(account.teachers))
         silent = account.annotation[:, k] < 0
         lost = np.bincount(account.reason[~account.kept[:, k] & ~silent, k], minlength=len(account.reasons))
         now, before = account.level_answer[:, k], account.level_answer[:, k - 1] if k else None
@@ -132,8 +132,8 @@ def _levels(account: Account, history: Sequence[Mapping[str, Any]]) -> list[dict
             {
                 "level": level,
                 "teachers": [t for t, at in enumerate(account.teacher_levels) if at == level],
-                "believed": [[t, int(counts[t])] for t in np.argsort(-counts, kind="stable").tolist() if counts[t]],
-                "voted": int(((believed < 0) & (account.annotation[:, k] >= 0)).sum()),
+                "assigned": [[t, int(counts[t])] for t in np.argsort(-counts, kind="stable").tolist() if counts[t]],
+                "voted": int(((assigned < 0) & (account.annotation[:, k] >= 0)).sum()),
                 "nobody": int(silent.sum()),
                 "kept": int(account.kept[:, k].sum()),
                 "overruled": int((~account.kept[:, k] & ~silent).sum()),
@@ -150,7 +150,7 @@ def _levels(account: Account, history: Sequence[Mapping[str, Any]]) -> list[dict
 
 
 def _corrections(account: Account) -> list[dict[str, Any]]:
-    """Who was believed in whose place, where the two name different classes: the most frequent first."""
+    """Who was assigned in whose place, where the two name different classes: the most frequent first."""
     C = len(account.class_names)
     out = []
     for k in range(1, len(account.levels)):

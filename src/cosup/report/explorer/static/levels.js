@@ -1,12 +1,12 @@
-/* What each level believed and trained on; and, beside another model, what changed. */
+/* The levels: who was assigned, and what was trained on; and, beside another model, what changed. */
 
 function levelsPage() {
   return [
-    h("p.lead", null, "From the generalists to the specialists: whom each level believed, what it trained on, and what the student made of it."),
+    h("p.lead", null, "From the generalists to the specialists: who was assigned on each level, what was trained on, and what the student then answered."),
     h("ol.timeline", null, S.levels.map((l, k) => {
-      const most = l.believed.slice(0, 16), others = l.believed.slice(16).reduce((sum, [, count]) => sum + count, 0);
-      const parts = [...most.map(([t, count]) => [S.teachers[t].name, count, LEVEL_OF[t] === k ? { teacher: t, relation: "believed" } : null, `s${t % 6}`]),
-        ...(others ? [[`${l.believed.length - most.length} others`, others, null, "s5"]] : []), ...(l.voted ? [["several as one", l.voted, null, "s0"]] : []), ...(l.nobody ? [["no label", l.nobody, { kept: "silent", level: k }, "none"]] : [])];
+      const most = l.assigned.slice(0, 16), others = l.assigned.slice(16).reduce((sum, [, count]) => sum + count, 0);
+      const parts = [...most.map(([t, count]) => [S.teachers[t].name, count, LEVEL_OF[t] === k ? { teacher: t, relation: "assigned" } : null, `s${t % 6}`]),
+        ...(others ? [[`${l.assigned.length - most.length} others`, others, null, "s5"]] : []), ...(l.voted ? [["several as one", l.voted, null, "s0"]] : []), ...(l.nobody ? [["no label", l.nobody, { kept: "silent", level: k }, "none"]] : [])];
       const told = [["Agreement with its training targets", percent(l.agreement)],
         ["Answers changed from the level before", percent(l.changed)], ["Rounds", l.rounds], ["Regularisation (alpha)", l.alpha === null || l.alpha === undefined ? null : l.alpha.toPrecision(3)],
         ["Seconds", l.seconds === null ? null : short(l.seconds)]].filter(([, value]) => value !== null && value !== undefined && value !== "–");

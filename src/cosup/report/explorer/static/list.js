@@ -11,7 +11,7 @@ const COLUMNS = [
   ["answer", "Answer", "answer", (row) => h("span.strong", null, bdi(className(row.answer)))],
   ["confidence", "Confidence", "confidence", (row) => meter(row.confidence, "confidence of the student")],
   ["teachers", "Teachers", "-differ", marks],
-  ["believed", "Believed", "believed", (row) => h("span", null, row.levels[looked].annotation < 0 ? "nobody" : [bdi(className(row.levels[looked].annotation)), " (", bdi(teacherName(row.levels[looked].believed)), ")"])],
+  ["assigned", "Assigned", "assigned", (row) => h("span", null, row.levels[looked].annotation < 0 ? "nobody" : [bdi(className(row.levels[looked].annotation)), " (", bdi(teacherName(row.levels[looked].assigned)), ")"])],
   ["kept", "Fate", "fate", (row) => { const fate = fateOf(row.levels[looked]); return h(fate === "overruled" ? "span.bad" : fate === "silent" ? "span.soft" : "span", null, FATES[fate]); }],
   ["rank", "Look", "look", (row) => (row.rank < 0 ? "–" : number(row.rank + 1))],
 ];
@@ -122,7 +122,7 @@ function makeList(open, sorted) {
     tall.style.height = `${height()}px`;
     empty.hidden = found.total !== 0 || Boolean(found.error);
     status.textContent = found.error || (found.total === null ? "Looking …"
-      : `${number(found.total)} of ${number(n)} samples${LEVELS > 1 ? `; believed and fate at level ${S.levels[looked].level}` : ""}${n < S.n ? `. This file holds those most worth a look of ${number(S.n)}; cosup serve shows all` : ""}`);
+      : `${number(found.total)} of ${number(n)} samples${LEVELS > 1 ? `; assigned and fate at level ${S.levels[looked].level}` : ""}${n < S.n ? `. This file holds those most worth a look of ${number(S.n)}; cosup serve shows all` : ""}`);
     draw();
   }
 }

@@ -5,7 +5,7 @@ function showSample(row) {
     const l = row.levels[k], probability = l.probability === null ? null : ` A student that was not trained on the sample gives this ${short(l.probability)}.`;
     return h("li", null, h("strong", null, `Level ${S.levels[k].level}: `),
       l.annotation < 0 ? "no label." : [
-        "believed ", teacherLink(l.believed), `, who ${l.believed < 0 ? "say" : "says"} `, h("b", null, bdi(className(l.annotation))), ".", probability, " ",
+        "assigned ", teacherLink(l.assigned), `, who ${l.assigned < 0 ? "say" : "says"} `, h("b", null, bdi(className(l.annotation))), ".", probability, " ",
         l.kept ? "Kept." : h("span.bad", null, `Overruled: ${S.reasons[l.reason]}.`)],
       l.answer < 0 ? null : [" The student then answers ", h("b", null, bdi(className(l.answer))), "."]);
   };
@@ -54,7 +54,7 @@ function sentence(query, set) {
   else if (query.teacher >= 0 && Math.max(query.says, query.against, query.instead) < 0) part(["teacher"], "(", who, ": choose what about it)");
   if (query.says >= 0) part(["says"], "that ", who, " calls ", h("b", null, bdi(className(query.says))));
   if (query.against >= 0) part(["against"], "on which ", who, " contradicts ", bdi(teacherName(query.against)));
-  if (query.instead >= 0) part(["instead"], "on which ", who, " was believed in place of ", bdi(teacherName(query.instead)));
+  if (query.instead >= 0) part(["instead"], "on which ", who, " was assigned in place of ", bdi(teacherName(query.instead)));
   if (query.kept) part(["kept"], { kept: "whose annotation was kept", overruled: "whose annotation was overruled", silent: "without a label" }[query.kept]);
   if (query.reason >= 0) part(["reason"], `not trained on because ${S.reasons[query.reason]}`);
   if (query.level >= 0 && LEVELS > 1) part(["level"], `at level ${S.levels[query.level].level}`);
@@ -65,7 +65,7 @@ function sentence(query, set) {
 const SORTED = {
   look: ["most worth a look first", "least worth a look first"], confidence: ["least confident first", "most confident first"],
   file: ["as in the file", "as in the file, backwards"], id: ["by id", "by id, backwards"], answer: ["by answer", "by answer, backwards"],
-  differ: ["least disputed first", "most disputed first"], believed: ["by what was believed", "by what was believed, backwards"],
+  differ: ["least disputed first", "most disputed first"], assigned: ["by the annotation", "by the annotation, backwards"],
   fate: ["kept first", "without a label first"], draw: ["as drawn uniformly", "as drawn uniformly, backwards"],
 };
 
@@ -104,7 +104,7 @@ function filters(query, changed) {
     field("Sort", select("sort", sorts)),
     h("details.more", { open: Math.max(query.against, query.instead, query.reason, query.level) >= 0 }, h("summary", null, "More"), h(".filters", null,
       S.teachers.length > 1 ? field("The teacher contradicts", select("against", [[-1, "–"], ...teachers])) : null,
-      LEVELS > 1 ? field("… was believed in place of", select("instead", [[-1, "–"], ...teachers])) : null,
+      LEVELS > 1 ? field("… was assigned in place of", select("instead", [[-1, "–"], ...teachers])) : null,
       S.reasons.length > 1 ? field("Not trained on because", select("reason", [[-1, "any"], ...S.reasons.map((r, i) => [i, r]).slice(1)])) : null,
       LEVELS > 1 ? field("Fate at level", select("level", [[-1, "the last"], ...S.levels.map((l, k) => [k, String(l.level)])])) : null)));
 }
@@ -151,7 +151,7 @@ function browser(view, query) {
   }
   async function save() {
     const rows = await source.all(query);
-    download("samples.csv", csvLine(["id", "answer", "confidence", ...S.teachers.map((t) => `says: ${t.name}`), "believed", "fate"])
+    download("samples.csv", csvLine(["id", "answer", "confidence", ...S.teachers.map((t) => `says: ${t.name}`), "assigned", "fate"])
       + rows.map((row) => csvLine([row.id, className(row.answer), short(row.confidence, 4), ...row.annotated.map((c) => (c < 0 ? "" : className(c))),
         row.levels[looked].annotation < 0 ? "" : className(row.levels[looked].annotation), FATES[fateOf(row.levels[looked])]])).join(""));
   }

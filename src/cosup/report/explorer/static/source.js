@@ -5,7 +5,7 @@ const n = REMOTE ? S.n : boot.ids.length, LEVELS = S.levels.length, last = LEVEL
 const LEVEL_OF = S.teachers.map((t) => S.levels.findIndex((at) => at.level === t.level));
 const GIVEN = S.teachers.map((t) => (t.specialty === null ? null : new Set(t.specialty)));
 const RELATIONS = { "": "any", spoke: "names a class", abstained: "abstains", agrees: "agrees with the student",
-  differs: "differs from the student", believed: "was believed" };
+  differs: "differs from the student", assigned: "was assigned" };
 const FATES = { "": "any", kept: "kept", overruled: "overruled", silent: "no label" };
 const fateOf = (l) => (l.kept ? "kept" : l.annotation < 0 ? "silent" : "overruled");
 
@@ -33,7 +33,7 @@ function insideSource() {
     if (name === "id") Array.from(out.keys()).sort((a, b) => (boot.ids[a] < boot.ids[b] ? -1 : boot.ids[a] > boot.ids[b] ? 1 : a - b)).forEach((i, place) => { out[i] = place; });
     else if (name === "differ") {
       for (let t = 0; t < m; t++) for (let i = 0, at = t * n; i < n; i++, at++) if (C.annotated[at] >= 0 && C.annotated[at] !== C.answer[i]) out[i]++;
-    } else if (name === "believed") for (let i = 0; i < n; i++) out[i] = C.annotation[k * n + i];
+    } else if (name === "assigned") for (let i = 0; i < n; i++) out[i] = C.annotation[k * n + i];
     else if (name === "fate") for (let i = 0; i < n; i++) out[i] = C.kept[k * n + i] ? 0 : C.annotation[k * n + i] < 0 ? 2 : 1;
     else for (let i = 0; i < n; i++) out[i] = i;
     return out;
@@ -56,7 +56,7 @@ function insideSource() {
     const mask = new Uint8Array(n), { relation, says, against, instead } = query, ALL = query.teacher < 0;
     for (let t = ALL ? 0 : query.teacher; t < (ALL ? m : query.teacher + 1); t++) {
       const k = LEVEL_OF[t];
-      if ((instead >= 0 && k < 1) || (relation === "believed" && k < 0)) continue;
+      if ((instead >= 0 && k < 1) || (relation === "assigned" && k < 0)) continue;
       for (let i = 0, at = t * n; i < n; i++, at++) {
         if (mask[i]) continue;
         const named = C.annotated[at];
@@ -65,13 +65,13 @@ function insideSource() {
         if (relation === "abstained" && named >= 0) continue;
         if (relation === "agrees" && (named < 0 || named !== C.answer[i])) continue;
         if (relation === "differs" && (named < 0 || named === C.answer[i])) continue;
-        if (relation === "believed" && C.believed[k * n + i] !== t) continue;
+        if (relation === "assigned" && C.assigned[k * n + i] !== t) continue;
         if (against >= 0) {
           const other = C.annotated[against * n + i];
           if (named < 0 || other < 0 || named === other) continue;
         }
         if (instead >= 0) {
-          if (C.believed[k * n + i] !== t || C.believed[(k - 1) * n + i] !== instead) continue;
+          if (C.assigned[k * n + i] !== t || C.assigned[(k - 1) * n + i] !== instead) continue;
           const before = C.annotation[(k - 1) * n + i], now = C.annotation[k * n + i];
           if (before < 0 || now < 0 || before === now) continue;
         }
@@ -115,7 +115,7 @@ function insideSource() {
       annotated: S.teachers.map((_, t) => C.annotated[t * n + i]),
       support: S.teachers.map((_, t) => share(C.support[t * n + i])),
       levels: S.levels.map((_, k) => ({
-        believed: C.believed[k * n + i], annotation: C.annotation[k * n + i], kept: C.kept[k * n + i] === 1,
+        assigned: C.assigned[k * n + i], annotation: C.annotation[k * n + i], kept: C.kept[k * n + i] === 1,
         reason: C.reason[k * n + i], probability: share(C.probability[k * n + i]), answer: C.levelAnswer[k * n + i],
       })),
     };

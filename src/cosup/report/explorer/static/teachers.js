@@ -29,8 +29,8 @@ function teachersPage() {
     table("Everywhere that the teacher speaks. A link leads to the samples on which the two differ.", ["", ...shownClasses.map((c) => bdi(className(c)))], heat),
     shownClasses.length < S.classes.length ? h("p.soft", null, `The ${MANY} classes that are answered most often, of ${number(S.classes.length)}.`) : null,
     LEVELS > 1 ? h("h3", null, "Who corrects whom") : null,
-    LEVELS < 2 ? null : who.length ? table("Where the teacher that was believed at a level names another class than the one believed before it. Upheld: the student’s final answer is the new one.",
-      ["Believed before → now", "Level", "Samples", "Upheld", "Usual changes"], who, { words: [0, 4], wide: true }) : h("p.soft", null, "No level changed what was believed."),
+    LEVELS < 2 ? null : who.length ? table("Where the teacher that was assigned at a level names another class than the one assigned before it. Upheld: the student’s final answer is the new one.",
+      ["Assigned before → now", "Level", "Samples", "Upheld", "Usual changes"], who, { words: [0, 4], wide: true }) : h("p.soft", null, "No level changed what was assigned."),
   ];
 }
 
