@@ -130,7 +130,7 @@ def _plain(values: FloatArray) -> Any:
 
 
 def _floats(content: Any) -> FloatArray:
-    """Numbers of JSON in an array, null as NaN; TypeError or ValueError where something else is among them."""
+    """Read numbers of JSON as an array, null as NaN; TypeError or ValueError where something else is among them."""
     values = np.array(content, dtype=object)
     if not all(value is None or type(value) in (int, float) for value in values.flat):
         raise TypeError("there is something else than numbers")
@@ -138,7 +138,7 @@ def _floats(content: Any) -> FloatArray:
 
 
 def _are_intervals(values: FloatArray) -> bool:
-    """Whether the last axis holds a share and the ends of an interval around it, or nothing that is known."""
+    """Tell whether the last axis holds a share and the ends of an interval around it, or only NaN."""
     if values.shape[-1] != 3:
         return False
     missing = np.isnan(values)

@@ -74,14 +74,14 @@ def find_nearest(X: ArrayLike, order: IntArray | None = None) -> tuple[IntArray,
 
 
 def _centred(X: FloatArray) -> FloatArray:
-    """The features around their mean, in single precision whatever their size."""
+    """Centre the features, in single precision whatever their size."""
     size = float(np.abs(X).max())
     Z = np.asarray(X / size if size > 0 else X, dtype=np.float32)
     return np.asarray(Z - Z.mean(axis=0))
 
 
 def _project(Z: FloatArray) -> FloatArray:
-    """The features, centred, in the directions of their greatest variance."""
+    """Project the features, centred, on the directions of their greatest variance."""
     d = Z.shape[1]
     if d <= DIRECTIONS:
         return Z
@@ -92,7 +92,7 @@ def _project(Z: FloatArray) -> FloatArray:
 
 
 def _nearest(few: FloatArray, start: int, step: int, k: int) -> IntArray:
-    """Positions of the k nearest samples to those of a block, in no order, (n_block, k)."""
+    """Find the k nearest samples to those of a block: positions in no order, (n_block, k)."""
     mine, n = few[start : start + step], len(few)
     groups = -(-n // GROUP)
     apart = np.full((len(mine), groups * GROUP), np.inf, dtype=np.float32)

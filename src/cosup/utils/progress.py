@@ -57,7 +57,7 @@ def progress_bar(
 
 
 def _is_watched() -> bool:
-    """Whether standard error is a terminal, or a notebook shows it."""
+    """Tell whether standard error is a terminal, or a notebook shows it."""
     shell = sys.modules.get("IPython")
     running = None if shell is None else shell.get_ipython()
     return sys.stderr.isatty() or (running is not None and hasattr(running, "kernel"))

@@ -225,7 +225,7 @@ def labels_of_answers(
 
 
 def _entries(value: Any) -> Iterable[tuple[str, float]]:
-    """The classes that an answer names, and how probable each is."""
+    """Return the classes that an answer names, and their probabilities."""
     if isinstance(value, dict):
         return value.items()
     names = value if isinstance(value, tuple) else (value,)

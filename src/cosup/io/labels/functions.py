@@ -122,7 +122,7 @@ def _rows(items: Any) -> tuple[Iterator[Any], int, Sequence[str] | None]:
 
 
 def _class_ids(answer: Any, classes: tuple[str, ...]) -> tuple[int, ...] | None:
-    """The classes that are meant: one, or several of which one is right; none to abstain. None where one is none."""
+    """Return the classes that are meant: one, or several of which one is right; none to abstain. None for no class."""
     answers = answer if isinstance(answer, list | tuple | set | frozenset) else (answer,)
     ids = {_class_id(one, classes) for one in answers}
     if None in ids:

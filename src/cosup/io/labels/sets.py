@@ -70,7 +70,7 @@ class Encoded:
 
 
 def _shares(sets: Sequence[tuple[int, ...]], n_classes: int) -> FloatArray:
-    """A row of probabilities a set, and one of NaN for an abstention, which stands last."""
+    """Make a row of probabilities for each set, and one of NaN for an abstention, which stands last."""
     out = np.zeros((len(sets) + 1, n_classes), dtype=np.float32)
     for row, ids in enumerate(sets):
         out[row, list(ids)] = 1 / len(ids)
@@ -88,7 +88,7 @@ def check_separator(one_of: str | None) -> None:
 
 
 def alternatives(value: Any, one_of: str) -> list[Any]:
-    """The classes that one cell or value names, each once: parts of a text, members of a list; else itself."""
+    """Split one cell or value into the classes that it names, each once: parts of a text, or members of a list."""
     if isinstance(value, str):
         parts: Iterable[Any] = (plain_text(part) for part in value.split(one_of.strip()))
         return list(dict.fromkeys(part for part in parts if part))
@@ -98,7 +98,7 @@ def alternatives(value: Any, one_of: str) -> list[Any]:
 
 
 def says_nothing(answers: IntArray, ids: IntArray, n_answers: int, n_classes: int) -> Any:
-    """Which answers name every class, or abstain by a part of theirs, (n_answers,) bool.
+    """Mark answers that name every class, or abstain by a part of theirs, (n_answers,) bool.
 
     `answers` and `ids` have an entry a class that an answer names: the answer's position, and the class id or -1.
     """
@@ -168,14 +168,14 @@ def encode_answers(
 
 
 def _part(parts: Sequence[Sequence[str]], at: int) -> Column:
-    """The texts at one place of all answers, as a column."""
+    """Return the texts at one place of all answers, as a column."""
     known: dict[str, int] = {}
     codes = [known.setdefault(its[at], len(known)) if at < len(its) else -1 for its in parts]
     return Column(f"class {at + 1}", np.array(codes, dtype=np.int32), tuple(known))
 
 
 def set_notes(open_ones: int, nothing: int) -> list[str]:
-    """Notes on so many answers that leave several classes open, and so many that `says_nothing`."""
+    """Write notes on the answers that leave several classes open, and those that `says_nothing`."""
     notes = []
     if open_ones:
         notes.append(
@@ -206,7 +206,7 @@ def _composed(names: Sequence[str]) -> list[str]:
 
 
 def first_parts(table: Table, one_of: str | None) -> Table:
-    """The table with the first class only of every cell."""
+    """Return the table with the first class only of every cell."""
     if one_of is None:
         return table
     columns = []

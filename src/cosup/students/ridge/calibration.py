@@ -30,7 +30,7 @@ HELD = 1 << 28
 
 
 def holds_scores(n_samples: float, n_features: int, n_classes: int) -> bool:
-    """Whether a training's scores of all rows are held: where they are no wider than features, and within `HELD`."""
+    """Tell whether a training's scores of all rows are held: where no wider than features, and within `HELD`."""
     return n_classes <= n_features and 8 * n_samples * n_classes <= HELD
 
 

@@ -62,7 +62,7 @@ class RidgeCosts:
         return 8 * self.n * self.d <= KEPT
 
     def discriminant(self, c: int) -> bool:
-        """Whether the discriminant is the read-out that is expected."""
+        """Tell whether the discriminant is the calibration that is expected."""
         return HALF * c >= self.d
 
     def _summed(self, c: int) -> bool:
@@ -72,7 +72,7 @@ class RidgeCosts:
         return n * self.d * c >= LARGE
 
     def scores(self, c: int, passes: float, n: float) -> Iterator[Operations]:
-        """Products of features and weights: of all samples once a training, or of `n` anew for every pass."""
+        """Yield products of features and weights: of all samples once a training, or of `n` anew for every pass."""
         if c <= self.d:  # of more classes, they are part of every pass's rate
             rows, times = (self.n, 1.0) if holds_scores(self.n, self.d, c) else (n, passes)
             yield Operations(
@@ -80,19 +80,19 @@ class RidgeCosts:
             )
 
     def reads(self, double: float, single: float, n: float | None = None) -> Iterator[Operations]:
-        """Passes over the features where these are not kept."""
+        """Yield passes over the features where these are not kept."""
         rows = self.n if n is None else n
         if not self.kept:
             yield Operations("reading features", f"read {self.dtype}", double * rows * self.d, self.d)
             yield Operations("reading features", f"read single {self.dtype}", single * rows * self.d, self.d)
 
     def copies(self, passes: float, n: float) -> Iterator[Operations]:
-        """Rows of a part of the samples, copied out of features that are kept."""
+        """Yield copies of a part of the samples' rows, out of features that are kept."""
         if self.kept:
             yield Operations("reading features", "read float64", passes * n * self.d, self.d)
 
     def prepared(self) -> Iterator[Operations]:
-        """Checked and centred."""
+        """Yield the operations of checking and centring."""
         n, d = self.n, self.d
         yield Operations("checking features", f"check {self.dtype}", n * d, d)
         yield Operations("reading features", f"read {self.dtype}", n * d * (2 if self.kept else 1), d)
@@ -101,7 +101,7 @@ class RidgeCosts:
             yield Operations("fresh memory", "fresh memory", 12 * n * d)
 
     def factor(self, c: int, n: float | None = None, gram_of: float | None = None) -> Iterator[Operations]:
-        """Second moments, their eigenvectors and what all alphas share."""
+        """Yield second moments, their eigenvectors and whatever all alphas share."""
         n, d = self.n if n is None else n, self.d
         chosen = min(n, self.chosen_on)
         yield Operations("second moments", "gram", (n if gram_of is None else gram_of) * d * d, d)
@@ -115,7 +115,7 @@ class RidgeCosts:
     def training(
         self, c: int, *, soft: bool, first: bool, n: float | None = None, choose: bool = True
     ) -> Iterator[Operations]:
-        """One training: moments, regularisation, read-out."""
+        """Yield the operations of one training: moments, regularisation, calibration."""
         n, d = self.n if n is None else n, self.d
         kind, chosen, large = "soft" if soft else "hard", min(n, self.chosen_on), self._large(n, c)
         yield Operations("moments of targets", *moment_count(n, d, c, soft=soft), d, c)
