@@ -109,9 +109,9 @@ class Hierarchy:
             If no generalist speaks, or fewer than two classes are named.
         """
         speaks = labels.speaks()
-        screened = np.ones(labels.n_teachers, dtype=bool) if included is None else included
-        speaks = speaks & screened
-        named = _named(labels, screened)
+        included = np.ones(labels.n_teachers, dtype=bool) if included is None else included
+        speaks = speaks & included
+        named = _named(labels, included)
         if named.sum() < 2:
             raise CosupError(f"training needs at least two classes, these annotations name {int(named.sum())}")
         active = np.arange(labels.n_classes) if all_classes else np.flatnonzero(named)
@@ -124,15 +124,15 @@ class Hierarchy:
         return cls(labels, levels, active, summary.named)
 
 
-def _named(labels: TeacherLabels, screened: BoolArray) -> BoolArray:
-    """The classes that any screened teacher gives probability, (n_classes,)."""
+def _named(labels: TeacherLabels, included: BoolArray) -> BoolArray:
+    """The classes that any included teacher gives probability, (n_classes,)."""
     named = np.zeros(labels.n_classes, dtype=bool)
     if not labels.is_soft:
-        annotated = labels.annotations[:, screened]
+        annotated = labels.annotations[:, included]
         named[np.unique(annotated[annotated >= 0])] = True
         return named
     for rows in row_slices(len(labels), labels.n_classes):
-        for t in np.flatnonzero(screened).tolist():
+        for t in np.flatnonzero(included).tolist():
             if labels.is_sparse:
                 ids, values, rest = labels.annotations.entries(t, rows)
                 named[ids[values > 0]] = True
@@ -179,10 +179,10 @@ class _Summary:
         named = np.full(n, -1)
         means: dict[int, FloatArray] = {t: np.zeros(n_classes) for teachers in distinct for t in teachers}
         agreement: dict[int, FloatArray] = {t: np.zeros(n_classes) for t in means}
-        screened = np.asarray(speaks[:, generalists].any(axis=1))
+        annotated = np.asarray(speaks[:, generalists].any(axis=1))
         for rows in row_slices(n, n_classes):
             vote = _vote(labels, distinct[0], speaks, rows, active)
-            named[rows] = np.where(screened[rows], vote.argmax(axis=1), -1)
+            named[rows] = np.where(annotated[rows], vote.argmax(axis=1), -1)
             for t in means:
                 p = teacher_proba(labels, t, rows, active).dense()
                 means[t] += p.sum(axis=0) / n

@@ -74,18 +74,18 @@ def hold_marginals(store: RowStore, prior: FloatArray, rounds: int = SINKHORN_RO
 
 
 class LevelExpert:
-    """A level's opinion of every sample: its mixture of experts, as they speak or corrected for their confusions.
+    """A level's mixture of experts for every sample: annotations as they are, or corrected for their confusions.
 
-    ``mix = sum_m g_m pi_m`` takes teachers at their word. The other reading replaces pi_m by what its annotations
-    turned out to mean to the student: the posterior under the confusion matrix that teacher and (out-of-sample)
-    student show together on the samples given to it. Hard or overconfident annotations need that, calibrated ones
-    lose by it, and the student's expected log-likelihood tells which is which without a label.
+    ``mix = sum_m g_m pi_m`` takes teachers' probabilities as they are. The other reading replaces pi_m by the posterior
+    under the confusion matrix that teacher and (out-of-sample) student show together on the samples given to the
+    teacher. Hard or overconfident annotations need that, calibrated ones lose by it, and the student's expected
+    log-likelihood tells which is which without a label.
 
     Parameters
     ----------
     level : Level
     gate : ndarray of shape (n_samples, n_teachers)
-    beliefs : Rows of shape (n_samples, n_classes)
+    student_proba : Rows of shape (n_samples, n_classes)
         The student's out-of-sample probabilities.
     prior : ndarray of shape (n_classes,)
 
@@ -95,47 +95,47 @@ class LevelExpert:
         Which reading it is.
     """
 
-    def __init__(self, level: Level, gate: FloatArray, beliefs: Rows, prior: FloatArray) -> None:
-        # AssignmentContext that are too many for memory come in single precision, and so all is that is as large.
-        self._dtype = next(iter(beliefs.blocks()))[1].dtype
+    def __init__(self, level: Level, gate: FloatArray, student_proba: Rows, prior: FloatArray) -> None:
+        # Probabilities too many for memory come in single precision, and so is all that is as large.
+        self._dtype = next(iter(student_proba.blocks()))[1].dtype
         self._level, self._gate, self._prior = level, gate, prior.astype(self._dtype, copy=False)
-        self._meaning = self._confusions(beliefs)
+        self._meaning = self._confusions(student_proba)
         specialties = [level.labels.covers(int(t))[level.active] for t in level.columns]
         self._open = np.stack([c[covers].sum(axis=0) for c, covers in zip(self._meaning, specialties, strict=True)])
         # What a row of a product will sum to, from the sums of the rows it is made of.
         self._sums = self._meaning.sum(axis=2), self._open.sum(axis=1)
-        as_said = as_meant = 0.0
-        for rows, p in beliefs.blocks():
+        as_is = as_corrected = 0.0
+        for rows, p in student_proba.blocks():
             speaking = level.speaks[rows].any(axis=1)
             some = slice(None) if speaking.all() else speaking
-            words = self._words(rows)
-            annotated, meant = self._said(rows, words), self._meant(rows, words)
-            as_said += float(np.einsum("ij,ij->i", p[some], np.log(annotated[some])).sum(dtype=np.float64))
-            as_meant += float(np.einsum("ij,ij->i", p[some], np.log(meant[some])).sum(dtype=np.float64))
-        self.corrected = as_meant > as_said
+            annotations = self._annotations(rows)
+            annotated, corrected = self._mixture_as_is(rows, annotations), self._corrected_mixture(rows, annotations)
+            as_is += float(np.einsum("ij,ij->i", p[some], np.log(annotated[some])).sum(dtype=np.float64))
+            as_corrected += float(np.einsum("ij,ij->i", p[some], np.log(corrected[some])).sum(dtype=np.float64))
+        self.corrected = as_corrected > as_is
         # Where all samples are one block, the answer has just been calculated.
-        self._only = (meant if self.corrected else annotated) if len(annotated) == beliefs.shape[0] else None
+        self._only = (corrected if self.corrected else annotated) if len(annotated) == student_proba.shape[0] else None
 
     def of(self, rows: slice) -> FloatArray:
         """The mixture of some samples, (n_rows, n_classes): positive, rows sum to one; uniform where nobody speaks."""
         if self._only is not None:
             return self._only
-        return (self._meant if self.corrected else self._said)(rows, self._words(rows))
+        return (self._corrected_mixture if self.corrected else self._mixture_as_is)(rows, self._annotations(rows))
 
-    def _words(self, rows: slice) -> list[TeacherProba]:
+    def _annotations(self, rows: slice) -> list[TeacherProba]:
         return [self._level.teacher_proba(m, rows).astype(self._dtype) for m in range(len(self._level.columns))]
 
     def _shares(self, m: int, rows: slice) -> FloatArray:
         return self._gate[rows, m, None].astype(self._dtype, copy=False)
 
-    def _confusions(self, beliefs: Rows) -> FloatArray:
+    def _confusions(self, student_proba: Rows) -> FloatArray:
         """Multiply each class's prior (last axis) by how probable it makes every teacher's annotations (first axis)."""
         level, gate = self._level, self._gate
-        n_teachers, n_classes = len(level.columns), beliefs.shape[1]
-        # Counts of annotated (first axis, as products read it) and believed classes together; and of annotated ones.
+        n_teachers, n_classes = len(level.columns), student_proba.shape[1]
+        # Counts of annotated (first axis, as products read it) and predicted classes together; and of annotated ones.
         together = np.zeros((n_teachers, n_classes, n_classes))
         usage = np.zeros((n_teachers, n_classes))
-        for rows, p in joined(beliefs.blocks(), PER_CLASS * n_classes):
+        for rows, p in joined(student_proba.blocks(), PER_CLASS * n_classes):
             for m in range(n_teachers):
                 table, annotated = level.teacher_proba(m, rows).astype(self._dtype).together(self._shares(m, rows), p)
                 together[m] += table
@@ -150,17 +150,17 @@ class LevelExpert:
             out[m] *= self._prior
         return out
 
-    def _said(self, rows: slice, words: Sequence[TeacherProba]) -> FloatArray:
+    def _mixture_as_is(self, rows: slice, annotations: Sequence[TeacherProba]) -> FloatArray:
         mixture = self._nobody(rows)
-        add_mixture(mixture, words, self._gate[rows].astype(self._dtype, copy=False))
+        add_mixture(mixture, annotations, self._gate[rows].astype(self._dtype, copy=False))
         return self._floored(mixture, rows)
 
-    def _meant(self, rows: slice, words: Sequence[TeacherProba]) -> FloatArray:
+    def _corrected_mixture(self, rows: slice, annotations: Sequence[TeacherProba]) -> FloatArray:
         mixture = self._nobody(rows)
         sums, open_sums = self._sums
-        totals = np.stack([w.totals(sums[m], open_sums[m]) for m, w in enumerate(words)], axis=1)
+        totals = np.stack([w.totals(sums[m], open_sums[m]) for m, w in enumerate(annotations)], axis=1)
         weights = (self._gate[rows] / np.maximum(totals, TINY)).astype(self._dtype, copy=False)
-        add_meanings(mixture, words, weights, self._meaning, self._open)
+        add_meanings(mixture, annotations, weights, self._meaning, self._open)
         return self._floored(mixture, rows)
 
     def _nobody(self, rows: slice) -> FloatArray:
@@ -181,13 +181,16 @@ class LevelExpert:
 
 
 def pool(
-    beliefs: Rows, experts: Sequence[LevelExpert | Witnesses], prior: FloatArray | None, names: IntArray | None = None
+    student_proba: Rows,
+    experts: Sequence[LevelExpert | Witnesses],
+    prior: FloatArray | None,
+    names: IntArray | None = None,
 ) -> tuple[RowStore, float]:
     """Log-linear pool of the student and the experts of all levels.
 
     Parameters
     ----------
-    beliefs : Rows of shape (n_samples, n_classes)
+    student_proba : Rows of shape (n_samples, n_classes)
     experts : sequence of LevelExpert or Witnesses
     prior : ndarray of shape (n_classes,), or None
         The marginals to hold; None holds none.
@@ -201,9 +204,9 @@ def pool(
     free_energy : float
         ``-mean log sum_y P(y|x) prod_j mix_j(y|x)`` in nats: how badly student and experts agree.
     """
-    posterior = RowStore(*beliefs.shape)
+    posterior = RowStore(*student_proba.shape)
     energy = 0.0
-    for rows, p in beliefs.blocks():
+    for rows, p in student_proba.blocks():
         product = np.maximum(p, TINY, dtype=np.float64)
         for expert in experts:
             product *= expert.of(rows)
@@ -213,4 +216,4 @@ def pool(
         energy -= float(np.log(evidence).sum())
     if prior is not None:
         hold_marginals(posterior, prior)
-    return posterior, energy / beliefs.shape[0]
+    return posterior, energy / student_proba.shape[0]

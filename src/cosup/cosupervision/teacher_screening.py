@@ -208,8 +208,8 @@ def _repeats(hard: IntArray) -> BoolArray:
     """Mark the teachers that annotate every sample as an earlier teacher does."""
     seen: set[bytes] = set()
     out = np.zeros(hard.shape[1], dtype=bool)
-    for t, said in enumerate(hard.T):
-        digest = hashlib.blake2b(np.ascontiguousarray(said).tobytes()).digest()
+    for t, column in enumerate(hard.T):
+        digest = hashlib.blake2b(np.ascontiguousarray(column).tobytes()).digest()
         out[t] = digest in seen
         seen.add(digest)
     return out

@@ -36,7 +36,7 @@ PER_CLASS = 4
 
 
 class Witnesses:
-    """A level's opinion of every sample: the product of its teachers' likelihoods.
+    """A level's likelihood of every sample's class: the product of its teachers' likelihoods.
 
     Parameters
     ----------
