@@ -1,17 +1,17 @@
-"""The class prior: which share of the samples each class has, as far as annotations and features bear it out.
+"""The class prior: how frequent each class is, as far as annotations and features support it.
 
 Posterior and student are held at these marginals. They come from the generalists in three steps, none of which has a
 number to set but the weight of a first guess (`GUESS`):
 
-1. *Accuracy of every generalist*: how often the others name its class where they speak too, those who speak rarely
-   counting for more (a vote weighs 1 / coverage, so that every teacher has one vote to give in all). Where nobody else
-   speaks, how far the initial student, out of sample, bears it out. A rule that always speaks is found out by those
-   who contradict it; a rule that alone names a class is contradicted by nobody.
-2. *Shares*: the mean over samples of the posterior of teachers with these accuracies who spread their errors evenly,
-   its log-odds divided by the root of the number of votes (between votes that repeat and votes that add up). A single
-   generalist's shares are its mean probabilities.
-3. *Shrinkage*: what the features do not predict and no second teacher bears out may be of any class: that part of the
-   shares is uniform.
+1. *Accuracy of every generalist*: how often the others name its class where they annotate, too. A vote weighs 1 /
+   coverage, so that every teacher has one vote to give in all. Where no other teacher annotates, it is how often the
+   initial student, out of sample, agrees. So a rule that always speaks is contradicted wherever others speak, and a
+   rule that alone names a class is contradicted by no one.
+2. *Mean posterior*: of teachers with these accuracies, whose errors are spread evenly over classes. Its log-odds are
+   divided by the root of the number of votes (between votes that repeat and votes that add up). A single generalist has
+   its mean probabilities.
+3. *Shrinkage*: what neither the features predict nor a second teacher confirms may be of any class: that part of the
+   prior is uniform.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from cosup.utils.validation import FloatArray, IntArray
 __all__ = ["estimate_class_prior"]
 
 GUESS = 5.0
-"""Samples that the student's verdict on a teacher counts for beside those on which other teachers give theirs."""
+"""Samples that the student's agreement with a teacher counts for, beside those on which other teachers annotate."""
 
 
 def estimate_class_prior(level: Level, student_proba: Rows, consensus: IntArray) -> FloatArray:
-    """Estimate the class shares that are held.
+    """Estimate the class prior that marginals are held at.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ def estimate_class_prior(level: Level, student_proba: Rows, consensus: IntArray)
         predicted += float(p[own, consensus[rows][own]].sum(dtype=np.float64))
     shares, confirmed = _shares(level, student_proba, n_classes)
     n = int(annotated.sum())
-    # Of a lone generalist nobody but the student can bear out what it says.
+    # Of a lone generalist, only the student can confirm the annotations.
     supported = (confirmed if level.speaks.shape[1] > 1 else predicted) / n
     free = (1 - predicted / n) * (1 - supported)
     return np.asarray((1 - free) * shares / n + free / n_classes)

@@ -6,9 +6,11 @@ The expectation step of one joint model. With P the student's out-of-sample prob
 
 Several generalists are *witnesses* of one class: L_0 is the product of their likelihoods under a confusion matrix each
 (`cosup.cosupervision.witnesses`); a lone one is a mixture of one. A level of specialists is a *mixture* whose component
-the gate names: mix_k = sum_m g_m pi_m (`LevelExpert`). The constraint on the posterior's marginals (posterior
-regularisation, Ganchev et al. 2010) removes the direction in which expectation-maximisation collapses: a weak teacher's
-mistakes pile up in some classes, the student copies the imbalance and the gate amplifies it.
+the gate names: mix_k = sum_m g_m pi_m (`LevelExpert`). Gates of all levels so far are computed anew in every round, by
+the latest student. A lone generalist whose annotations have to be corrected drops out: the student began with them, and
+they would count twice. The constraint on the posterior's marginals (posterior regularisation, Ganchev et al. 2010)
+removes the direction in which expectation-maximisation collapses: mistakes of a weak teacher pile up in some classes,
+the student copies the imbalance, and the gate amplifies it.
 """
 
 from __future__ import annotations

@@ -3,10 +3,10 @@
     L(x | y) = prod_m prod_w (C_m[y, w] / C_m[w]) ^ (kappa * pi_m(w | x))
 
 C_m[y, w] is how often teacher m says w on samples of class y, by the posterior of the round before, and C_m[w] how
-often it says w at all; who abstains says nothing. kappa, between 0 and 1, is how far they witness independently. Of
-independent ones the log-likelihood varies within a class as much as its terms do together; of those who copy one
-another it varies more, and kappa is the ratio: the magnitude that a composite likelihood is adjusted by (Pauli,
-Racugno & Ventura 2011).
+often it says w at all; a teacher that abstains counts nothing. kappa, between 0 and 1, is how far they witness
+independently. Of independent ones the log-likelihood varies within a class as much as its terms do together; of those
+who copy one another it varies more, and kappa is the ratio: the magnitude that a composite likelihood is adjusted by
+(Pauli, Racugno & Ventura 2011).
 
 Confusions explain annotations as well under any other names of the classes; only the annotations themselves tell which
 class is which. So classes bear those names under which posterior and teachers agree most above chance, every teacher
