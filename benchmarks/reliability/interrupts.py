@@ -24,7 +24,7 @@ def interrupted(world: World, share: Share, work: Path) -> Row:
     words = [sys.executable, "-c", begun, *map(str, world.fit("all", out))]
     started = time.perf_counter()
     subprocess.run(words, capture_output=True, check=True)
-    whole = time.perf_counter() - started
+    whole, new = time.perf_counter() - started, state_of_fit(out)
     for step in share.taken(range(TIMES)):
         process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         assert process.stdout is not None
@@ -34,8 +34,11 @@ def interrupted(world: World, share: Share, work: Path) -> Row:
         _, said = process.communicate(timeout=60)
         lines = [line for line in said.splitlines() if line.strip()]
         stopped = process.returncode == 130 and len(lines) == 1 and lines[0].startswith("Error: stopped")
-        good = stopped or process.returncode == 0
-        row.count(good and state_of_fit(out)[:5] != "mixed", f"{step}: {process.returncode} {said[-300:]}")
+        state = state_of_fit(out)
+        # Everything was written and said, and Python was tearing itself down.
+        late = process.returncode == -signal.SIGINT and not lines and state == new
+        good = stopped or late or process.returncode == 0
+        row.count(good and state[:5] != "mixed", f"{step}: {process.returncode} {said[-300:]}")
     return row
 
 

@@ -22,9 +22,9 @@ PERHAPS: dict[str, tuple[tuple[tuple[Any, ...], str], ...]] = {
         ((1, "agreement"), "None"), ((1, "alpha"), "None"), ((1, "notes"), "[]"), ((1, "notes", 0), "deleted"),
     ),
     "estimates.json": ((("byClass",), "None"),),
-    "timings.json": ((("levels", 0), "None"), (("levels", 1), "None")),
+    "timings.json": ((("levels", 0), "None"), (("levels", 1), "None"), (("levels",), "[None]")),
     "provenance.json": (
-        (("teachers", 0, "specialty"), "[]"), (("teachers", 1, "specialty"), "[]"), (("facts",), "{}"),
+        (("teachers", 0, "specialty"), "[]"), (("teachers", 1, "specialty"), "[]"), (("facts",), "{}"), (("nearest",), "deleted"),
         *((("facts", name), "deleted") for name in ("Method", "Features", "Labels", "Versions")),
     ),
 }  # fmt: skip

@@ -22,7 +22,11 @@ def run() -> None:
     from cosup.cli import main
 
     _signal.signal(_signal.SIGINT, before)
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    finally:
+        # All is said: whoever interrupts what Python tears down sees no traceback of it.
+        _signal.signal(_signal.SIGINT, _signal.SIG_DFL)
 
 
 if __name__ == "__main__":
