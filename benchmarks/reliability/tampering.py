@@ -24,7 +24,8 @@ PERHAPS: dict[str, tuple[tuple[tuple[Any, ...], str], ...]] = {
     "estimates.json": ((("byClass",), "None"),),
     "timings.json": ((("levels", 0), "None"), (("levels", 1), "None"), (("levels",), "[None]")),
     "provenance.json": (
-        (("teachers", 0, "specialty"), "[]"), (("teachers", 1, "specialty"), "[]"), (("facts",), "{}"), (("nearest",), "deleted"),
+        (("teachers", 0, "specialty"), "[]"), (("teachers", 1, "specialty"), "[]"),
+        (("facts",), "{}"), (("nearest",), "deleted"),
         *((("facts", name), "deleted") for name in ("Method", "Features", "Labels", "Versions")),
     ),
 }  # fmt: skip
