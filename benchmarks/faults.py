@@ -122,7 +122,7 @@ what it must not give. This page is what it printed last. *Held* means, of a com
 then holds the old or the new state and never a mixture, or a part that says that it is one; the same command run again
 succeeds with what one that was not cut gives; and nothing is left of the dead. On a full disk the message names it,
 too. Of a file that was tampered with: commands end in one line, and never in a traceback, or they give what they give
-without the change. Two kinds of change may be meant, and there only the traceback counts: a text in the place of another
+without the change. Two kinds of change may be meant, and there only the traceback counts: a text for another
 text, and what a fit writes, too, as null for a number that is not known or a remark less."""
 
 PROMISES = """\
