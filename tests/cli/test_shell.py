@@ -109,7 +109,7 @@ def test_what_fit_leaves_behind(files, task):
     assert facts["Method"] == "co-supervised, seed 0"
     np.testing.assert_array_equal(account.annotated, task.labels.hard())
     answers = run("explain", out, "s000").stdout
-    assert f"assigned 'g' (says {NAMES[task.labels.hard()[0, 0]]}," in answers
+    assert f"assigned 'g' (says {NAMES[task.labels.hard()[0, 0]]};" in answers
     assert "default-src 'none'" in html.unescape((out / "report.html").read_text())
 
 
