@@ -267,7 +267,7 @@ def test_look_fill_in_check_and_train(task, fitted, tmp_path, monkeypatch):
     both = int((read_account("best")[0].annotated[:, -1] >= 0).sum())
     assert both == 80
     assert f"Trained with {both} labels" in said
-    assert "not calibrated, and it is not measured" in said
+    assert "uniformly drawn samples" in said, "those of the first check count on"
     assert len(json.loads((tmp_path / "best" / "fit.json").read_text())["answers"]) == 2
 
 

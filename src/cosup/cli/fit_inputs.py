@@ -96,11 +96,10 @@ def gather_features(
     if options.features is not None:
         found = read_features(options.features, columns=columns)
     elif options.images is not None:
-        backbone = options.backbone or made_of.get("backbone")
+        backbone = (trust or Trust()).backbone(options.backbone or made_of.get("backbone"))
         found = features_of_images(
-            options.images, store, backbone=backbone, skip_unreadable=options.skip_unreadable, kept=kept,
-            trust_repo=trust is not None and backbone in trust.names,
-        )  # fmt: skip
+            options.images, store, backbone=backbone, skip_unreadable=options.skip_unreadable, kept=kept
+        )
     else:
         assert options.texts is not None
         found = features_of_texts(options.texts, store, encoder=options.encoder or made_of.get("encoder"), kept=kept)

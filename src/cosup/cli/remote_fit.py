@@ -54,9 +54,8 @@ def fit_on_cluster(address: str, options: FitOptions) -> None:
             if backbone is not None:
                 trust.check("backbone", backbone)
             features_of_images(
-                options.images, out / STORE, backbone=backbone,
+                options.images, out / STORE, backbone=trust.backbone(backbone),
                 skip_unreadable=options.skip_unreadable, ray=address,
-                trust_repo=backbone in trust.names,
             )  # fmt: skip
         manifest = FitManifest.of(options, before)
         given, labels, _ = manifest.read_inputs(out / STORE, trust, kept=kept)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from cosup.embedding import FeatureStore, list_image_files, make_backbone
+from cosup.embedding import Backbone, FeatureStore, list_image_files, make_backbone
 from cosup.embedding.feature_store import FEATURES_NAME, FILES_NAME, MANIFEST_NAME, finished_manifest, read_files
 from cosup.embedding.incremental import Grown, grow_images, grow_texts
 from cosup.io.feature_files import of_csv, of_npz, of_parquet
@@ -263,12 +263,11 @@ def features_of_images(
     folder: str | Path,
     out: str | Path,
     *,
-    backbone: str | None = None,
+    backbone: str | Backbone | None = None,
     skip_unreadable: bool = False,
     progress: bool = True,
     ray: str | None = None,
     kept: Sequence[str | Path] = (),
-    trust_repo: bool = False,
 ) -> Features:
     """Compute features of all images in a folder, once, and keep them.
 
@@ -278,8 +277,8 @@ def features_of_images(
         Searched with its subfolders; ids are the images' paths in it.
     out : path
         Where features are kept: stopped, the same call goes on; with more images, only the new ones are embedded.
-    backbone : str, optional
-        ``source:name``, see `cosup.tasks.make_backbone`. Default: ``lite:efficientnet-lite0``.
+    backbone : str or Backbone, optional
+        ``source:name``, or what `cosup.embedding.make_backbone` gives. Default: ``lite:efficientnet-lite0``.
     skip_unreadable : bool
         Leave images out that cannot be read.
     progress : bool
@@ -287,8 +286,6 @@ def features_of_images(
         Address of a cluster that computes them, see `cosup.tasks.embed_images`.
     kept : sequence of path
         Further folders of this kind, which are read and never written to.
-    trust_repo : bool
-        Let a backbone of ``hub:`` run its repository's code.
 
     Returns
     -------
@@ -301,7 +298,10 @@ def features_of_images(
         If there is no image, one cannot be read, or `out` holds features of another backbone.
     """
     folder = Path(folder)
-    network = make_backbone(backbone, trust_repo=trust_repo) if backbone else make_backbone()
+    if backbone is None:
+        network = make_backbone()
+    else:
+        network = make_backbone(backbone) if isinstance(backbone, str) else backbone
     paths = list_image_files(folder)
     grown = grow_images(
         folder, paths, network, out, kept=kept, skip_unreadable=skip_unreadable, progress=progress, ray=ray

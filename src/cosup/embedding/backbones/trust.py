@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from cosup.embedding.backbones.sources import BACKBONE_SOURCES
+from cosup.embedding.backbones.base import Backbone
+from cosup.embedding.backbones.sources import BACKBONE_SOURCES, make_backbone
 from cosup.utils.errors import CosupError
 
 __all__ = ["INSTALLED", "Trust"]
@@ -49,3 +50,7 @@ class Trust:
             f"a file names the {kind} '{name}', {what}; nothing that a file names is run or fetched unless you name "
             f"it, too: if you trust it, add {self.option.format(kind=kind)} '{name}'"
         )
+
+    def backbone(self, name: str | None) -> Backbone | None:
+        """Make the backbone of a name, None of none; one of ``hub:`` runs its code only where the name was typed."""
+        return None if name is None else make_backbone(name, trust_repo=name in self.names)
