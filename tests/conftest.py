@@ -6,10 +6,25 @@ import os
 for _name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_name, "1")
 
+import pytest  # noqa: E402
 from hypothesis import settings  # noqa: E402
+
+from cosup.utils import plugins  # noqa: E402
+from cosup.utils.registry import snapshot  # noqa: E402
 
 settings.register_profile("cosup", deadline=None, max_examples=40)
 settings.load_profile("cosup")
+
+
+@pytest.fixture(autouse=True)
+def plugins_as_found():
+    """Take out what a test registers: commands and pages load plugins into this process."""
+    restore, loaded = snapshot(), dict(plugins._LOADED)
+    yield
+    restore()
+    plugins._LOADED.clear()
+    plugins._LOADED.update(loaded)
+
 
 LONGEST = (
     "cluster/test_ray",

@@ -15,7 +15,6 @@ from cosup.benchmark import read_records
 from cosup.cli import main
 from cosup.embedding.backbones.trust import Trust
 from cosup.provenance import read_account
-from cosup.utils.registry import snapshot
 
 PAGE = (Path(__file__).resolve().parents[1] / "docs" / "how-to" / "extend.md").read_text(encoding="utf-8")
 EXAMPLES = dict(re.findall(r"```python\n# (\w+\.py)\n(.*?)```", PAGE, flags=re.DOTALL))
@@ -23,15 +22,6 @@ RULE = "local-and-global-student-agree-otherwise"
 SMALL = ("--tasks", "hierarchy", "--task-option", "n_samples=200", "--task-option", "n_test=60", "--task-option",
          "n_features=12", "--task-option", "n_classes=8", "--seeds", 1, "--jobs", 1)  # fmt: skip
 KINDS = ("cat", "cow", "dog")
-
-
-@pytest.fixture(autouse=True)
-def plugins_as_found(monkeypatch):
-    """The examples register their pieces in this process; other tests must not meet them."""
-    restore = snapshot()
-    monkeypatch.setattr("cosup.utils.plugins._LOADED", {})
-    yield
-    restore()
 
 
 @pytest.fixture

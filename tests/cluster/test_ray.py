@@ -19,7 +19,6 @@ from cosup.cli import main
 from cosup.embedding import embed_images, make_backbone
 from cosup.embedding.feature_store import FileEntry
 from cosup.embedding.workers import Computing, versions, worker
-from cosup.utils.registry import snapshot
 
 ray = pytest.importorskip("ray")
 pytest.importorskip("efficientnet_lite_pytorch")
@@ -214,14 +213,6 @@ def test_a_plugin_s_backbone_is_made_on_the_nodes(connected, images, tmp_path, p
         done = CliRunner().invoke(main, [str(word) for word in (*words, *where)])
         assert done.exit_code == 0, done.output
     assert bytes_of(tmp_path / "here") == bytes_of(tmp_path / "there")
-
-
-@pytest.fixture
-def plugins_as_found(monkeypatch):
-    restore = snapshot()
-    monkeypatch.setattr("cosup.utils.plugins._LOADED", {})
-    yield
-    restore()
 
 
 def comparable(folder):

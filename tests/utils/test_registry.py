@@ -5,15 +5,8 @@ import pytest
 from cosup.cosupervision.rejection import REJECTIONS
 from cosup.students import STUDENTS
 from cosup.utils.plugins import load_plugins, loaded_plugins
-from cosup.utils.registry import Registry, snapshot
+from cosup.utils.registry import Registry
 from cosup.utils.validation import CosupError
-
-
-@pytest.fixture(autouse=True)
-def registries_as_found():
-    restore = snapshot()
-    yield
-    restore()
 
 
 def test_what_is_added_is_told_from_what_is_shipped():

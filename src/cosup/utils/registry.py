@@ -99,12 +99,13 @@ def snapshot() -> Callable[[], None]:
     Returns
     -------
     restore : callable
-        Takes out what was added since; of a registry that is newer than the snapshot, what is not shipped.
+        Takes out what was added since and is not shipped.
     """
-    before = [dict(registry._entries) for registry in _REGISTRIES]
+    before = {id(registry): set(registry._entries) for registry in _REGISTRIES}
 
     def restore() -> None:
-        for place, registry in enumerate(_REGISTRIES):
-            registry._entries = dict(before[place]) if place < len(before) else registry.shipped
+        for registry in _REGISTRIES:
+            kept = before.get(id(registry), set()) | registry._shipped
+            registry._entries = {name: entry for name, entry in registry._entries.items() if name in kept}
 
     return restore
