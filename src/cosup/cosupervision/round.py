@@ -37,8 +37,7 @@ from cosup.utils.validation import BoolArray, FloatArray, IntArray
 
 __all__ = [
     "StudentView", "annotations_of", "assign", "choose_targets", "fall_back", "leaves_open", "pool_targets", "prepare",
-    "reject",
-    "round_seeds", "student_view", "train_global", "train_initial", "train_local_students",
+    "reject", "round_seeds", "student_view", "train_global", "train_initial", "train_local_students",
 ]  # fmt: skip
 
 FEWEST_TRAINED = 10
@@ -330,8 +329,8 @@ def _experts(
                 notes = (
                     f"annotations corrected by confusion matrices; teachers' independence {witnesses.independence:.2f}",
                 )
-                moved = int((witnesses.names != np.arange(setup.n_classes)).sum())
-                if moved:
+                if witnesses.names is not None:
+                    moved = int((witnesses.names != np.arange(setup.n_classes)).sum())
                     notes += (f"{moved} classes exchanged names, under which the teachers agree with them more",)
             continue
         its_gate = gate if j == view.k else ASSIGNERS.find(setup.config.assign)(level, view.context)

@@ -47,8 +47,8 @@ class Witnesses:
 
     Attributes
     ----------
-    names : ndarray of shape (n_classes,)
-        The column of the posterior that is each class by the teachers' agreement with it.
+    names : ndarray of shape (n_classes,), or None
+        The column of the posterior that is each class by the teachers' agreement with it; None where all stay.
     """
 
     def __init__(self, level: Level, posterior: Rows, prior: FloatArray) -> None:
@@ -149,9 +149,10 @@ def annotation_evidence(level: Level, student_proba: Rows, prior: FloatArray) ->
     return Witnesses(level, student_proba, prior).evidence()
 
 
-def _names(together: FloatArray, annotated: FloatArray, shares: FloatArray) -> IntArray:
-    """Name the posterior's columns so that agreement above chance is largest, (n_classes,).
+def _names(together: FloatArray, annotated: FloatArray, shares: FloatArray) -> IntArray | None:
+    """Name the posterior's columns so that agreement above chance is largest, (n_classes,); None where all stay.
 
     `together` counts annotated (first axis) and posterior classes, `annotated` and `shares` each of them alone.
     """
-    return np.asarray(linear_sum_assignment(together - np.outer(annotated, shares), maximize=True)[1])
+    classes, columns = linear_sum_assignment(together - np.outer(annotated, shares), maximize=True)
+    return None if np.array_equal(classes, columns) else np.asarray(columns)

@@ -357,7 +357,8 @@ def run_adam(
         stepper = _Stepper(weight, bias, n_heads, recipe, size, device)
         chunk = _Chunk(batches, n_heads, stepper.n_classes, size, device)
         rates = [stepper.base_rate * 0.5 * (1.0 + math.cos(math.pi * step / total)) for step in range(total)]
-        on_device = torch.tensor(rates, dtype=torch.float32, device=device)
+        # A step's rate is a number on the processor, and a tensor on a device, where a graph reads it.
+        schedule: Any = rates if device == "cpu" else torch.tensor(rates, dtype=torch.float32, device=device)
         replayed: _Replayed | None = None
         done = 0
         for _ in range(recipe.epochs):
@@ -368,10 +369,9 @@ def run_adam(
                     # Full chunks are replayed; the rest of an epoch, which is smaller, is not.
                     if device != "cpu" and len(found) * size == chunk.rows == sum(len(batch.x) for batch in found):
                         replayed = replayed or _Replayed(stepper, found)
-                        replayed.steps(found, on_device[done : done + len(found)])
+                        replayed.steps(found, schedule[done : done + len(found)])
                     else:
                         for step, batch in enumerate(found, done):
-                            # A fused step's rate is a number on the processor and a tensor on a device.
-                            stepper.step(batch, rates[step] if device == "cpu" else on_device[step])
+                            stepper.step(batch, schedule[step])
                     done += len(found)
         return stepper.weights()
