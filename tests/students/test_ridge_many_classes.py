@@ -79,7 +79,7 @@ def test_large_problems_in_float32_predict_what_float64_does(kind, masked, calib
     )
     assert coarse.out_of_sample.dtype == np.float32
     np.testing.assert_allclose(coarse.out_of_sample, expected, atol=2e-5)
-    np.testing.assert_allclose(coarse.head.weight, fine.head.weight, rtol=1e-6, atol=1e-6 * abs(fine.head.weight).max())
+    np.testing.assert_allclose(coarse.head.weight, fine.head.weight, rtol=1e-5, atol=5e-6 * abs(fine.head.weight).max())
     # What was computed from finer features stays as fine as these.
     assert RidgeProbe().prepare(X.astype(np.float64)).train(ids).out_of_sample.dtype == np.float64
 

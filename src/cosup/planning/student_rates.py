@@ -182,7 +182,7 @@ def _read_out(scores: Scores, kind: str, suffix: str = "") -> Measured:
     yield f"compare {kind}{suffix}", Point(d, c, max(compared, fewest) / cells)
     if kind == "hard":
         # n d c: scores of all samples, which a training holds where features are held and classes are no more.
-        yield f"scores{suffix}", Point(d, c, core_seconds(lambda: replace(scores).fitted) / cells)
+        yield f"scores{suffix}", Point(d, c, core_seconds(lambda: replace(scores).held) / cells)
         richer_readout = choose_calibration("discriminant", scores, None)[0]
         for name, calibration in (("scores", plain), ("discriminant", richer_readout)):
             step = max(1, (1 << 18) // c)

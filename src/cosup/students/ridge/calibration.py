@@ -74,19 +74,48 @@ class Scores:
         offset = moment.mean - solver.sample.shift @ weight
         return cls(solver.sample, moment, weight, offset, solver.leverage(alpha), solver.penalty(alpha))
 
+    @property
+    def single(self) -> bool:
+        """Whether scores are in float32: where features are no finer, and many."""
+        return self.sample.features.X.dtype != np.float64 and (self.sample.single or self.moment.large)
+
     @cached_property
-    def fitted(self) -> FloatArray | None:
-        """Fitted scores of all rows, trained on or not, where they are held: one pass over features instead of many."""
-        features = self.sample.features
-        if not holds_scores(len(features.X), self.sample.d, len(self.offset)):
+    def held(self) -> FloatArray | None:
+        """Leave-one-out scores of all rows, where they are held: one pass over features instead of many.
+
+        Rows that were not trained on have but the one.
+        """
+        sample = self.sample
+        n, n_classes = len(sample.features.X), len(self.offset)
+        if not holds_scores(n, sample.d, n_classes):
             return None
-        single = self.moment.large and features.X.dtype != np.float64
-        weight = self.weight.astype(np.float32) if single else self.weight
-        out = np.empty((len(features.X), len(self.offset)), dtype=weight.dtype)
-        for rows in cache_blocks(len(out), self.sample.d):
-            out[rows] = product((features.read_single if single else features.read)(rows), weight, self.moment.large)
+        weight = self.weight.astype(np.float32) if self.single else self.weight
+        out = np.empty((n, n_classes), dtype=weight.dtype)
+        for rows, Z in sample.features.blocks(None, single=self.single):
+            out[rows] = product(Z, weight, self.moment.large)
         out += self.offset.astype(out.dtype)
+        for positions in cache_blocks(sample.n, n_classes):
+            at = positions if sample.whole else sample.members[positions]
+            out[at] = self.less_own(out[at], positions, None)
         return out
+
+    def less_own(self, found: FloatArray, positions: slice | IntArray, left: FloatArray | None) -> FloatArray:
+        """Turn fitted scores times `left` into those of ridges without the sample itself (Allen 1974), in place.
+
+        `positions` are those of the samples among the ones that were trained on.
+        """
+        targets = self.moment.targets
+        members, leverage = self.sample.members[positions], self.leverage[positions]
+        h = leverage.astype(found.dtype)
+        if targets.ids is None:
+            T = targets.dense(positions if self.sample.whole else members, found.dtype)
+            found -= h[:, None] * (T if left is None else product(T, left, self.moment.large))
+        elif left is None:
+            found[np.arange(len(found)), targets.ids[members]] -= h
+        else:
+            found -= h[:, None] * left[targets.ids[members]]
+        found /= remainder(leverage).astype(found.dtype)[:, None]
+        return found
 
 
 @dataclass(frozen=True)
@@ -134,32 +163,29 @@ class Calibration:
 
     def held_out(self, positions: slice | IntArray) -> FloatArray:
         """Leave-one-out logits of some of the samples that were trained on, float32."""
+        sample = self.scores.sample
+        if self.scores.held is not None:
+            return self._of_held(positions if sample.whole else sample.members[positions], np.float32)
         if self._held is not None:
             return self._logits(self._held[positions])
         return self._logits(self._without_own(positions, np.float32))
 
-    def own_blocks(self, rows_per_block: int | None) -> Iterator[tuple[slice, FloatArray]] | None:
-        """Yield logits of all rows by the trained student itself, float64, where its scores are held."""
-        held = self.scores.fitted
-        if held is None:
-            return None
-        whole = row_blocks(len(held), max(self.scores.sample.d, len(self.b)), rows_per_block)
-        return ((rows, self._logits(self._fitted(rows, np.float64))) for rows in whole)
-
     def blocks(self, rows_per_block: int | None) -> Iterator[tuple[slice, FloatArray]]:
         """Leave-one-out logits of all rows; those that were not trained on have but the one.
 
-        In float64, but in float32 where features are no finer and the products large.
+        In float64, but in float32 where features are no finer and many.
         """
-        sample = self.scores.sample
-        single = self.scores.moment.large and sample.features.X.dtype != np.float64
+        sample, dtype = self.scores.sample, np.float32 if self.scores.single else np.float64
         place = np.full(len(sample.features.X), -1)
         place[sample.members] = np.arange(sample.n)
         for rows in row_blocks(len(place), max(sample.d, len(self.b)), rows_per_block):
-            if sample.whole:
-                yield rows, self.held_out(rows) if single else self._logits(self._without_own(rows, np.float64))
+            if self.scores.held is not None:
+                yield rows, self._of_held(rows, dtype)
                 continue
-            found = self._fitted(rows, np.float32 if single else np.float64)
+            if sample.whole:
+                yield rows, self.held_out(rows) if self.scores.single else self._logits(self._without_own(rows, dtype))
+                continue
+            found = self._fitted(rows, dtype)
             inside = np.flatnonzero(place[rows] >= 0)
             found[inside] = self._less_own(found[inside], place[rows][inside])
             yield rows, self._logits(found)
@@ -175,37 +201,28 @@ class Calibration:
             out[positions] = self._without_own(positions, np.float32)
         return out
 
+    def _of_held(self, rows: slice | IntArray, dtype: Any) -> FloatArray:
+        """Turn held scores of some rows into logits, in a new array."""
+        assert self.scores.held is not None
+        part, left = self.scores.held[rows].astype(dtype), self._cast(dtype)[2]
+        return self._logits(part if left is None else part @ left)
+
     def _without_own(self, positions: slice | IntArray, dtype: Any) -> FloatArray:
         """Leave-one-out scores times `left` of some of the samples that were trained on."""
         sample = self.scores.sample
         rows = positions if sample.whole else sample.members[positions]
         return self._less_own(self._fitted(rows, dtype), positions)
 
+    def _less_own(self, found: FloatArray, positions: slice | IntArray) -> FloatArray:
+        return self.scores.less_own(found, positions, self._cast(found.dtype)[2])
+
     def _fitted(self, rows: slice | IntArray, dtype: Any) -> FloatArray:
         """Multiply fitted scores of some rows with `left`, in a new array."""
-        held, features = self.scores.fitted, self.scores.sample.features
-        weight, offset, left, _ = self._cast(dtype)
-        if held is not None:
-            part = held[rows].astype(dtype)
-            return part if left is None else np.asarray(part @ left)
+        features = self.scores.sample.features
+        weight, offset, _, _ = self._cast(dtype)
         Z = features.read_single(rows) if dtype == np.float32 else features.read(rows)
         found = product(Z, weight, self.scores.moment.large)
         found += offset
-        return found
-
-    def _less_own(self, found: FloatArray, positions: slice | IntArray) -> FloatArray:
-        """Turn fitted scores times `left` into those of ridges without the sample itself (Allen 1974), in place."""
-        scores, targets = self.scores, self.scores.moment.targets
-        members, leverage = scores.sample.members[positions], scores.leverage[positions]
-        left, h = self._cast(found.dtype)[2], leverage.astype(found.dtype)
-        if targets.ids is None:
-            T = targets.dense(positions if scores.sample.whole else members, found.dtype)
-            found -= h[:, None] * (T if left is None else product(T, left, scores.moment.large))
-        elif left is None:
-            found[np.arange(len(found)), targets.ids[members]] -= h
-        else:
-            found -= h[:, None] * left[targets.ids[members]]
-        found /= remainder(leverage).astype(found.dtype)[:, None]
         return found
 
     def _logits(self, found: FloatArray) -> FloatArray:
@@ -249,7 +266,8 @@ def choose_calibration(
 
 
 def _parts(scores: Scores) -> Iterator[slice]:
-    yield from cache_blocks(scores.sample.n, max(scores.sample.d, scores.moment.targets.n_classes))
+    width = scores.moment.targets.n_classes
+    yield from cache_blocks(scores.sample.n, width if scores.held is not None else max(scores.sample.d, width))
 
 
 def _likeliest(factors: FloatArray, calibration: Calibration) -> float:

@@ -56,12 +56,12 @@ class Features:
     def _filled(self, dtype: Any) -> FloatArray:
         out = np.empty(self.X.shape, dtype=dtype)
         for rows in cache_blocks(*self.X.shape):
-            out[rows] = self._centred(rows, dtype)
+            self._centred(rows, dtype, out[rows])
         return out
 
-    def _centred(self, rows: slice | IntArray, dtype: Any) -> FloatArray:
+    def _centred(self, rows: slice | IntArray, dtype: Any, out: FloatArray | None = None) -> FloatArray:
         part = widen(take(self.X, rows))
-        return np.asarray(np.subtract(part, self.mean.astype(dtype), dtype=dtype, casting="same_kind"))
+        return np.asarray(np.subtract(part, self.mean.astype(dtype), out=out, dtype=dtype, casting="same_kind"))
 
     def read(self, rows: slice | IntArray) -> FloatArray:
         """Read some rows, (n_rows, n_features) float64."""
@@ -71,17 +71,35 @@ class Features:
         """Read some rows in float32."""
         return self._whole_single[rows] if self.kept else self._centred(rows, np.float32)
 
+    def blocks(
+        self, members: IntArray | None, width: int = 0, *, single: bool = False
+    ) -> Iterator[tuple[slice, FloatArray]]:
+        """Yield slices of the members, None for all, and their rows in float64 or float32; see `cache_blocks`.
+
+        A block is the caller's until the next is asked for: where features are not kept, all are read into one buffer,
+        since fresh memory takes longer than centring.
+        """
+        (n, d), dtype = self.X.shape, np.float32 if single else np.float64
+        held = (self._whole_single if single else self._whole) if self.kept else None
+        buffer = np.empty((0, d), dtype=dtype)
+        for rows in cache_blocks(n if members is None else len(members), max(d, width)):
+            at, size = rows if members is None else members[rows], rows.stop - rows.start
+            if held is not None:
+                yield rows, held[at]
+                continue
+            buffer = buffer if len(buffer) else np.empty((size, d), dtype=dtype)
+            yield rows, self._centred(at, dtype, buffer[:size])
+
     @cached_property
     def gram(self) -> FloatArray:
         """Compute ``Z'Z`` about their own mean, in a new array."""
-        return self.gram_of(np.arange(len(self.X)))
+        return self.gram_of(None)
 
-    def gram_of(self, members: IntArray) -> FloatArray:
-        """Compute ``Z'Z`` of some rows, about the mean of all."""
-        n, d = self.X.shape
+    def gram_of(self, members: IntArray | None) -> FloatArray:
+        """Compute ``Z'Z`` of some rows, None for all, about the mean of all."""
+        d = self.X.shape[1]
         total = np.zeros((d, d))
-        for rows in cache_blocks(len(members), d):
-            Z = self.read(rows if len(members) == n else members[rows])
+        for _, Z in self.blocks(members):
             total += Z.T @ Z
         return total
 
@@ -112,10 +130,8 @@ class Sample:
         self.single = features.X.dtype != np.float64 and self.n * self.d**2 >= LARGE
 
     def blocks(self, width: int = 0, *, single: bool = False) -> Iterator[tuple[slice, FloatArray]]:
-        """Yield slices of the members, and their rows about the mean of all, perhaps in float32; see `cache_blocks`."""
-        read = self.features.read_single if single else self.features.read
-        for rows in cache_blocks(self.n, max(self.d, width)):
-            yield rows, read(rows if self.whole else self.members[rows])
+        """Yield slices of the members, and their rows about the mean of all; see `Features.blocks`."""
+        return self.features.blocks(None if self.whole else self.members, width, single=single)
 
     @cached_property
     def _outside(self) -> IntArray:
@@ -142,7 +158,7 @@ class Sample:
 
     def rows(self) -> FloatArray:
         """Read all of them about their own mean, (n, n_features): for when they are fewer than features."""
-        return np.concatenate([Z for _, Z in self.blocks()]) - self.shift
+        return self.features.read(slice(None) if self.whole else self.members) - self.shift
 
     def moment(self, targets: Targets) -> Moment:
         """Compute the moments of targets that a ridge needs."""
@@ -150,12 +166,14 @@ class Sample:
         by_class = targets.ids is not None and n_classes >= MANY
         mean, total = np.zeros(n_classes), np.zeros((self.d, n_classes))
         turned = np.zeros((n_classes, self.d)) if by_class else total.T  # in the order in which it is added to
-        single = targets.single and self.features.X.dtype != np.float64
+        single = self.single or (targets.single and self.features.X.dtype != np.float64)
         for rows, Z in self.blocks(n_classes, single=single):
             if targets.ids is not None and by_class:
                 ids = targets.ids[self.members[rows]]
                 mean += np.bincount(ids, minlength=n_classes)
-                one_hot = csr_array((np.ones(len(ids)), ids, np.arange(len(ids) + 1)), shape=(len(ids), n_classes))
+                one_hot = csr_array(
+                    (np.ones(len(ids), dtype=Z.dtype), ids, np.arange(len(ids) + 1)), shape=(len(ids), n_classes)
+                )
                 turned += one_hot.T @ Z
                 continue
             T = targets.dense(self.members[rows], Z.dtype)

@@ -149,10 +149,9 @@ class RidgeFit(BlockFit):
 
     def blocks(self, out_of_sample: bool, rows_per_block: int | None = None) -> Iterator[tuple[slice, FloatArray]]:
         """Predict by the trained student itself, or leave-one-out; see `cosup.students.Fit.blocks`."""
-        found = self._readout.blocks(rows_per_block) if out_of_sample else self._readout.own_blocks(rows_per_block)
-        if found is None:
+        if not out_of_sample:
             X = self._readout.scores.sample.features.X
             yield from predicted(self.head.predict_proba, X, len(self.head.bias), rows_per_block)
             return
-        for rows, logits in found:
+        for rows, logits in self._readout.blocks(rows_per_block):
             yield rows, softmax_of_own(logits)
