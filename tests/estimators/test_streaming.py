@@ -8,7 +8,7 @@ import pytest
 from cosup import CosupError, TeacherLabels, make_method
 from cosup.baselines import vanilla
 from cosup.baselines.consensus import generalists, train_once
-from cosup.cosupervision.teacher_predictions import add_meanings, add_mixture, teacher_proba
+from cosup.cosupervision.teacher_predictions import FLOOR, level_proba
 from cosup.tasks import make_hierarchy
 from cosup.utils import row_store
 from cosup.utils.row_store import RowStore
@@ -186,25 +186,36 @@ def test_vanilla_in_blocks_is_one_training_on_the_mean_votes_most_probable_class
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("top", [None, 3, "hard", "mixed"])
+@pytest.mark.parametrize("top", [None, 3, "hard", "outside"])
 def test_what_teachers_say_is_added_up_as_if_it_were_dense(dtype, top):
     labels, active, rows = several_generalists(), np.arange(8), slice(10, 90)
-    words = [teacher_proba(labels, t, rows, active) for t in range(3)]
     if top == "hard":
-        hard = TeacherLabels(labels.hard(), levels=[0, 0, 1], n_classes=8)
-        words = [teacher_proba(hard, t, rows, active) for t in range(3)]
+        labels = TeacherLabels(labels.hard(), levels=[0, 0, 1], n_classes=8)
     elif top is not None:
-        sparse = [teacher_proba(labels.top_k(3), t, rows, active) for t in range(3)]
-        words = [sparse[0], words[1], sparse[2]] if top == "mixed" else sparse
-    words = [said.astype(dtype) for said in words]
-    dense = np.stack([said.dense() for said in words])
+        # Where a specialist lists all of its classes, the rest lies outside of them.
+        specialties = None if top == 3 else [None, [0, 1], None]
+        labels = TeacherLabels(labels.top_k(3).annotations, levels=[0, 0, 1], specialties=specialties)
+    dense = np.stack([labels.probabilities(t, rows) for t in range(3)])
+    dense[np.isnan(dense)] = 0.0
+    annotations = level_proba(labels, np.arange(3), rows, active).astype(dtype)
+    for m in range(3):
+        np.testing.assert_allclose(annotations.dense(m), dense[m], rtol=1e-5, atol=1e-7)
     rng = np.random.default_rng(1)
     weights, right = rng.random((80, 3)).astype(dtype), rng.random((3, 8, 8)).astype(dtype)
     mixture, meanings = np.zeros((80, 8), dtype), np.zeros((80, 8), dtype)
-    add_mixture(mixture, words, weights)
-    add_meanings(meanings, words, weights, right, right.sum(axis=1))
-    np.testing.assert_allclose(mixture, np.einsum("nm,mnc->nc", weights, dense), rtol=1e-5)
-    np.testing.assert_allclose(meanings, np.einsum("nm,mnc,mck->nk", weights, dense, right), rtol=1e-5)
-    for m, said in enumerate(words):
-        totals = said.totals(right[m].sum(axis=1), right[m].sum())
-        np.testing.assert_allclose(totals, (dense[m] @ right[m]).sum(axis=1), rtol=1e-5)
+    opened = np.stack([right[m][labels.covers(m)].sum(axis=0) for m in range(3)])
+    annotations.add_mixture(mixture, weights)
+    annotations.add_meanings(meanings, weights, right, opened)
+    near = {"rtol": 1e-5, "atol": 1e-5}
+    np.testing.assert_allclose(mixture, np.einsum("nm,mnc->nc", weights, dense), **near)
+    np.testing.assert_allclose(meanings, np.einsum("nm,mnc,mck->nk", weights, dense, right), **near)
+    totals = annotations.totals(right.sum(axis=2), opened.sum(axis=1))
+    np.testing.assert_allclose(totals, np.einsum("mnc,mck->nm", dense, right), **near)
+    p = rng.dirichlet(np.ones(8), 80).astype(dtype)
+    for given, factor in ((None, np.ones((80, 3))), (weights, weights)):
+        table, usage = annotations.together(given, p)
+        np.testing.assert_allclose(table, np.einsum("nm,mnc,nk->mck", factor, dense, p), **near)
+        np.testing.assert_allclose(usage, np.einsum("nm,mnc->mc", factor, dense), **near)
+    np.testing.assert_allclose(annotations.by_class(p), np.einsum("mnc,nc->mc", dense, p), **near)
+    logs = np.log((1 - FLOOR) * dense + FLOOR / 8)
+    np.testing.assert_allclose(annotations.expected_log(p), np.einsum("nc,mnc->nm", p, logs), **near)

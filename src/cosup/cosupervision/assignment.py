@@ -18,7 +18,7 @@ import numpy as np
 from cosup.cosupervision.hierarchy import Level
 from cosup.cosupervision.teacher_predictions import FLOOR
 from cosup.students import Trainer
-from cosup.utils.losses import softmax
+from cosup.utils.losses import row_sum, softmax
 from cosup.utils.registry import Registry
 from cosup.utils.row_store import Rows
 from cosup.utils.validation import FloatArray, IntArray
@@ -209,8 +209,7 @@ def _equal(level: Level, weights: FloatArray | None = None) -> FloatArray:
 def _log_likelihood(level: Level, context: AssignmentContext) -> FloatArray:
     out = np.empty(level.speaks.shape)
     for rows, p in context.student_proba.blocks():
-        for m in range(len(level.columns)):
-            out[rows, m] = level.teacher_proba(m, rows).expected_log(p)
+        out[rows] = level.probabilities(rows).expected_log(p)
     return out
 
 
@@ -218,7 +217,6 @@ def _reweight(gate: FloatArray, log_likelihood: FloatArray) -> FloatArray:
     """Multiply a gate with exp(`DISTANCE_WEIGHT` * log-likelihood), and scale every row back to its total."""
     with np.errstate(divide="ignore"):
         weighted = np.log(gate) + DISTANCE_WEIGHT * log_likelihood
-    some = gate.sum(axis=1) > 0
-    out = np.zeros_like(gate)
-    out[some] = softmax(weighted[some]) * gate[some].sum(axis=1, keepdims=True)
-    return out
+    total = row_sum(gate)
+    weighted[total[:, 0] <= 0] = 0.0
+    return np.asarray(softmax(weighted) * total)

@@ -67,7 +67,8 @@ def _shares(level: Level, student_proba: Rows, n_classes: int) -> tuple[FloatArr
     accuracy = _accuracies(level, student_proba) if several else np.ones(1)
     odds = np.log(accuracy * (n_classes - 1) / (1 - accuracy)) if several else accuracy
     for rows, _ in student_proba.blocks():
-        score = sum(o * level.teacher_proba(m, rows).dense() for m, o in enumerate(odds))
+        score = np.zeros((rows.stop - rows.start, n_classes))
+        level.probabilities(rows).add_mixture(score, odds)
         votes = level.speaks[rows].sum(axis=1)
         if not several:
             total += score.sum(axis=0)
@@ -87,10 +88,12 @@ def _accuracies(level: Level, student_proba: Rows) -> FloatArray:
     for rows, p in student_proba.blocks():
         speaks = level.speaks[rows]
         of_all = speaks @ weight
-        votes = sum(w * level.teacher_proba(m, rows).dense() for m, w in enumerate(weight))
+        annotations = level.probabilities(rows)
+        votes = np.zeros(p.shape)
+        annotations.add_mixture(votes, weight)
         for m, w in enumerate(weight):
             own = np.flatnonzero(speaks[:, m])
-            annotated = level.teacher_proba(m, rows).dense()[own]
+            annotated = annotations.dense(m)[own]
             square = np.einsum("ij,ij->i", annotated, annotated)
             supported[m] += np.einsum("ij,ij->", annotated, p[own])
             spoken[m] += square.sum()

@@ -8,7 +8,7 @@ from itertools import groupby
 
 import numpy as np
 
-from cosup.cosupervision.teacher_predictions import TeacherProba, teacher_proba
+from cosup.cosupervision.teacher_predictions import LevelProba, level_proba
 from cosup.cosupervision.teacher_screening import rules
 from cosup.labels import TeacherLabels
 from cosup.utils.row_store import row_slices
@@ -48,14 +48,14 @@ class Level:
     covers: BoolArray
     known: bool
     vote_weights: FloatArray
-    _memory: dict[tuple[int, int, int], TeacherProba] = field(default_factory=dict, repr=False, compare=False)
+    _memory: dict[tuple[int, int], LevelProba] = field(default_factory=dict, repr=False, compare=False)
 
-    def teacher_proba(self, position: int, rows: slice) -> TeacherProba:
-        """Return the probabilities of the teacher at `position` for `rows`."""
-        key = (position, rows.start, rows.stop)
+    def probabilities(self, rows: slice) -> LevelProba:
+        """Return the teachers' probabilities for `rows`."""
+        key = (rows.start, rows.stop)
         if key in self._memory:
             return self._memory[key]
-        found = teacher_proba(self.labels, int(self.columns[position]), rows, self.active)
+        found = level_proba(self.labels, self.columns, rows, self.active)
         if 8 * self.speaks.size * len(self.active) <= REMEMBERED:
             self._memory[key] = found
         return found
@@ -177,17 +177,17 @@ class _Summary:
         n, n_classes = len(labels), len(active)
         generalists = labels.at_level(0)
         named = np.full(n, -1)
-        means: dict[int, FloatArray] = {t: np.zeros(n_classes) for teachers in distinct for t in teachers}
-        agreement: dict[int, FloatArray] = {t: np.zeros(n_classes) for t in means}
+        everyone = np.array([t for teachers in distinct for t in teachers])
+        means, agreement = np.zeros((2, len(everyone), n_classes))
         annotated = np.asarray(speaks[:, generalists].any(axis=1))
         for rows in row_slices(n, n_classes):
             vote = _vote(labels, distinct[0], speaks, rows, active)
             named[rows] = np.where(annotated[rows], vote.argmax(axis=1), -1)
-            for t in means:
-                p = teacher_proba(labels, t, rows, active).dense()
-                means[t] += p.sum(axis=0) / n
-                agreement[t] += np.einsum("ij,ij->j", p, vote) / n
-        return cls(named, means, agreement)
+            annotations = level_proba(labels, everyone, rows, active)
+            means += annotations.by_class(np.ones(vote.shape)) / n
+            agreement += annotations.by_class(vote) / n
+        by_teacher = (dict(zip(everyone.tolist(), found, strict=True)) for found in (means, agreement))
+        return cls(named, *by_teacher)
 
 
 def _vote_weights(speaks: BoolArray) -> FloatArray:
@@ -201,8 +201,8 @@ def _vote(
     """Weighted mean of the probabilities of the distinct generalists who speak."""
     weights = _vote_weights(speaks[:, list(distinct)])
     total = np.zeros((rows.stop - rows.start, len(active)))
-    for t, weight in zip(distinct, weights, strict=True):
-        total += weight * teacher_proba(labels, t, rows, active).dense()
+    annotated = level_proba(labels, np.array(distinct), rows, active)
+    annotated.add_mixture(total, weights)
     of_all = speaks[rows][:, list(distinct)] @ weights
     return np.asarray(total / np.where(of_all > 0, of_all, 1.0)[:, None])
 
@@ -250,7 +250,7 @@ def _table(labels: TeacherLabels, teacher: int, named: IntArray, active: IntArra
     """A teacher's mean probabilities by the class that the generalists name: tells apart what the sums do not."""
     table = np.zeros((len(active) + 1, len(active)))
     for rows in row_slices(len(named), len(active)):
-        np.add.at(table, named[rows], teacher_proba(labels, teacher, rows, active).dense())
+        np.add.at(table, named[rows], level_proba(labels, np.array([teacher]), rows, active).dense(0))
     return tuple(np.round(table.ravel() / len(named), 9))
 
 

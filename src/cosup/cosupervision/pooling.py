@@ -21,9 +21,9 @@ import numpy as np
 
 from cosup.cosupervision.assignment import uncovered
 from cosup.cosupervision.hierarchy import Level
-from cosup.cosupervision.teacher_predictions import FLOOR, TeacherProba, add_meanings, add_mixture
+from cosup.cosupervision.teacher_predictions import FLOOR, LevelProba
 from cosup.cosupervision.witnesses import PER_CLASS, Witnesses
-from cosup.utils.losses import TINY
+from cosup.utils.losses import TINY, row_sum
 from cosup.utils.row_store import Rows, RowStore, joined
 from cosup.utils.validation import FloatArray, IntArray
 
@@ -71,7 +71,7 @@ def hold_marginals(store: RowStore, prior: FloatArray, rounds: int = SINKHORN_RO
         column = prior * store.shape[0] / total
     for rows, q in store.blocks():
         out = q * column
-        out /= out.sum(axis=1, keepdims=True)
+        out /= row_sum(out)
         store.put(rows, out)
 
 
@@ -124,11 +124,8 @@ class LevelExpert:
             return self._only
         return (self._corrected_mixture if self.corrected else self._mixture_as_is)(rows, self._annotations(rows))
 
-    def _annotations(self, rows: slice) -> list[TeacherProba]:
-        return [self._level.teacher_proba(m, rows).astype(self._dtype) for m in range(len(self._level.columns))]
-
-    def _shares(self, m: int, rows: slice) -> FloatArray:
-        return self._gate[rows, m, None].astype(self._dtype, copy=False)
+    def _annotations(self, rows: slice) -> LevelProba:
+        return self._level.probabilities(rows).astype(self._dtype)
 
     def _confusions(self, student_proba: Rows) -> FloatArray:
         """Multiply each class's prior (last axis) by how probable it makes every teacher's annotations (first axis)."""
@@ -138,10 +135,9 @@ class LevelExpert:
         together = np.zeros((n_teachers, n_classes, n_classes))
         usage = np.zeros((n_teachers, n_classes))
         for rows, p in joined(student_proba.blocks(), PER_CLASS * n_classes):
-            for m in range(n_teachers):
-                table, annotated = level.teacher_proba(m, rows).astype(self._dtype).together(self._shares(m, rows), p)
-                together[m] += table
-                usage[m] += annotated
+            table, annotated = self._annotations(rows).together(gate[rows].astype(self._dtype, copy=False), p)
+            together += table
+            usage += annotated
         usage /= np.maximum(gate.sum(axis=0), TINY)[:, None]
         confusion = np.ascontiguousarray(together.transpose(0, 2, 1)) + usage[:, None, :]
         confusion /= np.maximum(confusion.sum(axis=2, keepdims=True), TINY)
@@ -152,17 +148,16 @@ class LevelExpert:
             out[m] *= self._prior
         return out
 
-    def _mixture_as_is(self, rows: slice, annotations: Sequence[TeacherProba]) -> FloatArray:
+    def _mixture_as_is(self, rows: slice, annotations: LevelProba) -> FloatArray:
         mixture = self._nobody(rows)
-        add_mixture(mixture, annotations, self._gate[rows].astype(self._dtype, copy=False))
+        annotations.add_mixture(mixture, self._gate[rows].astype(self._dtype, copy=False))
         return self._floored(mixture, rows)
 
-    def _corrected_mixture(self, rows: slice, annotations: Sequence[TeacherProba]) -> FloatArray:
+    def _corrected_mixture(self, rows: slice, annotations: LevelProba) -> FloatArray:
         mixture = self._nobody(rows)
-        sums, open_sums = self._sums
-        totals = np.stack([w.totals(sums[m], open_sums[m]) for m, w in enumerate(annotations)], axis=1)
+        totals = annotations.totals(*self._sums)
         weights = (self._gate[rows] / np.maximum(totals, TINY)).astype(self._dtype, copy=False)
-        add_meanings(mixture, annotations, weights, self._meaning, self._open)
+        annotations.add_meanings(mixture, weights, self._meaning, self._open)
         return self._floored(mixture, rows)
 
     def _nobody(self, rows: slice) -> FloatArray:
@@ -212,7 +207,7 @@ def pool(
         product = np.maximum(p, TINY, dtype=np.float64)
         for expert in experts:
             product *= expert.of(rows)
-        evidence = product.sum(axis=1, keepdims=True)
+        evidence = row_sum(product)
         product /= evidence
         posterior.put(rows, product if names is None else product[:, names])
         energy -= float(np.log(evidence).sum())

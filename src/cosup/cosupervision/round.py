@@ -89,7 +89,7 @@ def train_initial(setup: Setup, seed: int) -> State:
     annotated = consensus >= 0
     targets: FloatArray | IntArray = consensus
     if leaves_open(level):
-        targets = np.concatenate([level.teacher_proba(0, rows).dense() for rows in hierarchy.slices])
+        targets = np.concatenate([level.probabilities(rows).dense(0) for rows in hierarchy.slices])
     fit = setup.train(targets, annotated, seed)
     column = level.columns[0] if len(level.columns) == 1 else -1
     reason = np.where(annotated, 0, ABSTAINED).astype(np.uint8)
@@ -112,7 +112,7 @@ def leaves_open(level: Level) -> bool:
         return False
     several = False
     for rows in row_slices(*level.speaks.shape):
-        p = level.teacher_proba(0, rows).dense()
+        p = level.probabilities(rows).dense(0)
         n_open = (p > 0).sum(axis=1)
         if not np.allclose(p.max(axis=1) * n_open, n_open > 0, atol=1e-3):
             return False

@@ -1,8 +1,11 @@
-"""One teacher's annotations of a block of samples as probabilities to calculate with: sparse where most are zero."""
+"""A level's annotations of a block of samples as probabilities to calculate with: sparse where most are zero.
+
+All functions take p_m (n_rows, n_classes), the probabilities of teacher m, with rows of zeros where it abstains.
+Sparse ones of all teachers are one sparse matrix, of classes side by side, so that a level takes one product.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Protocol
@@ -13,187 +16,214 @@ from scipy.sparse import csr_array
 from cosup.labels import TeacherLabels
 from cosup.utils.validation import BoolArray, FloatArray, IntArray
 
-__all__ = ["TeacherProba", "add_meanings", "add_mixture", "teacher_proba"]
+__all__ = ["FLOOR", "LevelProba", "level_proba"]
 
 FLOOR = 0.01
 """Uniform share mixed into a teacher's probabilities: a specialist puts zeros outside its classes."""
 
 
-class TeacherProba(Protocol):
-    """Probabilities p (n_rows, n_classes) of one teacher; rows of zeros where it abstains."""
+class LevelProba(Protocol):
+    """Probabilities p_m of every teacher m of a level.
 
-    def astype(self, dtype: Any) -> TeacherProba:
-        """Return it in another precision."""
+    `weights` have shape (n_rows, n_teachers) or (n_teachers,); None is one everywhere. `right` has shape (n_teachers,
+    n_classes, k), and `opened` (n_teachers, k) holds the sums of its rows in every teacher's specialty.
+    """
+
+    def astype(self, dtype: Any) -> LevelProba:
+        """Return them in another precision."""
         ...
 
-    def dense(self) -> FloatArray:
-        """Return p."""
+    def dense(self, teacher: int) -> FloatArray:
+        """Return p_m of one teacher, (n_rows, n_classes)."""
         ...
 
-    def totals(self, right: FloatArray, open_sum: float) -> FloatArray:
-        """Return ``p @ right`` for (n_classes,); `open_sum` is the sum of right in the teacher's specialty."""
+    def add_mixture(self, total: FloatArray, weights: FloatArray) -> None:
+        """Add ``sum_m weights[:, m] * p_m`` to a total (n_rows, n_classes)."""
         ...
 
-    def together(self, weight: FloatArray, student_proba: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Sum p by class: ``(weight * p).T @ student_proba``, (n_classes, n_classes), and ``(weight * p).sum(axis=0)``.
+    def add_meanings(
+        self, total: FloatArray, weights: FloatArray | None, right: FloatArray, opened: FloatArray
+    ) -> None:
+        """Add ``sum_m weights[:, m] * (p_m @ right[m])`` to a total (n_rows, k)."""
+        ...
 
-        `weight` has shape (n_rows, 1).
-        """
+    def totals(self, right: FloatArray, opened: FloatArray) -> FloatArray:
+        """Return ``p_m @ right[m]``, (n_rows, n_teachers), for right (n_teachers, n_classes) and its sums `opened`."""
+        ...
+
+    def together(self, weights: FloatArray | None, student_proba: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Sum ``weights * p`` by class: ``p_m.T @ student_proba``, (n_teachers, n_classes, n_classes), and p_m."""
+        ...
+
+    def by_class(self, factor: FloatArray) -> FloatArray:
+        """Sum ``p_m * factor`` over rows, (n_teachers, n_classes), for a factor (n_rows, n_classes)."""
         ...
 
     def expected_log(self, student_proba: FloatArray) -> FloatArray:
-        """Return ``sum_y student_proba * log p``, (n_rows,), where p has a uniform part of `FLOOR`."""
+        """Return ``sum_y student_proba * log p_m``, (n_rows, n_teachers), where p has a uniform part of `FLOOR`."""
         ...
 
 
 @dataclass(frozen=True)
-class DenseProba:
-    """Probabilities as a whole matrix."""
+class DenseLevel:
+    """Probabilities as a whole array p (n_teachers, n_rows, n_classes)."""
 
     p: FloatArray
 
-    def astype(self, dtype: Any) -> TeacherProba:
-        """See `TeacherProba`."""
-        return self if self.p.dtype == dtype else DenseProba(self.p.astype(dtype))
+    def astype(self, dtype: Any) -> LevelProba:
+        """See `LevelProba`."""
+        return self if self.p.dtype == dtype else DenseLevel(self.p.astype(dtype))
 
-    def dense(self) -> FloatArray:
-        """See `TeacherProba`."""
-        return self.p
+    def dense(self, teacher: int) -> FloatArray:
+        """See `LevelProba`."""
+        return np.asarray(self.p[teacher])
 
-    def totals(self, right: FloatArray, open_sum: float) -> FloatArray:
-        """See `TeacherProba`."""
-        return np.asarray(self.p @ right)
+    def _weighted(self, m: int, weights: FloatArray | None) -> FloatArray:
+        return np.asarray(self.p[m] if weights is None else weights[..., m, None] * self.p[m])
 
-    def together(self, weight: FloatArray, student_proba: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """See `TeacherProba`."""
-        table = self.p.T @ np.hstack([weight * student_proba, weight])
-        return table[:, :-1], table[:, -1]
+    def add_mixture(self, total: FloatArray, weights: FloatArray) -> None:
+        """See `LevelProba`."""
+        for m in range(len(self.p)):
+            total += self._weighted(m, weights)
+
+    def add_meanings(
+        self, total: FloatArray, weights: FloatArray | None, right: FloatArray, opened: FloatArray
+    ) -> None:
+        """See `LevelProba`."""
+        for m in range(len(self.p)):
+            total += self._weighted(m, weights) @ right[m]
+
+    def totals(self, right: FloatArray, opened: FloatArray) -> FloatArray:
+        """See `LevelProba`."""
+        return np.stack([p @ r for p, r in zip(self.p, right, strict=True)], axis=1)
+
+    def together(self, weights: FloatArray | None, student_proba: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """See `LevelProba`."""
+        weighted = [self._weighted(m, weights) for m in range(len(self.p))]
+        return np.stack([p.T @ student_proba for p in weighted]), np.stack([p.sum(axis=0) for p in weighted])
+
+    def by_class(self, factor: FloatArray) -> FloatArray:
+        """See `LevelProba`."""
+        return np.stack([np.einsum("ij,ij->j", p, factor) for p in self.p])
 
     def expected_log(self, student_proba: FloatArray) -> FloatArray:
-        """See `TeacherProba`."""
-        return np.asarray((student_proba * np.log((1 - FLOOR) * self.p + FLOOR / self.p.shape[1])).sum(axis=1))
+        """See `LevelProba`."""
+        floor = FLOOR / self.p.shape[2]
+        logs = (np.log((1 - FLOOR) * p + floor) for p in self.p)
+        return np.stack([np.einsum("ij,ij->i", student_proba, log) for log in logs], axis=1)
 
 
 @dataclass(frozen=True)
-class SparseProba:
-    """Probabilities of a few listed classes a row; those of all other classes that are `open` are equal.
+class SparseLevel:
+    """Probabilities of a few listed classes a row and teacher; those of its other classes that are `open` are equal.
 
     Attributes
     ----------
-    rows, columns : int ndarrays of shape (n_listed,)
-        Positions of the listed classes, row by row.
+    bounds : int32 ndarray of shape (n_rows + 1,)
+        Where every row's listed classes start.
+    columns : int32 ndarray of shape (n_listed,)
+        The listed classes, teacher by teacher: ``teacher * n_classes + class``.
     excess : ndarray of shape (n_listed,)
         Their probabilities, less `share` where they are open.
-    share : ndarray of shape (n_rows,)
-        The probability of every open class that is not listed.
-    open : bool ndarray of shape (n_classes,)
-        The teacher's specialty.
+    share : ndarray of shape (n_rows, n_teachers), or None
+        The probability of every open class that is not listed; None where all are zero.
+    open : bool ndarray of shape (n_teachers, n_classes)
+        The teachers' specialties.
     """
 
-    rows: IntArray
+    bounds: IntArray
     columns: IntArray
     excess: FloatArray
-    share: FloatArray
+    share: FloatArray | None
     open: BoolArray
 
+    @property
+    def _shape(self) -> tuple[int, int, int]:
+        return len(self.bounds) - 1, *self.open.shape
+
     @cached_property
-    def shares(self) -> bool:
-        """Tell whether any class that is not listed has probability."""
-        return bool(self.share.any())
+    def _cells(self) -> tuple[IntArray, IntArray]:
+        """Positions of the listed classes in arrays of rows by teachers, and of rows by classes."""
+        n, n_teachers, n_classes = self._shape
+        rows = np.repeat(np.arange(n), np.diff(self.bounds))
+        teachers, classes = np.divmod(self.columns, n_classes)
+        return rows * n_teachers + teachers, rows * n_classes + classes
 
-    def astype(self, dtype: Any) -> TeacherProba:
-        """See `TeacherProba`."""
-        if self.share.dtype == dtype:
+    def astype(self, dtype: Any) -> LevelProba:
+        """See `LevelProba`."""
+        if self.excess.dtype == dtype:
             return self
-        return replace(self, excess=self.excess.astype(dtype), share=self.share.astype(dtype))
+        share = None if self.share is None else self.share.astype(dtype)
+        return replace(self, excess=self.excess.astype(dtype), share=share)
 
-    def dense(self) -> FloatArray:
-        """See `TeacherProba`."""
-        out = self.share[:, None] * self.open if self.shares else np.zeros((len(self.share), len(self.open)))
-        out[self.rows, self.columns] += self.excess
-        return np.asarray(out)
+    def dense(self, teacher: int) -> FloatArray:
+        """See `LevelProba`."""
+        total = np.zeros((self._shape[0], self._shape[2]), dtype=self.excess.dtype)
+        self.add_mixture(total, np.eye(self._shape[1], dtype=total.dtype)[teacher])
+        return total
 
-    def totals(self, right: FloatArray, open_sum: float) -> FloatArray:
-        """See `TeacherProba`."""
-        listed = np.bincount(self.rows, weights=self.excess * right[self.columns], minlength=len(self.share))
-        return np.asarray(listed + self.share * open_sum)
+    def _weighted(self, weights: FloatArray | None) -> FloatArray:
+        if weights is None:
+            return self.excess
+        return np.asarray(self.excess * np.broadcast_to(weights, self._shape[:2]).ravel()[self._cells[0]])
 
-    def together(self, weight: FloatArray, student_proba: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """See `TeacherProba`."""
-        excess, shape = weight[self.rows, 0] * self.excess, (len(self.share), len(self.open))
-        bounds = np.searchsorted(self.rows, np.arange(len(self.share) + 1))
-        table: FloatArray = np.asarray(csr_array((excess, self.columns, bounds), shape=shape).T @ student_proba)
-        usage = np.bincount(self.columns, weights=excess, minlength=shape[1]).astype(np.float64)
-        if self.shares:
-            share = weight[:, 0] * self.share
-            table[self.open] += share @ student_proba
-            usage[self.open] += share.sum(dtype=np.float64)
+    def _shared(self, weights: FloatArray | None) -> FloatArray | None:
+        return self.share if weights is None or self.share is None else self.share * weights
+
+    def add_mixture(self, total: FloatArray, weights: FloatArray) -> None:
+        """See `LevelProba`."""
+        flat, shared = total.reshape(-1), self._shared(weights)
+        flat += np.bincount(self._cells[1], weights=self._weighted(weights), minlength=total.size)
+        if shared is not None:
+            total += shared @ self.open.astype(total.dtype)
+
+    def add_meanings(
+        self, total: FloatArray, weights: FloatArray | None, right: FloatArray, opened: FloatArray
+    ) -> None:
+        """See `LevelProba`."""
+        total += _product(self.bounds, self.columns, self._weighted(weights), right.reshape(-1, right.shape[2]))
+        shared = self._shared(weights)
+        if shared is not None:
+            total += shared @ opened
+
+    def totals(self, right: FloatArray, opened: FloatArray) -> FloatArray:
+        """See `LevelProba`."""
+        listed = self._by_teacher(self.excess * right.ravel()[self.columns])
+        return listed if self.share is None else listed + self.share * opened
+
+    def _by_teacher(self, values: FloatArray) -> FloatArray:
+        n, n_teachers, _ = self._shape
+        return np.bincount(self._cells[0], weights=values, minlength=n * n_teachers).reshape(n, n_teachers)
+
+    def together(self, weights: FloatArray | None, student_proba: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """See `LevelProba`."""
+        n, n_teachers, n_classes = self._shape
+        values, shared = self._weighted(weights), self._shared(weights)
+        listed = csr_array((values, self.columns, self.bounds), shape=(n, n_teachers * n_classes))
+        table: FloatArray = np.asarray(listed.T @ student_proba).reshape(n_teachers, n_classes, -1)
+        usage = np.bincount(self.columns, weights=values, minlength=listed.shape[1]).reshape(n_teachers, n_classes)
+        if shared is not None:
+            table += self.open[:, :, None] * (shared.T @ student_proba)[:, None, :]
+            usage = usage + self.open * shared.sum(axis=0, dtype=np.float64)[:, None]
         return table, usage
 
+    def by_class(self, factor: FloatArray) -> FloatArray:
+        """See `LevelProba`."""
+        listed = np.bincount(
+            self.columns, weights=self.excess * factor.ravel()[self._cells[1]], minlength=self.open.size
+        ).reshape(self.open.shape)
+        return listed if self.share is None else listed + self.open * (self.share.T @ factor)
+
     def expected_log(self, student_proba: FloatArray) -> FloatArray:
-        """See `TeacherProba`."""
-        floor = FLOOR / student_proba.shape[1]
-        common = np.where(self.open[self.columns], self.share[self.rows], 0.0)
-        with_share = np.log((1 - FLOOR) * self.share + floor)
-        inside = student_proba[:, self.open].sum(axis=1)
-        out = inside * with_share + (student_proba.sum(axis=1) - inside) * np.log(floor)
+        """See `LevelProba`."""
+        floor, common = FLOOR / self._shape[2], 0.0
+        out = np.outer(student_proba.sum(axis=1), np.full(self._shape[1], np.log(floor)))
+        if self.share is not None:
+            inside = student_proba @ self.open.T.astype(student_proba.dtype)
+            out += inside * (np.log((1 - FLOOR) * self.share + floor) - np.log(floor))
+            common = self.share.ravel()[self._cells[0]] * self.open.ravel()[self.columns]
         gain = np.log((1 - FLOOR) * (self.excess + common) + floor) - np.log((1 - FLOOR) * common + floor)
-        weights = student_proba[self.rows, self.columns] * gain
-        return np.asarray(out + np.bincount(self.rows, weights=weights, minlength=len(student_proba)))
-
-
-def add_mixture(total: FloatArray, probas: Sequence[TeacherProba], weights: FloatArray) -> None:
-    """Add ``sum_m weights[:, m] * p_m`` to a total (n_rows, n_classes), for weights (n_rows, n_teachers)."""
-    for m, proba in enumerate(probas):
-        if isinstance(proba, SparseProba):
-            total[proba.rows, proba.columns] += weights[proba.rows, m] * proba.excess
-        else:
-            total += weights[:, m, None] * proba.dense()
-    _add_shares(total, probas, weights, None)
-
-
-def add_meanings(
-    total: FloatArray, probas: Sequence[TeacherProba], weights: FloatArray, right: FloatArray, opened: FloatArray
-) -> None:
-    """Add ``sum_m weights[:, m] * (p_m @ right[m])`` to a total.
-
-    Parameters
-    ----------
-    total : ndarray of shape (n_rows, k)
-    probas : sequence of TeacherProba
-    weights : ndarray of shape (n_rows, n_teachers)
-    right : ndarray of shape (n_teachers, n_classes, k)
-    opened : ndarray of shape (n_teachers, k)
-        The sums of right's rows in every teacher's specialty.
-    """
-    rows, columns, listed = [], [], []
-    for m, proba in enumerate(probas):
-        if isinstance(proba, SparseProba):
-            rows.append(proba.rows)
-            columns.append(proba.columns + m * right.shape[1])
-            listed.append(weights[proba.rows, m] * proba.excess)
-        else:
-            total += (weights[:, m, None] * proba.dense()) @ right[m]
-    if rows:
-        # All teachers at once, so that a row of the total is read and written only once.
-        of = np.concatenate(rows)
-        order = np.argsort(of, kind="stable")
-        bounds = np.concatenate([[0], np.cumsum(np.bincount(of, minlength=len(total)))])
-        total += _product(
-            bounds, np.concatenate(columns)[order], np.concatenate(listed)[order], right.reshape(-1, right.shape[2])
-        )
-        _add_shares(total, probas, weights, opened)
-
-
-def _add_shares(
-    total: FloatArray, probas: Sequence[TeacherProba], weights: FloatArray, opened: FloatArray | None
-) -> None:
-    """Add the probabilities of classes that are not listed; `opened` as in `add_meanings`, default: the classes."""
-    some = {m: proba for m, proba in enumerate(probas) if isinstance(proba, SparseProba) and proba.shares}
-    if some:
-        share = np.stack([proba.share for proba in some.values()], axis=1) * weights[:, list(some)]
-        classes = np.array([proba.open for proba in some.values()], dtype=total.dtype) if opened is None else opened
-        total += share @ (classes if len(classes) == len(some) else classes[list(some)])
+        return out + self._by_teacher(student_proba.ravel()[self._cells[1]] * gain)
 
 
 def _product(bounds: IntArray, columns: IntArray, values: FloatArray, right: FloatArray) -> FloatArray:
@@ -210,35 +240,49 @@ def _product(bounds: IntArray, columns: IntArray, values: FloatArray, right: Flo
         return np.asarray(found.numpy())
 
 
-def teacher_proba(labels: TeacherLabels, teacher: int, rows: slice, active: IntArray) -> TeacherProba:
-    """Return the probabilities of `teacher` for `rows`, over the `active` classes.
+def level_proba(labels: TeacherLabels, teachers: IntArray, rows: slice, active: IntArray) -> LevelProba:
+    """Return the probabilities of some teachers for `rows`, over the `active` classes.
 
-    The active classes must hold all that the teacher gives probability.
+    The active classes must hold all that the teachers give probability.
     """
     n_classes = len(active)
     if labels.is_soft and not labels.is_sparse:
-        p = labels.probabilities(teacher, rows)
-        return DenseProba(p if n_classes == labels.n_classes else p[:, active])
+        return _dense(labels, teachers, rows, active)
     place = np.full(labels.n_classes + 1, -1)
     place[active] = np.arange(n_classes)
-    if not labels.is_soft:
-        ids = place[labels.annotations[rows, teacher]]  # -1 is the last place: nothing
-        spoken = np.flatnonzero(ids >= 0)
-        nothing = np.zeros(len(ids)), np.zeros(n_classes, dtype=bool)
-        return SparseProba(spoken, ids[spoken], np.ones(len(spoken)), *nothing)
-    return _of_top_k(labels, teacher, rows, place, active)
+    if labels.is_soft:
+        return _of_top_k(labels, teachers, rows, place, active)
+    classes = place[labels.annotations[rows][:, teachers]]  # -1 is the last place: nothing
+    return _listed(
+        classes[:, :, None], np.ones(classes.shape)[:, :, None], None, np.zeros((len(teachers), n_classes), bool)
+    )
 
 
-def _of_top_k(labels: TeacherLabels, teacher: int, rows: slice, place: IntArray, active: IntArray) -> TeacherProba:
-    ids, values, rest = labels.annotations.entries(teacher, rows)
-    covers = labels.covers(teacher)
-    inside = np.append(covers, False)[ids]
-    n_open = covers.sum() - inside.sum(axis=1)
+def _dense(labels: TeacherLabels, teachers: IntArray, rows: slice, active: IntArray) -> DenseLevel:
+    every = len(active) == labels.n_classes
+    found = (labels.probabilities(int(t), rows) for t in teachers)
+    return DenseLevel(np.stack([p if every else p[:, active] for p in found]))
+
+
+def _of_top_k(labels: TeacherLabels, teachers: IntArray, rows: slice, place: IntArray, active: IntArray) -> LevelProba:
+    found = [labels.annotations.entries(int(t), rows) for t in teachers]
+    ids, values, rest = (np.stack(arrays, axis=1) for arrays in zip(*found, strict=True))
+    covers = np.stack([labels.covers(int(t)) for t in teachers])
+    beyond = np.hstack([covers, np.zeros((len(covers), 1), dtype=bool)])
+    inside = np.stack([beyond[m][ids[:, m]] for m in range(len(covers))], axis=1)
+    n_open = covers.sum(axis=1) - inside.sum(axis=2)
     if (n_open <= 0)[rest > 0].any():
         # The rest of some rows lies outside of the specialty: too irregular for the sparse form.
-        return DenseProba(labels.probabilities(teacher, rows)[:, active])
+        return _dense(labels, teachers, rows, active)
     share = np.where(rest > 0, rest / np.maximum(n_open, 1), 0.0)
-    columns = place[ids].ravel()
-    used = np.flatnonzero(columns >= 0)
-    excess = (values - share[:, None] * inside).ravel()
-    return SparseProba(used // ids.shape[1], columns[used], excess[used], share, covers[active])
+    excess = values - share[:, :, None] * inside
+    return _listed(place[ids], excess, share if share.any() else None, covers[:, active])
+
+
+def _listed(classes: IntArray, excess: FloatArray, share: FloatArray | None, opened: BoolArray) -> SparseLevel:
+    """Make it of arrays (n_rows, n_teachers, n_listed), class -1 for none."""
+    used = classes >= 0
+    bounds = np.zeros(len(classes) + 1, dtype=np.int32)
+    np.cumsum(used.sum(axis=(1, 2)), out=bounds[1:])
+    columns = classes + opened.shape[1] * np.arange(opened.shape[0])[:, None]
+    return SparseLevel(bounds, columns[used].astype(np.int32), excess[used], share, opened)

@@ -21,8 +21,7 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from cosup.cosupervision.hierarchy import Level
-from cosup.cosupervision.teacher_predictions import add_meanings
-from cosup.utils.losses import TINY
+from cosup.utils.losses import TINY, row_max, row_sum
 from cosup.utils.row_store import Rows, joined
 from cosup.utils.validation import FloatArray, IntArray
 
@@ -60,8 +59,8 @@ class Witnesses:
     def of(self, rows: slice) -> FloatArray:
         """Likelihood of every class up to a factor, (n_rows, n_classes): positive, one for the likeliest class."""
         score = self.independence * self._log_likelihood(rows)
-        score -= score.max(axis=1, keepdims=True)
-        return np.asarray(np.exp(score))
+        score -= row_max(score)
+        return np.exp(score, out=score)
 
     def evidence(self) -> float:
         """Average over samples the log-likelihood of what all teachers say, given the posterior, in nats.
@@ -71,15 +70,14 @@ class Witnesses:
         total = 0.0
         for rows, q in self._posterior.blocks():
             score = self._log_likelihood(rows)
-            most = score.max(axis=1, keepdims=True)
-            total += float((np.log(np.maximum((q * np.exp(score - most)).sum(axis=1), TINY)) + most[:, 0]).sum())
+            most = row_max(score)
+            total += float((np.log(np.maximum(row_sum(q * np.exp(score - most)), TINY)) + most).sum())
         return total / self._posterior.shape[0]
 
     def _log_likelihood(self, rows: slice) -> FloatArray:
         """Sum the teachers' log-likelihoods, each counted in full, (n_rows, n_classes)."""
-        annotated = [self._level.teacher_proba(m, rows) for m in range(len(self._level.columns))]
         out = np.zeros((rows.stop - rows.start, len(self._prior)))
-        add_meanings(out, annotated, self._level.speaks[rows].astype(np.float64), self._log_ratio, self._open)
+        self._level.probabilities(rows).add_meanings(out, None, self._log_ratio, self._open)
         return out
 
     def _confusions(self, posterior: Rows) -> tuple[FloatArray, FloatArray]:
@@ -95,11 +93,9 @@ class Witnesses:
         of_class = np.zeros(n_classes)
         for rows, q in joined(posterior.blocks(), PER_CLASS * n_classes):
             of_class += q.sum(axis=0, dtype=np.float64)
-            everyone = np.ones((len(q), 1), dtype=q.dtype)
-            for m in range(n_teachers):
-                table, annotated = level.teacher_proba(m, rows).astype(q.dtype).together(everyone, q)
-                together[m] += table
-                usage[m] += annotated
+            table, annotated = level.probabilities(rows).astype(q.dtype).together(None, q)
+            together += table
+            usage += annotated
         self.names = _names(
             np.tensordot(level.vote_weights, together, axes=1), level.vote_weights @ usage, of_class / n
         )

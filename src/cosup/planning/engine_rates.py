@@ -15,7 +15,7 @@ from cosup.cosupervision.assignment import AssignmentContext, by_likelihood, by_
 from cosup.cosupervision.hierarchy import Hierarchy, Level
 from cosup.cosupervision.pooling import LevelExpert, match_marginals, pool
 from cosup.cosupervision.rejection import Evidence
-from cosup.cosupervision.teacher_predictions import teacher_proba
+from cosup.cosupervision.teacher_predictions import level_proba
 from cosup.cosupervision.teacher_screening import screen_teachers
 from cosup.estimators.supervision import one_hot, provenance_rows
 from cosup.labels import TeacherLabels, TopK
@@ -152,9 +152,8 @@ def _meaning(m: int, c: int) -> list[Any]:
 
 
 def _hear(level: Level) -> None:
-    for t in level.columns.tolist():
-        for rows in row_slices(len(level.speaks), len(level.active)):
-            teacher_proba(level.labels, t, rows, level.active)
+    for rows in row_slices(len(level.speaks), len(level.active)):
+        level_proba(level.labels, level.columns, rows, level.active)
 
 
 def _read(expert: LevelExpert, held: RowStore) -> None:

@@ -8,7 +8,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
-from cosup.utils.losses import softmax
+from cosup.utils.losses import row_max, row_sum, softmax
 from cosup.utils.row_blocks import is_half, widen
 from cosup.utils.validation import CosupError, FloatArray, IntArray
 
@@ -55,9 +55,9 @@ class DeferredHead(Head, Protocol):
 
 def softmax_of_own(logits: FloatArray) -> FloatArray:
     """Apply the softmax over the classes in place, in the logits' own precision."""
-    logits -= logits.max(axis=1, keepdims=True)
+    logits -= row_max(logits)
     np.exp(logits, out=logits)
-    logits /= logits.sum(axis=1, keepdims=True)
+    logits /= row_sum(logits)
     return logits
 
 

@@ -48,14 +48,17 @@ class Targets:
             if n_classes not in (None, given.shape[1]):
                 raise CosupError(f"targets have {given.shape[1]} classes, n_classes is {n_classes}")
             ids = np.empty(n_samples, dtype=np.int64)
-            certain = np.empty(n_samples, dtype=bool)
+            used = np.ones(n_samples, dtype=bool) if train_mask is None else np.asarray(train_mask, dtype=bool)
+            hard = True
             for rows in cache_blocks(n_samples, given.shape[1]):
                 block = given[rows]
                 ids[rows] = block.argmax(axis=1)
                 alone = np.count_nonzero(block, axis=1) == 1
-                certain[rows] = alone & (block[np.arange(len(block)), ids[rows]] == 1)
+                certain = alone & (block[np.arange(len(block)), ids[rows]] == 1)
                 release_pages(given)
-            hard = bool(certain[members].all())
+                hard = bool((certain | ~used[rows]).all())
+                if not hard:
+                    break
             return cls(ids if hard else None, None if hard else given, members, given.shape[1])
         spoken = given >= 0
         if not spoken.all():

@@ -13,6 +13,7 @@ import numpy as np
 from cosup.students.ridge.gram import Moment, Sample
 from cosup.students.ridge.grid import remainder
 from cosup.students.ridge.solvers import Direct, Factor
+from cosup.utils.losses import row_max, row_sum
 from cosup.utils.row_blocks import cache_blocks, product, row_blocks
 from cosup.utils.validation import FloatArray, IntArray
 
@@ -298,7 +299,7 @@ def _likelihoods(factors: FloatArray, calibration: Calibration, parts: Iterable[
     total = np.zeros(len(factors))
     for positions in parts:
         below = calibration.held_out(positions)
-        below -= below.max(axis=1, keepdims=True)
+        below -= row_max(below)
         mass: Any = 1.0
         if targets.ids is not None:
             named = below[np.arange(len(below)), targets.ids[members[positions]]].sum(dtype=np.float64)
@@ -308,7 +309,7 @@ def _likelihoods(factors: FloatArray, calibration: Calibration, parts: Iterable[
         scaled = np.empty_like(below)
         for f, factor in enumerate(factors):
             np.exp(np.multiply(below, np.float32(factor), out=scaled), out=scaled)
-            total[f] += factor * named - float((mass * np.log(scaled.sum(axis=1))).sum(dtype=np.float64))
+            total[f] += factor * named - float((mass * np.log(row_sum(scaled)[:, 0])).sum(dtype=np.float64))
     return total
 
 
