@@ -173,7 +173,7 @@ class SparseLevel:
     def add_mixture(self, total: FloatArray, weights: FloatArray) -> None:
         """See `LevelProba`."""
         flat, shared = total.reshape(-1), self._shared(weights)
-        flat += np.bincount(self._cells[1], weights=self._weighted(weights), minlength=total.size)
+        flat += _summed(self._cells[1], self._weighted(weights), total.size)
         if shared is not None:
             total += shared @ self.open.astype(total.dtype)
 
@@ -193,7 +193,7 @@ class SparseLevel:
 
     def _by_teacher(self, values: FloatArray) -> FloatArray:
         n, n_teachers, _ = self._shape
-        return np.bincount(self._cells[0], weights=values, minlength=n * n_teachers).reshape(n, n_teachers)
+        return _summed(self._cells[0], values, n * n_teachers).reshape(n, n_teachers)
 
     def together(self, weights: FloatArray | None, student_proba: FloatArray) -> tuple[FloatArray, FloatArray]:
         """See `LevelProba`."""
@@ -201,7 +201,7 @@ class SparseLevel:
         values, shared = self._weighted(weights), self._shared(weights)
         listed = csr_array((values, self.columns, self.bounds), shape=(n, n_teachers * n_classes))
         table: FloatArray = np.asarray(listed.T @ student_proba).reshape(n_teachers, n_classes, -1)
-        usage = np.bincount(self.columns, weights=values, minlength=listed.shape[1]).reshape(n_teachers, n_classes)
+        usage = _summed(self.columns, values, self.open.size).reshape(self.open.shape)
         if shared is not None:
             table += self.open[:, :, None] * (shared.T @ student_proba)[:, None, :]
             usage = usage + self.open * shared.sum(axis=0, dtype=np.float64)[:, None]
@@ -209,21 +209,26 @@ class SparseLevel:
 
     def by_class(self, factor: FloatArray) -> FloatArray:
         """See `LevelProba`."""
-        listed = np.bincount(
-            self.columns, weights=self.excess * factor.ravel()[self._cells[1]], minlength=self.open.size
-        ).reshape(self.open.shape)
+        values = self.excess * factor.ravel()[self._cells[1]]
+        listed = _summed(self.columns, values, self.open.size).reshape(self.open.shape)
         return listed if self.share is None else listed + self.open * (self.share.T @ factor)
 
     def expected_log(self, student_proba: FloatArray) -> FloatArray:
         """See `LevelProba`."""
-        floor, common = FLOOR / self._shape[2], 0.0
+        floor = FLOOR / self._shape[2]
+        common: FloatArray = np.zeros(1)
         out = np.outer(student_proba.sum(axis=1), np.full(self._shape[1], np.log(floor)))
         if self.share is not None:
             inside = student_proba @ self.open.T.astype(student_proba.dtype)
             out += inside * (np.log((1 - FLOOR) * self.share + floor) - np.log(floor))
             common = self.share.ravel()[self._cells[0]] * self.open.ravel()[self.columns]
         gain = np.log((1 - FLOOR) * (self.excess + common) + floor) - np.log((1 - FLOOR) * common + floor)
-        return out + self._by_teacher(student_proba.ravel()[self._cells[1]] * gain)
+        return np.asarray(out + self._by_teacher(student_proba.ravel()[self._cells[1]] * gain))
+
+
+def _summed(at: IntArray, values: FloatArray, size: int) -> FloatArray:
+    """Sum values by position, (size,) float64."""
+    return np.asarray(np.bincount(at, weights=values, minlength=size), dtype=np.float64)
 
 
 def _product(bounds: IntArray, columns: IntArray, values: FloatArray, right: FloatArray) -> FloatArray:

@@ -60,7 +60,7 @@ class Witnesses:
         """Likelihood of every class up to a factor, (n_rows, n_classes): positive, one for the likeliest class."""
         score = self.independence * self._log_likelihood(rows)
         score -= row_max(score)
-        return np.exp(score, out=score)
+        return np.asarray(np.exp(score, out=score))
 
     def evidence(self) -> float:
         """Average over samples the log-likelihood of what all teachers say, given the posterior, in nats.
