@@ -4,7 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO_STAMP := $(VENV)/.demo-installed
 STAMP := $(VENV)/.installed
-PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+# pip compiles every module of every package, on one core; most are never imported.
+PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --constraint constraints.txt
 # Small matrices run best on one thread each; the benchmark uses the cores by running seeds side by side.
 export OPENBLAS_NUM_THREADS ?= 1
 export OMP_NUM_THREADS ?= 1
@@ -19,11 +20,11 @@ help:  ## what there is
 
 $(DEMO_STAMP): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(PIP) --upgrade 'pip>=25.1'
 	$(PIP) --editable '.[demo,report]'
 	@touch $@
 
 $(STAMP): $(DEMO_STAMP)
+	$(PIP) 'pip>=25.1'
 	$(PIP) --editable '.[all]' --group dev
 	@touch $@
 
