@@ -18,7 +18,7 @@ import numpy as np
 from cosup.cosupervision.hierarchy import Level
 from cosup.cosupervision.teacher_predictions import FLOOR
 from cosup.students import Trainer
-from cosup.utils.losses import row_sum, softmax
+from cosup.utils.losses import row_sum
 from cosup.utils.registry import Registry
 from cosup.utils.row_store import Rows
 from cosup.utils.validation import FloatArray, IntArray
@@ -215,8 +215,8 @@ def _log_likelihood(level: Level, context: AssignmentContext) -> FloatArray:
 
 def _reweight(gate: FloatArray, log_likelihood: FloatArray) -> FloatArray:
     """Multiply a gate with exp(`DISTANCE_WEIGHT` * log-likelihood), and scale every row back to its total."""
-    with np.errstate(divide="ignore"):
-        weighted = np.log(gate) + DISTANCE_WEIGHT * log_likelihood
-    total = row_sum(gate)
-    weighted[total[:, 0] <= 0] = 0.0
-    return np.asarray(softmax(weighted) * total)
+    # Log-likelihoods are not under that of `FLOOR`, so that no row's weights can all vanish.
+    weighted = gate * np.exp(DISTANCE_WEIGHT * log_likelihood)
+    total = row_sum(weighted)
+    weighted *= row_sum(gate) / np.where(total > 0, total, 1.0)
+    return np.asarray(weighted)

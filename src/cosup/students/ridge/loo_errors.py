@@ -40,6 +40,9 @@ OUTLIER = 0.1
 WORTHWHILE = 4
 """Classes times alphas over directions, from which the sums are less work than predicting."""
 
+SEARCHED, CERTAIN = 4096, 6.0
+"""Samples that tell at which regularisations all are predicted, and standard deviations that leave others out."""
+
 ERROR_ROWS = 4096
 """Samples whose products are summed in float32; their sums are added in float64."""
 
@@ -78,16 +81,32 @@ class GridErrors:
         on the grid apart.
         """
         if moment.targets.n_classes * len(GRID) < WORTHWHILE * len(self._vectors.T) or self._curves is None:
-            return self._predicted(moment, np.arange(self._sample.n))
-        return self._summed(moment) + self._predicted(moment, self._outliers)
+            return self._searched(moment)
+        return self._summed(moment) + self._predicted(moment, self._outliers).sum(axis=0)
 
-    def _predicted(self, moment: Moment, positions: IntArray) -> FloatArray:
-        """Sum the errors of some samples, each of which is predicted at every regularisation."""
-        errors = np.zeros(len(GRID))
+    def _searched(self, moment: Moment) -> FloatArray:
+        """Sum the errors of all samples, each predicted; infinite at regularisations that are certainly not the best.
+
+        Evenly spaced samples tell these: their errors there are larger than at the best of them by more than `CERTAIN`
+        standard deviations of that difference.
+        """
+        everyone, likely = np.arange(self._sample.n), np.arange(len(GRID))
+        if len(everyone) >= 4 * SEARCHED:
+            found = self._predicted(moment, everyone[:: len(everyone) // SEARCHED])
+            worse = found - found[:, [found.sum(axis=0).argmin()]]
+            likely = np.flatnonzero(worse.sum(axis=0) <= CERTAIN * np.sqrt(np.square(worse).sum(axis=0)))
+        errors = np.full(len(GRID), np.inf)
+        errors[likely] = self._predicted(moment, everyone, likely).sum(axis=0)
+        return errors
+
+    def _predicted(self, moment: Moment, positions: IntArray, alphas: slice | IntArray = slice(None)) -> FloatArray:
+        """Compute the errors of some samples, (n_samples, n_alphas), each predicted at some regularisations."""
+        shrinkage = self._shrinkage[alphas].T
+        errors = np.empty((len(positions), shrinkage.shape[1]))
         if not positions.size:
             return errors
-        n_classes, s, sample, held = moment.targets.n_classes, len(GRID), self._sample, self._held
-        along = (self._vectors.T @ moment.product)[:, None, :] * self._shrinkage.T[:, :, None]
+        n_classes, s, sample, held = moment.targets.n_classes, shrinkage.shape[1], self._sample, self._held
+        along = (self._vectors.T @ moment.product)[:, None, :] * shrinkage[:, :, None]
         weight, offset = along.reshape(-1, s * n_classes).astype(np.float32), np.tile(moment.mean, s)
         if held is None:
             weight = self._turn @ weight
@@ -105,7 +124,7 @@ class GridErrors:
             # A leave-one-out residual is the residual divided by one less the leverage.
             cube -= moment.targets.dense(members)[:, None, :]
             square = np.einsum("isc,isc->is", cube, cube)
-            errors += (square / remainder(self._leverages[some]) ** 2).sum(axis=0)
+            errors[rows] = square / remainder(self._leverages[some][:, alphas]) ** 2
         return errors
 
     def _weights(self, rows: slice) -> FloatArray:
