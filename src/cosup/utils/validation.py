@@ -107,7 +107,7 @@ def check_features(X: ArrayLike, *, n_samples: int | None = None, name: str = "X
 def is_bfloat16(X: np.ndarray[Any, Any]) -> bool:
     """Tell whether an array declares its 16-bit words to be bfloat16, for which numpy has no dtype."""
     # The width is told first: numpy composes a dtype's name anew every time.
-    return X.dtype.itemsize == 2 and (X.dtype.name == "bfloat16" or X.dtype.names == ("bfloat16",))
+    return bool(X.dtype.itemsize == 2 and (X.dtype.name == "bfloat16" or X.dtype.names == ("bfloat16",)))
 
 
 def not_finite(block: np.ndarray[Any, Any]) -> BoolArray | None:

@@ -82,7 +82,7 @@ class GridErrors:
         """
         if moment.targets.n_classes * len(GRID) < WORTHWHILE * len(self._vectors.T) or self._curves is None:
             return self._searched(moment)
-        return self._summed(moment) + self._predicted(moment, self._outliers).sum(axis=0)
+        return np.asarray(self._summed(moment) + self._predicted(moment, self._outliers).sum(axis=0))
 
     def _searched(self, moment: Moment) -> FloatArray:
         """Sum the errors of all samples, each predicted; infinite at regularisations that are certainly not the best.
