@@ -13,7 +13,7 @@ from cosup.utils.row_store import RowStore
 def estimated(said, n_classes, proba):
     labels = TeacherLabels(said, n_classes=n_classes)
     hierarchy = Hierarchy.of(labels)
-    return estimate_class_prior(hierarchy.levels[0], RowStore.holding(proba), hierarchy.consensus)
+    return estimate_class_prior(hierarchy.levels[0], RowStore.holding(proba), hierarchy.consensus).shares
 
 
 def test_a_lone_generalist_whom_the_student_repeats_is_counted():
@@ -47,6 +47,21 @@ def test_a_rule_that_always_speaks_is_found_out_by_those_who_contradict_it():
     truth = np.bincount(y, minlength=4) / len(y)
     prior = estimated(said, 4, np.full((4000, 4), 0.25))
     assert np.abs(prior - truth).sum() < np.abs(votes / votes.sum() - truth).sum() / 2
+
+
+def test_the_prior_of_several_is_held_as_far_as_a_second_teacher_confirms_it_and_that_of_a_lone_one_in_full():
+    rng = np.random.default_rng(0)
+    y = rng.integers(3, size=900)
+    wrong = rng.integers(3, size=(900, 3))
+    said = [np.where(rng.random((900, 3)) < right, y[:, None], wrong) for right in (0.99, 0.5)]
+    said[1][np.arange(900), rng.integers(3, size=900)] = -1
+    uncertain = RowStore.holding(np.full((900, 3), 1 / 3))
+    weights = []
+    for annotations in (said[0], said[1], said[1][:, :1]):
+        hierarchy = Hierarchy.of(TeacherLabels(annotations, n_classes=3))
+        weights.append(estimate_class_prior(hierarchy.levels[0], uncertain, hierarchy.consensus).weight)
+    assert weights[0] > 0.95 > weights[1] > 0.5
+    assert weights[2] == 1
 
 
 def blobs(seed, n_classes=3, n=1500, distance=2.5):

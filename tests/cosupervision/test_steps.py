@@ -7,6 +7,7 @@ from cosup import RidgeProbe, TeacherLabels
 from cosup.cosupervision.assignment import ASSIGNERS, AssignmentContext, choose, uncovered
 from cosup.cosupervision.hierarchy import Hierarchy
 from cosup.cosupervision.local_students import LocalStudents, train_local
+from cosup.cosupervision.class_priors import ClassPrior
 from cosup.cosupervision.pooling import LevelExpert, match_marginals, pool
 from cosup.cosupervision.rejection import REJECTIONS, Evidence
 from cosup.utils.row_store import RowStore
@@ -211,6 +212,25 @@ def test_matching_survives_certainty():
     np.testing.assert_allclose(matched.sum(axis=1), 1)
 
 
+@pytest.mark.parametrize("weight", [0.0, 0.3, 0.8])
+def test_matching_in_part_is_the_smallest_sum_of_both_divergences(weight):
+    rng = np.random.default_rng(1)
+    q, prior = rng.dirichlet(np.ones(4), size=200), np.array([0.7, 0.1, 0.1, 0.1])
+
+    def divergences(p):
+        mean = p.mean(axis=0)
+        from_q = (p * np.log(p / q)).sum(axis=1).mean()
+        return from_q + weight / (1 - weight) * (mean * np.log(mean / prior)).sum()
+
+    matched = match_marginals(q, prior, weight=weight)
+    np.testing.assert_allclose(matched.sum(axis=1), 1)
+    if weight == 0:
+        np.testing.assert_allclose(matched, q)
+    for _ in range(20):
+        other = matched * rng.uniform(0.9, 1.1, size=4) ** rng.choice([0.1, 1.0])
+        assert divergences(other / other.sum(axis=1, keepdims=True)) >= divergences(matched) - 1e-9
+
+
 class Fixed:
     """An expert whose opinion is given."""
 
@@ -233,7 +253,7 @@ def test_the_pool_holds_the_prior():
     rng = np.random.default_rng(0)
     beliefs, mix = rng.dirichlet(np.ones(4), size=(2, 400))
     prior = np.array([0.4, 0.3, 0.2, 0.1])
-    posterior, _ = pool(RowStore.holding(beliefs), [Fixed(mix)], prior)
+    posterior, _ = pool(RowStore.holding(beliefs), [Fixed(mix)], ClassPrior(prior))
     np.testing.assert_allclose(posterior.whole().mean(axis=0), prior, atol=1e-3)
 
 

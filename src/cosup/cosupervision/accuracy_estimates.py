@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from cosup.cosupervision.class_priors import ClassPrior
 from cosup.cosupervision.hierarchy import Hierarchy
 from cosup.cosupervision.pooling import hold_marginals
 from cosup.estimators.accuracy import Estimates
@@ -63,7 +64,7 @@ def estimate_accuracies(hierarchy: Hierarchy, posterior: Rows, student_proba: Ro
     place = np.full(labels.n_classes + 1, -1)
     place[active] = np.arange(n_classes)
     balanced = RowStore.of(student_proba.blocks(), *student_proba.shape)
-    hold_marginals(balanced, np.full(n_classes, 1 / n_classes))
+    hold_marginals(balanced, ClassPrior(np.full(n_classes, 1 / n_classes)))
     # By teacher and class: mass of the annotated class, and of all; for the posterior, student, balanced student.
     right, mass = np.zeros((3, n_teachers, n_classes)), np.zeros((3, n_teachers, n_classes))
     shares, count = np.zeros(n_classes), np.zeros(n_teachers, dtype=np.int64)

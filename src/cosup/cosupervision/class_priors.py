@@ -1,7 +1,7 @@
 """The class prior: how frequent each class is, as far as annotations and features support it.
 
-Posterior and student are held at these marginals. They come from the generalists in three steps, none of which has a
-number to set but the weight of a first guess (`GUESS`):
+Posterior and student are held at these marginals, as far as several generalists support them. They come from the
+generalists in three steps, none of which has a number to set but the weight of a first guess (`GUESS`):
 
 1. *Accuracy of every generalist*: how often the others name its class where they annotate, too. A vote weighs 1 /
    coverage, so that every teacher has one vote to give in all. Where no other teacher annotates, it is how often the
@@ -11,10 +11,14 @@ number to set but the weight of a first guess (`GUESS`):
    divided by the root of the number of votes (between votes that repeat and votes that add up). A single generalist has
    its mean probabilities.
 3. *Shrinkage*: what neither the features predict nor a second teacher confirms may be of any class: that part of the
-   prior is uniform.
+   prior is uniform. Several generalists' confusions tell of the shares as well, so that posterior and student may
+   leave the prior as far: what is unconfirmed is the inverse of the penalty on the divergence from it. Under a lone one
+   only the student could tell, and the prior is held in full.
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -23,13 +27,29 @@ from cosup.utils.losses import softmax
 from cosup.utils.row_store import Rows
 from cosup.utils.validation import FloatArray, IntArray
 
-__all__ = ["estimate_class_prior"]
+__all__ = ["ClassPrior", "estimate_class_prior"]
 
 GUESS = 5.0
 """Samples that the student's agreement with a teacher counts for, beside those on which other teachers annotate."""
 
 
-def estimate_class_prior(level: Level, student_proba: Rows, consensus: IntArray) -> FloatArray:
+@dataclass(frozen=True)
+class ClassPrior:
+    """The class prior, and how far marginals are held at it.
+
+    Attributes
+    ----------
+    shares : ndarray of shape (n_classes,)
+        Positive, sums to one.
+    weight : float
+        One holds the marginals in full, zero not at all; see `cosup.cosupervision.pooling.match_marginals`.
+    """
+
+    shares: FloatArray
+    weight: float = 1.0
+
+
+def estimate_class_prior(level: Level, student_proba: Rows, consensus: IntArray) -> ClassPrior:
     """Estimate the class prior that marginals are held at.
 
     Parameters
@@ -43,10 +63,10 @@ def estimate_class_prior(level: Level, student_proba: Rows, consensus: IntArray)
 
     Returns
     -------
-    ndarray of shape (n_classes,)
-        Positive, sums to one.
+    ClassPrior
     """
     n_classes = student_proba.shape[1]
+    several = level.speaks.shape[1] > 1
     annotated = consensus >= 0
     predicted = 0.0
     for rows, p in student_proba.blocks():
@@ -55,9 +75,9 @@ def estimate_class_prior(level: Level, student_proba: Rows, consensus: IntArray)
     shares, confirmed = _shares(level, student_proba, n_classes)
     n = int(annotated.sum())
     # Of a lone generalist, only the student can confirm the annotations.
-    supported = (confirmed if level.speaks.shape[1] > 1 else predicted) / n
+    supported = (confirmed if several else predicted) / n
     free = (1 - predicted / n) * (1 - supported)
-    return np.asarray((1 - free) * shares / n + free / n_classes)
+    return ClassPrior((1 - free) * shares / n + free / n_classes, 1 / (1 + free) if several else 1.0)
 
 
 def _shares(level: Level, student_proba: Rows, n_classes: int) -> tuple[FloatArray, float]:

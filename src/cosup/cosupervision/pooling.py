@@ -10,7 +10,8 @@ the gate names: mix_k = sum_m g_m pi_m (`LevelExpert`). Gates of all levels so f
 the latest student. A lone generalist whose annotations have to be corrected drops out: the student began with them, and
 they would count twice. The constraint on the posterior's marginals (posterior regularisation, Ganchev et al. 2010)
 removes the direction in which expectation-maximisation collapses: mistakes of a weak teacher pile up in some classes,
-the student copies the imbalance, and the gate amplifies it.
+the student copies the imbalance, and the gate amplifies it. It is a penalty, by the divergence of the marginals from
+the prior, where the prior is only partly supported (unbalanced transport, Chizat et al. 2018).
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from cosup.cosupervision.assignment import uncovered
+from cosup.cosupervision.class_priors import ClassPrior
 from cosup.cosupervision.hierarchy import Level
 from cosup.cosupervision.teacher_predictions import FLOOR, LevelProba
 from cosup.cosupervision.witnesses import PER_CLASS, Witnesses
@@ -35,8 +37,14 @@ ROUNDING = 1e-12
 """A share that is left to nobody by rounding only."""
 
 
-def match_marginals(q: FloatArray, prior: FloatArray, rounds: int = SINKHORN_ROUNDS) -> FloatArray:
+def match_marginals(
+    q: FloatArray, prior: FloatArray, rounds: int = SINKHORN_ROUNDS, weight: float = 1.0
+) -> FloatArray:
     """Scale columns to `prior` and rows to one, alternately (Sinkhorn & Knopp 1967).
+
+    It finds the nearest probabilities to q, in mean Kullback-Leibler divergence, whose column means are `prior`. With a
+    weight under one, a penalty takes the constraint's place: weight / (1 - weight) times the divergence of the column
+    means from `prior`.
 
     Parameters
     ----------
@@ -45,18 +53,20 @@ def match_marginals(q: FloatArray, prior: FloatArray, rounds: int = SINKHORN_ROU
     prior : ndarray of shape (n_classes,)
         Sums to one.
     rounds : int
+    weight : float
+        From 0, which changes nothing but scales rows to one, to 1, which holds the marginals in full.
 
     Returns
     -------
     ndarray of shape (n_samples, n_classes)
-        Rows sum to one; column means are near `prior`.
+        Rows sum to one; with a weight of one, column means are near `prior`.
     """
     store = RowStore.holding(q)
-    hold_marginals(store, prior, rounds)
+    hold_marginals(store, ClassPrior(prior, weight), rounds)
     return store.whole()
 
 
-def hold_marginals(store: RowStore, prior: FloatArray, rounds: int = SINKHORN_ROUNDS) -> None:
+def hold_marginals(store: RowStore, prior: ClassPrior, rounds: int = SINKHORN_ROUNDS) -> None:
     """`match_marginals` of what is in a store, in place."""
     # Scaling vectors instead of the matrix: two products a round and no pass that writes.
     column = np.ones(store.shape[1])
@@ -68,7 +78,7 @@ def hold_marginals(store: RowStore, prior: FloatArray, rounds: int = SINKHORN_RO
                 q = np.maximum(q, TINY)
                 store.put(rows, q)
             total += (1.0 / (q @ column.astype(q.dtype, copy=False))) @ q
-        column = prior * store.shape[0] / total
+        column = (prior.shares * store.shape[0] / total) ** prior.weight
     for rows, q in store.blocks():
         out = q * column
         out /= row_sum(out)
@@ -180,7 +190,7 @@ class LevelExpert:
 def pool(
     student_proba: Rows,
     experts: Sequence[LevelExpert | Witnesses],
-    prior: FloatArray | None,
+    prior: ClassPrior | None,
     names: IntArray | None = None,
 ) -> tuple[RowStore, float]:
     """Log-linear pool of the student and the experts of all levels.
@@ -189,7 +199,7 @@ def pool(
     ----------
     student_proba : Rows of shape (n_samples, n_classes)
     experts : sequence of LevelExpert or Witnesses
-    prior : ndarray of shape (n_classes,), or None
+    prior : ClassPrior, or None
         The marginals to hold; None holds none.
     names : ndarray of shape (n_classes,), optional
         Which column of the product each class of the posterior is, where student and experts have exchanged some

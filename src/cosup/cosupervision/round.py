@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from cosup.cosupervision.assignment import ASSIGNERS, AssignmentContext, choose
-from cosup.cosupervision.class_priors import estimate_class_prior
+from cosup.cosupervision.class_priors import ClassPrior, estimate_class_prior
 from cosup.cosupervision.config import CSLConfig
 from cosup.cosupervision.hierarchy import Hierarchy, Level
 from cosup.cosupervision.local_students import LocalStudents, train_local
@@ -60,13 +60,13 @@ class StudentView:
     posterior : Rows of shape (n_samples, n_classes)
         The pooled posterior of the round before, by which confusions are counted; in the first round, the student's
         probabilities.
-    class_prior : ndarray of shape (n_classes,)
+    class_prior : ClassPrior
     """
 
     k: int
     context: AssignmentContext
     posterior: Rows
-    class_prior: FloatArray
+    class_prior: ClassPrior
 
 
 def prepare(X: FloatArray, labels: TeacherLabels, student: Any, config: CSLConfig) -> Setup:
@@ -94,7 +94,7 @@ def train_initial(setup: Setup, seed: int) -> State:
     column = level.columns[0] if len(level.columns) == 1 else -1
     reason = np.where(annotated, 0, ABSTAINED).astype(np.uint8)
     assignment = Assignment(np.where(annotated, column, -1), consensus, annotated, reason)
-    prior = np.full(setup.n_classes, 1 / setup.n_classes)
+    prior = ClassPrior(np.full(setup.n_classes, 1 / setup.n_classes))
     if config.match_marginals:
         prior = estimate_class_prior(level, _predictions(setup, fit), consensus)
     loss = _loss(setup, fit, targets, annotated)
@@ -281,13 +281,13 @@ def fall_back(setup: Setup, initial: State, state: State, agreement: float) -> s
         return f"out of sample they predict {agreement:.0%} of their training targets, under {config.fall_back:.0%}"
     shape = len(setup.hierarchy.consensus), setup.n_classes
     before, after = (
-        annotation_evidence(_level(setup, 0), RowStore.of(setup.student_proba(fit), *shape), state.class_prior)
+        annotation_evidence(_level(setup, 0), RowStore.of(setup.student_proba(fit), *shape), state.class_prior.shares)
         for fit in (initial.fit, state.fit)
     )
     return "" if after >= before else f"it explains the annotations better, by {before - after:.2g} nats a sample"
 
 
-def held_predictions(setup: Setup, fit: Fit, prior: FloatArray) -> Rows:
+def held_predictions(setup: Setup, fit: Fit, prior: ClassPrior) -> Rows:
     """Predict all samples by a student, with the marginals held where the configuration asks for it."""
     return _hold(setup, _predictions(setup, fit), prior)
 
@@ -306,7 +306,7 @@ def _predictions(setup: Setup, fit: Fit) -> Rows:
     return RowStore.of(setup.student_proba(fit), *shape)
 
 
-def _hold(setup: Setup, student_proba: Rows, prior: FloatArray) -> Rows:
+def _hold(setup: Setup, student_proba: Rows, prior: ClassPrior) -> Rows:
     """Hold the marginals at the prior, in place, where the configuration asks for it."""
     if setup.config.match_marginals and isinstance(student_proba, RowStore):
         hold_marginals(student_proba, prior)
@@ -323,7 +323,7 @@ def _experts(
         if level is None:
             continue
         if setup.reads_as_witnesses(j):
-            witnesses = Witnesses(level, view.posterior, view.class_prior)
+            witnesses = Witnesses(level, view.posterior, view.class_prior.shares)
             experts.append(witnesses)
             if view.k == 0:
                 notes = (
@@ -334,7 +334,7 @@ def _experts(
                     notes += (f"{moved} classes exchanged names, under which the teachers agree with them more",)
             continue
         its_gate = gate if j == view.k else ASSIGNERS.find(setup.config.assign)(level, view.context)
-        mixture = LevelExpert(level, its_gate, view.context.student_proba, view.class_prior)
+        mixture = LevelExpert(level, its_gate, view.context.student_proba, view.class_prior.shares)
         if mixture.corrected and j == 0:
             # The initial student was trained on the lone generalist: its annotations would count twice.
             continue

@@ -8,6 +8,7 @@ from enum import StrEnum
 
 import numpy as np
 
+from cosup.cosupervision.class_priors import ClassPrior
 from cosup.cosupervision.config import CSLConfig
 from cosup.cosupervision.hierarchy import Hierarchy
 from cosup.students import Fit, Trainer
@@ -176,7 +177,7 @@ class State:
         The targets that it was trained on.
     assignment : Assignment
         The latest one, also where no student could be trained on it.
-    class_prior : ndarray of shape (n_classes,)
+    class_prior : ClassPrior
         The marginals that predictions and posterior are held at; see `cosup.cosupervision.class_priors`.
     objective : float
         The free energy of the latest pool; without a pool, the student's mean cross-entropy against its targets.
@@ -187,6 +188,6 @@ class State:
     fit: Fit
     training: TrainingTargets
     assignment: Assignment
-    class_prior: FloatArray
+    class_prior: ClassPrior
     objective: float
     level: int = -1
