@@ -53,7 +53,7 @@ def annotators(seed, most=60):
 
 
 def test_the_answer_is_the_consensus_student_where_that_explains_the_annotations_better():
-    X, labels, X_test, y_test = annotators(17)
+    X, labels, X_test, y_test = annotators(12)
     model = CoSupervisedClassifier(random_state=0).fit(X, labels)
     assert model.history_[-1]["outcome"] == "fell back"
     assert "explains the annotations better" in model.history_[-1]["notes"][-1]
