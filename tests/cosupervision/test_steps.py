@@ -5,9 +5,9 @@ import pytest
 
 from cosup import RidgeProbe, TeacherLabels
 from cosup.cosupervision.assignment import ASSIGNERS, AssignmentContext, choose, uncovered
+from cosup.cosupervision.class_priors import ClassPrior
 from cosup.cosupervision.hierarchy import Hierarchy
 from cosup.cosupervision.local_students import LocalStudents, train_local
-from cosup.cosupervision.class_priors import ClassPrior
 from cosup.cosupervision.pooling import LevelExpert, match_marginals, pool
 from cosup.cosupervision.rejection import REJECTIONS, Evidence
 from cosup.utils.row_store import RowStore

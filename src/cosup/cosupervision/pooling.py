@@ -37,9 +37,7 @@ ROUNDING = 1e-12
 """A share that is left to nobody by rounding only."""
 
 
-def match_marginals(
-    q: FloatArray, prior: FloatArray, rounds: int = SINKHORN_ROUNDS, weight: float = 1.0
-) -> FloatArray:
+def match_marginals(q: FloatArray, prior: FloatArray, rounds: int = SINKHORN_ROUNDS, weight: float = 1.0) -> FloatArray:
     """Scale columns to `prior` and rows to one, alternately (Sinkhorn & Knopp 1967).
 
     It finds the nearest probabilities to q, in mean Kullback-Leibler divergence, whose column means are `prior`. With a
