@@ -22,14 +22,15 @@ RNG = np.random.default_rng(0)
 PICTURES = [RNG.integers(0, 256, shape, dtype=np.uint8) for shape in ((40, 60, 3), (50, 33), (100, 120, 3))]
 
 
-def test_features_are_those_of_the_library(capsys):
+@pytest.mark.parametrize("size", [64, 75])  # an odd one is padded unevenly at other layers
+def test_features_are_those_of_the_library(size, capsys):
     network = library.EfficientNet.from_name("efficientnet-lite0")
     network.load_state_dict(torch.load(WEIGHTS, weights_only=True))
     capsys.readouterr()
-    backbone = make_backbone(image_size=64)
+    backbone = make_backbone(image_size=size)
     pixels = torch.stack([backbone.prepare(picture) for picture in PICTURES])
     assert pixels.dtype == torch.float32
-    assert pixels.shape == (3, 3, 64, 64)
+    assert pixels.shape == (3, 3, size, size)
     assert pixels.min() >= -1
     with torch.inference_mode():
         expected = network.eval().extract_features(pixels).mean((2, 3)).numpy()
@@ -37,6 +38,25 @@ def test_features_are_those_of_the_library(capsys):
     np.testing.assert_allclose(backbone.embed(PICTURES, progress=False), expected, atol=1e-4)
     assert backbone.n_features == 1280
     assert capsys.readouterr().out == ""
+
+
+def test_the_network_to_be_trained_is_a_copy_with_gradients_and_the_same_features():
+    backbone = make_backbone(image_size=64)
+    pixels = backbone.collate(PICTURES)
+    before = backbone.forward(pixels)
+    module = backbone.module().eval()
+    features = module(pixels)
+    np.testing.assert_allclose(features.detach(), before, atol=1e-4)
+    features.sum().backward()
+    grown = [weight for weight in module.parameters() if weight.grad is not None]
+    assert len(grown) == len(list(module.parameters())) - 2  # all but the classifier's, which features do not need
+    with torch.no_grad():
+        for weight in grown:
+            weight.mul_(1.01)
+    np.testing.assert_array_equal(backbone.forward(pixels), before)
+    with torch.inference_mode():
+        expected = module(pixels)
+    np.testing.assert_allclose(backbone.with_module(module).forward(pixels), expected, rtol=1e-4, atol=1e-4)
 
 
 def test_the_fingerprint_is_the_one_that_features_were_cached_under():

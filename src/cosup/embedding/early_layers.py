@@ -41,10 +41,11 @@ class EarlyStages(EfficientNetLite):
         return super()._describe() | {"pool": f"mean and spread of the first {N_BLOCKS} blocks"}
 
     def _build(self) -> torch.nn.Module:
-        network: Any = super()._build()
+        from cosup.embedding.backbones.lite_network import LiteFeatures
+
+        network: Any = super()._build().network
         network._blocks = network._blocks[:N_BLOCKS]
-        network.forward = lambda batch: _statistics(network, batch)
-        return network  # type: ignore[no-any-return]
+        return LiteFeatures(network, _statistics)
 
 
 def _statistics(network: Any, batch: torch.Tensor) -> torch.Tensor:

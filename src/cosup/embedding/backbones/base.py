@@ -279,13 +279,17 @@ class TorchBackbone(ABC):
         # Loaded when it is first needed: features out of a cache may never need it.
         return self._build().eval().requires_grad_(False)
 
+    def _for_computing(self) -> torch.nn.Module:
+        """Return the network in the form that computes float32 features fastest; by default as it was built."""
+        return self._network
+
     @cached_property
     def _runner(self) -> torch.nn.Module:
         import torch
 
         dtype = self._options.dtype
         if dtype == "float32":
-            return self._network.to(self._device)
+            return self._for_computing().to(self._device)
         # The weights' hash is of the weights before they are rounded.
         _ = self.fingerprint
         return self._network.to(self._device, getattr(torch, dtype))

