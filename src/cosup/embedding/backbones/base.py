@@ -280,8 +280,10 @@ class TorchBackbone(ABC):
         return self._build().eval().requires_grad_(False)
 
     def _for_computing(self) -> torch.nn.Module:
-        """Return the network in the form that computes float32 features fastest; by default as it was built."""
-        return self._network
+        """Return the network in the form that computes float32 features fastest."""
+        from cosup.embedding.backbones.fused_gelu import fuse_gelu
+
+        return fuse_gelu(self._network) if self._device == "cpu" else self._network
 
     @cached_property
     def _runner(self) -> torch.nn.Module:

@@ -175,6 +175,9 @@ class NetworkBackbone(_CodeBackbone):
     def _build(self) -> torch.nn.Module:
         return _Own(self._made, self._options.pooling)
 
+    def _for_computing(self) -> torch.nn.Module:
+        return self._network  # nothing is known of somebody's own layers
+
 
 class _Own(torch.nn.Module):
     def __init__(self, network: Callable[[torch.Tensor], Any], pooling: str | None) -> None:
