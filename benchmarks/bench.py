@@ -38,7 +38,7 @@ ROWS: dict[str, tuple[str, Callable[[bool], dict[str, Any]]]] = {
     "study": ("the demo's study before students were made fast, and now (CPU seconds)", training.row_study),
     "start-up": ("start-up (CPU seconds)", waiting.row_start_up),
     "texts": ("texts through MiniLM, against a sorted loop of transformers (CPU seconds)", waiting.row_texts),
-    "images": ("JPEGs, against a torch loop with a DataLoader of two workers (CPU seconds)", waiting.row_images),
+    "images": ("JPEGs, against a torch loop with a DataLoader of two workers", waiting.row_images),
     "default": ("the default's fit, 100,000 x 384, 10 teachers (CPU seconds)", waiting.row_default),
     "adam-method": ("Adam through make_method, against a DataLoader loop (CPU seconds)", waiting.row_adam_method),
     "gpu": ("Adam on a GPU", training.row_gpu),
