@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -45,7 +46,7 @@ def fused(features: LiteFeatures) -> LiteFeatures:
     quick = copy.deepcopy(features)
     for module in quick.modules():
         parts = list(module.named_children())
-        for (name, part), (next_name, following) in zip(parts, parts[1:], strict=False):
+        for (name, part), (next_name, following) in itertools.pairwise(parts):
             if isinstance(part, nn.Conv2d) and isinstance(following, nn.BatchNorm2d):
                 setattr(module, name, _fused_convolution(part, following))
                 setattr(module, next_name, nn.Identity())
