@@ -1,4 +1,4 @@
-"""The EfficientNet-Lites as modules of torch: to be trained as they are published, and quicker ones that only compute."""
+"""The EfficientNet-Lites as modules of torch: as they are published, to be trained; quicker ones that only compute."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def pooled(network: Any, batch: torch.Tensor) -> torch.Tensor:
 
 
 def fused(features: LiteFeatures) -> LiteFeatures:
-    """Copy a network for computing alone: each convolution pads and normalises by itself, and is cut to [0, 6] in place.
+    """Copy a network for computing alone: convolutions pad and normalise by themselves, and are cut to [0, 6] in place.
 
     Convolutions are a third of the network's time; the passes over memory between them, left out here, the rest.
     """
