@@ -65,8 +65,8 @@ def _fused_convolution(convolution: Any, norm: Any) -> nn.Conv2d:
     # A kernel begins with zeros where more is padded after a picture than before it: torch pads both sides alike.
     weight = nn.functional.pad(weight, (right - left, 0, bottom - top, 0))
     out = nn.Conv2d(
-        convolution.in_channels, convolution.out_channels, weight.shape[2:], convolution.stride, (bottom, right),
-        groups=convolution.groups,
+        convolution.in_channels, convolution.out_channels, (weight.shape[2], weight.shape[3]), convolution.stride,
+        (bottom, right), groups=convolution.groups,
     )  # fmt: skip
     out.load_state_dict({"weight": weight, "bias": bias})
     return out.requires_grad_(False).to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
