@@ -95,16 +95,16 @@ def test_the_table_of_choices_holds_every_method_and_nobody_gets_more_than_one()
 
 @pytest.mark.parametrize("name", [n for n in methods_here() if not n.startswith("own-")])
 def test_methods_choose_as_often_as_the_table_says(name, monkeypatch):
-    """A gradient method chooses its regularisation once; the others leave it to the shared student."""
+    """A gradient method chooses its regularisation and schedule once; the others leave it to the shared student."""
     calls = []
-    choose = gradient.choose_alpha
+    choose = gradient.choose
 
-    def counted(predictions, generalist, seed, candidates):
+    def counted(predictions, posterior, seed, candidates):
         calls.append(len(candidates))
-        return choose(predictions, generalist, seed, candidates)
+        return choose(predictions, posterior, seed, candidates)
 
-    monkeypatch.setattr(gradient, "choose_alpha", counted)
-    monkeypatch.setattr(tuned_published, "choose_alpha", counted)
+    monkeypatch.setattr(gradient, "choose", counted)
+    monkeypatch.setattr(tuned_published, "choose", counted)
     task = tiny(seed=0)
     told = {"truth": task.truth.y_train} if name in TOLD else {}
     model = make_method(name, random_state=0, **told)
@@ -117,7 +117,7 @@ def test_methods_choose_as_often_as_the_table_says(name, monkeypatch):
         assert len(calls) == 1
         if name == "csl-published-tuned":
             return
-        assert ("step size" in what) == (name == "simplex-weights") == (calls[0] > len(GRID))
+        assert ("step size" in what) == (name == "simplex-weights") == (calls[0] > len(GRID) * len(gradient.SCHEDULES))
     else:
         assert calls == []
         assert model.get_params()["student"] == "ridge"

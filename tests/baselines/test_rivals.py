@@ -6,6 +6,7 @@ That each repeats itself and can be saved is tested with all methods, see tests/
 import importlib
 import importlib.util
 import inspect
+import re
 from contextlib import nullcontext
 
 import numpy as np
@@ -14,7 +15,7 @@ import pytest
 from cosup import CosupError, TeacherLabels, list_methods, make_method
 from cosup.baselines import gradient
 from cosup.methods import METHODS
-from cosup.students.held_out_choice import GRID, choose_alpha
+from cosup.students.held_out_choice import GRID, choose
 from cosup.tasks import make_hierarchy
 from cosup.utils.optional_imports import import_extra
 from fits import few_steps
@@ -182,35 +183,58 @@ def test_too_few_samples_to_cross_fit_are_an_error():
         make_method("reverse-kl").fit(np.eye(4), TeacherLabels([[0], [1], [0], [1]]))
 
 
-# -- the regularisation that all gradient-based rivals share -----------------------------------------------
+# -- the choice that all rivals share that are trained by steps ---------------------------------------------
 
 
-def test_the_strongest_regularisation_that_nearly_agrees_best_is_chosen():
-    generalist = np.zeros(500, dtype=int)
+def test_the_candidate_whose_held_out_classes_are_most_probable_is_chosen():
+    posterior = np.tile([0.9, 0.1], (500, 1))
+    candidates = np.arange(5.0)[:, None]
     asked = []
 
-    def predictions(alphas, sees):
-        asked.append((alphas, sees))
+    def predictions(tried, sees):
+        asked.append((tried, sees))
+        out = np.zeros((len(tried), 500), dtype=int)
         held = np.flatnonzero(~sees[:, 0])
-        out = np.ones((len(alphas), 500), dtype=int)
-        for row, right in zip(out, [40, 96, 97, 98, 100, 99, 98], strict=True):
-            row[held[:right]] = 0
+        for row, wrong in zip(out, [40, 3, 2, 2, 5], strict=True):
+            row[held[:wrong]] = 1
+        # What is predicted of samples that were trained on does not count.
+        out[2:, sees[:, 0]] = 1
         return out
 
-    assert choose_alpha(predictions, generalist, seed=3) == GRID[2]
-    ((alphas, sees),) = asked  # one run on one hold-out, whatever the method
-    np.testing.assert_array_equal(alphas, GRID)
+    assert choose(predictions, posterior, 3, candidates) == [2]  # of equals the first
+    ((tried, sees),) = asked  # one hold-out, whatever the method
+    np.testing.assert_array_equal(tried, candidates)
     assert (~sees).sum() == 100
 
 
-def test_the_choice_ignores_where_the_generalist_abstains():
-    generalist = np.where(np.arange(100) % 2, -1, 0)
+def chosen(name, X, labels, **parameters):
+    """The note of what was chosen: shares of the full steps and of the learning rate, and the penalty."""
+    notes = make_method(name, random_state=0, **parameters).fit(X, labels).history_[0]["notes"]
+    found = re.search(r"for (\S+) of the full steps at (\S+) of the learning rate, L2 (\S+)", " ".join(notes))
+    return tuple(map(float, found.groups()))
 
-    def predictions(alphas, sees):
-        return np.zeros((len(alphas), 100), dtype=int)
 
-    assert choose_alpha(predictions, generalist, seed=0) == GRID[0]
-    assert choose_alpha(predictions, np.full(100, -1), seed=0) == GRID[3]
+@pytest.mark.parametrize("name", ["reverse-kl", "crowd-layer"])
+def test_where_training_ends_in_the_teachers_mistakes_few_steps_are_chosen(name):
+    task = make_hierarchy(400, 100, n_features=64, n_classes=20, accuracy=(0.3, 0.45, 0.6), separation=5.0)
+    steps, rate, _ = chosen(name, task.X_train, task.labels)
+    assert steps * rate < 1 / 3
+
+
+@pytest.mark.parametrize("name", ["reverse-kl", "reverse-ce"])
+def test_where_the_signal_is_small_many_steps_are_chosen(name):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(400, 40))
+    X[:, 0] *= 0.05
+    y = (X[:, 0] > 0).astype(int)
+    steps, rate, alpha = chosen(name, X, y)
+    assert (steps, rate) == (1.0, 1.0)
+    assert alpha <= GRID[-2]
+
+
+def test_a_penalty_that_is_given_is_trained_in_full(tasks):
+    task = tasks["hard"]
+    assert chosen("reverse-kl", task.X_train, task.labels, alpha=0.3) == (1, 1, 0.3)
 
 
 def test_out_of_sample_probabilities_come_from_heads_that_did_not_see_the_sample(tasks):

@@ -35,7 +35,8 @@ class ConfidenceLoss(TeacherSupervised):
     warmup : float
         Share of the training over which `a` rises, in [0, 1]. Not used by ``product``.
     alpha : float, optional
-        L2 penalty in units of the features' mean variance. None: by `choose_alpha`, as all methods of this kind.
+        L2 penalty in units of the features' mean variance, trained for in full. None: by `choose`, together with the
+        number of steps and the learning rate, as all methods of this kind.
     random_state : int, RandomState or None
         Batches, hold-out and folds.
 

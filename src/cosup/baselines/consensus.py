@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cosup.cosupervision import joint_posterior
 from cosup.estimators.supervision import LevelRecord, Supervision, one_hot, provenance_rows
 from cosup.labels import TeacherLabels
 from cosup.students import Fit, Trainer, as_student
@@ -204,9 +205,11 @@ def gradient_supervision(
     if alpha is not None:
         check_positive(alpha, "alpha")
     started = time.perf_counter()
-    generalist = generalists(labels).predicted_class
-    fit = fit_gradient(objective, X, targets, consensus.has_label, generalist, seed=seed, alpha=alpha, **options)
-    learned = list(notes or [])
+    fit = fit_gradient(
+        objective, X, targets, consensus.has_label, lambda: joint_posterior(X, labels, seed), seed=seed, alpha=alpha,
+        **options,
+    )  # fmt: skip
+    learned = [*(notes or []), fit.described]
     if describe is not None and fit.learned is not None:
         learned.append(describe(fit.learned, fit.setting))
     return supervision(fit, labels, consensus, targets=consensus.vote, started=started, notes=learned)

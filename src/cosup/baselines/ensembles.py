@@ -78,9 +78,8 @@ class SimplexWeights(TeacherSupervised):
     ----------
     teachers : {"all", "generalists"}
     rate : float, optional
-        Step size of the weights; the released value is not known. None: 0.3, 1 or 3 over the number of steps, chosen
-        together with the regularisation, in the same label-free choice: the smallest rate, and with it the strongest
-        regularisation, whose held-out agreement with the generalists is at least 97 % of the best. With 1 over the
+        Step size of the weights; the released value is not known. None: 0.3, 1 or 3 over the full number of steps,
+        chosen together with regularisation, steps and learning rate, in the same label-free choice. With 1 over the
         number of steps, a teacher that is one nat easier to imitate all along can just take all.
     warmup : float
         Share of the training on easy samples, in [0, 1).

@@ -1,9 +1,8 @@
 """One trainer for all losses: mini-batch Adam on linear heads side by side, and the rule that regularises them all.
 
 Heads that differ in their L2 regularisation or in the samples that they may see stand side by side: a step on all of
-them
-is two matrix products. So choosing the regularisation on a hold-out is one run, and training the final head together
-with the five that predict out of sample is another.
+them is two matrix products. So trying all penalties on a hold-out is one run for every number of steps and learning
+rate, and training the final head together with the five that predict out of sample is another.
 """
 
 from __future__ import annotations
@@ -12,7 +11,8 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import product
+from itertools import islice, product
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,11 +20,11 @@ from sklearn.model_selection import KFold
 
 from cosup.baselines.objectives import Objective, Tensor, expected
 from cosup.students import Head, LinearHead, average_heads
-from cosup.students.held_out_choice import GRID, choose_alpha
+from cosup.students.held_out_choice import GRID, choose
 from cosup.utils.row_blocks import blocks_of
 from cosup.utils.validation import BoolArray, CosupError, FloatArray, IntArray
 
-__all__ = ["Blend", "EvidenceHead", "GradientFit", "fit_gradient", "run", "schedule"]
+__all__ = ["SCHEDULES", "Blend", "EvidenceHead", "GradientFit", "fit_gradient", "run", "schedule"]
 
 BATCH = 100
 LEARNING_RATE = 0.1
@@ -35,6 +35,10 @@ LEAST_STEPS = 300
 """Small samples are passed over more often, so that training ends near its solution."""
 
 FOLDS = 5
+
+SCHEDULES = tuple(sorted(product((1 / 16, 1 / 4, 1.0), (1 / 3, 1.0)), key=math.prod))
+"""Candidates of a training's length and learning rate, as shares of the full number of steps and of the learning rate.
+Stopping early regularises: the shortest path, steps times rate, comes first."""
 
 LOOK_ROWS = 1000
 LOOK_EVERY = 10
@@ -94,6 +98,8 @@ class GradientFit:
         L2 penalty in units of the features' mean variance, as for `LogisticProbe`.
     setting : float
         The value of the objective's hyperparameter; NaN where it has none.
+    schedule : tuple of float
+        Shares of the full number of steps and of the learning rate, one of `SCHEDULES`.
     out_of_sample : ndarray of shape (n_samples, n_classes)
         Predictions by the heads of five folds.
     learned : ndarray or None
@@ -103,10 +109,17 @@ class GradientFit:
     head: Head
     alpha: float
     setting: float
+    schedule: tuple[float, float]
     out_of_sample: FloatArray
     learned: FloatArray | None
     _X: FloatArray
     takes_soft: bool = True
+
+    @property
+    def described(self) -> str:
+        """Describe in words what was chosen."""
+        steps, rate = self.schedule
+        return f"trained for {steps:.2g} of the full steps at {rate:.2g} of the learning rate, L2 {self.alpha:g}"
 
     @cached_property
     def in_sample(self) -> FloatArray:
@@ -124,9 +137,15 @@ def schedule(n: int, epochs: int = EPOCHS) -> tuple[int, int]:
     return batches, max(epochs, -(-LEAST_STEPS // batches))
 
 
+def _batches(n: int, number: int, generator: torch.Generator) -> Iterator[Tensor]:
+    """Yield mini-batches of `n` samples without end, `number` an epoch."""
+    while True:
+        yield from torch.randperm(n, generator=generator).chunk(number)
+
+
 def run(
     objective: Objective, Z: Tensor, targets: Tensor, present: Tensor, alphas: FloatArray, *, seed: int,
-    epochs: int = EPOCHS, width: int = 1,
+    epochs: int = EPOCHS, shares: tuple[float, float] = (1.0, 1.0), width: int = 1,
 ) -> tuple[Tensor, Tensor]:  # fmt: skip
     """Train heads side by side by Adam, the learning rate falling as a cosine to zero.
 
@@ -140,6 +159,8 @@ def run(
     alphas : ndarray of shape (H,)
     seed : int
     epochs : int
+    shares : tuple of float
+        Shares of the steps of these epochs, and of the learning rate.
     width : int
         Components a head.
 
@@ -162,41 +183,39 @@ def run(
     penalty = torch.tensor(alphas / width, dtype=torch.float32).repeat_interleave(width * n_classes)
 
     batches, epochs = schedule(n, epochs)
-    groups = [{"params": [weight, bias], "top": LEARNING_RATE / math.sqrt(d)}]
+    steps, rate = max(1, round(shares[0] * batches * epochs)), shares[1] * LEARNING_RATE
+    groups = [{"params": [weight, bias], "top": rate / math.sqrt(d)}]
     own = objective.begin(n_heads, width, targets)
     if own:
-        groups.append({"params": own, "top": LEARNING_RATE / math.sqrt(objective.fan_in or d)})
-    optimiser = torch.optim.Adam(groups, lr=LEARNING_RATE, fused=True)
-    done, total = 0, epochs * batches
+        groups.append({"params": own, "top": rate / math.sqrt(objective.fan_in or d)})
+    optimiser = torch.optim.Adam(groups, lr=rate, fused=True)
     look = torch.randperm(n, generator=generator)[:LOOK_ROWS]
-    for _ in range(epochs):
-        for rows in torch.randperm(n, generator=generator).chunk(batches):
-            if objective.looks_ahead and done % LOOK_EVERY == 0:
-                with torch.no_grad():
-                    objective.look(torch.addmm(bias, Z[look], weight).view(-1, *shape), targets[look])
-            for group in optimiser.param_groups:
-                group["lr"] = group["top"] * 0.5 * (1.0 + math.cos(math.pi * done / total))
-            optimiser.zero_grad(set_to_none=False)
-            logits = torch.addmm(bias, Z[rows], weight).view(-1, *shape)
-            here = present[rows]
-            each = objective.loss(logits, targets[rows], here, done / total)
-            loss = ((each * here).sum(0) / here.sum(0).clamp(min=1e-9)).sum()
-            loss.backward()  # type: ignore[no-untyped-call]
-            assert weight.grad is not None
-            weight.grad.addcmul_(weight.detach(), penalty)
-            optimiser.step()
-            objective.after_step()
-            done += 1
+    for done, rows in enumerate(islice(_batches(n, batches, generator), steps)):
+        if objective.looks_ahead and done % LOOK_EVERY == 0:
+            with torch.no_grad():
+                objective.look(torch.addmm(bias, Z[look], weight).view(-1, *shape), targets[look])
+        for group in optimiser.param_groups:
+            group["lr"] = group["top"] * 0.5 * (1.0 + math.cos(math.pi * done / steps))
+        optimiser.zero_grad(set_to_none=False)
+        logits = torch.addmm(bias, Z[rows], weight).view(-1, *shape)
+        here = present[rows]
+        each = objective.loss(logits, targets[rows], here, done / steps)
+        loss = ((each * here).sum(0) / here.sum(0).clamp(min=1e-9)).sum()
+        loss.backward()  # type: ignore[no-untyped-call]
+        assert weight.grad is not None
+        weight.grad.addcmul_(weight.detach(), penalty)
+        optimiser.step()
+        objective.after_step()
     out = weight.detach().view(d, *shape).permute(1, 2, 0, 3)
     return out.contiguous(), bias.detach().view(*shape)
 
 
 def fit_gradient(
-    objective: Callable[[], Objective], X: FloatArray, targets: FloatArray, kept: BoolArray, generalist: IntArray, *,
-    seed: int, alpha: float | None = None, weights: FloatArray | None = None, width: int = 1, fold_width: int = 1,
-    epochs: int = EPOCHS,
+    objective: Callable[[], Objective], X: FloatArray, targets: FloatArray, kept: BoolArray,
+    posterior: Callable[[], FloatArray], *, seed: int, alpha: float | None = None, weights: FloatArray | None = None,
+    width: int = 1, fold_width: int = 1, epochs: int = EPOCHS,
 ) -> GradientFit:  # fmt: skip
-    """Choose the regularisation, then train the final head and five that predict out of sample.
+    """Choose regularisation, steps and learning rate, then train the final head and five that predict out of sample.
 
     Parameters
     ----------
@@ -206,16 +225,18 @@ def fit_gradient(
     targets : ndarray of shape (n_samples, ..., n_classes)
     kept : ndarray of shape (n_samples,), bool
         Samples that may be trained on.
-    generalist : ndarray of shape (n_samples,)
-        The generalists' class, -1 where they abstain; what the regularisation is chosen by.
+    posterior : callable
+        Computes class probabilities of all samples, (n_samples, n_classes), by which `choose` chooses.
     seed : int
     alpha : float, optional
-        None: by `choose_alpha`, together with the objective's hyperparameter where it has one.
+        None: by `choose`, together with the training's length and learning rate (`SCHEDULES`) and the objective's
+        hyperparameter where it has one. A number: trained in full, and only the hyperparameter is chosen.
     weights : ndarray of shape (n_samples,), optional
         Weights of the samples.
     width, fold_width : int
         Components of the final head, and of those that choose the regularisation and predict out of sample.
     epochs : int
+        Those of a training in full.
 
     Returns
     -------
@@ -235,19 +256,29 @@ def fit_gradient(
     weight = np.ones(len(rows)) if weights is None else weights[rows]
 
     def predictions(tried: FloatArray, sees: BoolArray) -> IntArray:
-        seen = torch.from_numpy((sees * weight[:, None]).astype(np.float32).repeat(len(tried), axis=1))
-        made = objective()
-        made.set_hyperparameter(tried[:, 0])
-        trained = run(made, Z, T, seen, tried[:, 1], seed=seed, epochs=epochs, width=fold_width)
-        return np.asarray(_probabilities(Z, *trained, made).argmax(axis=2))
+        out = np.empty((len(tried), len(rows)), dtype=np.int64)
+        for shares in np.unique(tried[:, 2:], axis=0):
+            these = np.flatnonzero((tried[:, 2:] == shares).all(axis=1))
+            seen = torch.from_numpy((sees * weight[:, None]).astype(np.float32).repeat(len(these), axis=1))
+            made = objective()
+            made.set_hyperparameter(tried[these, 0])
+            trained = run(
+                made, Z, T, seen, tried[these, 1], seed=seed, epochs=epochs, shares=tuple(shares), width=fold_width
+            )
+            out[these] = _probabilities(Z, *trained, made).argmax(axis=2)
+        return out
 
     hyperparameter = objective().hyperparameter or (math.nan,)
-    candidates = np.array(list(product(hyperparameter, GRID if alpha is None else [alpha])))
-    chosen = candidates[0]
-    if len(candidates) > 1:
-        chosen = choose_alpha(predictions, generalist[rows], seed, candidates)
-    setting, alpha = map(float, chosen)
+    penalties, schedules = (GRID, SCHEDULES) if alpha is None else ([alpha], ((1.0, 1.0),))
+    # The shortest training first, then the strongest penalty.
+    candidates = np.array(
+        [(own, penalty, *shares) for shares, own, penalty in product(schedules, hyperparameter, penalties)]
+    )
+    chosen = candidates[0] if len(candidates) == 1 else choose(predictions, posterior()[rows], seed, candidates)
+    setting, alpha = map(float, chosen[:2])
+    shares = (float(chosen[2]), float(chosen[3]))
 
+    how: dict[str, Any] = {"seed": seed, "epochs": epochs, "shares": shares}
     folds = list(KFold(FOLDS, shuffle=True, random_state=seed).split(rows))
     sees = np.ones((len(rows), FOLDS))
     for fold, (_, held) in enumerate(folds):
@@ -261,17 +292,17 @@ def fit_gradient(
         parts = final
         sees = np.hstack([sees, whole])
     seen = torch.from_numpy((sees * weight[:, None]).astype(np.float32))
-    trained = run(parts, Z, T, seen, np.full(seen.shape[1], alpha), seed=seed, epochs=epochs, width=fold_width)
+    trained = run(parts, Z, T, seen, np.full(seen.shape[1], alpha), **how, width=fold_width)
     held_out = _probabilities(features.Z, *trained, parts)
     out = held_out[:FOLDS].mean(axis=0)
     for fold, (_, held) in enumerate(folds):
         out[rows[held]] = held_out[fold, rows[held]]
     if width != fold_width:
         seen = torch.from_numpy((whole * weight[:, None]).astype(np.float32))
-        trained = run(final, Z, T, seen, np.array([alpha]), seed=seed, epochs=epochs, width=width)
+        trained = run(final, Z, T, seen, np.array([alpha]), **how, width=width)
     learned = final.learned()
     head = _head(features, trained[0][-1], trained[1][-1], final)
-    return GradientFit(head, alpha, setting, out, None if learned is None else learned[-1], X)
+    return GradientFit(head, alpha, setting, shares, out, None if learned is None else learned[-1], X)
 
 
 def _head(features: Features, weight: Tensor, bias: Tensor, objective: Objective) -> Head:

@@ -110,9 +110,11 @@ class CrowdLayer(Objective):
     def loss(self, logits: Tensor, targets: Tensor, present: Tensor, progress: float) -> Tensor:
         """See `Objective.loss`: mean over the teachers that speak."""
         p = torch.softmax(logits[:, :, 0], dim=2)
-        # Only pairs of sample and teacher that are annotated: most teachers of a crowd see few samples.
+        # Only teachers and pairs that are annotated: most teachers of a crowd see few samples.
         row, teacher = torch.nonzero(targets.sum(2) > 0, as_tuple=True)
-        answers = torch.einsum("phc,hpck->phk", p[row], self._matrices[:, teacher])
+        present_teachers, place = torch.unique(teacher, return_inverse=True)
+        every = torch.einsum("bhc,hmck->bmhk", p, self._matrices[:, present_teachers])
+        answers = every[row, place]
         each = -(targets[row, teacher][:, None] * torch.log_softmax(answers, dim=2)).sum(2)
         total = torch.zeros(p.shape[:2]).index_add(0, row, each)
         return total / torch.bincount(row, minlength=len(p)).clamp(min=1)[:, None]

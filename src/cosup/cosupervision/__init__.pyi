@@ -3,4 +3,5 @@ from cosup.cosupervision.classifier import CoSupervisedClassifier as CoSupervise
 from cosup.cosupervision.classifier import PaperCSL as PaperCSL
 from cosup.cosupervision.classifier import PublishedCSL as PublishedCSL
 from cosup.cosupervision.config import CSLConfig as CSLConfig
+from cosup.cosupervision.judging import joint_posterior as joint_posterior
 from cosup.cosupervision.tuned_published import TunedPublishedCSL as TunedPublishedCSL

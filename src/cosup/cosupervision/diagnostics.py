@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -11,14 +12,13 @@ from cosup.cosupervision.accuracy_estimates import estimate_accuracies
 from cosup.cosupervision.hierarchy import Level
 from cosup.cosupervision.round import held_predictions
 from cosup.cosupervision.state import Outcome, Setup, State
-from cosup.estimators.accuracy import Estimates
 from cosup.estimators.supervision import LevelRecord, Supervision, provenance_rows
 from cosup.labels import TeacherLabels
 from cosup.students import Head, average_heads, spread_head
 from cosup.utils.progress import fit_bar
 from cosup.utils.row_blocks import release_pages
-from cosup.utils.row_store import LazyRows
-from cosup.utils.validation import FloatArray
+from cosup.utils.row_store import LazyRows, Rows
+from cosup.utils.validation import FloatArray, IntArray
 
 __all__ = ["Diagnostics"]
 
@@ -99,24 +99,23 @@ class Diagnostics:
 
     def supervision(self, state: State, fallen_back: str = "") -> Supervision:
         """Estimate accuracies and sum up; `fallen_back` says why the answer is the initial student, if it is."""
-        estimates = self._estimates(state)
+        setup, hierarchy = self._setup, self._setup.hierarchy
+        posterior = state.training.posterior
+        if posterior is None:
+            posterior = held_predictions(setup, state.fit, state.class_prior)
+        student_proba = LazyRows(posterior.shape, lambda: setup.student_proba(state.fit))
+        estimates = estimate_accuracies(hierarchy, posterior, student_proba)
+        wide: Rows | None = _spread_rows(posterior, hierarchy.active, self._labels.n_classes)
         if fallen_back:
             # They come from the posterior that the student could not learn, or that explains less.
-            estimates = estimates.unknown()
-            hierarchy, last = self._setup.hierarchy, self._history[-1]
+            estimates, wide = estimates.unknown(), None
+            last = self._history[-1]
             self._level_heads[-1] = spread_head(self._initial, hierarchy.active, self._labels.n_classes)
             last["outcome"] = Outcome.FELL_BACK.value
             last["notes"].append(f"the students fall back to the initial one: {fallen_back}")
         provenance = np.stack(self._provenance, axis=1)
         self._bar.close()
-        return Supervision(self._level_heads[-1], tuple(self._level_heads), self._history, provenance, estimates)
-
-    def _estimates(self, state: State) -> Estimates:
-        setup, posterior = self._setup, state.training.posterior
-        if posterior is None:
-            posterior = held_predictions(setup, state.fit, state.class_prior)
-        student_proba = LazyRows(posterior.shape, lambda: setup.student_proba(state.fit))
-        return estimate_accuracies(setup.hierarchy, posterior, student_proba)
+        return Supervision(self._level_heads[-1], tuple(self._level_heads), self._history, provenance, estimates, wide)
 
     def _agreement(self, state: State) -> tuple[float, FloatArray]:
         """Measure how many targets the student predicts, and the probability that it gives to every annotation."""
@@ -164,3 +163,15 @@ class Diagnostics:
     def _notes_on_assignment(self, level: Level, state: State) -> list[str]:
         names, assigned = self._labels.names, state.assignment.teacher
         return [f"teacher {names[t]!r} was never assigned" for t in level.columns if not (assigned == t).any()]
+
+
+def _spread_rows(rows: Rows, classes: IntArray, n_classes: int) -> Rows:
+    """Spread probabilities of some `classes` to all `n_classes`; the others get probability zero."""
+
+    def blocks() -> Iterator[tuple[slice, FloatArray]]:
+        for which, block in rows.blocks():
+            wide = np.zeros((len(block), n_classes))
+            wide[:, classes] = block
+            yield which, wide
+
+    return LazyRows((rows.shape[0], n_classes), blocks)

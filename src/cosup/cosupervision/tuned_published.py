@@ -9,10 +9,11 @@ import numpy as np
 
 from cosup.cosupervision.algorithm import co_supervise
 from cosup.cosupervision.classifier import PublishedCSL
+from cosup.cosupervision.judging import joint_posterior
 from cosup.estimators.supervision import Supervision
 from cosup.labels import TeacherLabels
 from cosup.students import AdamProbe, Student, train_heads
-from cosup.students.held_out_choice import choose_alpha
+from cosup.students.held_out_choice import choose
 from cosup.utils.validation import BoolArray, FloatArray, IntArray
 
 __all__ = ["TunedPublishedCSL"]
@@ -30,9 +31,9 @@ class TunedPublishedCSL(PublishedCSL):
     """The recipe of the released code (`PublishedCSL`), with as many steps as the samples at hand call for.
 
     Its 20 epochs at a learning rate of 1e-4 are 8,000 steps on the paper's 40,000 samples, and 500 on 2,500. Here both
-    numbers are chosen by the rule of all rivals (`choose_alpha`): of the pairs in `CANDIDATES` the one with the
-    shortest path whose probe, trained on four fifths of the generalists' labels, agrees with the others at least 97 %
-    as often as the best. All else is as published.
+    numbers are chosen by the rule of all rivals (`choose`): of the pairs in `CANDIDATES` the one whose probe, trained on
+    four fifths of the generalists' labels, predicts the most probable classes of the others, as the default's joint
+    model has them. All else is as published.
 
     Parameters
     ----------
@@ -82,7 +83,7 @@ class TunedPublishedCSL(PublishedCSL):
                     out[place] = heads[row].predict_proba(X).argmax(axis=1)
             return out
 
-        rate, steps = choose_alpha(predictions, generalist, seed, CANDIDATES)
+        rate, steps = choose(predictions, joint_posterior(X, labels, seed), seed, CANDIDATES)
         return float(rate), float(steps)
 
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from cosup.estimators.accuracy import Estimates
 from cosup.students import Head
+from cosup.utils.row_store import Rows
 from cosup.utils.validation import BoolArray, FloatArray, IntArray
 
 __all__ = ["PROVENANCE", "LevelRecord", "Supervision", "one_hot", "provenance_rows"]
@@ -35,6 +36,9 @@ class Supervision:
     provenance : structured ndarray of shape (n_samples, n_levels), dtype `PROVENANCE`
     estimates : Estimates, optional
         Accuracies that the method estimates without a label.
+    posterior : Rows of shape (n_samples, n_classes), optional
+        Class probabilities of the training samples by student and teachers together, where the method has such a
+        model and its student could learn it.
     """
 
     head: Head
@@ -42,6 +46,7 @@ class Supervision:
     history: list[dict[str, Any]]
     provenance: Any
     estimates: Estimates | None = None
+    posterior: Rows | None = None
 
 
 def one_hot(ids: IntArray, n_classes: int) -> FloatArray:

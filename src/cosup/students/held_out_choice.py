@@ -1,4 +1,4 @@
-"""Choose a regularisation without labels: the rule of the students, and of every gradient-based rival."""
+"""Choose a regularisation without labels: the rule of the students, and of every rival that is trained by steps."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from cosup.utils.validation import BoolArray, FloatArray, IntArray
 
-__all__ = ["GRID", "OF_RIVALS", "choose_alpha", "strongest"]
+__all__ = ["GRID", "choose", "strongest"]
 
 GRID = np.array([3.0, 1.0, 0.3, 0.1, 0.03, 0.01, 0.003])
 """Candidate L2 penalties, strongest first, in units of the features' mean variance."""
@@ -17,9 +17,6 @@ GRID = np.array([3.0, 1.0, 0.3, 0.1, 0.03, 0.01, 0.003])
 HELD_OUT = 0.2
 NEARLY_BEST = 0.95
 """Share of the best agreement from which a student's regularisation is good enough."""
-
-OF_RIVALS = 0.97
-"""That share for rivals' heads; chosen in `benchmarks/studies/steps.md`."""
 
 
 def strongest(agreement: FloatArray, share: float = NEARLY_BEST) -> int:
@@ -30,39 +27,34 @@ def strongest(agreement: FloatArray, share: float = NEARLY_BEST) -> int:
     return int(np.flatnonzero(agreement >= share * agreement.max())[0])
 
 
-def choose_alpha(
-    predictions: Callable[[FloatArray, BoolArray], IntArray], generalist: IntArray, seed: int,
-    candidates: FloatArray = GRID,
-) -> Any:  # fmt: skip
-    """Choose the strongest candidate whose held-out agreement with the generalist is at least 97 % of the best.
+def choose(
+    predictions: Callable[[FloatArray, BoolArray], IntArray], posterior: FloatArray, seed: int, candidates: FloatArray
+) -> Any:
+    """Choose the candidate whose held-out predictions are most probable under a posterior over classes.
 
-    Every gradient-based method is judged by the same hold-out of 20 %, the same grid and the same labels, whatever it
-    is trained on: so each gets the same number of label-free choices, one.
+    The mean probability of the predicted classes estimates a candidate's accuracy without a label; of equals the
+    first counts. Every method that is trained by steps is judged by the same hold-out of 20 % and the same posterior,
+    whatever it is trained on. A teacher's own labels are a poor judge: they reward imitating its mistakes.
 
     Parameters
     ----------
     predictions : callable
-        A function of candidates (S, ...) and a mask (n_samples, 1) of the samples that may be trained on: the classes
+        A function of candidates (S, k) and a mask (n_samples, 1) of the samples that may be trained on: the classes
         (S, n_samples) that heads of these candidates predict.
-    generalist : ndarray of shape (n_samples,)
-        The generalists' class, -1 where they abstain.
+    posterior : ndarray of shape (n_samples, n_classes)
+        Class probabilities that do not come from the candidates.
     seed : int
         The seed of the hold-out.
-    candidates : ndarray of shape (S,) or (S, k)
-        Alphas, or alphas together with another setting; the middle one is taken where there is nobody to agree
-        with.
+    candidates : ndarray of shape (S, k)
+        The most regularised ones first.
 
     Returns
     -------
-    float or ndarray of shape (k,)
+    ndarray of shape (k,)
     """
-    n = len(generalist)
-    order = np.random.default_rng(seed).permutation(n)
-    sees = np.ones(n, dtype=bool)
-    sees[order[: max(1, round(HELD_OUT * n))]] = False
-    judged = ~sees & (generalist >= 0)
-    if not judged.any():
-        return candidates[len(candidates) // 2]
-    found = predictions(candidates, sees[:, None])
-    agreement = (found[:, judged] == generalist[judged]).mean(axis=1)
-    return candidates[strongest(agreement, OF_RIVALS)]
+    n = len(posterior)
+    held = np.random.default_rng(seed).permutation(n)[: max(1, round(HELD_OUT * n))]
+    sees = np.ones((n, 1), dtype=bool)
+    sees[held] = False
+    found = predictions(candidates, sees)[:, held]
+    return candidates[posterior[held, found].mean(axis=1).argmax()]
