@@ -77,7 +77,7 @@ def capturing() -> Iterator[list[Any]]:
 
 def load(name: str, seed: int, data: Path) -> Task:
     if name in PLANTED:
-        options = {"n_test": 2500, "n_features": 64, "teachers_per_level": (1, 2, 4)} | PLANTED[name]
+        options: dict[str, Any] = {"n_test": 2500, "n_features": 64, "teachers_per_level": (1, 2, 4)} | PLANTED[name]
         return make_hierarchy(**options, random_state=seed if name == "hierarchy" else 100 + seed)
     if name in REAL:
         return load_task(f"weak-labels-{name}", seed=seed, root=str(data / "real"))
@@ -183,21 +183,21 @@ def read(path: Path) -> None:
         below = {key: best[key] - landed(key, rule) for key in found}
         means = [np.mean([value for (t, _), value in below.items() if t == task]) for task in tasks]
         values = np.array(list(below.values()))
-        numbers = [*means, values.mean(), values.max()]
-        print(f"| {name} | {' | '.join(f'{v:.1f}' for v in numbers)} | {(values > 5).sum()} of {len(values)} |")
+        overall = [*means, values.mean(), values.max()]
+        print(f"| {name} | {' | '.join(f'{v:.1f}' for v in overall)} | {(values > 5).sum()} of {len(values)} |")
     for task in tasks:
         settings = " | ".join(f"{t:.2g} x {r:.2g}" for t, r in product(TIMES, RATES))
         print(f"\n### {task}\n\n| method | seeds | {settings} | best of all | before | now | below, before | now |")
         print("| --- " * (7 + len(TIMES) * len(RATES)) + "|")
         for rival in (rival for t, rival in found if t == task):
-            key = (task, rival)
+            pair = (task, rival)
             cells = [
-                landed(key, lambda r, t=t, f=f: chosen(r, "posterior", times=(t,), rates=(f,)))  # type: ignore[misc]
+                landed(pair, lambda r, t=t, f=f: chosen(r, "posterior", times=(t,), rates=(f,)))  # type: ignore[misc]
                 for t, f in product(TIMES, RATES)
             ]
-            before, now = (landed(key, RULES[name]) for name in (next(iter(RULES)), SHIPPED))
-            numbers = [*cells, best[key], before, now, best[key] - before, best[key] - now]
-            print(f"| {rival} | {len(found[key])} | " + " | ".join(f"{value:.0f}" for value in numbers) + " |")
+            before, now = (landed(pair, RULES[name]) for name in (next(iter(RULES)), SHIPPED))
+            numbers = [*cells, best[pair], before, now, best[pair] - before, best[pair] - now]
+            print(f"| {rival} | {len(found[pair])} | " + " | ".join(f"{value:.0f}" for value in numbers) + " |")
 
 
 def main() -> None:

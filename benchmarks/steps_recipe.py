@@ -21,7 +21,7 @@ import numpy as np
 from steps_grid import HELD_OUT, load
 
 from cosup import AdamProbe, make_method
-from cosup.cosupervision import co_supervise
+from cosup.cosupervision import co_supervise, joint_posterior
 from cosup.cosupervision.tuned_published import CANDIDATES
 from cosup.labels import TeacherLabels
 from cosup.tasks import Task
@@ -47,6 +47,7 @@ def measure(job: tuple[str, int], data: Path) -> Record:
         "task": name, "seed": seed, "weak": float((task.weak_test == y).mean()), "ceiling": float(ceiling),
         "n_classes": task.labels.n_classes, "generalist": task.labels.predicted_class(0, held).tolist(),
         "truth": task.truth.y_train[held].tolist(), "accuracy": [], "initial": [], "final": [],
+        "posterior": joint_posterior(np.asarray(X), task.labels, seed)[held].round(4).tolist(),
     }  # fmt: skip
     for method in ("csl-published", "csl-published-tuned", "vanilla"):
         record[method] = float(make_method(method, random_state=seed).fit(X, task.labels).score(task.X_test, y))
@@ -77,12 +78,20 @@ def above_chance(record: Record) -> Any:
     return ((predicted == generalist).mean(axis=1) - chance) / (1 - chance)
 
 
+def probability(of: str, record: Record) -> Any:
+    """Mean probability of every candidate's classes under the joint posterior."""
+    predicted, posterior = np.array(record[of]), np.array(record["posterior"])
+    return posterior[np.arange(len(posterior)), predicted].mean(axis=1)
+
+
 def among(of: str, others: str, record: Record) -> Any:
     """How often every candidate's student agrees with those of all candidates."""
     return (np.array(record[of])[:, None] == np.array(record[others])).mean(axis=(1, 2))
 
 
 RULES: dict[str, Callable[[Record], Any]] = {
+    "initial is probable under the joint posterior (shipped at 100 %)": partial(probability, "initial"),
+    "final is probable under the joint posterior": partial(probability, "final"),
     "initial agrees with the generalist": partial(agreement, "generalist", "initial"),
     "final agrees with the generalist": partial(agreement, "generalist", "final"),
     "initial agrees with it above chance": above_chance,

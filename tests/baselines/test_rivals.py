@@ -216,19 +216,21 @@ def chosen(name, X, labels, **parameters):
 
 @pytest.mark.parametrize("name", ["reverse-kl", "crowd-layer"])
 def test_where_training_ends_in_the_teachers_mistakes_few_steps_are_chosen(name):
-    task = make_hierarchy(400, 100, n_features=64, n_classes=20, accuracy=(0.3, 0.45, 0.6), separation=5.0)
+    task = make_hierarchy(
+        300, 100, n_features=32, n_classes=8, teachers_per_level=(1, 2), accuracy=(0.35, 0.6), separation=4.0
+    )
     steps, rate, _ = chosen(name, task.X_train, task.labels)
-    assert steps * rate < 1 / 3
+    assert steps * rate < 1 / 10
 
 
-@pytest.mark.parametrize("name", ["reverse-kl", "reverse-ce"])
+@pytest.mark.parametrize("name", ["reverse-kl", "adaptive-confidence"])
 def test_where_the_signal_is_small_many_steps_are_chosen(name):
     rng = np.random.default_rng(0)
     X = rng.normal(size=(400, 40))
     X[:, 0] *= 0.05
     y = (X[:, 0] > 0).astype(int)
-    steps, rate, alpha = chosen(name, X, y)
-    assert (steps, rate) == (1.0, 1.0)
+    steps, _, alpha = chosen(name, X, y)
+    assert steps == 1
     assert alpha <= GRID[-2]
 
 

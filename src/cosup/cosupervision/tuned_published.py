@@ -31,9 +31,9 @@ class TunedPublishedCSL(PublishedCSL):
     """The recipe of the released code (`PublishedCSL`), with as many steps as the samples at hand call for.
 
     Its 20 epochs at a learning rate of 1e-4 are 8,000 steps on the paper's 40,000 samples, and 500 on 2,500. Here both
-    numbers are chosen by the rule of all rivals (`choose`): of the pairs in `CANDIDATES` the one whose probe, trained on
-    four fifths of the generalists' labels, predicts the most probable classes of the others, as the default's joint
-    model has them. All else is as published.
+    numbers are chosen by the rule of all rivals (`choose`): of the pairs in `CANDIDATES` the one whose probe, trained
+    on four fifths of the generalists' labels, predicts the most probable classes of the others, as the default's
+    joint model has them. All else is as published.
 
     Parameters
     ----------
