@@ -1,9 +1,9 @@
 """A sweep that is killed again and again ends with the records of one that was not."""
 
+import contextlib
 import json
 import os
 import signal
-import subprocess
 import sys
 import time
 
@@ -13,6 +13,7 @@ from click.testing import CliRunner
 
 from cosup.benchmark import read_records
 from cosup.cli import main
+from forked import forked
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL is not of that system")
 
@@ -20,11 +21,16 @@ ARGUMENTS = [
     "bench", "--tasks", "hierarchy", "--task-option", "n_samples=200", "--task-option", "n_test=50",
     "--task-option", "n_features=10", "--methods", "vanilla,csl,co-supervised",
 ]  # fmt: skip
-COMMAND = [sys.executable, "-c", "from cosup.cli import main; main()"]
 
 
-def command(out, seeds, jobs):
-    return [*COMMAND, *ARGUMENTS, "--seeds", str(seeds), "--jobs", str(jobs), "--out", str(out)]
+def bench(out, seeds, jobs):
+    arguments = [*ARGUMENTS, "--seeds", str(seeds), "--jobs", str(jobs), "--out", str(out)]
+    assert CliRunner().invoke(main, arguments).exit_code == 0
+
+
+def bench_alone(*arguments):
+    os.setsid()
+    bench(*arguments)
 
 
 def stable(folder):
@@ -49,17 +55,16 @@ def kill_and_go_on(folder, seeds, jobs, kills, rng):
         if killed == kills:
             break
         before = lines(folder)
-        process = subprocess.Popen(
-            command(folder, seeds, jobs), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
-        )
+        process = forked(bench_alone, folder, seeds, jobs)
         # Not before it has written something new, and then at any moment: within a fit, or within a write.
-        while process.poll() is None and lines(folder) <= before:
+        while process.is_alive() and lines(folder) <= before:
             time.sleep(0.01)
         time.sleep(float(rng.uniform(0, 0.15)))
-        if process.poll() is None:
+        if process.is_alive():
             killed += 1
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+        with contextlib.suppress(ProcessLookupError):  # it has ended, and workers with it
+            os.killpg(process.pid, signal.SIGKILL)
+        process.join()
         if lines(folder) >= 3 * seeds:
             break
     return killed
@@ -68,8 +73,7 @@ def kill_and_go_on(folder, seeds, jobs, kills, rng):
 def check(tmp_path, seeds, jobs, kills):
     killed = kill_and_go_on(tmp_path / "cut", seeds, jobs, kills, np.random.default_rng(0))
     for name in ("cut", "whole"):
-        arguments = [*ARGUMENTS, "--seeds", str(seeds), "--jobs", str(jobs), "--out", str(tmp_path / name)]
-        assert CliRunner().invoke(main, arguments).exit_code == 0
+        bench(tmp_path / name, seeds, jobs)
     assert stable(tmp_path / "cut") == stable(tmp_path / "whole")
     assert len(stable(tmp_path / "whole")) == 3 * seeds
     # Nothing that was on disk is measured twice.

@@ -6,8 +6,6 @@ import os
 import random
 import resource
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -17,6 +15,7 @@ import pytest
 from cosup.embedding import FeatureStore, embed_images, images_to_features
 from cosup.utils.folder_lock import only_writer
 from cosup.utils.validation import CosupError
+from forked import forked
 
 pytest.importorskip("PIL")
 from PIL import Image
@@ -312,20 +311,11 @@ def test_a_folder_that_cannot_be_made_is_named(root, tmp_path):
         embed(root, tmp_path / "file" / "out")
 
 
-CHILD = """
-import sys
-sys.path.insert(0, sys.argv[1])
-import test_feature_store as test_store
-test_store.embed(test_store.Path(sys.argv[2]), test_store.Path(sys.argv[3]), test_store.Plain(seconds=0.1))
-"""
-
-
 def child(root, out, images=0):
     """Start to embed; return when so many images are on the disk."""
-    arguments = [sys.executable, "-c", CHILD, str(Path(__file__).parent), str(root), str(out)]
-    process = subprocess.Popen(arguments, stderr=subprocess.PIPE, text=True)
+    process = forked(embed, root, out, Plain(seconds=0.1))
     deadline = time.monotonic() + 120
-    while process.poll() is None:
+    while process.is_alive():
         files = out / "files.jsonl"
         if (out / "manifest.json").exists() and (
             not images or (files.exists() and files.read_bytes().count(b"\n") >= images)
@@ -343,8 +333,8 @@ def test_two_processes_do_not_write_to_one_folder(root, tmp_path):
     # Waiting is the other choice: then it finds everything done.
     late = Plain()
     embed(root, tmp_path / "out", late, wait=True)
-    process.communicate(timeout=60)
-    assert process.returncode == 0
+    process.join(timeout=60)
+    assert process.exitcode == 0
     assert late.batches == []
 
 
@@ -367,12 +357,12 @@ def killed_at_random(root, tmp_path, times, seed, shards=(0, 8, 16)):
         process = child(root, out, images=rng.choice(shards))
         time.sleep(rng.uniform(0, 0.25))  # two batches of 0.1 s a shard
         process.kill()
-        process.communicate()
-        assert process.returncode in (-signal.SIGKILL, 0)
+        process.join()
+        assert process.exitcode in (-signal.SIGKILL, 0)
         rest = Plain()
         embed(root, out, rest)
         assert content(out) == whole
-        halfway += process.returncode != 0 and len(rest.batches) < 6
+        halfway += process.exitcode != 0 and len(rest.batches) < 6
     return halfway
 
 

@@ -1,7 +1,6 @@
 """The folder of a fit while somebody writes to it: a reader sees one fit or the other, and looks again in between."""
 
-import subprocess
-import sys
+import os
 
 import numpy as np
 import pytest
@@ -10,14 +9,14 @@ import cosup
 from cosup import CosupError, CoSupervisedClassifier
 from cosup.estimators.fit_folder import once_more
 from cosup.tasks import make_hierarchy
+from forked import forked
 
-WRITER = """
-import sys, cosup
-models = [cosup.load(folder) for folder in sys.argv[2:]]
-print("begun", flush=True)
-for turn in range(10_000):
-    models[turn % 2].save(sys.argv[1])
-"""
+
+def write(folder, folders, begun):
+    models = [cosup.load(folder) for folder in folders]
+    os.write(begun, b"begun")
+    for turn in range(10_000):
+        models[turn % 2].save(folder)
 
 
 @pytest.fixture(scope="module")
@@ -35,13 +34,12 @@ def fits(tmp_path_factory):
 
 def test_a_reader_during_refits_sees_one_fit_or_the_other(fits, tmp_path):
     X, found = fits
-    folders = list(map(str, found))
+    folders = list(found)
     cosup.load(folders[0]).save(tmp_path)
-    writer = subprocess.Popen(
-        [sys.executable, "-c", WRITER, str(tmp_path), *folders], stdout=subprocess.PIPE, text=True
-    )
+    read, begun = os.pipe()
+    writer = forked(write, tmp_path, folders, begun)
     try:
-        assert writer.stdout.readline() == "begun\n"
+        assert os.read(read, 5) == b"begun"
         seen = [0, 0]
         for _ in range(300):
             given = cosup.load(tmp_path).predict_proba(X)
@@ -53,7 +51,9 @@ def test_a_reader_during_refits_sees_one_fit_or_the_other(fits, tmp_path):
         assert min(seen) > 0
     finally:
         writer.kill()
-        writer.communicate()
+        writer.join()
+        os.close(read)
+        os.close(begun)
 
 
 def test_what_fails_without_a_change_is_not_tried_again(tmp_path):

@@ -2,10 +2,7 @@
 
 import random
 import signal
-import subprocess
-import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +11,7 @@ from blobs import corners
 from cosup.tasks import HeadRecipe
 from cosup.tasks.weak_heads import TaughtSamples, class_range_specialists, group_specialists, train_heads_of
 from cosup.utils.validation import CosupError
+from forked import forked
 
 
 @pytest.mark.parametrize("recipe", [HeadRecipe("logistic"), HeadRecipe("adam", 300, 0.05, outputs="range")])
@@ -77,17 +75,6 @@ def slow_teachers(folder, seconds=0.0):
     return train_heads_of(specialists, TaughtSamples(take, y, 6), HeadRecipe("adam", 10), folder, progress=False)
 
 
-CHILD = """
-import sys
-from pathlib import Path
-
-sys.path[:0] = [sys.argv[1], str(Path(sys.argv[1]).parent / "support")]
-import test_weak_heads
-
-test_weak_heads.slow_teachers(Path(sys.argv[2]), 0.01)
-"""
-
-
 def content(folder):
     return {p.name: p.read_bytes() for p in folder.iterdir()}
 
@@ -98,17 +85,17 @@ def killed_while_training(tmp_path, times, seed):
     halfway = 0
     for i in range(times):
         out = tmp_path / f"out{i}"
-        process = subprocess.Popen([sys.executable, "-c", CHILD, str(Path(__file__).parent), str(out)])
+        process = forked(slow_teachers, out, 0.01)
         deadline, behind = time.monotonic() + 120, rng.randrange(6)
-        while process.poll() is None and not (
+        while process.is_alive() and not (
             (out / "teachers.json").exists() and len(list(out.glob("*.safetensors"))) >= behind
         ):
             assert time.monotonic() < deadline
             time.sleep(0.005)
         time.sleep(rng.uniform(0, 0.15))  # six teachers of 0.11 s and more
         process.kill()
-        process.communicate()
-        assert process.returncode in (-signal.SIGKILL, 0)
+        process.join()
+        assert process.exitcode in (-signal.SIGKILL, 0)
         halfway += 0 < len(list(out.glob("*.safetensors"))) < 6
         slow_teachers(out)
         assert content(out) == content(tmp_path / "whole")
