@@ -172,7 +172,9 @@ def test_bench_then_report(tmp_path):
 
 WITHOUT = """
 import sys
+import numpy as np
 from cosup.cli import main
+from cosup.cosupervision import tuned_published
 
 class Missing:
     def find_spec(self, name, *_):
@@ -180,9 +182,10 @@ class Missing:
             raise ModuleNotFoundError(name, name=name)
 
 sys.meta_path.insert(0, Missing())
+tuned_published.CANDIDATES = np.array([[1e-2, 30.0], [1e-2, 60.0]])
 main(sys.argv[1:], standalone_mode=False)
 """
-"""The command line where the extras that `make demo` leaves out are not installed."""
+"""The command line where the extras that `make demo` leaves out are not installed, and with short trainings."""
 
 
 def test_demo_on_a_small_task_with_no_more_than_make_demo_installs(tmp_path):

@@ -112,7 +112,20 @@ def run_benchmark(
     """
     if ray is not None:
         check_address(ray)
-    jobs = _plan(tasks, methods, seeds, protocol, cache, command, plugins)
+    jobs = plan_jobs(tasks, methods, seeds, protocol, cache, command, plugins)
+    return run_jobs(jobs, out, n_jobs=n_jobs, progress=progress, on_record=on_record, ray=ray)
+
+
+def run_jobs(
+    jobs: list[Job],
+    out: str | Path,
+    *,
+    n_jobs: int | None = None,
+    progress: bool | None = None,
+    on_record: Callable[[Record], None] | None = None,
+    ray: str | None = None,
+) -> list[Record]:
+    """Run jobs of `plan_jobs`, the longest first if they are given so; otherwise as `run_benchmark`."""
     folder = Path(out)
     with only_writer(folder):
         return _measure(jobs, folder, n_jobs=n_jobs, progress=progress, on_record=on_record, ray=ray)
@@ -175,21 +188,21 @@ def forecast_benchmark(
     CosupError
         As `run_benchmark`, before any work.
     """
-    jobs = _plan(tasks, methods, seeds, protocol, cache, None, plugins)
+    jobs = plan_jobs(tasks, methods, seeds, protocol, cache, None, plugins)
     path = Path(out) / RECORDS_NAME
     records = read_records(out) if path.is_file() else []
     missing = _missing(jobs, {record["run"]: record for record in records})
     return forecast(jobs, missing, records, _processes(n_jobs, missing))
 
 
-def _plan(
+def plan_jobs(
     tasks: Iterable[TaskLike],
     methods: Sequence[Method],
     seeds: Iterable[int],
-    protocol: str,
-    cache: str | Path | None,
-    command: str | None,
-    plugins: Sequence[str],
+    protocol: str = "clean",
+    cache: str | Path | None = None,
+    command: str | None = None,
+    plugins: Sequence[str] = (),
 ) -> list[Job]:
     """Check everything that can be checked without work, and cut it into jobs."""
     load_plugins(plugins)

@@ -21,6 +21,7 @@ from cosup.benchmark import (
     forecast_benchmark,
     run_benchmark,
 )
+from cosup.benchmark.run import plan_jobs, run_jobs
 from cosup.cli.shell import names, resumable
 from cosup.methods import list_methods, method_parameters
 from cosup.report import build_report, render_table, require_figures
@@ -66,20 +67,14 @@ def run_demo(
 ) -> None:
     """Measure the demo's methods on its tasks, print the table and write the report."""
     require_figures()  # before minutes of work, not after them
-    records: list[dict[str, Any]] = []
+    command = f"cosup demo --seeds {seeds} --tasks {tasks}"
     with resumable(out):
         # What each piece is worth is measured on the first task; the whole methods on all.
-        for task in names(tasks, "tasks"):
-            records += run_benchmark(
-                [task],
-                demo_methods(ablations=not records),
-                range(seeds),
-                out,
-                n_jobs=jobs,
-                cache=cache,
-                command=f"cosup demo --seeds {seeds} --tasks {tasks}",
-                plugins=plugins,
-            )
+        planned = [
+            plan_jobs([task], demo_methods(ablations=place == 0), range(seeds), "clean", cache, command, plugins)
+            for place, task in enumerate(names(tasks, "tasks"))
+        ]
+        records = run_jobs([job for plan in planned for job in plan], out, n_jobs=jobs)
     _conclude(records)
     click.echo(f"\nThe report, with figures and pictures: {build_report(out).resolve()}")
     _failed(records)

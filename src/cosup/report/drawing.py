@@ -8,7 +8,7 @@ from __future__ import annotations
 import html
 import io
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -85,7 +85,7 @@ class Drawing:
 
     def page(self) -> str:
         """SVG for a page: no ids that clash, no fixed size, colours from the style sheet."""
-        drawing = self._render("svg", PAGE).decode("utf-8")
+        drawing = self._render(("svg",), PAGE)[0].decode("utf-8")
         drawing = drawing[drawing.index("<svg") :]
         drawing = re.sub(r"<metadata>.*?</metadata>", "", drawing, flags=re.DOTALL)
         drawing = re.sub(r"<!--.*?-->", "", drawing, flags=re.DOTALL)
@@ -106,12 +106,14 @@ class Drawing:
 
     def save(self, folder: Path) -> list[Path]:
         """Write ``name.svg`` and ``name.pdf`` for papers, on white; where they are."""
-        paths = [folder / f"{self.name}.{kind}" for kind in ("svg", "pdf")]
-        for path in paths:
-            write_whole(path, self._render(path.suffix[1:], PAPER))
+        kinds = ("svg", "pdf")
+        paths = [folder / f"{self.name}.{kind}" for kind in kinds]
+        for path, drawn in zip(paths, self._render(kinds, PAPER), strict=True):
+            write_whole(path, drawn)
         return paths
 
-    def _render(self, kind: str, palette: Palette) -> bytes:
+    def _render(self, kinds: Sequence[str], palette: Palette) -> list[bytes]:
+        """Paint once, and write in every kind of file."""
         import matplotlib
         from matplotlib.figure import Figure
 
@@ -134,12 +136,15 @@ class Drawing:
             "figure.facecolor": "none",
             "legend.frameon": False,
         }
-        nothing: dict[str, Any] = {"Date": None, "Creator": None, "Format": None, "Type": None}
-        if kind == "pdf":
-            nothing = {"CreationDate": None, "Creator": None, "Producer": None}
-        buffer = io.BytesIO()
+        nothing: dict[str, dict[str, Any]] = {
+            "svg": {"Date": None, "Creator": None, "Format": None, "Type": None},
+            "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
+        }
+        buffers = [io.BytesIO() for _ in kinds]
         with matplotlib.rc_context(style):
             figure = Figure(figsize=(WIDTH, self.height), layout="constrained")
             self.paint(figure, palette)
-            figure.savefig(buffer, format=kind, metadata=nothing)
-        return buffer.getvalue()
+            for kind, buffer in zip(kinds, buffers, strict=True):
+                figure.savefig(buffer, format=kind, metadata=nothing[kind])
+                figure.set_layout_engine("none")  # what was laid out stays so
+        return [buffer.getvalue() for buffer in buffers]
