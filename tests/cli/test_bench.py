@@ -106,8 +106,7 @@ def test_figures_for_papers_come_with_their_numbers(tmp_path, monkeypatch):
     monkeypatch.setattr("cosup.report.drawing.Drawing.page", lambda drawing: "<svg></svg>")
     out, paper = tmp_path / "runs", tmp_path / "paper"
     run("bench", "--tasks", "hierarchy-overlap-0,hierarchy-overlap-1,hierarchy-overlap-2", "--task-option",
-        "n_samples=150",
-        "--task-option", "n_test=60", "--methods", "vanilla,csl,co-supervised", "--seeds", 1, "--jobs", 1,
+        "n_samples=150", "--task-option", "n_test=60", "--methods", "vanilla,co-supervised", "--seeds", 1, "--jobs", 1,
         "--out", out)  # fmt: skip
     run("report", out, "--figures", paper)
     figures = {path.stem for path in paper.glob("*.svg")}
@@ -119,10 +118,10 @@ def test_figures_for_papers_come_with_their_numbers(tmp_path, monkeypatch):
     table = (paper / "leaderboard-clean.md").read_text().splitlines()
     assert table[0].startswith("|  | hierarchy-overlap-0 (n_samples=150, n_test=60) | hierarchy-overlap-1")
     assert table[0].endswith("| mean rank |")
-    assert len(table) == 2 + 3
+    assert len(table) == 2 + 2
     tabular = (paper / "leaderboard-clean.tex").read_text()
     assert tabular.startswith("\\begin{tabular}{lrrrr}")
-    assert tabular.count("\\\\") == 4
+    assert tabular.count("\\\\") == 3
 
 
 def test_lists_hold_what_plugins_register(tmp_path):
