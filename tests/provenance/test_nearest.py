@@ -27,6 +27,16 @@ def test_all_samples_are_compared(d, scale):
     np.testing.assert_allclose(distances, far, rtol=1e-3)
 
 
+@pytest.mark.parametrize("n", [30, DIRECTIONS + 60])
+def test_of_fewer_samples_than_features_the_nearest_are_found_too(n):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(n, 3)) @ rng.normal(size=(3, 2 * n)) + 0.01 * rng.normal(size=(n, 2 * n))
+    places, distances = find_nearest(X)
+    want, far = by_search(X)
+    np.testing.assert_array_equal(places, want)
+    np.testing.assert_allclose(distances, far, rtol=1e-3)
+
+
 def test_few_samples_have_few_neighbours_and_doubles_are_none_apart():
     places, distances = find_nearest(np.array([[1.0, 2.0], [1.0, 2.0], [1.0, 2.0]]))
     assert places.tolist() == [[1, 2, -1, -1, -1], [0, 2, -1, -1, -1], [0, 1, -1, -1, -1]]

@@ -113,7 +113,10 @@ def _dispute(labels: TeacherLabels, answers: IntArray) -> FloatArray:
 def _influence(X: FloatArray, alpha: float) -> FloatArray:
     """Compute norms of the hat matrix's columns without their diagonal, over their mean, (n_samples,)."""
     mean = np.mean(X, axis=0, dtype=np.float64)
-    d = X.shape[1]
+    n, d = X.shape
+    if n < d:
+        hat = _hat(X - mean, alpha)
+        return _over_mean(np.square(hat).sum(axis=1) - np.square(np.diagonal(hat)))
     gram = np.zeros((d, d))
     blocks = list(slices(len(X), LOOKED_AT_ROWS))
     for rows in blocks:
@@ -128,9 +131,22 @@ def _influence(X: FloatArray, alpha: float) -> FloatArray:
         Z = X[rows] - mean
         own = np.einsum("ij,ij->i", Z @ inverse, Z)
         out[rows] = np.einsum("ij,ij->i", Z @ twice, Z) - own**2
-    np.sqrt(np.maximum(out, 0.0), out=out)
-    scale = float(out.mean())
-    return out / scale if scale > 0 else np.ones(len(X))
+    return _over_mean(out)
+
+
+def _hat(Z: FloatArray, alpha: float) -> FloatArray:
+    """Compute the hat matrix (n, n) of centred features from the products of samples, of which there are few."""
+    products = Z @ Z.T
+    penalised = products.copy()
+    penalised[np.diag_indices(len(Z))] += max(alpha * float(np.trace(products)) / Z.shape[1], 1e-12)
+    return np.asarray(cho_solve(cho_factor(penalised), products))
+
+
+def _over_mean(squares: FloatArray) -> FloatArray:
+    """Return roots over their mean; ones where all are zero."""
+    roots = np.sqrt(np.maximum(squares, 0.0))
+    scale = float(roots.mean())
+    return roots / scale if scale > 0 else np.ones(len(roots))
 
 
 def after_looking(X: ArrayLike, labels: TeacherLabels, model: Any, known: ArrayLike) -> Any:

@@ -82,13 +82,18 @@ def _centred(X: FloatArray) -> FloatArray:
 
 def _project(Z: FloatArray) -> FloatArray:
     """Project the features, centred, on the directions of their greatest variance."""
-    d = Z.shape[1]
+    n, d = Z.shape
     if d <= DIRECTIONS:
         return Z
     from scipy.linalg import eigh
 
-    _, directions = eigh((Z.T @ Z).astype(np.float64), subset_by_index=(d - DIRECTIONS, d - 1))
-    return np.asarray(Z @ directions.astype(np.float32))
+    few = n < d
+    gram = (Z @ Z.T if few else Z.T @ Z).astype(np.float64)
+    size = len(gram)
+    values, vectors = eigh(gram, subset_by_index=(max(0, size - DIRECTIONS), size - 1))
+    if few:  # the coordinates themselves: Z = U S V', and Z V = U S
+        return np.asarray(vectors * np.sqrt(np.maximum(values, 0)), dtype=np.float32)
+    return np.asarray(Z @ vectors.astype(np.float32))
 
 
 def _nearest(few: FloatArray, start: int, step: int, k: int) -> IntArray:
