@@ -55,7 +55,7 @@ class Scores:
     moment : Moment
     weight : ndarray of shape (n_features, n_classes)
     offset : ndarray of shape (n_classes,)
-        Score of the mean of all rows.
+        Score of the origin.
     leverage : ndarray of shape (n_members,)
     penalty : float
         The penalty that was added to the features' second moments.
@@ -146,13 +146,13 @@ class Calibration:
 
     @property
     def weight(self) -> FloatArray:
-        """The weights from features about the mean of all rows to logits, (n_features, n_classes)."""
+        """The weights from features about the origin to logits, (n_features, n_classes)."""
         weight = self._turned[0]
         return np.asarray(self.factor * (weight if self.right is None else weight @ self.right))
 
     @property
     def bias(self) -> FloatArray:
-        """Logits of the mean of all rows, (n_classes,)."""
+        """Logits of the origin, (n_classes,)."""
         offset = self._turned[1]
         return np.asarray(self.factor * ((offset if self.right is None else offset @ self.right) + self.b))
 

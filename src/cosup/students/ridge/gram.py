@@ -1,8 +1,8 @@
 """The linear algebra of ridges: features as blocks of rows, and factors of their second moments.
 
 Nothing of the features' size is kept beside a centred copy where that is small (`KEPT`): every product goes over
-blocks of rows. Positions are about the mean of *all* rows; a subset's own mean enters as a `shift`. So the second
-moments of a subset are those of all rows less those of the few left out, whichever is less work.
+blocks of rows. Positions are about one `origin`; a sample's own mean enters as a `shift`. So the second moments of a
+subset are those of all rows less those of the few left out, whichever is less work.
 """
 
 from __future__ import annotations
@@ -28,8 +28,15 @@ KEPT = 1 << 28
 """Bytes up to which centred features are kept; beyond, they are read and centred anew for every product."""
 
 
+NEAR = 3.0
+"""Times its spread that a column's mean may lie from zero for products about zero to be as good as about the mean."""
+
+NEAR_ROWS = 2048
+"""Rows that spreads are told from."""
+
+
 class Features:
-    """All rows, about their mean.
+    """All rows, about their mean, or about zero where that is near and no centred copy is kept.
 
     Parameters
     ----------
@@ -43,7 +50,13 @@ class Features:
         self.X = X
         self.mean = column_means(X)
         self.kept = keep_centred and 8 * X.size <= KEPT
+        about_zero = keep_centred and not self.kept and self._near_zero()
+        self.origin = np.zeros(X.shape[1]) if about_zero else self.mean
         self._latest: tuple[IntArray, FloatArray] = np.empty(0, dtype=np.int64), np.empty(0)
+
+    def _near_zero(self) -> bool:
+        some = widen(self.X[:: max(1, len(self.X) // NEAR_ROWS)])
+        return bool((np.abs(self.mean) <= NEAR * some.std(axis=0, dtype=np.float64)).all())
 
     @cached_property
     def _whole(self) -> FloatArray:
@@ -61,7 +74,12 @@ class Features:
 
     def _centred(self, rows: slice | IntArray, dtype: Any, out: FloatArray | None = None) -> FloatArray:
         part = widen(take(self.X, rows))
-        return np.asarray(np.subtract(part, self.mean.astype(dtype), out=out, dtype=dtype, casting="same_kind"))
+        if self.origin is self.mean:
+            return np.asarray(np.subtract(part, self.mean.astype(dtype), out=out, dtype=dtype, casting="same_kind"))
+        if part.dtype == dtype or out is None:
+            return np.asarray(part, dtype=dtype)
+        out[...] = part
+        return out
 
     def read(self, rows: slice | IntArray) -> FloatArray:
         """Read some rows, (n_rows, n_features) float64."""
@@ -92,11 +110,11 @@ class Features:
 
     @cached_property
     def gram(self) -> FloatArray:
-        """Compute ``Z'Z`` about their own mean, in a new array."""
+        """Compute ``Z'Z`` about the origin, in a new array."""
         return self.gram_of(None)
 
     def gram_of(self, members: IntArray | None) -> FloatArray:
-        """Compute ``Z'Z`` of some rows, None for all, about the mean of all."""
+        """Compute ``Z'Z`` of some rows, None for all, about the origin."""
         d = self.X.shape[1]
         total = np.zeros((d, d))
         for _, Z in self.blocks(members):
@@ -130,7 +148,7 @@ class Sample:
         self.single = features.X.dtype != np.float64 and self.n * self.d**2 >= LARGE
 
     def blocks(self, width: int = 0, *, single: bool = False) -> Iterator[tuple[slice, FloatArray]]:
-        """Yield slices of the members, and their rows about the mean of all; see `Features.blocks`."""
+        """Yield slices of the members, and their rows about the origin; see `Features.blocks`."""
         return self.features.blocks(None if self.whole else self.members, width, single=single)
 
     @cached_property
@@ -139,15 +157,15 @@ class Sample:
 
     @cached_property
     def shift(self) -> FloatArray:
-        """Their mean about that of all, (n_features,)."""
+        """Their mean about the origin, (n_features,)."""
         if self.whole:
-            return np.zeros(self.d)
+            return np.asarray(self.features.mean - self.features.origin)
         return np.asarray(sum(Z.sum(axis=0) for _, Z in self.blocks()) / self.n)
 
     @property
     def mean(self) -> FloatArray:
         """Their mean, (n_features,)."""
-        return np.asarray(self.features.mean + self.shift)
+        return np.asarray(self.features.origin + self.shift)
 
     def gram(self) -> FloatArray:
         """Compute ``Z'Z`` about their own mean, in a new array."""

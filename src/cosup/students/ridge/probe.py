@@ -120,7 +120,7 @@ class RidgeTrainer(CheckedTrainer["RidgeFit"]):
         calibration, inverse_temperature = choose_calibration(self._probe.calibration, scores, self._sharpness)
         weight = calibration.weight
         return RidgeFit(
-            LinearHead(weight, calibration.bias - sample.features.mean @ weight),
+            LinearHead(weight, calibration.bias - sample.features.origin @ weight),
             alpha,
             inverse_temperature,
             calibration,
