@@ -5,7 +5,7 @@ import pytest
 
 from blobs import blobs
 from cosup import CosupError, LogisticProbe, RidgeProbe
-from cosup.students.ridge import gram
+from cosup.students.ridge import calibration, gram, loo_errors
 from cosup.students.ridge.grid import GRID as RIDGE_GRID
 from cosup.tasks import make_hierarchy
 from cosup.utils.losses import softmax
@@ -180,6 +180,32 @@ def test_large_products_in_single_precision_say_the_same(n_classes, alpha, left_
         np.testing.assert_allclose(single.out_of_sample, double.out_of_sample, rtol=1e-4, atol=1e-6)
         np.testing.assert_allclose(single.in_sample, double.in_sample, rtol=1e-4, atol=1e-6)
         np.testing.assert_allclose(single.head.weight, double.head.weight, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("away", [0.0, 2.0, 40.0])
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_features_that_are_not_kept_are_read_about_zero_where_it_is_near(away, dtype, monkeypatch):
+    X, y, _ = blobs(200, 12, 3, noise=0.4)
+    X = ((X - X.mean(axis=0)) / X.std(axis=0) + away).astype(dtype)
+    kept = RidgeProbe().prepare(X).train(y)
+    monkeypatch.setattr(gram, "KEPT", 0)
+    assert gram.Features(X).origin.any() == (away > gram.NEAR)
+    read = RidgeProbe().prepare(X).train(y)
+    assert read.alpha == kept.alpha
+    np.testing.assert_allclose(read.out_of_sample, kept.out_of_sample, atol=1e-6)
+    np.testing.assert_allclose(read.head.predict_proba(X), kept.head.predict_proba(X), atol=1e-6)
+
+
+@pytest.mark.parametrize("n_classes", [3, 20])
+@pytest.mark.parametrize("width", [4, 40])
+def test_some_samples_choose_as_all_would(n_classes, width, monkeypatch):
+    X, y, _ = blobs(3000, width, n_classes, noise=0.4)
+    of_all = RidgeProbe().prepare(X).train(y)
+    for module in (calibration, loo_errors):
+        monkeypatch.setattr(module, "evenly_spaced", lambda n, _=0: np.arange(0, n, 4))
+    of_some = RidgeProbe().prepare(X).train(y)
+    assert (of_some.alpha, of_some.inverse_temperature) == (of_all.alpha, of_all.inverse_temperature)
+    np.testing.assert_array_equal(of_some.head.weight, of_all.head.weight)
 
 
 def test_second_moments_of_a_part_by_way_of_the_other_one():

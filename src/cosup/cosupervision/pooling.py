@@ -16,6 +16,7 @@ the prior, where the prior is only partly supported (unbalanced transport, Chiza
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 import numpy as np
@@ -26,12 +27,16 @@ from cosup.cosupervision.hierarchy import Level
 from cosup.cosupervision.teacher_predictions import FLOOR, LevelProba
 from cosup.cosupervision.witnesses import PER_CLASS, Witnesses
 from cosup.utils.losses import TINY, row_sum
-from cosup.utils.row_store import Rows, RowStore, joined
+from cosup.utils.paired import surely_positive
+from cosup.utils.row_store import Rows, RowStore, joined, row_slices
 from cosup.utils.validation import FloatArray, IntArray
 
 __all__ = ["LevelExpert", "hold_marginals", "match_marginals", "pool"]
 
 SINKHORN_ROUNDS = 30
+
+BLOCKS = 64
+"""Blocks of samples that are asked first where there are many."""
 
 ROUNDING = 1e-12
 """A share that is left to nobody by rounding only."""
@@ -114,17 +119,28 @@ class LevelExpert:
         self._open = np.stack([c[covers].sum(axis=0) for c, covers in zip(self._meaning, specialties, strict=True)])
         # What a row of a product will sum to, from the sums of the rows it is made of.
         self._sums = self._meaning.sum(axis=2), self._open.sum(axis=1)
-        as_is = as_corrected = 0.0
-        for rows, p in student_proba.blocks():
-            speaking = level.speaks[rows].any(axis=1)
-            some = slice(None) if speaking.all() else speaking
-            annotations = self._annotations(rows)
-            annotated, corrected = self._mixture_as_is(rows, annotations), self._corrected_mixture(rows, annotations)
-            as_is += float(np.einsum("ij,ij->i", p[some], np.log(annotated[some])).sum(dtype=np.float64))
-            as_corrected += float(np.einsum("ij,ij->i", p[some], np.log(corrected[some])).sum(dtype=np.float64))
-        self.corrected = as_corrected > as_is
-        # Where all samples are one block, the answer has just been calculated.
-        self._only = (corrected if self.corrected else annotated) if len(annotated) == student_proba.shape[0] else None
+        self._only: FloatArray | None = None
+        self.corrected = self._gains_by_correction(student_proba)
+
+    def _gains_by_correction(self, student_proba: Rows) -> bool:
+        """Tell whether the student finds corrected annotations likelier; of many blocks, by some if these are sure."""
+        step = len(row_slices(*student_proba.shape)) // BLOCKS
+        if step > 1:
+            spaced = itertools.islice(student_proba.blocks(), 0, None, step)
+            gains = np.concatenate([self._gain(rows, p) for rows, p in spaced])
+            if surely_positive(gains) or surely_positive(-gains):
+                return float(gains.sum()) > 0
+        return sum(float(self._gain(rows, p).sum()) for rows, p in student_proba.blocks()) > 0
+
+    def _gain(self, rows: slice, p: FloatArray) -> FloatArray:
+        """Compute how much likelier corrected annotations are, in nats, of the samples where anyone speaks."""
+        annotations = self._annotations(rows)
+        annotated, corrected = self._mixture_as_is(rows, annotations), self._corrected_mixture(rows, annotations)
+        gain = np.einsum("ij,ij->i", p, np.log(corrected / annotated), dtype=np.float64)
+        gain[~self._level.speaks[rows].any(axis=1)] = 0.0
+        if len(p) == len(self._level.speaks):  # all samples are one block: the answer has just been calculated
+            self._only = corrected if gain.sum() > 0 else annotated
+        return np.asarray(gain)
 
     def of(self, rows: slice) -> FloatArray:
         """The mixture of some samples, (n_rows, n_classes): positive, rows sum to one; uniform where nobody speaks."""

@@ -173,7 +173,11 @@ class SparseLevel:
     def add_mixture(self, total: FloatArray, weights: FloatArray) -> None:
         """See `LevelProba`."""
         flat, shared = total.reshape(-1), self._shared(weights)
-        flat += _summed(self._cells[1], self._weighted(weights), total.size)
+        at, values = self._cells[1], self._weighted(weights)
+        if 4 * len(at) < total.size:
+            np.add.at(flat, at, values.astype(total.dtype, copy=False))
+        else:
+            flat += _summed(at, values, total.size)
         if shared is not None:
             total += shared @ self.open.astype(total.dtype)
 

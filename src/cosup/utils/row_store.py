@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from cosup.utils.row_blocks import release_pages
 from cosup.utils.slices import rows_within, slices
 from cosup.utils.validation import CosupError, FloatArray
 
@@ -17,6 +18,9 @@ __all__ = ["LazyRows", "RowStore", "Rows", "joined", "row_slices"]
 
 IN_MEMORY = 1 << 29
 """Bytes up to which a matrix stays in memory. Larger ones lie in a temporary file, in single precision."""
+
+RELEASED = 64
+"""Blocks of a file after which its pages are unmapped."""
 
 BLOCK = 1 << 18
 """Entries of a block of rows: 2 MB in double precision, which a processor's cache holds."""
@@ -54,7 +58,7 @@ class Rows(Protocol):
 
     @property
     def blocks(self) -> Callable[[], Iterator[tuple[slice, FloatArray]]]:
-        """Yield all blocks in order: views in memory; of a file, in single precision, all in one buffer."""
+        """Yield all blocks in order, as views; of a file in single precision, not to be written to."""
         ...
 
 
@@ -122,18 +126,17 @@ class RowStore:
         return block.reshape(-1, self.shape[1]).astype(np.float64)
 
     def blocks(self) -> Iterator[tuple[slice, FloatArray]]:
-        """Yield all blocks in order: views in memory; of a file, in single precision, all in one buffer."""
+        """Yield all blocks in order, as views; of a file in single precision, not to be written to."""
         if self._file is None:
             for rows in self.slices:
                 yield rows, self._array[rows]
             return
-        buffer = np.empty((self.slices[0].stop, self.shape[1]), dtype=np.float32)
-        for rows in self.slices:
-            block = buffer[: rows.stop - rows.start]
-            self._file.flush()
-            self._file.seek(4 * rows.start * self.shape[1])
-            self._file.readinto(block)
-            yield rows, block
+        self._guard(self._file.flush)
+        mapped = np.memmap(self._file, dtype=np.float32, mode="r", shape=self.shape).view(np.ndarray)
+        for i, rows in enumerate(self.slices):
+            if i % RELEASED == 0:
+                release_pages(mapped)
+            yield rows, mapped[rows]
 
     def whole(self) -> FloatArray:
         """Return all rows, float64 in memory or float32 mapped from the file; not to be written to."""

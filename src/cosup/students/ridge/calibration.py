@@ -14,6 +14,7 @@ from cosup.students.ridge.gram import Moment, Sample
 from cosup.students.ridge.grid import remainder
 from cosup.students.ridge.solvers import Direct, Factor
 from cosup.utils.losses import row_max, row_sum
+from cosup.utils.paired import evenly_spaced, surely_positive
 from cosup.utils.row_blocks import cache_blocks, product, row_blocks
 from cosup.utils.validation import FloatArray, IntArray
 
@@ -254,12 +255,7 @@ def choose_calibration(
     plain = Calibration(scores, None, None, np.zeros(scores.moment.targets.n_classes))
     richer = _discriminant(scores) if kind != "scores" else plain
     if kind == "auto":
-        as_scores = as_discriminant = 0
-        for positions in _parts(scores):
-            named = scores.moment.targets.predicted_class(scores.sample.members[positions])
-            as_scores += int((plain.held_out(positions).argmax(axis=1) == named).sum())
-            as_discriminant += int((richer.held_out(positions).argmax(axis=1) == named).sum())
-        kind = "scores" if as_scores >= IMITATION * as_discriminant else "discriminant"
+        kind = "scores" if _imitates(plain, richer) else "discriminant"
     if kind == "discriminant":
         return richer.times(_likeliest(TEMPERATURES, richer)), None
     factor = _likeliest(INVERSE_TEMPERATURES, plain) if inverse_temperature is None else inverse_temperature
@@ -267,8 +263,34 @@ def choose_calibration(
 
 
 def _parts(scores: Scores) -> Iterator[slice]:
-    width = scores.moment.targets.n_classes
-    yield from cache_blocks(scores.sample.n, width if scores.held is not None else max(scores.sample.d, width))
+    yield from cache_blocks(scores.sample.n, _width(scores))
+
+
+def _some(scores: Scores) -> Iterator[IntArray]:
+    """Yield parts of some samples, evenly spaced, that may tell what all would; nothing where all are hardly more."""
+    some = evenly_spaced(scores.sample.n)
+    if some is not None:
+        yield from (some[rows] for rows in cache_blocks(len(some), _width(scores)))
+
+
+def _width(scores: Scores) -> int:
+    n_classes = scores.moment.targets.n_classes
+    return n_classes if scores.held is not None else max(scores.sample.d, n_classes)
+
+
+def _imitates(plain: Calibration, richer: Calibration) -> bool:
+    """Tell whether the plain scores agree with the teacher nearly as often as the richer ones; see `IMITATION`."""
+    scores = plain.scores
+
+    def ahead(positions: slice | IntArray) -> FloatArray:
+        named = scores.moment.targets.predicted_class(scores.sample.members[positions])
+        agrees, richer_agrees = (c.held_out(positions).argmax(axis=1) == named for c in (plain, richer))
+        return np.asarray(agrees - IMITATION * richer_agrees)
+
+    of_some = np.concatenate([np.empty(0), *map(ahead, _some(scores))])
+    if surely_positive(of_some) or surely_positive(-of_some):
+        return float(of_some.sum()) > 0
+    return sum(float(ahead(positions).sum()) for positions in _parts(scores)) >= 0
 
 
 def _likeliest(factors: FloatArray, calibration: Calibration) -> float:
@@ -279,38 +301,45 @@ def _likeliest(factors: FloatArray, calibration: Calibration) -> float:
     scores = calibration.scores
     step = max(1, scores.sample.n // GUESS)
     some = slice(None) if step == 1 else np.arange(0, scores.sample.n, step)
-    found = dict(enumerate(_likelihoods(factors, calibration, [some])))
-    best = max(found, key=found.__getitem__)
+    best = int(sum(part.sum(axis=0) for part in _likelihoods(factors, calibration, [some])).argmax())
     if step == 1:
         return float(factors[best])
-    found = {}
+    around = [f for f in (best - 1, best, best + 1) if 0 <= f < len(factors)]
+    of_some = [*_likelihoods(factors[around], calibration, _some(scores))]
+    if of_some:
+        likelihoods, at = np.concatenate(of_some), around.index(best)
+        if surely_positive(likelihoods[:, [at]] - np.delete(likelihoods, at, axis=1)).all():
+            return float(factors[best])
+    found: dict[int, float] = {}
     while True:
         around = [f for f in (best - 1, best, best + 1) if 0 <= f < len(factors)]
         asked = [f for f in around if f not in found]
-        found |= dict(zip(asked, _likelihoods(factors[asked], calibration, _parts(scores)), strict=True))
+        sums = sum(part.sum(axis=0) for part in _likelihoods(factors[asked], calibration, _parts(scores)))
+        found |= dict(zip(asked, sums, strict=True))
         best, before = max(around, key=found.__getitem__), best
         if best == before:
             return float(factors[best])
 
 
-def _likelihoods(factors: FloatArray, calibration: Calibration, parts: Iterable[slice | IntArray]) -> FloatArray:
-    """Compute the logarithm of the targets' likelihood at every factor, (n_factors,)."""
+def _likelihoods(
+    factors: FloatArray, calibration: Calibration, parts: Iterable[slice | IntArray]
+) -> Iterator[FloatArray]:
+    """Yield the logarithms of the likelihoods of some samples' targets at every factor, (n_rows, n_factors)."""
     targets, members = calibration.scores.moment.targets, calibration.scores.sample.members
-    total = np.zeros(len(factors))
     for positions in parts:
         below = calibration.held_out(positions)
         below -= row_max(below)
         mass: Any = 1.0
         if targets.ids is not None:
-            named = below[np.arange(len(below)), targets.ids[members[positions]]].sum(dtype=np.float64)
+            named = below[np.arange(len(below)), targets.ids[members[positions]]]
         else:
             T = targets.dense(members[positions], np.float32)
-            named, mass = np.einsum("ij,ij->i", T, below).sum(dtype=np.float64), T.sum(axis=1)
-        scaled = np.empty_like(below)
+            named, mass = np.einsum("ij,ij->i", T, below), row_sum(T)[:, 0]
+        scaled, out = np.empty_like(below), np.empty((len(below), len(factors)))
         for f, factor in enumerate(factors):
             np.exp(np.multiply(below, np.float32(factor), out=scaled), out=scaled)
-            total[f] += factor * named - float((mass * np.log(row_sum(scaled)[:, 0])).sum(dtype=np.float64))
-    return total
+            out[:, f] = factor * named - mass * np.log(row_sum(scaled)[:, 0])
+        yield out
 
 
 def _discriminant(scores: Scores) -> Calibration:

@@ -22,6 +22,7 @@ import numpy as np
 
 from cosup.students.ridge.gram import Moment, Sample
 from cosup.students.ridge.grid import GRID, VAST, remainder
+from cosup.utils.paired import evenly_spaced, surely_positive
 from cosup.utils.row_blocks import BLOCK_BYTES, cache_blocks, product, row_blocks
 from cosup.utils.validation import FloatArray, IntArray
 
@@ -40,8 +41,8 @@ OUTLIER = 0.1
 WORTHWHILE = 4
 """Classes times alphas over directions, from which the sums are less work than predicting."""
 
-SEARCHED, CERTAIN = 4096, 6.0
-"""Samples that tell at which regularisations all are predicted, and standard deviations that leave others out."""
+SEARCHED = 4096
+"""Samples that tell at which regularisations all are predicted."""
 
 ERROR_ROWS = 4096
 """Samples whose products are summed in float32; their sums are added in float64."""
@@ -87,14 +88,14 @@ class GridErrors:
     def _searched(self, moment: Moment) -> FloatArray:
         """Sum the errors of all samples, each predicted; infinite at regularisations that are certainly not the best.
 
-        Evenly spaced samples tell these: their errors there are larger than at the best of them by more than `CERTAIN`
-        standard deviations of that difference.
+        Evenly spaced samples tell these: their errors are surely larger there than at the best of them.
         """
         everyone, likely = np.arange(self._sample.n), np.arange(len(GRID))
-        if len(everyone) >= 4 * SEARCHED:
-            found = self._predicted(moment, everyone[:: len(everyone) // SEARCHED])
-            worse = found - found[:, [found.sum(axis=0).argmin()]]
-            likely = np.flatnonzero(worse.sum(axis=0) <= CERTAIN * np.sqrt(np.square(worse).sum(axis=0)))
+        some = evenly_spaced(len(everyone), SEARCHED)
+        if some is not None:
+            found = self._predicted(moment, some)
+            worse = surely_positive(found - found[:, [found.sum(axis=0).argmin()]])
+            likely = np.flatnonzero(np.logical_not(worse))
         errors = np.full(len(GRID), np.inf)
         errors[likely] = self._predicted(moment, everyone, likely).sum(axis=0)
         return errors
