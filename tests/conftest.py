@@ -28,11 +28,23 @@ def plugins_as_found():
 
 LONGEST = (
     "cluster/test_ray",
+    "tests/test_docs",
+    "report/test_explorer_browser",
+    "tests/test_faults",
+    "embedding/test_feature_store",
+    "cli/test_shell",
+    "cli/test_own_data",
+    "benchmark/test_designs",
+    "baselines/test_rivals",
     "baselines/test_fairness",
     "estimators/test_base",
-    "baselines/test_rivals",
-    "benchmark/test_run",
-    "cli/test_bench",
+    "estimators/test_streaming",
+    "students/test_mlp",
+    "tasks/test_image_tasks",
+    "cosupervision/test_invariance",
+    "embedding/test_backbones_hf",
+    "finetuning/test_student",
+    "tests/test_architecture",
 )
 
 

@@ -7,6 +7,7 @@ import itertools
 import re
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,11 @@ MODULES = sorted(
     ".".join(["cosup", *f.relative_to(SOURCE).with_suffix("").parts]).removesuffix(".__init__") for f in FILES
 )
 NAMES = [str(f.relative_to(SOURCE)) for f in FILES]
+
+
+@cache
+def parsed(file):
+    return ast.parse(file.read_text(encoding="utf-8"))
 
 
 def test_there_is_something_to_check():
@@ -64,7 +70,7 @@ def functions(tree):
 
 
 def test_the_algorithm_stands_on_one_screen():
-    tree = ast.parse((SOURCE / "cosupervision" / "algorithm.py").read_text(encoding="utf-8"))
+    tree = parsed(SOURCE / "cosupervision" / "algorithm.py")
     (loop,) = (function for _, function in functions(tree) if function.name == "co_supervise")
     body = loop.body[1:]  # without the docstring
     assert 1 + body[-1].end_lineno - body[0].lineno <= 45
@@ -75,7 +81,7 @@ def test_the_algorithm_stands_on_one_screen():
 def test_few_functions_take_more_than_seven_parameters():
     many = {}
     for file in FILES:
-        for owner, function in functions(ast.parse(file.read_text(encoding="utf-8"))):
+        for owner, function in functions(parsed(file)):
             arguments = [*function.args.posonlyargs, *function.args.args, *function.args.kwonlyargs]
             count = len([a for a in arguments if a.arg not in ("self", "cls")])
             if count > 7:
@@ -117,7 +123,7 @@ def is_text(node):
 
 @pytest.mark.parametrize("file", FILES, ids=NAMES)
 def test_docstrings_say_what_a_thing_is_or_does(file):
-    tree = ast.parse(file.read_text(encoding="utf-8"))
+    tree = parsed(file)
     assert ast.get_docstring(tree), "no docstring"
     for line, text in docstrings(tree):
         first = text.strip().partition("\n")[0]
@@ -142,7 +148,7 @@ def calls(tree):
 
 @pytest.mark.parametrize("file", FILES, ids=NAMES)
 def test_nothing_is_pickled_and_no_global_stream_is_touched(file):
-    tree = ast.parse(file.read_text(encoding="utf-8"))
+    tree = parsed(file)
     assert not {"cPickle", "_pickle", "dill", "cloudpickle", "shelve", "marshal", "random"} & set(imports(tree))
     for node in ast.walk(tree):
         # The error that torch.load raises may be named; nothing else of pickle may.
@@ -160,7 +166,7 @@ def test_nothing_is_pickled_and_no_global_stream_is_touched(file):
 
 @pytest.mark.parametrize("file", FILES, ids=NAMES)
 def test_no_exception_is_swallowed(file):
-    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+    for node in ast.walk(parsed(file)):
         if isinstance(node, ast.ExceptHandler):
             assert node.type is not None, "a bare except"
             assert not all(isinstance(s, ast.Pass) for s in node.body), f"line {node.lineno} swallows"
