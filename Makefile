@@ -26,6 +26,8 @@ $(DEMO_STAMP): pyproject.toml constraints.txt
 $(STAMP): $(DEMO_STAMP)
 	$(PIP) 'pip>=25.1'
 	$(PIP) --editable '.[all]' --group dev
+	@# What tests import is compiled here, and not by each of their workers.
+	$(BIN)/python -m pytest --collect-only --quiet >$(VENV)/collected.txt || true
 	@touch $@
 
 demo: $(DEMO_STAMP)  ## the main job on real digits: table on the terminal, demo-report/report.html

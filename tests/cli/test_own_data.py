@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from click.testing import CliRunner
 from cosup.cli import main
 
 COLOURS = ("red", "blue")
+FIT = ("fit", "--images", "photos", "--labels", "labels.csv", "--out", "model")
 
 
 def cosup(*arguments):
@@ -36,24 +38,35 @@ def slip(truth, rng, rate):
     return next(c for c in COLOURS if c != truth) if rng.random() < rate else truth
 
 
-@pytest.fixture
-def photos(tmp_path, monkeypatch):
+@pytest.fixture(scope="module")
+def fitted(tmp_path_factory):
+    """Photos, labels, and a fit of them, in a folder."""
     pytest.importorskip("efficientnet_lite_pytorch")
-    monkeypatch.chdir(tmp_path)
+    root = tmp_path_factory.mktemp("fitted")
     rng = np.random.default_rng(0)
-    names = make_photos(tmp_path / "photos", 40, rng)
-    make_photos(tmp_path / "new-photos", 6, rng)
-    with (tmp_path / "labels.csv").open("w", newline="") as file:
+    names = make_photos(root / "photos", 40, rng)
+    make_photos(root / "new-photos", 6, rng)
+    with (root / "labels.csv").open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["id", "rule", "old model", "annotator"])
         for row, name in enumerate(names):
             truth = name.split("/")[0]
             writer.writerow([name, slip(truth, rng, 0.2), slip(truth, rng, 0.2), truth if row < 12 else ""])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(root)
+        cosup(*FIT)
+    return root
+
+
+@pytest.fixture
+def photos(fitted, tmp_path, monkeypatch):
+    """A copy of that folder, which is the working directory."""
+    shutil.copytree(fitted, tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
     return tmp_path
 
 
 def test_images_and_a_csv_and_serving(photos):
-    cosup("fit", "--images", "photos", "--labels", "labels.csv", "--out", "model")
     cosup("predict", "--model", "model", "--images", "new-photos", "--out", "predictions.csv")
     with (photos / "predictions.csv").open(newline="") as file:
         assert [row["prediction"] == row["id"].split("/")[0] for row in csv.DictReader(file)] == [True] * 6
@@ -63,8 +76,6 @@ def test_images_and_a_csv_and_serving(photos):
 
 
 def test_an_update(photos):
-    arguments = ["fit", "--images", "photos", "--labels", "labels.csv", "--out", "model"]
-    assert CliRunner().invoke(main, arguments).exit_code == 0
     names = make_photos(photos / "later", 8, np.random.default_rng(1), first=100)
     with (photos / "later.csv").open("w", newline="") as file:
         csv.writer(file).writerows(
@@ -78,21 +89,19 @@ def test_an_update(photos):
 
 
 def test_more_photos_are_embedded_alone(photos):
-    arguments = ["fit", "--images", "photos", "--labels", "labels.csv", "--out", "model"]
-    assert CliRunner().invoke(main, arguments).exit_code == 0
     rng = np.random.default_rng(1)
     make_photos(photos / "photos" / "later", 4, rng)
     with (photos / "labels.csv").open("a") as file:
         file.writelines(f"later/{COLOURS[row % 2]}/{row:03}.png,,,{COLOURS[row % 2]}\n" for row in range(4))
-    result = CliRunner().invoke(main, arguments)
+    result = CliRunner().invoke(main, FIT)
     assert result.exit_code == 0, result.output
     (photos / "photos" / "broken.png").write_bytes(b"no image")
-    result = CliRunner().invoke(main, arguments)
+    result = CliRunner().invoke(main, FIT)
     assert "labels.csv lacks 1 ids (broken.png)" in result.stderr
-    result = CliRunner().invoke(main, [*arguments, "--partial"])
+    result = CliRunner().invoke(main, [*FIT, "--partial"])
     assert "broken.png" in result.stderr
     assert "--skip-unreadable" in result.stderr
-    result = CliRunner().invoke(main, [*arguments, "--skip-unreadable"])
+    result = CliRunner().invoke(main, [*FIT, "--skip-unreadable"])
     assert result.exit_code == 0, result.output
     parts = [np.load(photos / "model" / "features" / f"part-{place}" / "features.npy") for place in (0, 1)]
     assert [len(part) for part in parts] == [40, 4]
