@@ -6,6 +6,8 @@ import torch
 
 from blobs import blobs
 from cosup import AdamProbe
+from cosup.students import train_heads
+from cosup.students.cross_fitting import folds_of
 
 
 def plain_loop(X, T, *, epochs, batch_size, learning_rate, seed):
@@ -78,3 +80,33 @@ def test_adam_probe_cross_fits():
     fit = AdamProbe(epochs=200, learning_rate=1e-2).prepare(X).train(T)
     named = T.argmax(axis=1)
     assert (fit.in_sample.argmax(axis=1) == named).mean() > (fit.out_of_sample.argmax(axis=1) == named).mean() + 0.2
+
+
+@pytest.mark.parametrize("kind", ["hard", "soft"])
+def test_a_fold_is_predicted_by_a_head_that_never_saw_it(kind):
+    X, y, T = blobs(60, 5, 3, noise=0.6)
+    probe = AdamProbe(epochs=4, batch_size=16, learning_rate=1e-2)
+    trainer = probe.prepare(X)
+    targets = y if kind == "hard" else T
+    members = np.arange(50)
+    mask = np.arange(60) < 50
+    before = trainer.train(targets, train_mask=mask, random_state=3).out_of_sample
+    for _, held in folds_of(members, probe.folds, 3):
+        other = targets.copy()
+        other[held] = np.roll(targets, 1, axis=-1)[held] if kind == "soft" else (y[held] + 1) % 3
+        after = trainer.train(other, train_mask=mask, random_state=3).out_of_sample
+        np.testing.assert_array_equal(after[held], before[held])
+        rest = np.setdiff1d(members, held)
+        assert (after[rest] != before[rest]).any(axis=1).all()
+
+
+def test_a_folds_head_is_that_of_the_students_batches_without_the_fold():
+    X, y, _ = blobs(60, 5, 3, noise=0.6)
+    probe = AdamProbe(epochs=4, batch_size=16, learning_rate=1e-2)
+    found = probe.prepare(X).train(y, random_state=3).out_of_sample
+    for kept, held in folds_of(np.arange(60), probe.folds, 3):
+        alone = train_heads(
+            np.float32(X), y, n_classes=3, weights=np.isin(np.arange(60), kept), seeds=3, learning_rates=1e-2, epochs=4,
+            batch_size=16,
+        )[0]  # fmt: skip
+        np.testing.assert_allclose(found[held], alone.predict_proba(X)[held], atol=1e-5)

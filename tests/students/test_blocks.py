@@ -166,7 +166,7 @@ def anonymous():
 
 X = np.asarray(np.load(sys.argv[1], mmap_mode="r"))
 y = np.arange(len(X)) % 200
-students = {"adam": AdamProbe(epochs=1, batch_size=500), "ridge": RidgeProbe(strength=0.1, readout="scores")}
+students = {"adam": AdamProbe(epochs=1, batch_size=500), "ridge": RidgeProbe(alpha=0.1, calibration="scores")}
 student = students[sys.argv[2]]
 student.prepare(X[:1000]).train(y[:1000]).head  # imports, and what libraries keep
 before, peak, done = anonymous(), 0.0, False

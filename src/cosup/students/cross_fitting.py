@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -78,7 +78,7 @@ def fold_of(held: list[IntArray], n_samples: int) -> IntArray:
 
 
 def cross_fit(
-    train: Callable[[IntArray], Head],
+    train: Callable[[list[IntArray]], Sequence[Head]],
     n_samples: int,
     members: IntArray,
     n_classes: int,
@@ -90,7 +90,7 @@ def cross_fit(
     Parameters
     ----------
     train : callable
-        A function from sample positions (int64) to a head trained on them.
+        A function from the sample positions (int64) of every fold to the heads trained on them.
     n_samples : int
     members : ndarray of int64
         Positions that are trained on. The rest is predicted by the mean of the folds' students.
@@ -106,8 +106,5 @@ def cross_fit(
     CosupError
         With fewer members than folds.
     """
-    heads, held = [], []
-    for kept, left_out in folds_of(members, folds, random_state):
-        heads.append(train(kept))
-        held.append(left_out)
-    return CrossFit(tuple(heads), fold_of(held, n_samples), n_classes)
+    kept, held = map(list, zip(*folds_of(members, folds, random_state), strict=True))
+    return CrossFit(tuple(train(kept)), fold_of(held, n_samples), n_classes)

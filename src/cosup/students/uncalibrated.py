@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Self
@@ -51,6 +51,10 @@ class UncalibratedTrainer(CheckedTrainer["UncalibratedFit"]):
         """Train one head, on the samples at `members`."""
         raise NotImplementedError(f"{type(self).__name__} must implement run")
 
+    def run_folds(self, targets: Targets, folds: list[IntArray], random_state: int) -> Sequence[Head]:
+        """Train a head on the samples of each fold; one after the other, where a trainer has nothing quicker."""
+        return [self.run(targets, members, random_state) for members in folds]
+
 
 @dataclass(frozen=True)
 class UncalibratedFit(BlockFit):
@@ -79,7 +83,7 @@ class UncalibratedFit(BlockFit):
     def _folds(self) -> CrossFit:
         trainer, targets, seed = self._trainer, self._targets, self._random_state
         return cross_fit(
-            lambda rows: trainer.run(targets, rows, seed),
+            lambda folds: trainer.run_folds(targets, folds, seed),
             len(trainer.X), targets.members, targets.n_classes, trainer.folds, seed,
         )  # fmt: skip
 

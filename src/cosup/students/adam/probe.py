@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -34,7 +35,8 @@ class AdamProbe:
         Passes over the samples, where all are trained on.
     batch_size : int
     folds : int
-        Folds of the cross-fitting that gives out-of-sample predictions.
+        Folds of the cross-fitting that gives out-of-sample predictions. Their heads are trained side by side, on the
+        student's batches, from each of which a head leaves out the samples that it predicts.
     """
 
     learning_rate: float = 1e-4
@@ -60,8 +62,9 @@ class AdamProbe:
         """Count bytes at the most, beside features and targets; see `cosup.students.peak_bytes`."""
         n, d = (int(length) for length in X.shape)
         cast = 0 if is_half(X) or on_disk(X) or X.dtype == "float32" else 4 * n * d
-        weights = 16 * (d + 1) * n_classes + 8 * self.folds * (d + 1) * n_classes
-        return cast + weights + 27 * n + 4 * BLOCK_BYTES
+        # The student's head, and those of the folds while they are trained.
+        weights = (8 + 20 * self.folds) * (d + 1) * n_classes
+        return cast + weights + (27 + 8 * self.folds) * n + 4 * BLOCK_BYTES
 
 
 class AdamTrainer(UncalibratedTrainer):
@@ -78,12 +81,24 @@ class AdamTrainer(UncalibratedTrainer):
 
     def run(self, targets: Targets, members: IntArray, random_state: int) -> LinearHead:
         """Train once, on the samples at `members`."""
+        return self._train(targets, members, random_state, None)[0]
+
+    def run_folds(self, targets: Targets, folds: list[IntArray], random_state: int) -> list[LinearHead]:
+        """Train the folds side by side: on the batches of a training on all of them, each without what it predicts."""
+        weights = np.zeros((len(folds), len(self.X)), dtype=np.float32)
+        for weight, members in zip(weights, folds, strict=True):
+            weight[members] = 1.0
+        return list(self._train(targets, np.flatnonzero(weights.any(axis=0)), random_state, weights))
+
+    def _train(
+        self, targets: Targets, members: IntArray, random_state: int, weights: FloatArray | None
+    ) -> Sequence[LinearHead]:
         probe = self.probe
         train_mask = np.zeros(len(self.X), dtype=bool)
         train_mask[members] = True
         epochs = int(probe.epochs * len(self.X) / len(members))
-        heads = train_heads(
-            self._features, targets.given, n_classes=targets.n_classes, train_mask=train_mask, seeds=random_state,
-            learning_rates=probe.learning_rate, epochs=epochs, batch_size=probe.batch_size, device="cpu",
+        return train_heads(
+            self._features, targets.given, n_classes=targets.n_classes, train_mask=train_mask, weights=weights,
+            seeds=random_state, learning_rates=probe.learning_rate, epochs=epochs, batch_size=probe.batch_size,
+            device="cpu",
         )  # fmt: skip
-        return heads[0]
