@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from cosup.students.adam.heads import train_heads
+from cosup.students.adam.heads import LinearHeads, train_heads
 from cosup.students.costs import Operations
 from cosup.students.cross_fitting import check_folds
 from cosup.students.heads import LinearHead
@@ -88,11 +87,10 @@ class AdamTrainer(UncalibratedTrainer):
         weights = np.zeros((len(folds), len(self.X)), dtype=np.float32)
         for weight, members in zip(weights, folds, strict=True):
             weight[members] = 1.0
-        return list(self._train(targets, np.flatnonzero(weights.any(axis=0)), random_state, weights))
+        heads = self._train(targets, np.flatnonzero(weights.any(axis=0)), random_state, weights)
+        return [heads[fold] for fold in range(len(folds))]
 
-    def _train(
-        self, targets: Targets, members: IntArray, random_state: int, weights: FloatArray | None
-    ) -> Sequence[LinearHead]:
+    def _train(self, targets: Targets, members: IntArray, random_state: int, weights: FloatArray | None) -> LinearHeads:
         probe = self.probe
         train_mask = np.zeros(len(self.X), dtype=bool)
         train_mask[members] = True
