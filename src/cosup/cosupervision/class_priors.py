@@ -10,10 +10,10 @@ generalists in three steps, none of which has a number to set but the weight of 
 2. *Mean posterior*: of teachers with these accuracies, whose errors are spread evenly over classes. Its log-odds are
    divided by the root of the number of votes (between votes that repeat and votes that add up). A single generalist has
    its mean probabilities.
-3. *Shrinkage*: what neither the features predict nor a second teacher confirms may be of any class: that part of the
-   prior is uniform. Several generalists' confusions tell of the shares as well, so that posterior and student may
-   leave the prior as far: what is unconfirmed is the inverse of the penalty on the divergence from it. Under a lone one
-   only the student could tell, and the prior is held in full.
+3. *Shrinkage*: samples that nobody annotates may be of any class, and so may those whose annotations neither the
+   features predict nor a second teacher confirms. That part of the prior is uniform. Several generalists' confusions
+   tell of the shares as well, so that posterior and student may leave the prior: the unknown part is the inverse of the
+   penalty on the divergence from it. Under a lone one only the student could tell, and the prior is held in full.
 """
 
 from __future__ import annotations
@@ -76,8 +76,10 @@ def estimate_class_prior(level: Level, student_proba: Rows, consensus: IntArray)
     n = int(annotated.sum())
     # Of a lone generalist, only the student can confirm the annotations.
     supported = (confirmed if several else predicted) / n
-    free = (1 - predicted / n) * (1 - supported)
-    return ClassPrior((1 - free) * shares / n + free / n_classes, 1 / (1 + free) if several else 1.0)
+    # Known: samples that are annotated, by a class that the features predict or a second teacher confirms.
+    known = n / len(consensus) * (1 - (1 - predicted / n) * (1 - supported))
+    prior = known * shares / n + (1 - known) / n_classes
+    return ClassPrior(prior, 1 / (2 - known) if several else 1.0)
 
 
 def _shares(level: Level, student_proba: Rows, n_classes: int) -> tuple[FloatArray, float]:
