@@ -28,6 +28,27 @@ def test_what_nobody_bears_out_may_be_of_any_class():
     assert estimated(said[:, None], 3, np.full((100, 3), 1 / 3)) == pytest.approx(expected)
 
 
+def test_samples_that_nobody_annotates_may_be_of_any_class():
+    said = np.repeat([0, 1, 2, -1], [60, 30, 10, 300])
+    proba = np.where(said[:, None] >= 0, np.eye(3)[said], 1 / 3)
+    expected = 0.25 * np.array([0.6, 0.3, 0.1]) + 0.75 / 3
+    assert estimated(said[:, None], 3, proba) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_rules_that_reach_more_of_one_class_do_not_make_it_larger(seed):
+    rng = np.random.default_rng(seed)
+    y = rng.integers(2, size=2000)
+    X = rng.normal(size=(2, 20))[y] * 0.8 + rng.normal(size=(2000, 20))
+    said = np.full((1000, 6), -1)
+    for rule in range(6):
+        own = rule % 2
+        said[(y[:1000] == own) & (rng.random(1000) < (0.4, 0.06)[own]), rule] = own
+        said[(y[:1000] != own) & (rng.random(1000) < 0.01), rule] = own
+    model = CoSupervisedClassifier(random_state=0).fit(X[:1000], TeacherLabels(said, n_classes=2))
+    assert abs((model.predict(X[1000:]) == 0).mean() - (y[1000:] == 0).mean()) < 0.1
+
+
 def catch_all(seed, truth_of_the_rest):
     """A rule that names class 0 wherever it speaks, on two thirds of all; rules of class 1 to 3, right, on a third."""
     rng = np.random.default_rng(seed)

@@ -34,18 +34,19 @@ MODEL_ERROR = 0.3
 """Half of a teacher's interval, in units of ``p (1 - p)``: mistakes that teachers and student share, which nothing
 shows. Planted tasks are covered without it, real ones less."""
 
-STUDENT_ERROR, STUDENT_SHARES = 1.2, 1.9
-"""Half of the student's interval, in units of ``p (1 - p)``, and of that total variation."""
+STUDENT_ERROR, UNKNOWN = 1.2, 0.4
+"""Half of the student's interval, in units of ``p (1 - p)``, and of the share of the class prior that is unknown."""
 
 
-def estimate_accuracies(hierarchy: Hierarchy, posterior: Rows, student_proba: Rows) -> Estimates:
+def estimate_accuracies(hierarchy: Hierarchy, posterior: Rows, student_proba: Rows, unknown: float) -> Estimates:
     """Estimate the accuracies of the student and of every teacher, overall and by class.
 
     A teacher's accuracy is how often the student, on samples that it was not trained on, predicts the class that the
     teacher annotates; annotations that leave several classes open are not counted. Half of its interval is the root of
     a sum of squares: of the sampling error, of the distance to the posterior's estimate, of how far the estimate moves
     when the student's marginals are held uniform, and of a term for unequal class shares. The student's accuracy is the
-    posterior's mean probability of the class that it predicts.
+    posterior's mean probability of the class that it predicts; its interval is wider where less of the class prior is
+    known.
 
     Parameters
     ----------
@@ -54,6 +55,8 @@ def estimate_accuracies(hierarchy: Hierarchy, posterior: Rows, student_proba: Ro
         The last round's pooled posterior, before it was hardened.
     student_proba : Rows of shape (n_samples, n_classes)
         The student's out-of-sample probabilities, as they are: held marginals would repeat the posterior's mistake.
+    unknown : float
+        Share of the class prior that is unknown, see `cosup.cosupervision.class_priors.ClassPrior`.
 
     Returns
     -------
@@ -99,7 +102,7 @@ def estimate_accuracies(hierarchy: Hierarchy, posterior: Rows, student_proba: Ro
     by_class[:, active] = intervals
     middle = of_student / n
     spread = middle * (1 - middle)
-    model = (STUDENT_ERROR * spread) ** 2 + (STUDENT_SHARES * uneven) ** 2
+    model = (STUDENT_ERROR * spread) ** 2 + (UNKNOWN * unknown) ** 2
     student = _ends(np.array(middle), np.sqrt(_sampling(np.array(spread), np.array(n)) + model))
     return Estimates(student, teachers, by_class, tuple(labels.names))
 

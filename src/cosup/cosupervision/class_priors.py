@@ -43,10 +43,13 @@ class ClassPrior:
         Positive, sums to one.
     weight : float
         One holds the marginals in full, zero not at all; see `cosup.cosupervision.pooling.match_marginals`.
+    unknown : float
+        Share of the samples whose class neither annotations nor features tell, by which the prior is shrunk to uniform.
     """
 
     shares: FloatArray
     weight: float = 1.0
+    unknown: float = 1.0
 
 
 def estimate_class_prior(level: Level, student_proba: Rows, consensus: IntArray) -> ClassPrior:
@@ -77,9 +80,9 @@ def estimate_class_prior(level: Level, student_proba: Rows, consensus: IntArray)
     # Of a lone generalist, only the student can confirm the annotations.
     supported = (confirmed if several else predicted) / n
     # Known: samples that are annotated, by a class that the features predict or a second teacher confirms.
-    known = n / len(consensus) * (1 - (1 - predicted / n) * (1 - supported))
-    prior = known * shares / n + (1 - known) / n_classes
-    return ClassPrior(prior, 1 / (2 - known) if several else 1.0)
+    unknown = 1 - n / len(consensus) * (1 - (1 - predicted / n) * (1 - supported))
+    prior = (1 - unknown) * shares / n + unknown / n_classes
+    return ClassPrior(prior, 1 / (1 + unknown) if several else 1.0, unknown)
 
 
 def _shares(level: Level, student_proba: Rows, n_classes: int) -> tuple[FloatArray, float]:

@@ -104,7 +104,7 @@ class Diagnostics:
         if posterior is None:
             posterior = held_predictions(setup, state.fit, state.class_prior)
         student_proba = LazyRows(posterior.shape, lambda: setup.student_proba(state.fit))
-        estimates = estimate_accuracies(hierarchy, posterior, student_proba)
+        estimates = estimate_accuracies(hierarchy, posterior, student_proba, state.class_prior.unknown)
         wide: Rows | None = _spread_rows(posterior, hierarchy.active, self._labels.n_classes)
         if fallen_back:
             # They come from the posterior that the student could not learn, or that explains less.

@@ -137,7 +137,7 @@ def _of_annotations(n: int, c: int, m: int, *, listed: bool) -> Measured:
         yield f"mixture {name}{kind}", Point(m, c, core_seconds(lambda: _read(made, held), repeats=1) / (n * c * m))
 
     def estimates() -> object:
-        return estimate_accuracies(hierarchy, held, held)
+        return estimate_accuracies(hierarchy, held, held, 0.0)
 
     # n m (c + 20): accuracies of all teachers.
     yield f"estimates{kind}", Point(m, c, core_seconds(estimates, repeats=1) / (n * m * (c + 20)))
