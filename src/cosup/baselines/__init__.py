@@ -4,7 +4,7 @@
 `ensembles` teachers that are weighed while the student learns; `aggregation` votes, pools and crowd models; `joint`
 and `neighbourhoods` models that see features and several teachers at once; `noisy` what is done about noisy labels;
 `relabelling` students that overrule their teachers. Those with a loss of their own share a trainer and one label-free
-rule for their regularisation, see `gradient` and `cosup.students.held_out_choice`. `pooled` and `train_once` serve a
+rule for regularisation, steps and learning rate, see `gradient` and `cosup.students.held_out_choice`. `pooled` and `train_once` serve a
 method of one's own, see docs/how-to/extend.md.
 """
 
