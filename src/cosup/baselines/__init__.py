@@ -4,8 +4,8 @@
 `ensembles` teachers that are weighed while the student learns; `aggregation` votes, pools and crowd models; `joint`
 and `neighbourhoods` models that see features and several teachers at once; `noisy` what is done about noisy labels;
 `relabelling` students that overrule their teachers. Those with a loss of their own share a trainer and one label-free
-rule for regularisation, steps and learning rate, see `gradient` and `cosup.students.held_out_choice`. `pooled` and `train_once` serve a
-method of one's own, see docs/how-to/extend.md.
+rule for regularisation, steps and learning rate, see `gradient` and `cosup.students.held_out_choice`. `pooled` and
+`train_once` serve a method of one's own, see docs/how-to/extend.md.
 """
 
 from cosup.utils.lazy_attributes import lazy_attributes
