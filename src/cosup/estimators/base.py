@@ -130,6 +130,8 @@ class TeacherSupervised(KeptStudent, ClassifierMixin, BaseEstimator):  # type: i
         raw = getattr(getattr(self, "student", None), "reads_raw_inputs", False)
         scaling = None if raw else FeatureScaling.of(X, partial(labels.consensus, labels.at_level(0)))
         result = self._supervise(X if scaling is None else scaling.training_features(X), labels, seed)
+        # The last student may be trained only now: what is not kept makes room for it.
+        result = replace(result, posterior=None)
         if scaling is not None:
             result = _unscaled(result, scaling)
         self.head_ = materialised(result.head)
