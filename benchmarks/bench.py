@@ -88,7 +88,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--rows", "--only", nargs="+", choices=list(ROWS), default=[r for r in ROWS if r not in OPT_IN])
     parser.add_argument("--out", type=Path, default=HERE / "results.json")
     parser.add_argument("--row", choices=list(ROWS), help=argparse.SUPPRESS)
-    parser.add_argument("--point", nargs=4, type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--point", nargs=5, type=int, help=argparse.SUPPRESS)
     asked = parser.parse_args(argv)
     warnings.simplefilter("ignore")  # scikit-learn's about convergence; the objective is compared instead
     if asked.point:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import tempfile
 import time
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -156,8 +158,11 @@ def row_logistic(quick: bool) -> dict[str, Any]:
     return {"size": {"n": n, "d": d, "c": c}, "seconds": seconds, "ratios": ratios, "notes": notes}
 
 
-def point(n: int, teachers: int, classes: int, columns: int) -> dict[str, float]:
-    """Seconds of `co_supervise`, MB of data and training, for `teachers` specialists and a generalist."""
+def point(n: int, teachers: int, classes: int, columns: int, files: int) -> dict[str, float]:
+    """Seconds of `co_supervise`, MB of data and training, for `teachers` specialists and a generalist.
+
+    With `files`, features and annotations lie in so many files each, and are read first.
+    """
     from cosup.cosupervision import co_supervise
     from cosup.tasks import make_hierarchy
 
@@ -166,13 +171,36 @@ def point(n: int, teachers: int, classes: int, columns: int) -> dict[str, float]
         n_samples=n, n_test=10, n_classes=classes, teachers_per_level=(1, teachers), accuracy=(0.5, 0.8),
         n_features=columns,
     )  # fmt: skip
-    started, worked = time.perf_counter(), time.process_time()
-    co_supervise(task.X_train, task.labels)
+    with tempfile.TemporaryDirectory(prefix="cosup-bench-") as folder:
+        if files:
+            _write(task, Path(folder), files)
+        started, worked = time.perf_counter(), time.process_time()
+        X, labels = _read(folder) if files else (task.X_train, task.labels)
+        co_supervise(X, labels)
     # The processor's time beside the clock's: it does not count what other programs take.
     seconds, cpu = time.perf_counter() - started, time.process_time() - worked
     mb = peak_mb() - before
-    sizes = {"n": n, "teachers": teachers, "classes": classes, "columns": columns}
+    sizes = {"n": n, "teachers": teachers, "classes": classes, "columns": columns, "files": files}
     return sizes | {"seconds": seconds, "cpu_seconds": cpu, "mb": mb, "peak_mb": peak_mb()}
+
+
+def _write(task: Any, folder: Path, files: int) -> None:
+    for kind in ("features", "labels"):
+        (folder / kind).mkdir()
+    covers = np.array([task.labels.covers(t) for t in range(task.labels.n_teachers)])
+    about = {"n_classes": task.labels.n_classes, "levels": task.labels.levels, "specialties": covers}
+    for at, rows in enumerate(np.array_split(np.arange(len(task.X_train)), files)):
+        np.save(folder / "features" / f"part-{at}.npy", task.X_train[rows])
+        np.savez(folder / "labels" / f"part-{at}.npz", annotations=task.labels.hard()[rows], **about)
+
+
+def _read(folder: str) -> tuple[Any, Any]:
+    from cosup import read_labels
+    from cosup.io.features import check_shards, read_features
+
+    features, labels = read_features(f"file://{folder}/features"), read_labels(f"file://{folder}/labels")
+    check_shards(features, labels)
+    return features.X, labels
 
 
 def row_growth(quick: bool) -> dict[str, Any]:
@@ -181,8 +209,9 @@ def row_growth(quick: bool) -> dict[str, Any]:
         "teachers": [1, 4] if quick else [1, 2, 4, 8, 16, 32],
         "classes": [8, 16] if quick else [8, 16, 32, 64, 128],
         "columns": [16, 32] if quick else [64, 128, 256, 512],
+        "files": [1, 2] if quick else [4, 16, 64, 256],
     }
-    start = {"n": 500 if quick else 10_000, "teachers": 4, "classes": 32, "columns": 64}
+    start = {"n": 500 if quick else 10_000, "teachers": 4, "classes": 32, "columns": 64, "files": 0}
     axes = {
         axis: [
             [child("--point", *(str(value) for value in (start | {axis: size}).values())) for size in its]

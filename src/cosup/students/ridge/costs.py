@@ -9,7 +9,8 @@ from cosup.students.costs import Operations
 from cosup.students.ridge.calibration import GUESS, HELD, holds_scores
 from cosup.students.ridge.gram import KEPT, MANY
 from cosup.students.ridge.grid import GRID, VAST
-from cosup.students.ridge.loo_errors import CURVES, WORTHWHILE
+from cosup.students.ridge.loo_errors import CURVES, SEARCHED, WORTHWHILE
+from cosup.utils.paired import SOME
 from cosup.utils.row_blocks import BLOCK_BYTES, LARGE
 
 __all__ = ["RidgeCosts", "moment_count", "sought_count", "summed_count"]
@@ -34,9 +35,25 @@ def summed_count(n: float, d: int, c: int, *, soft: bool) -> float:
     return n * d * (d + ALPHAS + (c if soft else 0))
 
 
+LIKELY = 5
+"""Regularisations that all samples are predicted at, where some samples exclude the others."""
+
+
+def asked_count(n: float) -> float:
+    """Count the samples that tell which read-out to take, where some leave no doubt."""
+    return SOME if n >= 4 * SOME else n
+
+
 def sought_count(n: float) -> float:
     """Count the samples that a search for the likeliest inverse temperature looks at."""
-    return n + 2 * GUESS
+    return asked_count(n) + 2 * GUESS
+
+
+def predicted_count(n: float, d: int, c: int) -> float:
+    """Count what leave-one-out errors on the grid take by predictions."""
+    if n < 4 * SEARCHED:
+        return n * d * c * ALPHAS
+    return (SEARCHED * ALPHAS + n * LIKELY) * d * c
 
 
 @dataclass(frozen=True)
@@ -123,10 +140,10 @@ class RidgeCosts:
             summed = summed_count(chosen, d, c, soft=soft)
             yield Operations("choosing alpha", f"errors summed {kind}", summed, d, c, large=large)
         elif choose:
-            yield Operations("choosing alpha", "errors predicted", chosen * d * c * ALPHAS, d, c)
-        sought = sought_count(chosen)
+            yield Operations("choosing alpha", "errors predicted", predicted_count(chosen, d, c), d, c)
+        sought, asked = sought_count(chosen), asked_count(chosen)
         narrow = self.discriminant(c) and 4 * n * (d + 1) <= HELD and d + 1 < c
-        yield Operations("choosing the read-out", f"compare {kind}", chosen * d * c, d, c, large=large)
+        yield Operations("choosing the read-out", f"compare {kind}", asked * d * c, d, c, large=large)
         # The discriminant's own products and solution, whatever the number of samples.
         yield Operations("choosing the read-out", "predict float64", 4 * d * float(c) ** 2, d, c, spread=False)
         yield Operations("choosing the read-out", "cholesky", 2 * float(c) ** 3, c, spread=False)
@@ -134,11 +151,12 @@ class RidgeCosts:
             yield Operations("choosing the read-out", f"discriminant {kind}", sought * d * c, d, c, large=large)
         elif first:
             yield Operations("choosing the read-out", f"inverse temperature {kind}", sought * d * c, d, c, large=large)
-        yield from self.scores(c, 1.0 + (self.discriminant(c) or first), chosen)
+        yield from self.scores(c, 1.0 + (self.discriminant(c) or first), asked)
         held = holds_scores(self.n, self.d, c)
         yield from self.reads(1 + held, 0, n)
         again = 0.0 if held else 2 + (0 if narrow else 1.5 * self.discriminant(c))
-        yield from self.reads(0, float(choose) + again, chosen)
+        yield from self.reads(0, float(choose), chosen)
+        yield from self.reads(0, again, asked)
         yield Operations("overhead", "round", 1, spread=False)
 
     def blocks(self, c: int, n: float | None = None) -> Iterator[Operations]:
