@@ -35,6 +35,18 @@ def test_classes_bear_the_names_that_teachers_give_them_beside_many_permuted_ans
     assert (model.predict(X) == y).mean() > 0.9
 
 
+def test_an_annotator_of_a_single_sample_exchanges_no_names():
+    rng = np.random.default_rng(0)
+    y = rng.integers(5, size=800)
+    X = rng.normal(size=(5, 12))[y] * 0.4 + rng.normal(size=(800, 12))
+    annotations = np.stack([np.where(rng.random(800) < 0.85, y, (y + 1) % 5) for _ in range(3)], axis=1)
+    annotations[1:, 2] = -1
+    for named in range(5):
+        annotations[0, 2] = named
+        model = CoSupervisedClassifier(random_state=0).fit(X, TeacherLabels(annotations, n_classes=5))
+        assert not any("exchanged names" in note for h in model.history_ for note in h["notes"])
+
+
 def annotators(seed, most=60):
     """Many annotators with habits of their own and few features: the posterior may be worse than the votes."""
     rng = np.random.default_rng([seed, 77])

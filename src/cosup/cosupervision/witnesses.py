@@ -96,9 +96,7 @@ class Witnesses:
             table, annotated = level.probabilities(rows).astype(q.dtype).together(None, q)
             together += table
             usage += annotated
-        self.names = _names(
-            np.tensordot(level.vote_weights, together, axes=1), level.vote_weights @ usage, of_class / n
-        )
+        self.names = _names(together, usage, of_class / n)
         usage /= n
         spread = np.zeros((2, n_classes, n_classes))
         for table, rate in zip(together, usage, strict=True):
@@ -148,7 +146,20 @@ def annotation_evidence(level: Level, student_proba: Rows, prior: FloatArray) ->
 def _names(together: FloatArray, annotated: FloatArray, shares: FloatArray) -> IntArray | None:
     """Name the posterior's columns so that agreement above chance is largest, (n_classes,); None where all stay.
 
-    `together` counts annotated (first axis) and posterior classes, `annotated` and `shares` each of them alone.
+    They also stay where the agreement that is gained is within its standard error: a teacher of few annotations has a
+    whole vote, too.
+
+    Parameters
+    ----------
+    together : ndarray of shape (n_teachers, n_classes, n_classes)
+        Counts of annotated and posterior classes.
+    annotated : ndarray of shape (n_teachers, n_classes)
+    shares : ndarray of shape (n_classes,)
+        Of the posterior.
     """
-    classes, columns = linear_sum_assignment(together - np.outer(annotated, shares), maximize=True)
-    return None if np.array_equal(classes, columns) else np.asarray(columns)
+    votes = 1 / np.maximum(annotated.sum(axis=1), TINY)
+    agreement = np.tensordot(votes, together, axes=1) - np.outer(votes @ annotated, shares)
+    classes, columns = linear_sum_assignment(agreement, maximize=True)
+    gain = agreement[classes, columns].sum() - np.trace(agreement)
+    moved = annotated[:, classes != columns].sum(axis=1)
+    return np.asarray(columns) if gain > np.sqrt(votes**2 @ moved) else None
