@@ -18,13 +18,14 @@ DEMO_TASKS = "digits-classes,digits-domains"
 @click.command()
 @click.option("--out", type=FOLDER, default="demo-report", show_default=True, help="Folder for records and report.")
 @click.option("--seeds", type=click.IntRange(1), default=5, show_default=True, help="How many seeds.")
-@click.option(
-    "--tasks", default=DEMO_TASKS, show_default=True, help="Tasks, separated by commas; ablations on the first."
-)
+@click.option("--tasks", default=DEMO_TASKS, show_default=True, help="Tasks, separated by commas.")
+@click.option("--ablations", is_flag=True, help="Measure what each part is worth, too, on the first task.")
 @click.option("--jobs", type=click.IntRange(1), help="Processes.  [default: as many as cores]")
 @click.option("--cache", type=FOLDER, help="Folder for computed features.  [default: ~/.cache/cosup]")
 @plugin_option(passed_on=True)
-def demo(out: Path, seeds: int, tasks: str, jobs: int | None, cache: Path | None, plugins: tuple[str, ...]) -> None:
+def demo(
+    out: Path, seeds: int, tasks: str, ablations: bool, jobs: int | None, cache: Path | None, plugins: tuple[str, ...]
+) -> None:
     """Compare co-supervised learning with its rivals on real data.
 
     Prints a table and writes report.html. Interrupted, the same command goes on where it stopped.
@@ -34,7 +35,7 @@ def demo(out: Path, seeds: int, tasks: str, jobs: int | None, cache: Path | None
     """  # noqa: D301
     from cosup.cli.bench_job import run_demo
 
-    run_demo(out, seeds=seeds, tasks=tasks, jobs=jobs, cache=cache, plugins=plugins)
+    run_demo(out, seeds=seeds, tasks=tasks, ablations=ablations, jobs=jobs, cache=cache, plugins=plugins)
 
 
 @click.command()

@@ -21,6 +21,7 @@ from cosup.benchmark import (
     forecast_benchmark,
     run_benchmark,
 )
+from cosup.benchmark.job import Job
 from cosup.benchmark.run import plan_jobs, run_jobs
 from cosup.cli.shell import names, resumable
 from cosup.methods import list_methods, method_parameters
@@ -63,18 +64,24 @@ class BenchOptions:
 
 
 def run_demo(
-    out: Path, *, seeds: int, tasks: str, jobs: int | None, cache: Path | None, plugins: Sequence[str] = ()
+    out: Path,
+    *,
+    seeds: int,
+    tasks: str,
+    ablations: bool,
+    jobs: int | None,
+    cache: Path | None,
+    plugins: Sequence[str] = (),
 ) -> None:
     """Measure the demo's methods on its tasks, print the table and write the report."""
     require_figures()  # before minutes of work, not after them
-    command = f"cosup demo --seeds {seeds} --tasks {tasks}"
+    command = f"cosup demo --seeds {seeds} --tasks {tasks}{' --ablations' * ablations}"
     with resumable(out):
-        # What each piece is worth is measured on the first task; the whole methods on all.
-        planned = [
-            plan_jobs([task], demo_methods(ablations=place == 0), range(seeds), "clean", cache, command, plugins)
-            for place, task in enumerate(names(tasks, "tasks"))
-        ]
-        records = run_jobs([job for plan in planned for job in plan], out, n_jobs=jobs)
+        planned: list[Job] = []
+        for place, task in enumerate(names(tasks, "tasks")):
+            methods = demo_methods(ablations=ablations and place == 0)
+            planned += plan_jobs([task], methods, range(seeds), "clean", cache, command, plugins)
+        records = run_jobs(planned, out, n_jobs=jobs)
     _conclude(records)
     click.echo(f"\nThe report, with figures and pictures: {build_report(out).resolve()}")
     _failed(records)
