@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from cosup.utils.paired import evenly_spaced, surely_positive
+from cosup.utils.paired import evenly_spaced, sure_sign, surely_positive
 
 
 def test_few_samples_are_all_asked():
@@ -24,3 +24,11 @@ def test_a_difference_is_sure_from_six_standard_deviations_of_its_sum():
     assert not surely_positive(np.empty(0))
     noise = np.resize([4.0, -3.0], 100)  # a sum of 50, whose standard deviation is 35
     assert surely_positive(np.stack([one, noise, -noise], axis=1)).tolist() == [True, False, False]
+
+
+def test_a_sign_is_told_only_where_it_is_sure():
+    one, noise = np.ones(100), np.resize([4.0, -3.0], 100)
+    assert sure_sign(one) is True
+    assert sure_sign(-one) is False
+    assert sure_sign(noise) is None
+    assert sure_sign(np.empty(0)) is None

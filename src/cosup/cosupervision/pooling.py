@@ -27,7 +27,7 @@ from cosup.cosupervision.hierarchy import Level
 from cosup.cosupervision.teacher_predictions import FLOOR, LevelProba
 from cosup.cosupervision.witnesses import PER_CLASS, Witnesses
 from cosup.utils.losses import TINY, row_sum
-from cosup.utils.paired import surely_positive
+from cosup.utils.paired import sure_sign
 from cosup.utils.row_store import Rows, RowStore, joined, row_slices
 from cosup.utils.validation import FloatArray, IntArray
 
@@ -127,9 +127,9 @@ class LevelExpert:
         step = len(row_slices(*student_proba.shape)) // BLOCKS
         if step > 1:
             spaced = itertools.islice(student_proba.blocks(), 0, None, step)
-            gains = np.concatenate([self._gain(rows, p) for rows, p in spaced])
-            if surely_positive(gains) or surely_positive(-gains):
-                return float(gains.sum()) > 0
+            gains = sure_sign(np.concatenate([self._gain(rows, p) for rows, p in spaced]))
+            if gains is not None:
+                return gains
         return sum(float(self._gain(rows, p).sum()) for rows, p in student_proba.blocks()) > 0
 
     def _gain(self, rows: slice, p: FloatArray) -> FloatArray:

@@ -96,7 +96,7 @@ class Witnesses:
             table, annotated = level.probabilities(rows).astype(q.dtype).together(None, q)
             together += table
             usage += annotated
-        self.names = _names(together, usage, of_class / n)
+        self.names = _names(together, usage, of_class / n, level.vote_weights / n)
         usage /= n
         spread = np.zeros((2, n_classes, n_classes))
         for table, rate in zip(together, usage, strict=True):
@@ -143,7 +143,7 @@ def annotation_evidence(level: Level, student_proba: Rows, prior: FloatArray) ->
     return Witnesses(level, student_proba, prior).evidence()
 
 
-def _names(together: FloatArray, annotated: FloatArray, shares: FloatArray) -> IntArray | None:
+def _names(together: FloatArray, annotated: FloatArray, shares: FloatArray, votes: FloatArray) -> IntArray | None:
     """Name the posterior's columns so that agreement above chance is largest, (n_classes,); None where all stay.
 
     They also stay where the agreement that is gained is within its standard error: a teacher of few annotations has a
@@ -156,8 +156,9 @@ def _names(together: FloatArray, annotated: FloatArray, shares: FloatArray) -> I
     annotated : ndarray of shape (n_teachers, n_classes)
     shares : ndarray of shape (n_classes,)
         Of the posterior.
+    votes : ndarray of shape (n_teachers,)
+        A whole vote over the number of samples that a teacher annotates.
     """
-    votes = 1 / np.maximum(annotated.sum(axis=1), TINY)
     agreement = np.tensordot(votes, together, axes=1) - np.outer(votes @ annotated, shares)
     classes, columns = linear_sum_assignment(agreement, maximize=True)
     gain = agreement[classes, columns].sum() - np.trace(agreement)

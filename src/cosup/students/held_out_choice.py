@@ -19,12 +19,12 @@ NEARLY_BEST = 0.95
 """Share of the best agreement from which a student's regularisation is good enough."""
 
 
-def strongest(agreement: FloatArray, share: float = NEARLY_BEST) -> int:
+def strongest(agreement: FloatArray) -> int:
     """Find the first (strongest) candidate whose agreement with the teacher is at least a share of the best.
 
     The best itself would reward imitating the teacher's predictable mistakes.
     """
-    return int(np.flatnonzero(agreement >= share * agreement.max())[0])
+    return int(np.flatnonzero(agreement >= NEARLY_BEST * agreement.max())[0])
 
 
 def choose(

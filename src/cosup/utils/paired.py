@@ -6,7 +6,7 @@ import numpy as np
 
 from cosup.utils.validation import BoolArray, FloatArray, IntArray
 
-__all__ = ["SOME", "evenly_spaced", "surely_positive"]
+__all__ = ["SOME", "evenly_spaced", "sure_sign", "surely_positive"]
 
 SOME = 1 << 14
 """Samples that are asked first, where there are at least four times as many."""
@@ -23,3 +23,9 @@ def evenly_spaced(n_samples: int, some: int = SOME) -> IntArray | None:
 def surely_positive(differences: FloatArray) -> BoolArray:
     """Tell which columns of some samples' differences (n_samples, ...) surely have a positive mean over all samples."""
     return np.asarray(differences.sum(axis=0) > CERTAIN * np.sqrt(np.square(differences).sum(axis=0)))
+
+
+def sure_sign(differences: FloatArray) -> bool | None:
+    """Tell from some samples' differences whether the mean of all is positive; None where these leave a doubt."""
+    sure = surely_positive(differences) or surely_positive(-differences)
+    return float(differences.sum()) > 0 if sure else None

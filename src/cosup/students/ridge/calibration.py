@@ -14,7 +14,7 @@ from cosup.students.ridge.gram import Moment, Sample
 from cosup.students.ridge.grid import remainder
 from cosup.students.ridge.solvers import Direct, Factor
 from cosup.utils.losses import row_max, row_sum
-from cosup.utils.paired import evenly_spaced, surely_positive
+from cosup.utils.paired import evenly_spaced, sure_sign, surely_positive
 from cosup.utils.row_blocks import cache_blocks, product, row_blocks
 from cosup.utils.validation import FloatArray, IntArray
 
@@ -287,9 +287,9 @@ def _imitates(plain: Calibration, richer: Calibration) -> bool:
         agrees, richer_agrees = (c.held_out(positions).argmax(axis=1) == named for c in (plain, richer))
         return np.asarray(agrees - IMITATION * richer_agrees)
 
-    of_some = np.concatenate([np.empty(0), *map(ahead, _some(scores))])
-    if surely_positive(of_some) or surely_positive(-of_some):
-        return float(of_some.sum()) > 0
+    by_some = sure_sign(np.concatenate([np.empty(0), *map(ahead, _some(scores))]))
+    if by_some is not None:
+        return by_some
     return sum(float(ahead(positions).sum()) for positions in _parts(scores)) >= 0
 
 
