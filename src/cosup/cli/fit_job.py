@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import click
-import numpy as np
 
 from cosup.cli.fit_manifest import STORE, FitManifest, read_manifest
 from cosup.cli.fit_options import FitOptions
 from cosup.cli.fit_outputs import FinishedFit, leave
 from cosup.cli.person import PERSON, calibrated, fact, given_answers, taught
-from cosup.estimators.accuracy import STUDENT
 from cosup.report import REPORT_NAME
 from cosup.utils.folder_lock import only_writer
 from cosup.utils.progress import show_progress
@@ -66,8 +64,8 @@ def run_fit(options: FitOptions) -> None:
         click.echo(
             f"Its probabilities were calibrated by {int((drawn >= 0).sum()):,} answers that were drawn uniformly."
         )
-    for line in _accuracies(model, labels.names):
-        click.echo(line)
+    if model.estimates_ is not None:
+        click.echo(model.estimates_.of_teachers(labels.names))
     for k, entry in enumerate(model.history_):
         click.echo(_level(entry, model.provenance_[:, k]))
         for remark in entry["notes"]:
@@ -89,15 +87,3 @@ def _level(entry: Mapping[str, Any], steps: Any) -> str:
         f"kept, {len(steps) - silent - kept:,} overruled, {silent:,} without a label; student and training targets "
         f"agree on {100 * entry['agreement']:.1f} % of held-out samples"
     )
-
-
-def _accuracies(model: Any, names: Sequence[str]) -> Iterator[str]:
-    """Lines on accuracies that are estimated without a label."""
-    known = model.estimates_
-    if known is None:
-        return
-    yield "Estimated accuracy, without a label (90 % interval):"
-    width = max(map(len, [*names, STUDENT]))
-    for name, (middle, low, high) in zip([*names, STUDENT], known.overall, strict=True):
-        value = "not known" if np.isnan(middle) else f"{middle:5.1%} ({low:.1%} to {high:.1%})"
-        yield f"  {name.ljust(width)}  {value}"

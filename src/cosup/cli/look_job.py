@@ -16,6 +16,7 @@ from cosup.provenance import ACCOUNT, Account, label_studio_config, label_studio
 from cosup.report.explorer.query import draw_order
 from cosup.utils.atomic_files import replace_files, write_whole
 from cosup.utils.folder_lock import only_writer
+from cosup.utils.tables import align
 from cosup.utils.validation import CosupError, IntArray
 
 __all__ = ["run_look"]
@@ -39,9 +40,8 @@ def run_look(
     places = order[: uniform or first or FIRST]
     header = ("id", "answer", "confidence", "second", "doubt", "dispute", "influence")
     rows = [header, *(_row(account, int(i)) for i in places)]
-    widths = [max(len(line[i]) for line in rows) for i in range(len(header))]
-    for line in rows:
-        click.echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+    for line in align(rows):
+        click.echo(line)
     if out is None:
         return
     images, texts = own_samples(folder, images, texts)

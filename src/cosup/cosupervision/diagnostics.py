@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,9 @@ from cosup.utils.row_store import LazyRows, Rows
 from cosup.utils.validation import FloatArray, IntArray
 
 __all__ = ["Diagnostics"]
+
+NAMED = 6
+"""Teachers that one note names."""
 
 
 class Diagnostics:
@@ -153,16 +156,25 @@ class Diagnostics:
             verb = "is left" if notes else "speaks"
             return [*notes, f"nobody of level {k} {verb} in these samples; the student of the level above stays"]
         speaks = labels.speaks()
-        for t in labels.at_level(k):
-            if not speaks[:, t].any():
-                notes.append(f"teacher {labels.names[t]!r} abstains on all of these samples")
-            elif included[t] and t not in level.columns:
-                notes.append(f"teacher {labels.names[t]!r} repeats another of its level and counts once")
-        return notes
+        silent = [t for t in labels.at_level(k) if not speaks[:, t].any()]
+        repeated = [t for t in labels.at_level(k) if included[t] and t not in level.columns and t not in silent]
+        return [
+            *notes,
+            *self._note_of(silent, "abstains on all of these samples", "abstain on all of these samples"),
+            *self._note_of(repeated, "repeats another of its level and counts once", "repeat others and count once"),
+        ]
 
     def _notes_on_assignment(self, level: Level, state: State) -> list[str]:
-        names, assigned = self._labels.names, state.assignment.teacher
-        return [f"teacher {names[t]!r} was never assigned" for t in level.columns if not (assigned == t).any()]
+        never = np.setdiff1d(level.columns, state.assignment.teacher)
+        return self._note_of(never, "was never assigned", "were never assigned")
+
+    def _note_of(self, teachers: Iterable[int], does: str, do: str) -> list[str]:
+        """Write one note of a teacher or several, none of nobody."""
+        names = [self._labels.names[t] for t in teachers]
+        if len(names) < 2:
+            return [f"teacher {name!r} {does}" for name in names]
+        more = f" and {len(names) - NAMED:,} more" if len(names) > NAMED else ""
+        return [f"{len(names):,} teachers {do}: {', '.join(map(repr, names[:NAMED]))}{more}"]
 
 
 def _spread_rows(rows: Rows, classes: IntArray, n_classes: int) -> Rows:

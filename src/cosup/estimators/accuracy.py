@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from cosup.utils.errors import CosupError
-from cosup.utils.notebook import frame, html_table
+from cosup.utils.tables import align, foremost, frame, html_table
 from cosup.utils.validation import FloatArray
 
 __all__ = ["STUDENT", "Estimates"]
@@ -109,17 +109,34 @@ class Estimates:
         names = list(self.names) or [f"teacher {t}" for t in range(len(self.teachers))]
         return [*names, *(f"teacher {t}" for t in range(len(names), len(self.teachers))), STUDENT]
 
+    def __str__(self) -> str:
+        """Write a table, the student last; of many teachers, those with the narrowest intervals."""
+        rows = [
+            (name, "not known" if np.isnan(middle) else f"{middle:5.1%} ({low:.1%} to {high:.1%})")
+            for name, (middle, low, high) in self._shown()
+        ]
+        table = [f"  {line}" for line in align(rows)]
+        return "\n".join(["Estimated accuracy, without a label (90 % interval):", *table, *self._left()])
+
     def _repr_html_(self) -> str:
-        # The student comes first, because long tables are cut.
         rows = [
             (name, *("not known" if np.isnan(value) else f"{value:.1%}" for value in values))
-            for name, values in zip(self._named(), self.overall, strict=True)
+            for name, values in self._shown()
         ]
         return html_table(
-            ("", "accuracy", "low", "high"), [rows[-1], *rows[:-1]],
-            caption="Estimated without a label, 90 % intervals",
-            notes=["No interval shows mistakes that teachers and student share; labels do."],
+            ("", "accuracy", "low", "high"), rows, caption="Estimated without a label, 90 % intervals",
+            notes=[*self._left(), "No interval shows mistakes that teachers and student share; labels do."],
         )  # fmt: skip
+
+    def _shown(self) -> list[tuple[str, FloatArray]]:
+        """Pair names and values of the teachers that are known best, in order, and of the student."""
+        names, values = self._named(), self.overall
+        width = np.nan_to_num(self.teachers[:, 2] - self.teachers[:, 1], nan=np.inf)
+        return [(names[i], values[i]) for i in [*foremost(-width), len(self.teachers)]]
+
+    def _left(self) -> list[str]:
+        left = len(self.overall) - len(self._shown())
+        return [f"{left:,} more teachers have wider intervals or none."] if left else []
 
 
 def _plain(values: FloatArray) -> Any:

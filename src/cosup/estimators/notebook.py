@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from cosup.estimators.supervision import PROVENANCE
-from cosup.utils.notebook import MOST, frame, html_table
+from cosup.utils.tables import MOST, frame, html_table
 
 __all__ = ["History", "Provenance"]
 

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from cosup.metrics import Agreement, annotator_agreement
-from cosup.utils.notebook import frame, html_table
 from cosup.utils.slices import rows_within, slices
+from cosup.utils.tables import align, foremost, frame, html_table
 from cosup.utils.texts import code_points, join_pair, join_row, look_alikes
 from cosup.utils.validation import FloatArray, IntArray
 
@@ -68,17 +68,8 @@ class Summary:
     among: Agreement
 
     def __str__(self) -> str:
-        """Write a table, a line of totals, suggestions and notes."""
-        rows = [HEAD, *self._rows()]
-        widths = [max(len(row[place]) for row in rows) for place in range(len(HEAD))]
-        lines = [
-            "  ".join(
-                cell.ljust(width) if place in (0, len(HEAD) - 1) else cell.rjust(width)
-                for place, (cell, width) in enumerate(zip(row, widths, strict=True))
-            ).rstrip()
-            for row in rows
-        ]
-        return "\n".join([*lines, *self._remarks()])
+        """Write a table, a line of totals, suggestions and notes; of many teachers, those who annotate most."""
+        return "\n".join([*align([HEAD, *self._rows()], range(1, len(HEAD) - 1)), *self._remarks()])
 
     def to_frame(self) -> Any:
         """Return a row a teacher, as a pandas data frame; shares are between 0 and 1."""
@@ -94,7 +85,7 @@ class Summary:
                 _percent(row["conflicts"]), _percent(row["agreement"]), f"{row['votes']:,}",
                 _named(row["polarity"], len(self.class_names)),
             )
-            for row in self.teachers
+            for row in (self.teachers[t] for t in foremost(row["votes"] for row in self.teachers))
         ]  # fmt: skip
 
     def _remarks(self) -> list[str]:
@@ -108,11 +99,13 @@ class Summary:
             f"{specialty_flag(teacher, classes)}"
             for teacher, classes in self.suggestions.items()
         ]
+        left = len(self.teachers) - len(self._rows())
         among = (
             f"Agreement on {self.among.samples:,} samples with several labels: {_percent(self.among.pairs)} of pairs, "
             f"Krippendorff's alpha {self.among.alpha:.2f}, Fleiss' kappa {self.among.kappa:.2f}"
         )
         return [
+            *([f"{left:,} more teachers annotate fewer samples."] if left else []),
             total,
             *([among] if self.among.samples else []),
             *suggestions,

@@ -22,7 +22,7 @@ from cosup.labels.checks import (
 )
 from cosup.labels.summary import Summary, summarise
 from cosup.labels.top_k import TopK
-from cosup.utils.notebook import frame
+from cosup.utils.tables import frame
 from cosup.utils.validation import BoolArray, CosupError, FloatArray, IntArray
 
 __all__ = ["TeacherLabels"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from cosup.planning.plan import Plan
+from cosup.utils.tables import align
 
 __all__ = ["render_plan", "size", "span"]
 
@@ -53,7 +54,6 @@ def render_plan(plan: Plan) -> str:
     core = sum(stage.core_seconds for stage in plan.stages)
     money = f"{plan.money:,.2f}" if priced else "-"
     rows.append(("all", span(plan.seconds), f"{core / 3600:,.3g}", "", size(plan.disk), money, ""))
-    widths = [max(len(row[i]) for row in rows) for i in range(len(HEADER))]
     what = f"{job.n:,} {'images' if job.images else f'samples of {job.features:,} features'}"
     lines = [
         f"{what}, {job.classes:,} classes, {sum(job.levels):,} teachers ({'/'.join(map(str, job.levels))}), "
@@ -61,7 +61,7 @@ def render_plan(plan: Plan) -> str:
         + (f", {job.seeds} seeds" if job.seeds > 1 else ""),
         f"on {cluster.name}: {cluster.machines:,} x {cluster.cores} cores, {cluster.memory_gb:,.0f} GB each",
         "",
-        *("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows),
+        *align(rows),
         "",
         *(f"{stage.name} rests on: {stage.basis}" for stage in plan.stages),
         f"Rates are of {plan.machine}. Memory is that of one machine.",

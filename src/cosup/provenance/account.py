@@ -13,8 +13,8 @@ from numpy.typing import ArrayLike
 from cosup.estimators.supervision import PROVENANCE
 from cosup.labels import TeacherLabels
 from cosup.provenance.reasons import reason_text
-from cosup.utils.notebook import MOST, frame, html_table
 from cosup.utils.slices import slices
+from cosup.utils.tables import MOST, frame, html_table
 from cosup.utils.validation import BoolArray, CosupError, FloatArray, IntArray, check_features
 
 __all__ = ["Account"]

@@ -14,7 +14,7 @@ from cosup.estimators.accuracy import STUDENT, Estimates
 from cosup.io.tables import ID_COLUMNS, read_table
 from cosup.provenance.account import NEAR, Account
 from cosup.provenance.label_studio import read_label_studio
-from cosup.utils.notebook import frame, html_table
+from cosup.utils.tables import align, foremost, frame, html_table
 from cosup.utils.validation import BoolArray, CosupError, FloatArray, IntArray, suggest
 
 __all__ = ["Checked", "check_estimates", "known_labels", "read_answers"]
@@ -189,11 +189,8 @@ class Checked:
         return tuple(out)
 
     def __str__(self) -> str:
-        """Write a table, and its conclusions."""
-        rows = [_HEAD, *self._rows()]
-        widths = [max(len(row[place]) for row in rows) for place in range(len(_HEAD))]
-        lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-        return "\n".join([*lines, *self._remarks()])
+        """Write a table, and its conclusions; of many teachers, those with most labels."""
+        return "\n".join([*align([_HEAD, *self._rows()]), *self._remarks()])
 
     def to_frame(self) -> Any:
         """Return a row a teacher and one for the student, as a pandas data frame."""
@@ -207,9 +204,12 @@ class Checked:
 
     def _rows(self) -> list[tuple[str, ...]]:
         return [
-            (name, str(self.looked[i]), str(self.right[i]), _said(self.measured[i]), _said(self.estimated[i]), verdict)
-            for i, (name, verdict) in enumerate(zip(self.names, self.verdicts, strict=True))
-        ]
+            (
+                self.names[i], str(self.looked[i]), str(self.right[i]), _said(self.measured[i]),
+                _said(self.estimated[i]), self.verdicts[i],
+            )
+            for i in [*foremost(self.looked[:-1]), len(self.names) - 1]
+        ]  # fmt: skip
 
     def _remarks(self) -> list[str]:
         verdicts = zip(self.names, self.verdicts, strict=True)
@@ -225,7 +225,9 @@ class Checked:
             first = "The labels don't contradict what was estimated."
         else:
             first = "These are too few labels to tell whether the estimates hold: draw more with cosup look --uniform."
+        left = len(self.names) - len(self._rows())
         return [
+            *([f"{left:,} more teachers have fewer labels."] if left else []),
             first,
             f"Of the {self.looked[-1]} samples with a label the student has {self.right[-1]} right; by its own "
             f"probabilities it would be {self.expected[-1]:.0f}.",

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from cosup.report.factorial import Design, designs
 from cosup.report.first_screen import verdict
 from cosup.report.summary import Record, TaskSummary, duration, failures, percent, signed, span, summarise
+from cosup.utils.tables import align
 
 HEADER = ("", "accuracy", "macro-F1", "PGR", "90 %", "vs vanilla (PGR points)", "kept", "right", "seconds")
 
@@ -67,14 +68,7 @@ def _task(task: TaskSummary) -> str:
     # Accuracy says enough where classes are about equal.
     shown = [c for c, name in enumerate(HEADER) if name != "macro-F1" or any(m.macro_f1 > 0 for m in task.methods)]
     cells = [[_plain(row[column]) for column in shown] for row in rows]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    lines = [
-        "  ".join(
-            cell.ljust(width) if place == 0 else cell.rjust(width)
-            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in cells
-    ]
+    lines = align(cells, range(1, len(shown)))
     rule = "-" * max(len(line) for line in lines)
     title = _plain(f"{task.title}  (protocol {task.protocol}, {len(task.seeds)} seeds, {task.n_test:,} test samples)")
     return "\n".join([title, rule, lines[0], rule, *lines[1:], rule])
