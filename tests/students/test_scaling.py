@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from cosup import LinearHead, RidgeProbe, TeacherLabels, load, make_method
-from cosup.students.scaling import FeatureScaling
+from cosup.students.scaling import FeatureScaling, _centre_and_reach
 from cosup.tasks import make_hierarchy
 
 TASK = make_hierarchy(n_samples=800, n_test=800, n_features=24, n_classes=6, separation=5.0, random_state=3)
@@ -89,3 +89,26 @@ def test_inputs_of_a_network_are_not_scaled():
     X, student = CASES["units"][0], OfInputs()
     make_method("vanilla", student=student).fit(X, TASK.labels)
     assert student.given is X
+
+
+def test_medians_and_reaches_are_those_of_numpy():
+    sample = RNG.normal(size=(101, 7)) * UNITS[:7]
+    for given in (sample, sample[:100]):
+        centre, reach = _centre_and_reach(given)
+        np.testing.assert_allclose(centre, np.median(given, axis=0))
+        np.testing.assert_allclose(reach, np.quantile(np.abs(given - centre), 0.99, axis=0))
+
+
+@pytest.mark.parametrize("n_features", [24, 1024])
+def test_columns_in_other_units_are_standardised_and_columns_of_next_to_nothing_are_not(n_features):
+    task = make_hierarchy(
+        n_samples=1100, n_test=10, n_features=n_features, n_classes=6, separation=5.0, random_state=3
+    )
+    units = np.resize(UNITS, n_features)
+    noise = 1e-4 * RNG.normal(size=(1100, n_features // 4))
+
+    def named(rows):
+        return task.truth.y_train[rows]
+
+    assert FeatureScaling.of((task.X_train * units).astype(np.float32), named) is not None
+    assert FeatureScaling.of(np.hstack([task.X_train, noise]).astype(np.float32), named) is None

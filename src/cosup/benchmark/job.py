@@ -32,6 +32,7 @@ from cosup.students import RidgeProbe, Student, shared
 from cosup.students.caching import SharedStudent
 from cosup.tasks import Task, load_task
 from cosup.utils.plugins import load_plugins
+from cosup.utils.shared_results import SharedResults
 from cosup.utils.validation import BoolArray, CosupError
 
 if sys.platform != "win32":
@@ -126,6 +127,7 @@ class Bench:
     ceiling: BoolArray
     others: dict[RidgeProbe, SharedStudent] = field(default_factory=dict)
     """Students that methods name, on the same preparation of the features."""
+    results: SharedResults = field(default_factory=SharedResults)
 
     @classmethod
     def open(cls, task: Task, protocol: str, seed: int) -> Bench:
@@ -147,13 +149,13 @@ class Bench:
         seen = with_right_specialists(self.task) if method.oracle_assignment else self.task
         spared = self._spared()
         start = time.perf_counter()
-        with watch_memory() as memory:
+        with watch_memory() as memory, self.results.active():
             model = self._make(method).fit(seen.X_train, seen.labels)
         seconds = time.perf_counter() - start + self._spared() - spared
         return model, seen, {"seconds": seconds, "fit_memory_mb": memory.added_mb}
 
     def _spared(self) -> float:
-        return sum(student.spared for student in self._shared())
+        return self.results.spared + sum(student.spared for student in self._shared())
 
     def _shared(self) -> list[SharedStudent]:
         return [self.student, *self.others.values()] if isinstance(self.student, SharedStudent) else []

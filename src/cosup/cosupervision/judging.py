@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 
 from cosup.cosupervision.algorithm import co_supervise
 from cosup.labels import TeacherLabels
+from cosup.utils.shared_results import shared_result
 from cosup.utils.validation import FloatArray
 
 __all__ = ["joint_posterior"]
@@ -27,6 +30,10 @@ def joint_posterior(X: FloatArray, labels: TeacherLabels, seed: int) -> FloatArr
     -------
     ndarray of shape (n_samples, n_classes)
     """
+    return shared_result(partial(_posterior, X, labels, seed), "joint posterior", X, labels, seed)
+
+
+def _posterior(X: FloatArray, labels: TeacherLabels, seed: int) -> FloatArray:
     found = co_supervise(X, labels, random_state=seed)
     if found.posterior is None:
         return found.head.predict_proba(X)
