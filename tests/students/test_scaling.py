@@ -101,9 +101,7 @@ def test_medians_and_reaches_are_those_of_numpy():
 
 @pytest.mark.parametrize("n_features", [24, 1024])
 def test_columns_in_other_units_are_standardised_and_columns_of_next_to_nothing_are_not(n_features):
-    task = make_hierarchy(
-        n_samples=1100, n_test=10, n_features=n_features, n_classes=6, separation=5.0, random_state=3
-    )
+    task = make_hierarchy(n_samples=1100, n_test=10, n_features=n_features, n_classes=6, separation=5.0, random_state=3)
     units = np.resize(UNITS, n_features)
     noise = 1e-4 * RNG.normal(size=(1100, n_features // 4))
 
