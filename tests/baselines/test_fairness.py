@@ -72,12 +72,6 @@ def test_permuting_the_training_truth_changes_no_prediction(both, place):
     assert not np.array_equal(decode_correct(given, "ceiling_correct"), decode_correct(permuted, "ceiling_correct"))
 
 
-@pytest.mark.parametrize("name", [n for n in list_methods() if n not in TOLD and not n.startswith("own-")])
-def test_no_method_is_told_the_truth_or_takes_it(name, monkeypatch):
-    parameters = make_method(name).get_params()
-    assert not {"truth", "expert", "y_true", "y_train"} & set(parameters)
-
-
 def choices():
     """The table of docs/reference/methods.md: method -> (number of label-free choices, what is chosen)."""
     table = DOCS.read_text(encoding="utf-8").split("## Label-free choices")[1].split("\n## ")[0]

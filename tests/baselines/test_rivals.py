@@ -5,16 +5,13 @@ That each repeats itself and can be saved is tested with all methods, see tests/
 
 import importlib
 import importlib.util
-import inspect
 import re
-from contextlib import nullcontext
 
 import numpy as np
 import pytest
 
 from cosup import CosupError, TeacherLabels, list_methods, make_method
 from cosup.baselines import gradient
-from cosup.methods import METHODS
 from cosup.students.held_out_choice import GRID, choose
 from cosup.tasks import make_hierarchy
 from cosup.utils.optional_imports import import_extra
@@ -55,8 +52,8 @@ def tasks():
 @pytest.mark.parametrize("name", RIVALS)
 def test_a_rival_learns_and_keeps_the_books(name, kind, tasks):
     task = tasks[kind]
-    # Whole trainings are those on hard labels; books are kept the same way however long a training is.
-    with few_steps() if kind != "hard" else nullcontext():
+    # Among all candidates those on hard labels choose; books are kept the same way however long a training is.
+    with few_steps(100, gradient.SCHEDULES) if kind == "hard" else few_steps():
         model = rival(name).fit(task.X_train, task.labels)
     assert model.score(task.X_test, task.truth.y_test) > 0.35  # chance is 0.25
     proba = model.predict_proba(task.X_test)
@@ -75,14 +72,6 @@ def test_a_rival_learns_and_keeps_the_books(name, kind, tasks):
     named = rows["annotation"] >= 0
     assert ((rows["probability"] >= 0) & (rows["probability"] <= 1))[named].all()
     assert model.level_predict(task.X_test).shape == (1, 300)
-
-
-@pytest.mark.parametrize("name", [*OURS, *RIVALS])
-def test_the_truth_is_never_asked_for(name):
-    made, line = METHODS[name].kind, METHODS[name].summary
-    assert list(inspect.signature(made.fit).parameters) == ["self", "X", "y"]
-    assert not {"truth", "expert", "y_true"} & set(inspect.signature(made).parameters)
-    assert "\n" not in line
 
 
 @pytest.mark.parametrize("name", RIVALS)

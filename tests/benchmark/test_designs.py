@@ -24,6 +24,7 @@ from cosup.students import AdamProbe, GradientProbe, MixtureProbe, MlpProbe
 from cosup.tasks import load_task
 from cosup.utils.plugins import load_plugins
 from cosup.utils.validation import CosupError
+from records import by_run
 
 SMALL = ("hierarchy", {"n_samples": 200, "n_test": 80, "n_features": 12, "n_classes": 4})
 PAIR = [Method("vanilla", "vanilla"), Method("csl-published", "csl-published")]
@@ -219,20 +220,28 @@ def build(*, seed, cache, n_classes=4):
 """
 
 
-def test_plugins_reach_every_worker(tmp_path):
+def test_workers_load_plugins_and_an_interrupt_of_them_leaves_the_records_whole(tmp_path):
     plugin = tmp_path / "own_pieces.py"
     plugin.write_text(PLUGIN.format(name="own-in-workers"))
     with pytest.raises(CosupError, match="no method"):
         Method("mine", "own-in-workers")
     load_plugins([str(plugin)])
-    mine = [Method("mine", "own-in-workers")]
-    records = run_benchmark(
-        ["own-in-workers-task", "hierarchy-overlap-1"], mine, [0, 1], tmp_path / "runs", n_jobs=2,
-        plugins=[str(plugin)],
-    )  # fmt: skip
-    assert [record["error"] for record in records] == [None] * 4
+    plan = [["own-in-workers-task", "hierarchy-overlap-1"], [Method("mine", "own-in-workers")], [0, 1, 2]]
+    seen = []
+
+    def stop(record):
+        seen.append(record)
+        if len(seen) == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_benchmark(*plan, tmp_path / "cut", n_jobs=2, plugins=[str(plugin)], on_record=stop)
+    cut = read_records(tmp_path / "cut")
+    assert len(cut) == 3
+    assert [record["error"] for record in cut] == [None] * 3
     # Importing it again does nothing: it would register the same names twice.
-    load_plugins([str(plugin)])
+    alone = by_run(run_benchmark(*plan, tmp_path / "alone", n_jobs=1, plugins=[str(plugin)]))
+    assert all(record in alone for record in by_run(cut))
 
 
 def test_plugins_that_cannot_be_imported_are_named(tmp_path):

@@ -14,6 +14,7 @@ from click.testing import CliRunner
 from cosup.benchmark import read_records
 from cosup.cli import main
 from forked import forked
+from records import stable
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL is not of that system")
 
@@ -33,14 +34,9 @@ def bench_alone(*arguments):
     bench(*arguments)
 
 
-def stable(folder):
-    """Records by run, without what a clock or the system decides."""
-    found = {}
-    for record in read_records(folder):
-        kept = {k: v for k, v in record.items() if k not in ("seconds", "peak_memory_mb", "fit_memory_mb")}
-        kept["levels"] = [{k: v for k, v in level.items() if k != "seconds"} for level in record["levels"]]
-        found[record["run"]] = kept
-    return found
+def by_run(folder):
+    """Records without what a clock or the system decides, by run."""
+    return {record["run"]: record for record in stable(read_records(folder))}
 
 
 def lines(folder):
@@ -74,8 +70,8 @@ def check(tmp_path, seeds, jobs, kills):
     killed = kill_and_go_on(tmp_path / "cut", seeds, jobs, kills, np.random.default_rng(0))
     for name in ("cut", "whole"):
         bench(tmp_path / name, seeds, jobs)
-    assert stable(tmp_path / "cut") == stable(tmp_path / "whole")
-    assert len(stable(tmp_path / "whole")) == 3 * seeds
+    assert by_run(tmp_path / "cut") == by_run(tmp_path / "whole")
+    assert len(by_run(tmp_path / "whole")) == 3 * seeds
     # Nothing that was on disk is measured twice.
     runs = [json.loads(line)["run"] for line in (tmp_path / "cut" / "records.jsonl").read_text().splitlines()]
     assert len(runs) == len(set(runs))

@@ -18,23 +18,10 @@ from cosup.benchmark import (
 from cosup.methods import list_methods, make_method
 from cosup.tasks import load_task
 from cosup.utils.validation import CosupError
+from records import by_run, stable
 
 SMALL = ("hierarchy", {"n_samples": 200, "n_test": 60, "n_features": 12, "n_classes": 4})
 PAIR = [Method("vanilla", "vanilla"), Method("ours", "co-supervised")]
-
-
-def stable(records):
-    """Records without what a clock or the system decides."""
-    kept = []
-    for record in records:
-        record = {k: v for k, v in record.items() if k not in ("seconds", "peak_memory_mb", "fit_memory_mb")}
-        record["levels"] = [{k: v for k, v in level.items() if k != "seconds"} for level in record["levels"]]
-        kept.append(record)
-    return kept
-
-
-def by_run(records):
-    return sorted(stable(records), key=lambda record: record["run"])
 
 
 def test_records_hold_what_was_measured(tmp_path):
@@ -116,7 +103,7 @@ def test_an_interrupt_leaves_the_records_whole(tmp_path):
     assert stable(again) == stable(whole)
 
 
-# That workers' records are the same is part of the test of an interrupt, too.
+# That workers' records are the same is part of the test of their interrupt and plugins in test_designs.py, too.
 @pytest.mark.slow
 def test_workers_measure_the_same_as_one_process(tmp_path):
     one = run_benchmark([SMALL], PAIR, [0, 1], tmp_path / "one", n_jobs=1)
@@ -268,15 +255,3 @@ def test_files_are_written_whole(tmp_path):
     write_whole(tmp_path / "deep" / "a.txt", b"two")
     assert (tmp_path / "deep" / "a.txt").read_text() == "two"
     assert [p.name for p in (tmp_path / "deep").iterdir()] == ["a.txt"]
-
-
-def test_an_interrupt_of_workers_leaves_the_records_whole(tmp_path):
-    def stop(record):
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        run_benchmark([SMALL], PAIR, [0, 1, 2, 3], tmp_path, n_jobs=2, on_record=stop)
-    cut = read_records(tmp_path)
-    assert len(cut) == 1
-    alone = run_benchmark([SMALL], PAIR, [cut[0]["seed"]], tmp_path / "alone", n_jobs=1)
-    assert stable(cut)[0] in stable(alone)

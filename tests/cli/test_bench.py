@@ -97,8 +97,18 @@ def test_ingredients_are_crossed_and_reported(tmp_path, monkeypatch):
     page = (out / "report.html").read_text()
     assert "Ingredients crossed" in page
     assert "pairwise interactions" in page
-    assert list((tmp_path / "paper").glob("factorial-*.svg"))
+    figures = drawn_in_full(tmp_path / "paper")
+    assert any(name.startswith("factorial-") for name in figures)
+    assert any(name.startswith("assignment-") for name in figures)
     assert "<svg" in page.split('id="factorial"')[1].split("</section>")[0]
+
+
+def drawn_in_full(folder):
+    """Names of a folder's figures: each is there as SVG and PDF, with its numbers."""
+    figures = {path.stem for path in folder.glob("*.svg")}
+    assert figures == {path.stem for path in folder.glob("*.pdf")} == {path.stem for path in folder.glob("*.csv")}
+    assert all(path.read_bytes().startswith(b"%PDF") for path in folder.glob("*.pdf"))
+    return figures
 
 
 def test_figures_for_papers_come_with_their_numbers(tmp_path, monkeypatch):
@@ -106,14 +116,12 @@ def test_figures_for_papers_come_with_their_numbers(tmp_path, monkeypatch):
     monkeypatch.setattr("cosup.report.drawing.Drawing.page", lambda drawing: "<svg></svg>")
     out, paper = tmp_path / "runs", tmp_path / "paper"
     run("bench", "--tasks", "hierarchy-overlap-0,hierarchy-overlap-1,hierarchy-overlap-2", "--task-option",
-        "n_samples=150", "--task-option", "n_test=60", "--methods", "vanilla,co-supervised", "--seeds", 1, "--jobs", 1,
+        "n_samples=150", "--task-option", "n_test=60", "--methods", "vanilla,majority", "--seeds", 1, "--jobs", 1,
         "--out", out)  # fmt: skip
     run("report", out, "--figures", paper)
-    figures = {path.stem for path in paper.glob("*.svg")}
+    figures = drawn_in_full(paper)
     assert {"strength-clean", "sweep-clean-hierarchy-overlap"} <= figures
     assert "ranks-clean" not in figures  # three tasks are too few to tell methods apart
-    assert figures == {path.stem for path in paper.glob("*.pdf")} == {path.stem for path in paper.glob("*.csv")}
-    assert all(path.read_bytes().startswith(b"%PDF") for path in paper.glob("*.pdf"))
     assert "var(--" not in (paper / "strength-clean.svg").read_text()
     table = (paper / "leaderboard-clean.md").read_text().splitlines()
     assert table[0].startswith("|  | hierarchy-overlap-0 (n_samples=150, n_test=60) | hierarchy-overlap-1")

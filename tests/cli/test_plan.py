@@ -1,6 +1,7 @@
 """``cosup plan``: from measuring a machine to the table, and the pages of the documentation that come of it."""
 
 import json
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -21,29 +22,41 @@ from cosup.planning import (
 LITE = "lite:efficientnet-lite0"
 
 
+@contextmanager
+def measuring_little(cache):
+    """Measure on little, and keep it in a folder."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("COSUP_CACHE", str(cache))
+        for module, names in LITTLE.items():
+            for name, value in names.items():
+                patch.setattr(module, name, value)
+        yield
+
+
+LITTLE = {
+    student_rates: {"SAMPLES": 512, "FEATURES": (8, 16), "CLASSES": (4, 64), "LARGE_ROWS": 256, "LARGE_SIDE": 16},
+    engine_rates: {
+        "LISTED": 2, "SHARES": (0.6, 0.3), "CELLS": 1 << 12, "FEWEST": 128, "CLASSES": (4, 32), "TEACHERS": (2, 4),
+        "TRUST_SAMPLES": 512, "MANY": 5,
+    },
+    image_rates: {"IMAGES": 3, "DISK_BYTES": 1 << 22, "FRESH_BYTES": 1 << 22},
+}  # fmt: skip
+
+
 @pytest.fixture
-def tiny(monkeypatch, tmp_path):
-    """Measure on little, keep it here."""
-    monkeypatch.setenv("COSUP_CACHE", str(tmp_path / "cache"))
-    for module, names in (
-        (student_rates, {"SAMPLES": 512, "FEATURES": (8, 16), "CLASSES": (4, 64), "LARGE_ROWS": 256, "LARGE_SIDE": 16}),
-        (
-            engine_rates,
-            {
-                "LISTED": 2,
-                "SHARES": (0.6, 0.3),
-                "CELLS": 1 << 12,
-                "FEWEST": 128,
-                "CLASSES": (4, 32),
-                "TEACHERS": (2, 4),
-                "TRUST_SAMPLES": 512,
-                "MANY": 5,
-            },
-        ),
-        (image_rates, {"IMAGES": 3, "DISK_BYTES": 1 << 22, "FRESH_BYTES": 1 << 22}),
-    ):
-        for name, value in names.items():
-            monkeypatch.setattr(module, name, value)
+def tiny(tmp_path):
+    with measuring_little(tmp_path / "cache"):
+        yield
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory):
+    """Rates of this machine, measured once, and the file that keeps them."""
+    cache = tmp_path_factory.mktemp("cache")
+    with measuring_little(cache):
+        rates = measure_rates()
+    (file,) = cache.glob("rates-*.json")
+    return rates, file
 
 
 def cosup_plan(*arguments, code=0):
@@ -67,8 +80,8 @@ def test_from_measuring_to_the_table(tiny, tmp_path):
     assert found["seconds"] == pytest.approx(sum(stage["seconds"] for stage in found["stages"]))
 
 
-def test_every_method_is_planned_from_measured_rates(tiny):
-    rates = measure_rates()
+def test_every_method_is_planned_from_measured_rates(measured):
+    rates, _ = measured
     for method in ("co-supervised", "csl", "csl-published", "vanilla"):
         for n, d, c in ((500, 30, 3), (2000, 30, 100), (10**6, 300, 1000), (10**6, 3000, 30)):
             for changes in ({}, {"known": False}, {"top_k": 3}):
@@ -118,18 +131,19 @@ def test_the_command_says_what_is_wrong(tiny, arguments, message):
     assert message in found.output
 
 
-def test_a_damaged_cache_is_measured_again(tiny, tmp_path):
-    measure_rates()
-    file = next((tmp_path / "cache").glob("rates-*.json"))
+def test_a_damaged_cache_is_measured_again(tiny, measured, tmp_path):
+    file = tmp_path / "cache" / measured[1].name
+    file.parent.mkdir()
     file.write_text("{")
     assert measure_rates().kernels
     assert read_rates(file).kernels
 
 
-def test_a_cluster_is_given_once(tiny, tmp_path):
+def test_a_cluster_is_given_once_which_is_said_before_anything_is_measured(tiny, tmp_path):
     (tmp_path / "c.toml").write_text("machines = 2\n")
     found = cosup_plan("--samples", 50, "--features", 2, "--cluster", tmp_path / "c.toml", "--price", 2, code=2)
     assert "leave out price" in found.output
+    assert not (tmp_path / "cache").exists()
 
 
 def test_the_planted_measurement_is_no_degenerate_case():

@@ -113,8 +113,10 @@ def stopped(monkeypatch, root, backbone, out, **options):
     assert (out / "files.jsonl").read_bytes().count(b"\n") == 32
 
 
-# That here goes on where a cluster stopped is part of the test of unreadable images, too.
-@pytest.mark.parametrize("first", [pytest.param("cluster", marks=pytest.mark.slow), "here"])
+# That a cluster goes on is part of the test of a plugin's backbone below, and what actors make of images of that of
+# unreadable ones.
+@pytest.mark.slow
+@pytest.mark.parametrize("first", ["cluster", "here"])
 def test_either_goes_on_where_the_other_stopped(connected, images, backbone, here, tmp_path, monkeypatch, first):
     begin, end = {"ray": connected}, {}
     if first == "here":
@@ -205,12 +207,17 @@ def colours(model, options):
 """
 
 
-def test_a_plugin_s_backbone_is_made_on_the_nodes(connected, images, tmp_path, plugins_as_found):
+def test_a_plugin_s_backbone_is_made_on_the_nodes_which_go_on_where_this_process_stopped(
+    connected, images, tmp_path, monkeypatch, plugins_as_found
+):
     plugin = tmp_path / "colours.py"
     plugin.write_text(COLOURS)
+    words = ["embed", "--plugin", plugin, "--images", images, "--backbone", "colours:2", "--batch-size", 16,
+             "--shard-size", 16]  # fmt: skip
     for name, where in (("here", ()), ("there", ("--ray", connected))):
-        words = ["embed", "--plugin", plugin, "--images", images, "--backbone", "colours:2", "--out", tmp_path / name]
-        done = CliRunner().invoke(main, [str(word) for word in (*words, *where)])
+        if name == "there":
+            stopped(monkeypatch, images, make_backbone("colours:2"), tmp_path / "there")
+        done = CliRunner().invoke(main, [str(word) for word in (*words, "--out", tmp_path / name, *where)])
         assert done.exit_code == 0, done.output
     assert bytes_of(tmp_path / "here") == bytes_of(tmp_path / "there")
 

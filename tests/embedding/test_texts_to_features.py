@@ -69,7 +69,7 @@ def test_a_batch_changes_nothing(encoder):
 
 def test_many_texts_of_mixed_lengths_are_as_each_alone(encoder, tmp_path):
     rng = np.random.default_rng(0)
-    texts = {str(i): " ".join(rng.choice(WORDS[5:], rng.integers(0, 12))) for i in range(57)}
+    texts = {str(i): " ".join(rng.choice(WORDS[5:], rng.integers(0, 12))) for i in range(37)}
     assert "" in texts.values()
     alone = np.stack([encoder.forward(encoder.collate([one]))[0] for one in texts.values()])
     np.testing.assert_allclose(encoder.embed(list(texts.values()), batch_size=5, progress=False), alone, atol=1e-6)

@@ -25,7 +25,7 @@ CASES = [
 
 @pytest.fixture(scope="module")
 def task():
-    return make_hierarchy(n_samples=300, n_test=80, n_classes=8, soft=True, random_state=3)
+    return make_hierarchy(n_samples=300, n_test=80, n_classes=8, n_features=16, soft=True, random_state=3)
 
 
 def fitted(name, options, X, labels):

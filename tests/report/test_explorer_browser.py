@@ -16,20 +16,12 @@ import numpy as np
 import pytest
 
 from accounts import small_account
+from chromium import gone_to, launched, matching, opened, quiet, wait
 from cosup.estimators.accuracy import Estimates
 from cosup.provenance import read_answers
 from cosup.report.explorer import LabelStore, build_explorer, make_app
 from cosup.report.explorer.query import Query, find_samples
 
-webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
-CHROMIUM, DRIVER = Path("/usr/bin/chromium"), Path("/usr/bin/chromedriver")
-if not (CHROMIUM.exists() and DRIVER.exists()):
-    pytest.skip("Debian's chromium and chromium-driver are not installed", allow_module_level=True)
-
-FLAGS = (
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
-    "--disable-background-networking", "--disable-component-update",
-)  # fmt: skip
 VIEWS = (
     "overview",
     "label",
@@ -61,24 +53,14 @@ serving = load_serving()
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory):
-    options = webdriver.ChromeOptions()
-    options.binary_location = str(CHROMIUM)
-    for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('profile')}", "--window-size=1400,900"):
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(str(DRIVER)))
+    driver = launched(tmp_path_factory.mktemp("profile"))
     yield driver
     driver.quit()
 
 
 @pytest.fixture(scope="module")
-def account():
-    return serving.account_of(20_000)
-
-
-@pytest.fixture(scope="module")
 def few():
-    """The account of a page that opens faster."""
+    """The account of a page that opens fast."""
     return serving.account_of(2_000)
 
 
@@ -93,8 +75,8 @@ def written(account, folder):
 
 
 @pytest.fixture(scope="module")
-def page(tmp_path_factory, account):
-    return written(account, tmp_path_factory.mktemp("page"))
+def page(tmp_path_factory):
+    return written(serving.account_of(20_000), tmp_path_factory.mktemp("page"))
 
 
 @pytest.fixture(scope="module")
@@ -102,36 +84,12 @@ def page_of_few(tmp_path_factory, few):
     return written(few, tmp_path_factory.mktemp("few"))
 
 
-def opened(browser, address):
-    browser.get("about:blank")
-    browser.get_log("browser")  # of a page before, whose server has gone
-    browser.get(address)
-    wait(browser, "return performance.getEntriesByName('shown').length > 0")
-    return browser
-
-
-def wait(browser, script, seconds=60):
-    end = time.monotonic() + seconds
-    while not browser.execute_script(script):
-        assert time.monotonic() < end, script
-        time.sleep(0.02)
-
-
-def matching(browser):
-    wait(browser, "return /^[0-9]/.test(document.querySelector('.status').textContent)")
-    return int(browser.find_element("css selector", ".status").text.split()[0].replace(",", ""))
-
-
-def quiet(browser):
-    assert [entry["message"] for entry in browser.get_log("browser")] == []
-
-
 def test_all_views_of_twenty_thousand_samples_are_drawn_and_filters_add_up(browser, page):
     for view in VIEWS:
-        opened(browser, f"{page}#{view}")
+        gone_to(browser, page, view)
         wait(browser, "return document.querySelector('main').children.length > 1")
         quiet(browser)
-    opened(browser, f"{page}#samples")
+    gone_to(browser, page, "samples")
     counts = [matching(browser)]
     for label, value in (("… that", "differs"), ("… names", "3"), ("Fate", "overruled"), ("Sort", "-differ")):
         browser.execute_script(CHOOSE, label, value)
@@ -197,7 +155,7 @@ def test_of_features_alone_label_mode_shows_the_nearest_samples(browser, tmp_pat
 )  # fmt: skip
 def test_the_page_finds_what_the_server_would(browser, page_of_few, few, asked):
     query = "&".join(f"{key}={value}" for key, value in asked.items())
-    opened(browser, f"{page_of_few}#samples?{query}")
+    gone_to(browser, page_of_few, f"samples?{query}")
     found = find_samples(few, Query(**{"sort": "look", **asked}))
     assert matching(browser) == len(found)
     shown = [node.text for node in browser.find_elements("css selector", ".rows .id")[:5]]
@@ -205,34 +163,34 @@ def test_the_page_finds_what_the_server_would(browser, page_of_few, few, asked):
     quiet(browser)
 
 
-def test_the_address_holds_filters_and_the_open_sample_and_back_works(browser, page, account):
+def test_the_address_holds_filters_and_the_open_sample_and_back_works(browser, page_of_few, few):
     from selenium.webdriver.common.keys import Keys
 
-    opened(browser, f"{page}#samples")
+    opened(browser, f"{page_of_few}#samples")
     matching(browser)
     browser.execute_script(CHOOSE, "Fate", "overruled")
-    few = matching(browser)
+    overruled = matching(browser)
     assert browser.current_url.endswith("#samples?kept=overruled")
     assert "overruled" in browser.find_element("css selector", ".sentence").text
     browser.find_element("css selector", "#row-2").click()
     browser.switch_to.active_element.send_keys("j")
-    row = find_samples(account, Query(kept="overruled"))[3]
-    assert browser.current_url.endswith(f"open={account.ids[row]}")
+    row = find_samples(few, Query(kept="overruled"))[3]
+    assert browser.current_url.endswith(f"open={few.ids[row]}")
     address = browser.current_url
     browser.back()
     wait(browser, "return !location.hash.includes('open=')")
-    assert matching(browser) == few
+    assert matching(browser) == overruled
     browser.back()
     wait(browser, "return !location.hash.includes('kept=')")
-    assert matching(browser) == 20_000
+    assert matching(browser) == len(few)
     opened(browser, address)
     wait(browser, "return document.getElementById('sample-title')")
-    assert browser.find_element("id", "sample-title").text == f"Sample {account.ids[row]}"
+    assert browser.find_element("id", "sample-title").text == f"Sample {few.ids[row]}"
     search = browser.find_element("id", "search")
     search.send_keys("no such thing", Keys.ENTER)
     assert matching(browser) == 0
     browser.find_element("css selector", ".empty button").click()
-    assert matching(browser) == 20_000
+    assert matching(browser) == len(few)
     quiet(browser)
 
 
@@ -312,23 +270,26 @@ def served(app):
         thread.join()
 
 
-def label_fifty(browser, account, address, order):
-    """Name the class that the sample's number says, by keys alone; every seventh is skipped, one is taken back."""
+SITTING = 58
+"""Samples of a sitting: fifty answers, and eight that are skipped."""
+
+
+def label(browser, account, address, order, begin=0):
+    """Name classes by keys alone, from a sample of a sitting on; every seventh is skipped, one is taken back."""
     opened(browser, address)
     wait(browser, "return document.querySelector('.stage .sample bdi')")
-    places = find_samples(account, Query(sort="look" if order == "look" else "draw"))
     want = {}
-    for step, i in enumerate(places.tolist()):
+    for step, i in list(enumerate(in_order(account, order)))[begin:SITTING]:
         wait(browser, f"return document.querySelector('.stage .sample bdi').textContent === '{account.ids[i]}'")
         if step % 7 == 6:
             browser.switch_to.active_element.send_keys("s")
             continue
-        chosen = i % serving.CLASSES
-        if step == 4:  # answered, and taken back
+        if step == begin + 2:  # answered, and taken back
             browser.switch_to.active_element.send_keys("3")
             wait(browser, f"return document.querySelector('.stage .sample bdi').textContent !== '{account.ids[i]}'")
             browser.switch_to.active_element.send_keys("z")
             wait(browser, f"return document.querySelector('.stage .sample bdi').textContent === '{account.ids[i]}'")
+        chosen = i % serving.CLASSES
         if step % 2:  # the search, for classes beyond the keys
             browser.switch_to.active_element.send_keys("/", f"class {chosen} <", "\n")
         else:
@@ -336,11 +297,14 @@ def label_fifty(browser, account, address, order):
             chosen = int(keys[step % 9].get_attribute("data-class"))
             browser.switch_to.active_element.send_keys(str(step % 9 + 1))
         want[account.ids[i]] = account.class_names[chosen]
-        if len(want) == 50:
-            break
     wait(browser, "return document.querySelector('.labelling h3')")
-    assert browser.find_element("css selector", ".labelling h3").text == "Done."
+    ended = "Done." if len(account) > SITTING else "There is no further sample in this order."
+    assert browser.find_element("css selector", ".labelling h3").text == ended
     return want
+
+
+def in_order(account, order):
+    return find_samples(account, Query(sort="look" if order == "look" else "draw")).tolist()
 
 
 def answers_of(text, order="look"):
@@ -348,35 +312,41 @@ def answers_of(text, order="look"):
     return {row["id"]: row["person"] for row in rows if row["status"] == "label" and row["chosen"] == order}
 
 
-@pytest.mark.parametrize("order", ["look", "uniform"])
-def test_fifty_samples_are_labelled_by_keys_in_a_file_and_served_with_the_same_answers(
-    browser, page, account, order, tmp_path
+@pytest.mark.parametrize(("order", "samples", "begin"), [("look", 2_000, 44), ("uniform", 16, 0)])
+def test_samples_are_labelled_by_keys_in_a_file_and_served_with_the_same_answers(
+    browser, order, samples, begin, tmp_path
 ):
+    account = serving.account_of(samples)
     browser.execute_cdp_cmd("Browser.setDownloadBehavior", {"behavior": "allow", "downloadPath": str(tmp_path)})
-    alone = label_fifty(browser, account, f"{page}#label?order={order}", order)
+    alone = label(browser, account, f"{written(account, tmp_path)}#label?order={order}", order)
     browser.find_element("css selector", ".labelling .primary").click()
     end = time.monotonic() + 10
     while not (tmp_path / "answers.csv").is_file() and time.monotonic() < end:
         time.sleep(0.05)
     downloaded = (tmp_path / "answers.csv").read_text()
     store = LabelStore(tmp_path / "served.csv", account.ids, account.class_names, who="ann")
+    earlier = {account.ids[i] for i in in_order(account, order)[:begin]}  # of a sitting that goes on on the server
+    for row in csv.DictReader(downloaded.splitlines()):
+        if row["id"] in earlier:
+            store.put(row)
     with served(make_app(account, labels=store)) as port:
-        there = label_fifty(browser, account, f"http://127.0.0.1:{port}/#label?order={order}", order)
+        there = label(browser, account, f"http://127.0.0.1:{port}/#label?order={order}", order, begin)
         wait(browser, "return document.querySelector('.kept').textContent.startsWith('Each answer')")
-    written = (tmp_path / "served.csv").read_text()
-    assert answers_of(downloaded, order) == answers_of(written, order) == alone == there
-    rows = list(csv.DictReader(written.splitlines()))
+    written_there = (tmp_path / "served.csv").read_text()
+    assert answers_of(downloaded, order) == answers_of(written_there, order) == alone
+    assert there == {name: answer for name, answer in alone.items() if name not in earlier}
+    rows = list(csv.DictReader(written_there.splitlines()))
     assert {row["chosen"] for row in rows} == {order}
     assert {row["who"] for row in rows} == {"ann"}
-    assert sum(row["status"] == "skip" for row in rows) == 8
+    assert sum(row["status"] == "skip" for row in rows) == min(samples, SITTING) // 7
     known = read_answers(tmp_path / "served.csv", account.ids, account.class_names, drawn=order == "uniform")
-    assert (known >= 0).sum() == 50
+    assert (known >= 0).sum() == len(alone) == min(samples, SITTING) - min(samples, SITTING) // 7
     quiet(browser)
 
 
-def test_answers_wait_in_the_browser_for_a_server_that_was_killed(browser, account, tmp_path):
-    store = LabelStore(tmp_path / "answers.csv", account.ids, account.class_names)
-    with served(make_app(account, labels=store)) as port:
+def test_answers_wait_in_the_browser_for_a_server_that_was_killed(browser, few, tmp_path):
+    store = LabelStore(tmp_path / "answers.csv", few.ids, few.class_names)
+    with served(make_app(few, labels=store)) as port:
         opened(browser, f"http://127.0.0.1:{port}/#label")
         wait(browser, "return document.querySelector('.stage .sample bdi')")
         browser.switch_to.active_element.send_keys("11")
@@ -386,8 +356,8 @@ def test_answers_wait_in_the_browser_for_a_server_that_was_killed(browser, accou
     browser.switch_to.active_element.send_keys("1")
     wait(browser, "return document.querySelector('.kept').textContent.includes('not written')")
     assert len(answers_of((tmp_path / "answers.csv").read_text())) == 2
-    again = LabelStore(tmp_path / "answers.csv", account.ids, account.class_names)
-    app = make_app(account, labels=again)
+    again = LabelStore(tmp_path / "answers.csv", few.ids, few.class_names)
+    app = make_app(few, labels=again)
     uvicorn = pytest.importorskip("uvicorn")
     server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="error"))
     thread = threading.Thread(target=server.run)
@@ -399,7 +369,7 @@ def test_answers_wait_in_the_browser_for_a_server_that_was_killed(browser, accou
         end = time.monotonic() + 10
         while len(again) < 3 and time.monotonic() < end:
             time.sleep(0.02)
-        expected = {account.ids[i] for i in np.argsort(account.rank)[:3]}
+        expected = {few.ids[i] for i in np.argsort(few.rank)[:3]}
         assert set(answers_of((tmp_path / "answers.csv").read_text())) == expected
     finally:
         server.should_exit = True
@@ -407,12 +377,12 @@ def test_answers_wait_in_the_browser_for_a_server_that_was_killed(browser, accou
     browser.get_log("browser")  # the refused request is told there
 
 
-def test_a_served_page_shows_the_same(browser, account):
+def test_a_served_page_shows_the_same(browser, few):
     pytest.importorskip("starlette")
-    with served(make_app(account)) as port:
+    with served(make_app(few)) as port:
         opened(browser, f"http://127.0.0.1:{port}/#samples?answer=3")
-        assert matching(browser) == (account.answer == 3).sum()
-        first = find_samples(account, Query(answer=3))[0]
+        assert matching(browser) == (few.answer == 3).sum()
+        first = find_samples(few, Query(answer=3))[0]
         wait(browser, "return document.querySelectorAll('.rows .id').length > 5")
-        assert browser.find_element("css selector", ".rows .id").text == account.ids[first]
+        assert browser.find_element("css selector", ".rows .id").text == few.ids[first]
         quiet(browser)

@@ -61,6 +61,20 @@ def picture(**change):
     }
 
 
+PICTURES = [picture(), picture(kept=False, reason="overruled")]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("report")
+
+
+@pytest.fixture(scope="module")
+def page(folder, measured):
+    """One report for all that is asked of it."""
+    return written(folder, measured, PICTURES)
+
+
 class Check(HTMLParser):
     """Collects what a page holds, and that its elements are closed in order."""
 
@@ -95,8 +109,7 @@ def parsed(page):
     return check
 
 
-def test_the_report_has_its_parts(tmp_path, measured):
-    page = written(tmp_path, measured, [picture(), picture(kept=False, reason="overruled")])
+def test_the_report_has_its_parts(page):
     for heading in (
         "The tasks",
         "Results",
@@ -117,8 +130,7 @@ def test_the_report_has_its_parts(tmp_path, measured):
     assert re.search(r"without one true label, the student is right on [\d.]+ % of the test samples", page)
 
 
-def test_the_report_is_self_contained_and_well_formed(tmp_path, measured):
-    page = written(tmp_path, measured, [picture()])
+def test_the_report_is_self_contained_and_well_formed(page):
     check = parsed(page)
     assert not {"script", "link", "iframe", "object"} & set(check.tags)
     assert all(reference.startswith(("#", "data:image/png;base64,")) for reference in check.references)
@@ -132,10 +144,8 @@ def test_the_report_is_self_contained_and_well_formed(tmp_path, measured):
         ET.fromstring(drawing)
 
 
-def test_the_same_records_give_the_same_page(tmp_path, measured):
-    (tmp_path / "a").mkdir()
-    (tmp_path / "b").mkdir()
-    assert written(tmp_path / "a", measured) == written(tmp_path / "b", measured)
+def test_the_same_records_give_the_same_page(tmp_path, measured, page):
+    assert written(tmp_path, measured, PICTURES) == page
 
 
 HOSTILE = "<script>alert('x')</script><img src=x onerror=alert(1)>\"'&$\\alpha$"
@@ -200,8 +210,7 @@ def test_missing_seeds_and_missing_vanilla_are_no_trouble(tmp_path, measured):
     assert "ours" in written(tmp_path, ours[:1])
 
 
-def test_the_bar_stands_where_the_figures_say(tmp_path, measured):
-    page = written(tmp_path, measured)
+def test_the_bar_stands_where_the_figures_say(measured, page):
     bar = re.search(r'<svg class="gap-bar".*?</svg>|<svg [^>]*class="gap-bar".*?</svg>', page, flags=re.DOTALL).group()
     root = ET.fromstring(bar)
     at = {kind: root.find(f".//*[@class='{kind}']") for kind in ("gap", "recovered")}
@@ -251,9 +260,8 @@ def test_without_matplotlib_the_extra_is_named(tmp_path, measured, monkeypatch):
     assert not (tmp_path / "report.html").exists()
 
 
-def test_real_records_are_left_alone(tmp_path, measured):
-    written(tmp_path, measured)
-    assert read_records(tmp_path) == measured
+def test_real_records_are_left_alone(folder, page, measured):
+    assert read_records(folder) == measured
 
 
 def test_every_shipped_method_has_a_name_for_readers():

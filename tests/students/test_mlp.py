@@ -10,6 +10,7 @@ from cosup.students import GradientProbe, LinearHead, MixtureProbe, MlpProbe, as
 from cosup.students.mlp.probe import GRID, MixtureHead, MlpHead
 from cosup.students.mlp.training import Shape, _Loss, _Nets
 from cosup.tasks import make_hierarchy
+from fits import few_steps
 
 PROBES = {
     "gradient": GradientProbe(alpha=0.1, epochs=2),
@@ -17,7 +18,15 @@ PROBES = {
     "convex": MixtureProbe(alpha=0.1, epochs=2, heads=2, gated=False),
     "mlp": MlpProbe(alpha=0.1, epochs=2, hidden=5),
 }
+"""Trained for so short that what they learn does not matter: see `short`."""
 every_probe = pytest.mark.parametrize("probe", PROBES.values(), ids=PROBES.keys())
+
+
+@pytest.fixture
+def short():
+    """Trainings in a fraction of their steps."""
+    with few_steps():
+        yield
 
 
 def xor(n=200, seed=0):
@@ -155,7 +164,7 @@ def test_the_regularisation_is_the_strongest_within_95_percent_of_the_best_agree
 
 
 @every_probe
-def test_samples_are_predicted_by_nets_that_did_not_see_them(probe):
+def test_samples_are_predicted_by_nets_that_did_not_see_them(short, probe):
     """Changing one sample's target changes its prediction by the final net, not its out-of-sample prediction."""
     X, _, T = blobs(60, 4, 3)
     changed = T.copy()
@@ -166,7 +175,7 @@ def test_samples_are_predicted_by_nets_that_did_not_see_them(probe):
 
 
 @every_probe
-def test_targets_of_samples_left_out_are_not_looked_at(probe):
+def test_targets_of_samples_left_out_are_not_looked_at(short, probe):
     X, _, T = blobs(90, 6, 4)
     train_mask = np.arange(90) % 3 > 0
     changed = T.copy()
@@ -180,7 +189,7 @@ def test_targets_of_samples_left_out_are_not_looked_at(probe):
 
 
 @every_probe
-def test_blocks_files_and_halves(probe, tmp_path):
+def test_blocks_files_and_halves(short, probe, tmp_path):
     X, y, _ = blobs(90, 6, 4)
     half = X.astype(np.float16)
     np.save(tmp_path / "X.npy", half)
@@ -198,7 +207,7 @@ def test_blocks_files_and_halves(probe, tmp_path):
 
 
 @every_probe
-def test_a_net_draws_from_its_seed_only(probe):
+def test_a_net_draws_from_its_seed_only(short, probe):
     X, _, T = blobs(60, 4, 3)
     state = torch.random.get_rng_state()
     a, b, c = (probe.prepare(X).train(T, random_state=seed).out_of_sample for seed in (1, 1, 2))
@@ -214,6 +223,6 @@ def test_too_few_samples_for_the_folds():
 
 
 def test_co_supervision_takes_a_net():
-    task = make_hierarchy(1000, 300, n_features=12, n_classes=4, random_state=0)
+    task = make_hierarchy(600, 300, n_features=12, n_classes=4, random_state=0)
     model = make_method("csl", student="mlp", reject=(), random_state=0).fit(task.X_train, task.labels)
     assert model.score(task.X_test, task.truth.y_test) > (task.weak_test == task.truth.y_test).mean() + 0.2

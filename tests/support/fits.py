@@ -25,11 +25,11 @@ def method(name, task=None, **parameters):
 
 
 @contextmanager
-def few_steps():
+def few_steps(least=30, schedules=((0.25, 1.0), (1.0, 1.0))):
     """Trainings by gradient in a fraction of their steps: for what holds however long a training is."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("cosup.baselines.gradient.LEAST_STEPS", 30)
-        patch.setattr("cosup.baselines.gradient.SCHEDULES", ((0.25, 1.0), (1.0, 1.0)))
+        patch.setattr("cosup.baselines.gradient.LEAST_STEPS", least)
+        patch.setattr("cosup.baselines.gradient.SCHEDULES", schedules)
         patch.setattr("cosup.students.mlp.training.LEAST_STEPS", 20)
         patch.setattr("cosup.cosupervision.tuned_published.CANDIDATES", np.array([[1e-2, 30.0], [1e-2, 60.0]]))
         yield

@@ -87,6 +87,8 @@ def plan_command(
     machines = {"machines": "machines", "cores": "cores", "memory": "memory_gb", "price": "price"}
     given = {own: options.pop(name) for name, own in machines.items()}
     given = {name: value for name, value in given.items() if value is not None}
+    if cluster_file is not None and given:
+        raise CosupError(f"{cluster_file} says what the machines are; leave out {', '.join(sorted(given))}")
     pixels = options["pixels"]
     backbones = [(spec, options["image_size"]) for spec in (options["backbone"], options["weak"]) if spec]
     if measure is not None:
@@ -103,8 +105,6 @@ def plan_command(
         rates = read_rates(rates_file)
     elif measure is None:
         rates = measure_rates(backbones, pixels=pixels)
-    if cluster_file is not None and given:
-        raise CosupError(f"{cluster_file} says what the machines are; leave out {', '.join(sorted(given))}")
     cluster = None
     if cluster_file is not None:
         cluster = read_cluster(cluster_file)
