@@ -14,7 +14,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # A file is one worker's: what its tests share is worked out once. tests/conftest.py says which go first.
 BY_FILE := --dist loadfile --no-loadscope-reorder
 
-.PHONY: help demo test test-all faults bench docs lint format clean
+.PHONY: help demo test test-all pytest faults bench docs lint format clean
 help:  ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
@@ -33,11 +33,15 @@ $(STAMP): $(DEMO_STAMP)
 demo: $(DEMO_STAMP)  ## the main job on real digits: table on the terminal, demo-report/report.html
 	$(BIN)/cosup demo --out demo-report
 
-test: $(STAMP) lint  ## lint, types, architecture, and all tests but the slow ones: under three minutes
-	$(BIN)/python -m pytest -n auto $(BY_FILE) -m 'not slow'
+test: $(STAMP)  ## lint, types, architecture, and all tests but the slow ones: under three minutes
+	+@$(MAKE) --no-print-directory --jobs 2 lint pytest SELECTED="-m 'not slow'"
 
-test-all: $(STAMP) lint  ## the slow tests, too
-	$(BIN)/python -m pytest -n auto $(BY_FILE)
+test-all: $(STAMP)  ## the slow tests, too
+	+@$(MAKE) --no-print-directory --jobs 2 lint pytest
+
+# Beside lint: of two that wait, one for a browser or a cluster, the other has a core.
+pytest: $(STAMP)
+	$(BIN)/python -m pytest -n auto $(BY_FILE) $(SELECTED)
 
 faults: $(STAMP)  ## kills, full disks, files that were tampered with, a server under load; writes docs/reliability.md
 	$(BIN)/python benchmarks/faults.py --write

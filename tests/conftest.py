@@ -1,5 +1,6 @@
 """What every test file shares: one thread a matrix product, hypothesis without a clock, and which files go first."""
 
+import gc
 import os
 
 # Small matrices run best on one thread each; must be set before numpy loads its BLAS.
@@ -14,6 +15,18 @@ from cosup.utils.registry import snapshot  # noqa: E402
 
 settings.register_profile("cosup", deadline=None, max_examples=40)
 settings.load_profile("cosup")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection():
+    """Keep the garbage collector from looking at what is imported again and again: it stays."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.set_threshold(10_000, 20, 50)
+        gc.enable()
 
 
 @pytest.fixture(autouse=True)
