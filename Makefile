@@ -39,7 +39,7 @@ test: $(STAMP)  ## lint, types, architecture, and all tests but the slow ones: u
 test-all: $(STAMP)  ## the slow tests, too
 	+@$(MAKE) --no-print-directory --jobs 2 lint pytest
 
-# Beside lint: of two that wait, one for a browser or a cluster, the other has a core.
+# Beside lint, in one make: each leaves a core idle at times.
 pytest: $(STAMP)
 	$(BIN)/python -m pytest -n auto $(BY_FILE) $(SELECTED)
 

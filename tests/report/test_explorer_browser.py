@@ -320,10 +320,10 @@ def test_samples_are_labelled_by_keys_in_a_file_and_served_with_the_same_answers
     browser.execute_cdp_cmd("Browser.setDownloadBehavior", {"behavior": "allow", "downloadPath": str(tmp_path)})
     alone = label(browser, account, f"{written(account, tmp_path)}#label?order={order}", order)
     browser.find_element("css selector", ".labelling .primary").click()
-    end = time.monotonic() + 10
-    while not (tmp_path / "answers.csv").is_file() and time.monotonic() < end:
+    end, downloaded = time.monotonic() + 10, ""
+    while not downloaded and time.monotonic() < end:  # the file is there, and empty, before it is written
         time.sleep(0.05)
-    downloaded = (tmp_path / "answers.csv").read_text()
+        downloaded = (tmp_path / "answers.csv").read_text() if (tmp_path / "answers.csv").is_file() else ""
     store = LabelStore(tmp_path / "served.csv", account.ids, account.class_names, who="ann")
     earlier = {account.ids[i] for i in in_order(account, order)[:begin]}  # of a sitting that goes on on the server
     for row in csv.DictReader(downloaded.splitlines()):
