@@ -192,11 +192,14 @@ def choose(responsibilities: FloatArray) -> IntArray:
 def _mass(level: Level, blocks: Iterable[tuple[slice, FloatArray]]) -> FloatArray:
     out = np.empty(level.speaks.shape)
     covers = level.covers.astype(np.float64)
+    shared = covers / np.maximum(covers.sum(axis=0), 1.0)  # where everyone speaks
     for rows, p in blocks:
-        covers = covers.astype(p.dtype, copy=False)
-        speaking = level.speaks[rows].astype(p.dtype)
-        share = p / np.maximum(speaking @ covers, 1.0)
-        out[rows] = (share @ covers.T) * speaking
+        speaking = level.speaks[rows]
+        if speaking.all():
+            out[rows] = p @ shared.T.astype(p.dtype)
+            continue
+        covering = speaking.astype(p.dtype) @ covers.astype(p.dtype)
+        out[rows] = ((p / np.maximum(covering, 1.0)) @ covers.T.astype(p.dtype)) * speaking
     return out
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import groupby
 
 import numpy as np
@@ -11,14 +12,17 @@ import numpy as np
 from cosup.cosupervision.teacher_predictions import LevelProba, level_proba
 from cosup.cosupervision.teacher_screening import rules
 from cosup.labels import TeacherLabels
-from cosup.utils.row_store import row_slices
+from cosup.utils.row_store import Rows, RowStore, row_slices
 from cosup.utils.validation import BoolArray, CosupError, FloatArray, IntArray
 
 __all__ = ["Hierarchy", "Level"]
 
 
 REMEMBERED = 1 << 28
-"""Bytes of dense annotations up to which a level keeps them in the form that is calculated with."""
+"""Bytes of annotations, in the form that is calculated with, up to which a level keeps them."""
+
+PER_CLASS = 4
+"""Samples a class whose annotations are counted together at the least: tables of classes by classes are added up."""
 
 
 @dataclass(frozen=True)
@@ -48,17 +52,52 @@ class Level:
     covers: BoolArray
     known: bool
     vote_weights: FloatArray
-    _memory: dict[tuple[int, int], LevelProba] = field(default_factory=dict, repr=False, compare=False)
+    _memory: dict[int, LevelProba] = field(default_factory=dict, repr=False, compare=False)
 
     def probabilities(self, rows: slice) -> LevelProba:
         """Return the teachers' probabilities for `rows`."""
-        key = (rows.start, rows.stop)
-        if key in self._memory:
-            return self._memory[key]
-        found = level_proba(self.labels, self.columns, rows, self.active)
-        if 8 * self.speaks.size * len(self.active) <= REMEMBERED:
-            self._memory[key] = found
-        return found
+        n, step = len(self.speaks), self._together
+        start = rows.start // step * step
+        if rows.stop > start + step:
+            return level_proba(self.labels, self.columns, rows, self.active)
+        if start not in self._memory:
+            several = slice(start, min(start + step, n))
+            found = level_proba(self.labels, self.columns, several, self.active)
+            if found.nbytes * n > REMEMBERED * (several.stop - several.start):
+                self._memory.clear()
+            self._memory[start] = found
+        return self._memory[start].part(slice(rows.start - start, rows.stop - start))
+
+    @cached_property
+    def _together(self) -> int:
+        """Samples whose annotations are converted and counted together."""
+        n_classes = len(self.active)
+        each = row_slices(len(self.speaks), n_classes)[0].stop
+        return each * -(-PER_CLASS * n_classes // each)
+
+    def together(self, student_proba: Rows, gate: FloatArray | None = None) -> tuple[FloatArray, FloatArray]:
+        """Count annotated (second axis) and probable classes together, and annotated ones.
+
+        Parameters
+        ----------
+        student_proba : Rows of shape (n_samples, n_classes)
+        gate : ndarray of shape (n_samples, n_teachers), optional
+            Weights of the annotations.
+
+        Returns
+        -------
+        table : ndarray of shape (n_teachers, n_classes, n_classes)
+        usage : ndarray of shape (n_teachers, n_classes)
+        """
+        n_teachers, n_classes = self.covers.shape
+        table, (spread, usage) = np.zeros((n_teachers, n_classes, n_classes)), np.zeros((2, n_teachers, n_classes))
+        stored = isinstance(student_proba, RowStore)
+        for rows, p in student_proba.blocks(self._together) if stored else student_proba.blocks():
+            weights = None if gate is None else gate[rows].astype(p.dtype, copy=False)
+            usage += self.probabilities(rows).astype(p.dtype).add_together(weights, p, table, spread)
+        for of_teacher, t, share in zip(table, self.columns, spread, strict=True):
+            of_teacher[self.labels.covers(int(t))[self.active]] += share
+        return table, usage
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from cosup.cosupervision.config import CSLConfig
 from cosup.cosupervision.hierarchy import REMEMBERED
-from cosup.cosupervision.witnesses import PER_CLASS
+from cosup.cosupervision.hierarchy import PER_CLASS
 from cosup.labels import TeacherLabels
 from cosup.utils.row_store import BLOCK, IN_MEMORY
 

@@ -25,10 +25,10 @@ from cosup.cosupervision.assignment import uncovered
 from cosup.cosupervision.class_priors import ClassPrior
 from cosup.cosupervision.hierarchy import Level
 from cosup.cosupervision.teacher_predictions import FLOOR, LevelProba
-from cosup.cosupervision.witnesses import PER_CLASS, Witnesses
+from cosup.cosupervision.witnesses import Witnesses
 from cosup.utils.losses import TINY, row_sum
 from cosup.utils.paired import sure_sign
-from cosup.utils.row_store import Rows, RowStore, joined, row_slices
+from cosup.utils.row_store import Rows, RowStore, row_slices
 from cosup.utils.validation import FloatArray, IntArray
 
 __all__ = ["LevelExpert", "hold_marginals", "match_marginals", "pool"]
@@ -116,7 +116,9 @@ class LevelExpert:
         self._level, self._gate, self._prior = level, gate, prior.astype(self._dtype, copy=False)
         self._meaning = self._confusions(student_proba)
         specialties = [level.labels.covers(int(t))[level.active] for t in level.columns]
-        self._open = np.stack([c[covers].sum(axis=0) for c, covers in zip(self._meaning, specialties, strict=True)])
+        self._open = np.stack(
+            [covers.astype(self._dtype) @ c for c, covers in zip(self._meaning, specialties, strict=True)]
+        )
         # What a row of a product will sum to, from the sums of the rows it is made of.
         self._sums = self._meaning.sum(axis=2), self._open.sum(axis=1)
         self._only: FloatArray | None = None
@@ -153,52 +155,41 @@ class LevelExpert:
 
     def _confusions(self, student_proba: Rows) -> FloatArray:
         """Multiply each class's prior (last axis) by how probable it makes every teacher's annotations (first axis)."""
-        level, gate = self._level, self._gate
-        n_teachers, n_classes = len(level.columns), student_proba.shape[1]
-        # Counts of annotated (first axis, as products read it) and predicted classes together; and of annotated ones.
-        together = np.zeros((n_teachers, n_classes, n_classes))
-        usage = np.zeros((n_teachers, n_classes))
-        for rows, p in joined(student_proba.blocks(), PER_CLASS * n_classes):
-            table, annotated = self._annotations(rows).together(gate[rows].astype(self._dtype, copy=False), p)
-            together += table
-            usage += annotated
-        usage /= np.maximum(gate.sum(axis=0), TINY)[:, None]
-        confusion = np.ascontiguousarray(together.transpose(0, 2, 1)) + usage[:, None, :]
-        confusion /= np.maximum(confusion.sum(axis=2, keepdims=True), TINY)
-        out = np.empty(confusion.shape, dtype=self._dtype)
-        for m, (c, u) in enumerate(zip(confusion, usage, strict=True)):
-            # In the order in which the products read them: a transposed view would be copied for every block.
-            out[m] = (c / np.maximum(u, TINY)).T
-            out[m] *= self._prior
+        together, usage = self._level.together(student_proba, self._gate)
+        usage /= np.maximum(self._gate.sum(axis=0), TINY)[:, None]
+        out = np.empty(together.shape, dtype=self._dtype)
+        for of_teacher, table, used in zip(out, together, usage, strict=True):
+            # Of the confusions' rows, every predicted class sums to one over what is annotated (the first axis).
+            table += used[:, None]
+            table *= self._prior / np.maximum(table.sum(axis=0), TINY)
+            np.divide(table, np.maximum(used, TINY)[:, None], out=of_teacher, casting="same_kind")
         return out
 
     def _mixture_as_is(self, rows: slice, annotations: LevelProba) -> FloatArray:
-        mixture = self._nobody(rows)
-        annotations.add_mixture(mixture, self._gate[rows].astype(self._dtype, copy=False))
-        return self._floored(mixture, rows)
+        mixture = self._floor(rows)
+        annotations.add_mixture(mixture, self._weights(rows))
+        return mixture
 
     def _corrected_mixture(self, rows: slice, annotations: LevelProba) -> FloatArray:
-        mixture = self._nobody(rows)
-        totals = annotations.totals(*self._sums)
-        weights = (self._gate[rows] / np.maximum(totals, TINY)).astype(self._dtype, copy=False)
+        mixture = self._floor(rows)
+        weights = (self._weights(rows) / np.maximum(annotations.totals(*self._sums), TINY)).astype(self._dtype)
         annotations.add_meanings(mixture, weights, self._meaning, self._open)
-        return self._floored(mixture, rows)
+        return mixture
 
-    def _nobody(self, rows: slice) -> FloatArray:
-        share = np.maximum(1.0 - self._gate[rows].sum(axis=1), 0.0)
-        out = np.zeros((len(share), len(self._prior)), dtype=self._dtype)
+    def _weights(self, rows: slice) -> FloatArray:
+        return ((1 - FLOOR) * self._gate[rows]).astype(self._dtype, copy=False)
+
+    def _floor(self, rows: slice) -> FloatArray:
+        """The part of a mixture that is no teacher's: a uniform one, and that of classes that nobody covers."""
+        gate, n_classes = self._gate[rows], len(self._prior)
+        out = np.full((len(gate), n_classes), FLOOR / n_classes, dtype=self._dtype)
+        share = np.maximum(1.0 - gate.sum(axis=1), 0.0)
         left = share > max(ROUNDING, 10 * float(np.finfo(self._dtype).eps))
         if left.any():
-            out[left] = (share[:, None] * uncovered(self._level, self._prior, rows))[left]
+            uncovered_by = uncovered(self._level, self._prior, rows)[left]
+            out[left] += (1 - FLOOR) * share[left, None] * uncovered_by
+        out[~self._level.speaks[rows].any(axis=1)] = 1.0 / n_classes
         return out
-
-    def _floored(self, mixture: FloatArray, rows: slice) -> FloatArray:
-        speaking = np.any(self._level.speaks[rows], axis=1)
-        uniform = 1.0 / mixture.shape[1]
-        mixture *= 1 - FLOOR
-        mixture += FLOOR * uniform
-        mixture[~speaking] = uniform
-        return mixture
 
 
 def pool(
@@ -228,10 +219,10 @@ def pool(
     posterior = RowStore(*student_proba.shape)
     energy = 0.0
     for rows, p in student_proba.blocks():
-        product = np.maximum(p, TINY, dtype=np.float64)
+        product = np.maximum(p, TINY, dtype=p.dtype)
         for expert in experts:
             product *= expert.of(rows)
-        evidence = row_sum(product)
+        evidence = np.maximum(row_sum(product), np.finfo(p.dtype).tiny)
         product /= evidence
         posterior.put(rows, product if names is None else product[:, names])
         energy -= float(np.log(evidence).sum())

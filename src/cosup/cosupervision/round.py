@@ -377,6 +377,8 @@ def _trainable(training: TrainingTargets) -> tuple[Outcome, str]:
         found = np.zeros(targets.shape[1], dtype=bool)
         for rows in row_slices(*targets.shape):
             found |= (targets[rows][train_mask[rows]] > 0).any(axis=0)
+            if found.sum() > 1 and train_mask.sum() >= FEWEST_TRAINED:
+                break
             release_pages(targets)
         classes = int(found.sum())
     if classes < 2 or train_mask.sum() < FEWEST_TRAINED:

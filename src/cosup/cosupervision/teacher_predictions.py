@@ -21,6 +21,9 @@ __all__ = ["FLOOR", "LevelProba", "level_proba"]
 FLOOR = 0.01
 """Uniform share mixed into a teacher's probabilities: a specialist puts zeros outside its classes."""
 
+EMBEDDED = 1 << 20
+"""Entries of a matrix from which gathering its rows is worth the second that it takes to import torch."""
+
 
 class LevelProba(Protocol):
     """Probabilities p_m of every teacher m of a level.
@@ -28,6 +31,15 @@ class LevelProba(Protocol):
     `weights` have shape (n_rows, n_teachers) or (n_teachers,); None is one everywhere. `right` has shape (n_teachers,
     n_classes, k), and `opened` (n_teachers, k) holds the sums of its rows in every teacher's specialty.
     """
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of memory."""
+        ...
+
+    def part(self, rows: slice) -> LevelProba:
+        """Return those of some rows, as views."""
+        ...
 
     def astype(self, dtype: Any) -> LevelProba:
         """Return them in another precision."""
@@ -51,8 +63,14 @@ class LevelProba(Protocol):
         """Return ``p_m @ right[m]``, (n_rows, n_teachers), for right (n_teachers, n_classes) and its sums `opened`."""
         ...
 
-    def together(self, weights: FloatArray | None, student_proba: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Sum ``weights * p`` by class: ``p_m.T @ student_proba``, (n_teachers, n_classes, n_classes), and p_m."""
+    def add_together(
+        self, weights: FloatArray | None, student_proba: FloatArray, table: FloatArray, spread: FloatArray
+    ) -> FloatArray:
+        """Add ``(weights * p_m).T @ student_proba`` to a table, and return the sums of ``weights * p_m``.
+
+        The table is (n_teachers, n_classes, n_classes). What is the same for all classes of a specialty is added to
+        `spread` (n_teachers, n_classes) instead, to be added to each of their rows in the end.
+        """
         ...
 
     def by_class(self, factor: FloatArray) -> FloatArray:
@@ -69,6 +87,15 @@ class DenseLevel:
     """Probabilities as a whole array p (n_teachers, n_rows, n_classes)."""
 
     p: FloatArray
+
+    @property
+    def nbytes(self) -> int:
+        """See `LevelProba`."""
+        return self.p.nbytes
+
+    def part(self, rows: slice) -> LevelProba:
+        """See `LevelProba`."""
+        return DenseLevel(self.p[:, rows])
 
     def astype(self, dtype: Any) -> LevelProba:
         """See `LevelProba`."""
@@ -97,10 +124,14 @@ class DenseLevel:
         """See `LevelProba`."""
         return np.stack([p @ r for p, r in zip(self.p, right, strict=True)], axis=1)
 
-    def together(self, weights: FloatArray | None, student_proba: FloatArray) -> tuple[FloatArray, FloatArray]:
+    def add_together(
+        self, weights: FloatArray | None, student_proba: FloatArray, table: FloatArray, spread: FloatArray
+    ) -> FloatArray:
         """See `LevelProba`."""
         weighted = [self._weighted(m, weights) for m in range(len(self.p))]
-        return np.stack([p.T @ student_proba for p in weighted]), np.stack([p.sum(axis=0) for p in weighted])
+        for of_teacher, p in zip(table, weighted, strict=True):
+            of_teacher += p.T @ student_proba
+        return np.stack([p.sum(axis=0) for p in weighted])
 
     def by_class(self, factor: FloatArray) -> FloatArray:
         """See `LevelProba`."""
@@ -123,7 +154,7 @@ class SparseLevel:
         Where every row's listed classes start.
     columns : int32 ndarray of shape (n_listed,)
         The listed classes, teacher by teacher: ``teacher * n_classes + class``.
-    excess : ndarray of shape (n_listed,)
+    excess : ndarray of shape (n_listed,), float32 unless cast
         Their probabilities, less `share` where they are open.
     share : ndarray of shape (n_rows, n_teachers), or None
         The probability of every open class that is not listed; None where all are zero.
@@ -136,6 +167,19 @@ class SparseLevel:
     excess: FloatArray
     share: FloatArray | None
     open: BoolArray
+
+    @property
+    def nbytes(self) -> int:
+        """See `LevelProba`."""
+        shared = 0 if self.share is None else self.share.nbytes
+        return self.bounds.nbytes + self.columns.nbytes + self.excess.nbytes + shared
+
+    def part(self, rows: slice) -> LevelProba:
+        """See `LevelProba`."""
+        bounds = self.bounds[rows.start : rows.stop + 1]
+        listed = slice(bounds[0], bounds[-1])
+        share = None if self.share is None else self.share[rows]
+        return SparseLevel(bounds - bounds[0], self.columns[listed], self.excess[listed], share, self.open)
 
     @property
     def _shape(self) -> tuple[int, int, int]:
@@ -199,17 +243,23 @@ class SparseLevel:
         n, n_teachers, _ = self._shape
         return _summed(self._cells[0], values, n * n_teachers).reshape(n, n_teachers)
 
-    def together(self, weights: FloatArray | None, student_proba: FloatArray) -> tuple[FloatArray, FloatArray]:
+    def add_together(
+        self, weights: FloatArray | None, student_proba: FloatArray, table: FloatArray, spread: FloatArray
+    ) -> FloatArray:
         """See `LevelProba`."""
         n, n_teachers, n_classes = self._shape
         values, shared = self._weighted(weights), self._shared(weights)
-        listed = csr_array((values, self.columns, self.bounds), shape=(n, n_teachers * n_classes))
-        table: FloatArray = np.asarray(listed.T @ student_proba).reshape(n_teachers, n_classes, -1)
+        shape = (n, n_teachers * n_classes)
+        listed = csr_array((values, self.columns, self.bounds), shape=shape).T.tocsr()
+        # Only the rows of classes that are listed: the others of a large table would be written for nothing.
+        used = np.flatnonzero(np.diff(listed.indptr))
+        bounds = np.append(listed.indptr[used], listed.indptr[-1:])
+        table.reshape(shape[1], -1)[used] += _product(bounds, listed.indices, listed.data, student_proba)
         usage = _summed(self.columns, values, self.open.size).reshape(self.open.shape)
-        if shared is not None:
-            table += self.open[:, :, None] * (shared.T @ student_proba)[:, None, :]
-            usage = usage + self.open * shared.sum(axis=0, dtype=np.float64)[:, None]
-        return table, usage
+        if shared is None:
+            return usage
+        spread += shared.T @ student_proba
+        return usage + self.open * shared.sum(axis=0, dtype=np.float64)[:, None]
 
     def by_class(self, factor: FloatArray) -> FloatArray:
         """See `LevelProba`."""
@@ -236,8 +286,8 @@ def _summed(at: IntArray, values: FloatArray, size: int) -> FloatArray:
 
 
 def _product(bounds: IntArray, columns: IntArray, values: FloatArray, right: FloatArray) -> FloatArray:
-    """Multiply a sparse matrix with `right`: in single precision by torch, which takes a fifth of the time."""
-    if right.dtype != np.float32:
+    """Multiply a sparse matrix with `right`: by torch, which takes less time, where that is large and in float32."""
+    if right.dtype != np.float32 or right.size < EMBEDDED:
         return np.asarray(csr_array((values, columns, bounds), shape=(len(bounds) - 1, len(right))) @ right)
     import torch  # takes a second
 
@@ -262,9 +312,8 @@ def level_proba(labels: TeacherLabels, teachers: IntArray, rows: slice, active: 
     if labels.is_soft:
         return _of_top_k(labels, teachers, rows, place, active)
     classes = place[labels.annotations[rows][:, teachers]]  # -1 is the last place: nothing
-    return _listed(
-        classes[:, :, None], np.ones(classes.shape)[:, :, None], None, np.zeros((len(teachers), n_classes), bool)
-    )
+    excess = np.ones((*classes.shape, 1), dtype=np.float32)
+    return _listed(classes[:, :, None], excess, None, np.zeros((len(teachers), n_classes), bool))
 
 
 def _dense(labels: TeacherLabels, teachers: IntArray, rows: slice, active: IntArray) -> DenseLevel:
@@ -274,18 +323,17 @@ def _dense(labels: TeacherLabels, teachers: IntArray, rows: slice, active: IntAr
 
 
 def _of_top_k(labels: TeacherLabels, teachers: IntArray, rows: slice, place: IntArray, active: IntArray) -> LevelProba:
-    found = [labels.annotations.entries(int(t), rows) for t in teachers]
-    ids, values, rest = (np.stack(arrays, axis=1) for arrays in zip(*found, strict=True))
+    ids, values, rest = labels.annotations.entries(teachers, rows)
     covers = np.stack([labels.covers(int(t)) for t in teachers])
     beyond = np.hstack([covers, np.zeros((len(covers), 1), dtype=bool)])
-    inside = np.stack([beyond[m][ids[:, m]] for m in range(len(covers))], axis=1)
+    inside = beyond[np.arange(len(covers))[:, None], ids]
     n_open = covers.sum(axis=1) - inside.sum(axis=2)
     if (n_open <= 0)[rest > 0].any():
         # The rest of some rows lies outside of the specialty: too irregular for the sparse form.
         return _dense(labels, teachers, rows, active)
     share = np.where(rest > 0, rest / np.maximum(n_open, 1), 0.0)
-    excess = values - share[:, :, None] * inside
-    return _listed(place[ids], excess, share if share.any() else None, covers[:, active])
+    excess = (values - share[:, :, None] * inside).astype(np.float32)
+    return _listed(place[ids], excess, share.astype(np.float32) if share.any() else None, covers[:, active])
 
 
 def _listed(classes: IntArray, excess: FloatArray, share: FloatArray | None, opened: BoolArray) -> SparseLevel:

@@ -22,16 +22,13 @@ from scipy.optimize import linear_sum_assignment
 
 from cosup.cosupervision.hierarchy import Level
 from cosup.utils.losses import TINY, row_max, row_sum
-from cosup.utils.row_store import Rows, joined
+from cosup.utils.row_store import Rows
 from cosup.utils.validation import FloatArray, IntArray
 
-__all__ = ["PER_CLASS", "Witnesses", "annotation_evidence"]
+__all__ = ["Witnesses", "annotation_evidence"]
 
 SMOOTHING = 5.0
 """Samples of every class, with a teacher's average annotations, that are added to those that its confusions count."""
-
-PER_CLASS = 4
-"""Samples a class whose annotations are counted together at the least: tables of classes by classes are added up."""
 
 
 class Witnesses:
@@ -88,14 +85,8 @@ class Witnesses:
         """
         level = self._level
         n, n_classes = posterior.shape
-        n_teachers = len(level.columns)
-        together, usage = np.zeros((n_teachers, n_classes, n_classes)), np.zeros((n_teachers, n_classes))
-        of_class = np.zeros(n_classes)
-        for rows, q in joined(posterior.blocks(), PER_CLASS * n_classes):
-            of_class += q.sum(axis=0, dtype=np.float64)
-            table, annotated = level.probabilities(rows).astype(q.dtype).together(None, q)
-            together += table
-            usage += annotated
+        together, usage = level.together(posterior)
+        of_class = sum((q.sum(axis=0, dtype=np.float64) for _, q in posterior.blocks()), np.zeros(n_classes))
         self.names = _names(together, usage, of_class / n, level.vote_weights / n)
         usage /= n
         spread = np.zeros((2, n_classes, n_classes))

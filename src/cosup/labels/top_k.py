@@ -177,24 +177,24 @@ class TopK:
         ids = np.take_along_axis(self.classes[rows, teacher], best, axis=1)[:, 0].astype(np.int32)
         return np.where(single, ids, np.int32(-1))
 
-    def entries(self, teacher: int, rows: Any = slice(None)) -> tuple[IntArray, FloatArray, FloatArray]:
-        """Return the classes that one teacher lists.
+    def entries(self, teacher: int | IntArray, rows: Any = slice(None)) -> tuple[IntArray, FloatArray, FloatArray]:
+        """Return the classes that one teacher lists, or that several do, on a slice of the samples.
 
         Returns
         -------
-        classes : ndarray of shape (n_rows, k), int64
+        classes : ndarray of shape (n_rows, k) or (n_rows, n_teachers, k), int64
             `n_classes` in places that are not used.
-        probabilities : ndarray of shape (n_rows, k), float64
+        probabilities : ndarray of the same shape, float64
             Zeros for an abstention.
-        rest : ndarray of shape (n_rows,), float64
+        rest : ndarray of shape (n_rows,) or (n_rows, n_teachers), float64
             One less their sum; zero for an abstention.
         """
         ids = self.classes[rows, teacher].astype(np.int64)
         values = self.probabilities[rows, teacher].astype(np.float64)
-        silent = np.isnan(values[:, 0])
+        silent = np.isnan(values[..., 0])
         values[silent] = 0.0
-        total = values.sum(axis=1)
-        values /= np.maximum(total, 1.0)[:, None]
+        total = values.sum(axis=-1)
+        values /= np.maximum(total, 1.0)[..., None]
         rest = np.where(silent, 0.0, np.maximum(1.0 - total, 0.0))
         return ids, values, rest
 

@@ -105,11 +105,9 @@ class Targets:
 
     def _read(self, rows: Any) -> FloatArray:
         assert self.soft is not None
-        if not on_disk(self.soft):
-            return np.asarray(self.soft[rows])
-        out = np.array(self.soft[rows])
-        release_pages(self.soft)
-        return out
+        if on_disk(self.soft):
+            release_pages(self.soft)  # those of what was read before
+        return np.asarray(self.soft[rows])
 
     def dense(self, rows: Any, dtype: Any = np.float64) -> FloatArray:
         """Return probabilities of some samples, (n_rows, n_classes), by default in float64."""

@@ -14,7 +14,7 @@ from cosup.utils.row_blocks import release_pages
 from cosup.utils.slices import rows_within, slices
 from cosup.utils.validation import CosupError, FloatArray
 
-__all__ = ["LazyRows", "RowStore", "Rows", "joined", "row_slices"]
+__all__ = ["LazyRows", "RowStore", "Rows", "row_slices"]
 
 IN_MEMORY = 1 << 29
 """Bytes up to which a matrix stays in memory. Larger ones lie in a temporary file, in single precision."""
@@ -29,23 +29,6 @@ BLOCK = 1 << 18
 def row_slices(n_rows: int, n_columns: int) -> list[slice]:
     """Cut rows into the blocks that all work on samples by classes goes by."""
     return list(slices(n_rows, rows_within(BLOCK, n_columns)))
-
-
-def joined(blocks: Iterable[tuple[slice, FloatArray]], least: int) -> Iterator[tuple[slice, FloatArray]]:
-    """Join blocks, where they are shorter, until they have `least` rows."""
-    parts: list[FloatArray] = []
-    start = 0
-    for rows, block in blocks:
-        if not parts and len(block) >= least:
-            yield rows, block
-            start = rows.stop
-            continue
-        parts.append(block.copy())
-        if rows.stop - start >= least:
-            yield slice(start, rows.stop), np.concatenate(parts)
-            parts, start = [], rows.stop
-    if parts:
-        yield slice(start, start + sum(map(len, parts))), np.concatenate(parts)
 
 
 class Rows(Protocol):
@@ -125,18 +108,22 @@ class RowStore:
         block = np.frombuffer(self._file.read(4 * count), dtype=np.float32)
         return block.reshape(-1, self.shape[1]).astype(np.float64)
 
-    def blocks(self) -> Iterator[tuple[slice, FloatArray]]:
-        """Yield all blocks in order, as views; of a file in single precision, not to be written to."""
+    def blocks(self, least: int = 1) -> Iterator[tuple[slice, FloatArray]]:
+        """Yield all blocks in order, as views; of a file in single precision, not to be written to.
+
+        So many of them are taken together that a block has `least` rows, but for the last one.
+        """
+        rows_each = self.slices[0].stop
+        together = -(-least // rows_each)
         if self._file is None:
-            for rows in self.slices:
-                yield rows, self._array[rows]
-            return
-        self._guard(self._file.flush)
-        mapped = np.memmap(self._file, dtype=np.float32, mode="r", shape=self.shape).view(np.ndarray)
-        for i, rows in enumerate(self.slices):
-            if i % RELEASED == 0:
-                release_pages(mapped)
-            yield rows, mapped[rows]
+            whole = self._array
+        else:
+            self._guard(self._file.flush)
+            whole = np.memmap(self._file, dtype=np.float32, mode="r", shape=self.shape).view(np.ndarray)
+        for i, rows in enumerate(slices(self.shape[0], together * rows_each)):
+            if self._file is not None and i % max(RELEASED // together, 1) == 0:
+                release_pages(whole)
+            yield rows, whole[rows]
 
     def whole(self) -> FloatArray:
         """Return all rows, float64 in memory or float32 mapped from the file; not to be written to."""

@@ -194,8 +194,8 @@ class Sample:
                 )
                 turned += one_hot.T @ Z
                 continue
-            T = targets.dense(self.members[rows], Z.dtype)
-            mean += T.sum(axis=0, dtype=np.float64)
+            T = targets.dense(rows if self.whole else self.members[rows], Z.dtype)
+            mean += np.ones(len(T), dtype=T.dtype) @ T
             total += Z.T @ T
         mean /= self.n
         total = np.ascontiguousarray(turned.T) if by_class else total
