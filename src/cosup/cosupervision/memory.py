@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from cosup.cosupervision.config import CSLConfig
-from cosup.cosupervision.hierarchy import REMEMBERED
-from cosup.cosupervision.hierarchy import PER_CLASS
+from cosup.cosupervision.hierarchy import PER_CLASS, REMEMBERED
 from cosup.labels import TeacherLabels
 from cosup.utils.row_store import BLOCK, IN_MEMORY
 
@@ -28,8 +27,6 @@ def expected_bytes(labels: TeacherLabels, config: CSLConfig) -> int:
     if config.pool or config.match_marginals:
         stores = 3 * min(8 * n * c, IN_MEMORY) + levels * min(8 * n * c, 8 * BLOCK)
         confusions = (32 * max(sizes) + 16 * PER_CLASS) * c * c
-        if PER_CLASS * c * c > BLOCK:  # annotations are counted in other blocks than they are mixed in
-            remembered *= 2
     elif not config.hard:
         stores = min(8 * n * c, IN_MEMORY)
     return vectors + blocks + remembered + stores + confusions

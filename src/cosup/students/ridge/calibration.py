@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import numpy as np
+from scipy.sparse import csr_array
 
 from cosup.students.ridge.gram import Moment, Sample
 from cosup.students.ridge.grid import remainder
@@ -35,6 +36,14 @@ def holds_scores(n_samples: float, n_features: int, n_classes: int) -> bool:
     """Tell whether a training's scores of all rows are held: where no wider than features, and within `HELD`."""
     return n_classes <= n_features and 8 * n_samples * n_classes <= HELD
 
+
+ROUNDED = 1e-7
+"""Change of a score that is within rounding in float32."""
+
+LISTED = 32
+"""A target's probabilities that count are taken one by one where they are fewer than one in so many."""
+
+Own = Callable[[slice | IntArray, Any, float], FloatArray]
 
 TEMPERATURES = np.array([0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.2])
 """Candidate factors of a discriminant's logits: fitted scores lie closer to their class than new ones will."""
@@ -96,27 +105,35 @@ class Scores:
         for rows, Z in sample.features.blocks(None, single=self.single):
             out[rows] = product(Z, weight, self.moment.large)
         out += self.offset.astype(out.dtype)
-        for positions in cache_blocks(sample.n, n_classes):
-            at = positions if sample.whole else sample.members[positions]
-            out[at] = self.less_own(out[at], positions, None)
+        for rows in cache_blocks(n, n_classes):
+            self.less_own(out[rows], rows)
         return out
 
-    def less_own(self, found: FloatArray, positions: slice | IntArray, left: FloatArray | None) -> FloatArray:
-        """Turn fitted scores times `left` into those of ridges without the sample itself (Allen 1974), in place.
+    @cached_property
+    def _leverages(self) -> FloatArray:
+        """Leverages of all rows; those that were not trained on have none."""
+        out = np.zeros(len(self.sample.features.X))
+        out[self.sample.members] = self.leverage
+        return out
 
-        `positions` are those of the samples among the ones that were trained on.
+    def less_own(self, found: FloatArray, rows: slice | IntArray, own: Own | None = None) -> FloatArray:
+        """Turn fitted scores of some rows into those of ridges without the sample itself (Allen 1974), in place.
+
+        Rows that were not trained on have but the one. Where scores are mapped further, `own` maps targets: of given
+        rows, in given precision, whose leverages are at most a given one.
         """
-        targets = self.moment.targets
-        members, leverage = self.sample.members[positions], self.leverage[positions]
-        h = leverage.astype(found.dtype)
-        if targets.ids is None:
-            T = targets.dense(positions if self.sample.whole else members, found.dtype)
-            found -= h[:, None] * (T if left is None else product(T, left, self.moment.large))
-        elif left is None:
-            found[np.arange(len(found)), targets.ids[members]] -= h
+        leverages, inside, at = self._leverages[rows], slice(None), rows
+        if not self.sample.whole:
+            inside = np.flatnonzero(leverages)
+            at = (np.arange(rows.start, rows.stop) if isinstance(rows, slice) else rows)[inside]
+        h, targets = leverages[inside].astype(found.dtype), self.moment.targets
+        if own is not None:
+            found[inside] -= h[:, None] * own(at, found.dtype, float(h.max(initial=0.0)))
+        elif targets.ids is None:
+            found[inside] -= h[:, None] * targets.dense(at, found.dtype)
         else:
-            found -= h[:, None] * left[targets.ids[members]]
-        found /= remainder(leverage).astype(found.dtype)[:, None]
+            found[np.arange(len(found))[inside], targets.ids[at]] -= h
+        found /= remainder(leverages).astype(found.dtype)[:, None]
         return found
 
 
@@ -141,21 +158,29 @@ class Calibration:
     factor: float = 1.0
 
     @cached_property
-    def _turned(self) -> tuple[FloatArray, FloatArray]:
-        weight, offset = self.scores.weight, self.scores.offset
-        return (weight, offset) if self.left is None else (weight @ self.left, offset @ self.left)
+    def _maps(self) -> tuple[FloatArray, FloatArray, Any, Any, Any]:
+        """Weights, offset, the whole map of scores, and its two parts, float64."""
+        weight, offset, left, right = self.scores.weight, self.scores.offset, self.left, self.right
+        if left is None:
+            return weight, offset, None, None, None
+        through = left if right is None else left @ right
+        return weight @ through, offset @ through, through, left, right
+
+    @cached_property
+    def _single(self) -> tuple[FloatArray, FloatArray, Any, Any, Any]:
+        weight, offset, *others = self._maps
+        through, left, right = (None if a is None else a.astype(np.float32) for a in others)
+        return weight.astype(np.float32), offset.astype(np.float32), through, left, right
 
     @property
     def weight(self) -> FloatArray:
         """The weights from features about the origin to logits, (n_features, n_classes)."""
-        weight = self._turned[0]
-        return np.asarray(self.factor * (weight if self.right is None else weight @ self.right))
+        return np.asarray(self.factor * self._maps[0])
 
     @property
     def bias(self) -> FloatArray:
         """Logits of the origin, (n_classes,)."""
-        offset = self._turned[1]
-        return np.asarray(self.factor * ((offset if self.right is None else offset @ self.right) + self.b))
+        return np.asarray(self.factor * (self._maps[1] + self.b))
 
     def times(self, factor: float) -> Calibration:
         """Return it with its logits times a factor."""
@@ -166,86 +191,56 @@ class Calibration:
     def held_out(self, positions: slice | IntArray) -> FloatArray:
         """Leave-one-out logits of some of the samples that were trained on, float32."""
         sample = self.scores.sample
-        if self.scores.held is not None:
-            return self._of_held(positions if sample.whole else sample.members[positions], np.float32)
-        if self._held is not None:
-            return self._logits(self._held[positions])
-        return self._logits(self._without_own(positions, np.float32))
+        return self._logits(positions if sample.whole else sample.members[positions], np.float32)
 
     def blocks(self, rows_per_block: int | None) -> Iterator[tuple[slice, FloatArray]]:
         """Leave-one-out logits of all rows; those that were not trained on have but the one.
 
         In float64, but in float32 where features are no finer and many.
         """
-        sample, dtype = self.scores.sample, np.float32 if self.scores.single else np.float64
-        place = np.full(len(sample.features.X), -1)
-        place[sample.members] = np.arange(sample.n)
-        for rows in row_blocks(len(place), max(sample.d, len(self.b)), rows_per_block):
-            if self.scores.held is not None:
-                yield rows, self._of_held(rows, dtype)
-                continue
-            if sample.whole:
-                yield rows, self.held_out(rows) if self.scores.single else self._logits(self._without_own(rows, dtype))
-                continue
-            found = self._fitted(rows, dtype)
-            inside = np.flatnonzero(place[rows] >= 0)
-            found[inside] = self._less_own(found[inside], place[rows][inside])
-            yield rows, self._logits(found)
+        (n, d), dtype = self.scores.sample.features.X.shape, np.float32 if self.scores.single else np.float64
+        for rows in row_blocks(n, max(d, len(self.b)), rows_per_block):
+            yield rows, self._logits(rows, dtype)
 
-    @cached_property
-    def _held(self) -> FloatArray | None:
-        """Leave-one-out scores times `left` where these are small beside the logits, (n_members, k) float32."""
-        sample = self.scores.sample
-        if self.right is None or 4 * sample.n * len(self.right) > HELD:
-            return None
-        out = np.empty((sample.n, len(self.right)), dtype=np.float32)
-        for positions in _parts(self.scores):
-            out[positions] = self._without_own(positions, np.float32)
-        return out
-
-    def _of_held(self, rows: slice | IntArray, dtype: Any) -> FloatArray:
-        """Turn held scores of some rows into logits, in a new array."""
-        assert self.scores.held is not None
-        part, left = self.scores.held[rows].astype(dtype), self._cast(dtype)[2]
-        return self._logits(part if left is None else part @ left)
-
-    def _without_own(self, positions: slice | IntArray, dtype: Any) -> FloatArray:
-        """Leave-one-out scores times `left` of some of the samples that were trained on."""
-        sample = self.scores.sample
-        rows = positions if sample.whole else sample.members[positions]
-        return self._less_own(self._fitted(rows, dtype), positions)
-
-    def _less_own(self, found: FloatArray, positions: slice | IntArray) -> FloatArray:
-        return self.scores.less_own(found, positions, self._cast(found.dtype)[2])
-
-    def _fitted(self, rows: slice | IntArray, dtype: Any) -> FloatArray:
-        """Multiply fitted scores of some rows with `left`, in a new array."""
-        features = self.scores.sample.features
-        weight, offset, _, _ = self._cast(dtype)
-        Z = features.read_single(rows) if dtype == np.float32 else features.read(rows)
-        found = product(Z, weight, self.scores.moment.large)
-        found += offset
-        return found
-
-    def _logits(self, found: FloatArray) -> FloatArray:
-        """Turn scores times `left` into logits; the scores may be overwritten where there is no `right`."""
-        if self.right is not None:
-            found = product(found, self._cast(found.dtype)[3], self.scores.moment.large)
-        if self.left is not None:
-            found += self.b.astype(found.dtype)
+    def _logits(self, rows: slice | IntArray, dtype: Any) -> FloatArray:
+        """Leave-one-out logits of some rows, in a new array."""
+        scores = self.scores
+        weight, offset, through, _, _ = self._single if dtype == np.float32 else self._maps
+        if scores.held is not None:
+            found = scores.held[rows].astype(dtype)
+            found = found if through is None else found @ through
+        else:
+            features = scores.sample.features
+            Z = features.read_single(rows) if dtype == np.float32 else features.read(rows)
+            found = product(Z, weight, scores.moment.large)
+            found += offset
+            scores.less_own(found, rows, None if through is None else self._own)
+        if through is not None:
+            found += self.b.astype(dtype)
         if self.factor != 1.0:
             found *= found.dtype.type(self.factor)
         return found
 
-    def _cast(self, dtype: Any) -> tuple[FloatArray, FloatArray, Any, Any]:
-        """Return weights, offset, left and right in `dtype`."""
-        return self._single if dtype == np.float32 else (*self._turned, self.left, self.right)
+    def _own(self, rows: slice | IntArray, dtype: Any, leverage: float) -> FloatArray:
+        """Map targets of some rows as scores are.
 
-    @cached_property
-    def _single(self) -> tuple[FloatArray, FloatArray, Any, Any]:
-        weight, offset = (a.astype(np.float32) for a in self._turned)
-        left, right = (None if a is None else a.astype(np.float32) for a in (self.left, self.right))
-        return weight, offset, left, right
+        Where that is in float32, without what takes less than its rounding off the scores: a target's probabilities
+        count by the leverage, and most are small.
+        """
+        _, _, through, left, right = self._single if dtype == np.float32 else self._maps
+        targets, large = self.scores.moment.targets, self.scores.moment.large
+        if targets.ids is not None:
+            return np.asarray(through[targets.ids[rows]])
+        T = targets.dense(rows, dtype)
+        if dtype == np.float32:
+            listed = np.flatnonzero(ROUNDED / max(leverage, ROUNDED) < T)
+            if LISTED * listed.size < T.size:
+                row, of_class = np.divmod(listed, T.shape[1])
+                bounds = np.append(0, np.cumsum(np.bincount(row, minlength=len(T))))
+                some = csr_array((T.reshape(-1)[listed], of_class, bounds), shape=T.shape)
+                return np.asarray(some @ through)
+        found = product(T, left, large)
+        return found if right is None else product(found, right, large)
 
 
 def choose_calibration(

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from cosup.students.costs import Operations
-from cosup.students.ridge.calibration import GUESS, HELD, holds_scores
+from cosup.students.ridge.calibration import GUESS, holds_scores
 from cosup.students.ridge.gram import KEPT, MANY
 from cosup.students.ridge.grid import GRID, VAST
 from cosup.students.ridge.loo_errors import CURVES, SEARCHED, WORTHWHILE
@@ -142,7 +142,6 @@ class RidgeCosts:
         elif choose:
             yield Operations("choosing alpha", "errors predicted", predicted_count(chosen, d, c), d, c)
         sought, asked = sought_count(chosen), asked_count(chosen)
-        narrow = self.discriminant(c) and 4 * n * (d + 1) <= HELD and d + 1 < c
         yield Operations("choosing the read-out", f"compare {kind}", asked * d * c, d, c, large=large)
         # The discriminant's own products and solution, whatever the number of samples.
         yield Operations("choosing the read-out", "predict float64", 4 * d * float(c) ** 2, d, c, spread=False)
@@ -154,7 +153,7 @@ class RidgeCosts:
         yield from self.scores(c, 1.0 + (self.discriminant(c) or first), asked)
         held = holds_scores(self.n, self.d, c)
         yield from self.reads(1 + held, 0, n)
-        again = 0.0 if held else 2 + (0 if narrow else 1.5 * self.discriminant(c))
+        again = 0.0 if held else 2 + 1.5 * self.discriminant(c)
         yield from self.reads(0, float(choose), chosen)
         yield from self.reads(0, again, asked)
         yield Operations("overhead", "round", 1, spread=False)
@@ -177,7 +176,6 @@ class RidgeCosts:
         factors = 80 * d * d + 16 * ALPHAS * n  # of all samples, and of a subset
         if self._summed(c):
             factors += 12 * CURVES * d * d
-        held = min(4 * n * (d + 1), HELD) if d + 1 < c else 0
         library = TORCH if self._large(n, c) or n * d * min(n, d) >= VAST else 0
-        held += library + centred + scores + factors
+        held = library + centred + scores + factors
         return held + 8 * (ALPHAS + 4) * d * c + 32 * c * c + 24 * n + 10 * BLOCK_BYTES
