@@ -77,14 +77,17 @@ def test_blocks_shorter_than_there_are_classes_give_the_same(monkeypatch, task, 
     assert (parts.provenance_["teacher"] == whole.provenance_["teacher"]).mean() > 0.99
 
 
-def test_joined_blocks_hold_every_row_once():
+@pytest.mark.parametrize("in_memory", [0, 1 << 20])
+def test_blocks_of_a_least_length_hold_every_row_once(monkeypatch, in_memory):
+    monkeypatch.setattr(row_store, "IN_MEMORY", in_memory)
+    monkeypatch.setattr(row_store, "BLOCK", 5 * 2)
     given = np.arange(46.0).reshape(23, 2)
-    for step, least in ((5, 12), (5, 5), (4, 100), (30, 7)):
-        blocks = [(slice(s, min(s + step, 23)), given[s : s + step]) for s in range(0, 23, step)]
-        joined = list(row_store.joined(blocks, least))
-        assert all(len(block) >= least for _, block in joined[:-1])
-        assert [rows.start for rows, _ in joined[1:]] == [rows.stop for rows, _ in joined[:-1]]
-        np.testing.assert_array_equal(np.concatenate([block for _, block in joined]), given)
+    store = row_store.RowStore.holding(given)
+    for least in (1, 5, 12, 100):
+        blocks = list(store.blocks(least))
+        assert all(len(block) >= least for _, block in blocks[:-1])
+        assert [rows.start for rows, _ in blocks[1:]] == [rows.stop for rows, _ in blocks[:-1]]
+        np.testing.assert_array_equal(np.concatenate([block for _, block in blocks]), given)
 
 
 @pytest.mark.parametrize(("name", "options"), [*CASES, ("vanilla", {})])

@@ -86,8 +86,9 @@ def moments(blocks: Iterable[tuple[FloatArray, FloatArray]], d: int, c: int) -> 
 
 def product(A: FloatArray, turned: Any) -> Any:
     """Compute ``A @ turned.T`` in float32, a tensor; A (n, k) float32 in C order, `turned` a tensor (c, k)."""
+    # Not by oneDNN: without a bias to add, BLAS takes a fifth less.
     with torch.no_grad():
-        return linear_into("cpu")(torch.from_numpy(A), turned, None, torch.empty(len(A), len(turned)))
+        return torch.mm(torch.from_numpy(A), turned.T)
 
 
 def turned(B: FloatArray) -> Any:

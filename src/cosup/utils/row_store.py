@@ -115,11 +115,7 @@ class RowStore:
         """
         rows_each = self.slices[0].stop
         together = -(-least // rows_each)
-        if self._file is None:
-            whole = self._array
-        else:
-            self._guard(self._file.flush)
-            whole = np.memmap(self._file, dtype=np.float32, mode="r", shape=self.shape).view(np.ndarray)
+        whole = self.whole()
         for i, rows in enumerate(slices(self.shape[0], together * rows_each)):
             if self._file is not None and i % max(RELEASED // together, 1) == 0:
                 release_pages(whole)
@@ -131,7 +127,7 @@ class RowStore:
             return self._array
         self._guard(self._file.flush)
         # Copy on write: torch does not take what can't be written to.
-        return np.memmap(self._file, dtype=np.float32, mode="c", shape=self.shape)
+        return np.memmap(self._file, dtype=np.float32, mode="c", shape=self.shape).view(np.ndarray)
 
     def _guard(self, write: Any, *arguments: Any) -> None:
         try:
