@@ -216,7 +216,9 @@ def test_what_teachers_say_is_added_up_as_if_it_were_dense(dtype, top):
     np.testing.assert_allclose(totals, np.einsum("mnc,mck->nm", dense, right), **near)
     p = rng.dirichlet(np.ones(8), 80).astype(dtype)
     for given, factor in ((None, np.ones((80, 3))), (weights, weights)):
-        table, usage = annotations.together(given, p)
+        table, spread = np.zeros((3, 8, 8)), np.zeros((3, 8))
+        usage = annotations.add_together(given, p, table, spread)
+        table += np.stack([labels.covers(m) for m in range(3)])[:, :, None] * spread[:, None]
         np.testing.assert_allclose(table, np.einsum("nm,mnc,nk->mck", factor, dense, p), **near)
         np.testing.assert_allclose(usage, np.einsum("nm,mnc->mc", factor, dense), **near)
     np.testing.assert_allclose(annotations.by_class(p), np.einsum("mnc,nc->mc", dense, p), **near)
