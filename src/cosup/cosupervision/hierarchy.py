@@ -72,7 +72,7 @@ class Level:
     def _together(self) -> int:
         """Samples whose annotations are converted and counted together."""
         n_classes = len(self.active)
-        each = row_slices(len(self.speaks), n_classes)[0].stop
+        each: int = row_slices(len(self.speaks), n_classes)[0].stop
         return each * -(-PER_CLASS * n_classes // each)
 
     def together(self, student_proba: Rows, gate: FloatArray | None = None) -> tuple[FloatArray, FloatArray]:
@@ -91,8 +91,8 @@ class Level:
         """
         n_teachers, n_classes = self.covers.shape
         table, (spread, usage) = np.zeros((n_teachers, n_classes, n_classes)), np.zeros((2, n_teachers, n_classes))
-        stored = isinstance(student_proba, RowStore)
-        for rows, p in student_proba.blocks(self._together) if stored else student_proba.blocks():
+        blocks = student_proba.blocks(self._together) if isinstance(student_proba, RowStore) else student_proba.blocks()
+        for rows, p in blocks:
             weights = None if gate is None else gate[rows].astype(p.dtype, copy=False)
             usage += self.probabilities(rows).astype(p.dtype).add_together(weights, p, table, spread)
         for of_teacher, t, share in zip(table, self.columns, spread, strict=True):

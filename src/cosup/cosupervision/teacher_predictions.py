@@ -259,7 +259,7 @@ class SparseLevel:
         if shared is None:
             return usage
         spread += shared.T @ student_proba
-        return usage + self.open * shared.sum(axis=0, dtype=np.float64)[:, None]
+        return np.asarray(usage + self.open * shared.sum(axis=0, dtype=np.float64)[:, None])
 
     def by_class(self, factor: FloatArray) -> FloatArray:
         """See `LevelProba`."""

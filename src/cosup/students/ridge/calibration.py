@@ -122,7 +122,8 @@ class Scores:
         Rows that were not trained on have but the one. Where scores are mapped further, `own` maps targets: of given
         rows, in given precision, whose leverages are at most a given one.
         """
-        leverages, inside, at = self._leverages[rows], slice(None), rows
+        leverages, at = self._leverages[rows], rows
+        inside: slice | IntArray = slice(None)
         if not self.sample.whole:
             inside = np.flatnonzero(leverages)
             at = (np.arange(rows.start, rows.stop) if isinstance(rows, slice) else rows)[inside]
