@@ -25,13 +25,16 @@ function card(finding) {
 function howGood() {
   const E = S.estimates, m = S.teachers.length;
   if (!E) return h("p", null, "Nothing was estimated for this fit. Without labels, this page shows who agrees with whom, and agreement is not accuracy. ", link("label", { order: "uniform" }, "Fifty labels drawn uniformly"), " measure it.");
-  const order = S.teachers.map((_, t) => t).sort((a, b) => (E.overall[b][0] ?? -1) - (E.overall[a][0] ?? -1));
-  const shown = order.length > 12 ? [...order.slice(0, 6), ...order.slice(-6)] : order;
+  // Of many, those of whom it is known: a rule of two votes may be estimated at 100 %, between 0 and 100.
+  const by = (key) => (a, b) => key(E.overall[b]) - key(E.overall[a]), all = S.teachers.map((_, t) => t);
+  const best = [...all].sort(by((e) => e[1] ?? -1)).slice(0, 6);
+  const worst = all.filter((t) => !best.includes(t)).sort(by((e) => -(e[2] ?? 2))).slice(0, 6);
+  const shown = (m > 12 ? [...best, ...worst] : all).sort(by((e) => e[0] ?? -1));
   return [
     h("ul.ladder", null,
       h("li.student", null, h("span", null, "The student"), estimate(E.overall[m])),
       shown.map((t) => h("li", null, h("span", null, teacherLink(t)), estimate(E.overall[t])))),
-    order.length > shown.length ? h("p.soft", null, `The six teachers with the highest and the six with the lowest estimates; `, link("teachers", {}, `all ${number(m)}`), ".") : null,
+    m > shown.length ? h("p.soft", null, "The six teachers whose intervals begin highest, and the six whose intervals end lowest; ", link("teachers", {}, `all ${number(m)}`), ".") : null,
     h("p.soft", null, `${E.note} What no interval can show: mistakes that teachers and student share. Only labels do: `, link("label", { order: "uniform" }, "draw some uniformly"), "."),
   ];
 }
