@@ -102,6 +102,19 @@ def test_all_views_of_twenty_thousand_samples_are_drawn_and_filters_add_up(brows
     quiet(browser)
 
 
+def test_of_many_teachers_the_overview_shows_those_of_whom_something_is_known(browser, tmp_path):
+    low = np.array([0.90, 0.80, 0.85, 0.70, 0.75, 0.95, *[0.1] * 3, *[0.0] * 11])
+    high = np.array([*[1.0] * 14, 0.2, 0.1, 0.3, 0.15, 0.25, 0.05])
+    middle = np.array([*[0.97] * 6, *[1.0] * 8, *[0.04] * 6])  # those in between are known least, and rank highest
+    estimates = Estimates(np.array([0.8, 0.7, 0.9]), np.column_stack([middle, low, high]))
+    page = tmp_path / "report.html"
+    page.write_text(build_explorer(serving.account_of(50, teachers=20), estimates=estimates))
+    opened(browser, page.as_uri())
+    shown = [link.text for link in browser.find_elements("css selector", ".ladder a")]
+    assert sorted(shown) == sorted(f"teacher '{t}'" for t in (*range(6), *range(14, 20)))
+    quiet(browser)
+
+
 def test_on_a_phone_the_filters_are_folded_until_they_are_asked_for(browser, page_of_few):
     size = {"width": 390, "height": 844, "deviceScaleFactor": 1, "mobile": False}
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
