@@ -8,6 +8,8 @@ not known, the class shares above all. benchmarks/studies/default.md has the cov
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from cosup.cosupervision.class_priors import ClassPrior
@@ -66,14 +68,21 @@ def estimate_accuracies(hierarchy: Hierarchy, posterior: Rows, student_proba: Ro
     n_teachers, n_classes = labels.n_teachers, len(active)
     place = np.full(labels.n_classes + 1, -1)
     place[active] = np.arange(n_classes)
-    balanced = RowStore.of(student_proba.blocks(), *student_proba.shape)
+    student_class = np.empty(student_proba.shape[0], dtype=np.int64)
+
+    def noted() -> Iterator[tuple[slice, FloatArray]]:
+        for rows, p in student_proba.blocks():
+            student_class[rows] = p.argmax(axis=1)
+            yield rows, p
+
+    balanced = RowStore.of(noted(), *student_proba.shape)
     hold_marginals(balanced, ClassPrior(np.full(n_classes, 1 / n_classes)))
     # By teacher and class: mass of the annotated class, and of all; for the posterior, student, balanced student.
     right, mass = np.zeros((3, n_teachers, n_classes)), np.zeros((3, n_teachers, n_classes))
     shares, count = np.zeros(n_classes), np.zeros(n_teachers, dtype=np.int64)
     of_student = 0.0
-    for (rows, q), (_, p), (_, even) in zip(posterior.blocks(), student_proba.blocks(), balanced.blocks(), strict=True):
-        predicted = p.argmax(axis=1)
+    for (rows, q), (_, even) in zip(posterior.blocks(), balanced.blocks(), strict=True):
+        predicted = student_class[rows]
         shares += np.bincount(predicted, minlength=n_classes)
         of_student += float(q[np.arange(len(predicted)), predicted].sum())
         annotated_ids = [labels.predicted_class(t, rows) for t in range(n_teachers)]

@@ -27,7 +27,7 @@ Three methods are three settings of the same steps (`CSLConfig`):
 | local students | none | one a teacher | none |
 | reject | none: the posterior overrules | teacher-student, local-global | small loss, quota by top-q |
 | pool | posterior of all levels, marginals held | none | none |
-| rounds a level | five; ten where generalists are all there is | one | one |
+| rounds a level | five at the most; ten where generalists are all there is | one | one |
 | final student | mean over the rounds | the last | the last |
 | fall back | to theta_0, where it explains the annotations better | no | no |
 
@@ -50,6 +50,7 @@ from cosup.cosupervision.round import (
     prepare,
     reject,
     round_seeds,
+    settled,
     student_view,
     train_global,
     train_initial,
@@ -101,16 +102,21 @@ def co_supervise(
     setup = choose_targets(setup, state.fit)  # class ids or probabilities
     diagnostics.start(setup, state)
     for k, level in enumerate(setup.hierarchy.levels):
-        for seed in round_seeds(setup, k, random_state):  # t = 1 .. T
+        seeds = round_seeds(setup, k, random_state)
+        for t, seed in enumerate(seeds, 1):  # t = 1 .. T
             view = student_view(setup, k, state, seed)  # f_theta(x_i), of a student that did not train on x_i
             gate, assignment = assign(setup, view, state.assignment)  # z(x_i)
             annotations = annotations_of(setup, assignment)  # pi_km(x_i) for m = z(x_i)
             local_students = train_local_students(setup, gate, annotations, state.fit, seed)  # theta_km
             assignment = reject(setup, assignment, annotations, local_students, state.fit)
             training, assignment = pool_targets(setup, view, gate, annotations, assignment)
+            before = state.training
             state, outcome = train_global(setup, training, assignment, view, state, seed)  # theta_k
             diagnostics.round(state, outcome, training.notes)
             if outcome is not Outcome.TRAINED:
                 break  # another round would see the same student
+            if settled(before, training):
+                diagnostics.settled(rounds_left=len(seeds) - t)
+                break  # others would train nearly the same student
         diagnostics.level(k, level, state)
     return diagnostics.supervision(state, fall_back(setup, initial, state, diagnostics.agreement))

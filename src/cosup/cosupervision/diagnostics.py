@@ -43,6 +43,7 @@ class Diagnostics:
         self._level_heads: list[Head] = []
         self._notes: list[str] = []
         self._trained: list[Head] = []
+        self._rounds_left = 0
         self._outcome: Outcome | None = None
         self._of_specialists = False
 
@@ -65,6 +66,10 @@ class Diagnostics:
         if self._bar.n < self._round_of(len(self._history) + 1):
             self._bar.update()
 
+    def settled(self, rounds_left: int) -> None:
+        """End a level's rounds early: its last student stands for those of the rounds that are left."""
+        self._rounds_left = rounds_left
+
     def _round_of(self, k: int) -> int:
         """Rounds before level `k`, of the bar."""
         return k * self._setup.config.rounds
@@ -76,7 +81,8 @@ class Diagnostics:
             notes += self._notes_on_assignment(level, state)
         if self._trained:
             # The generalists' students have no part in the mean once specialists were trained on.
-            self._heads = [*self._heads, *self._trained] if self._of_specialists else self._trained
+            trained = [*self._trained, *self._trained[-1:] * self._rounds_left]
+            self._heads = [*self._heads, *trained] if self._of_specialists else trained
             self._of_specialists = k > 0
         config, hierarchy = self._setup.config, self._setup.hierarchy
         final = average_heads(self._heads) if config.ensemble == "mean" else self._heads[-1]
@@ -91,7 +97,7 @@ class Diagnostics:
         )  # fmt: skip
         self._history.append(record.to_dict())
         self._provenance.append(self._provenance_of(state, probability))
-        self._clock, self._notes, self._trained, self._outcome = now, [], [], None
+        self._clock, self._notes, self._trained, self._outcome, self._rounds_left = now, [], [], None, 0
         self._bar.update(self._round_of(k + 1) - self._bar.n)
         self._bar.set_description(f"level {k + 1}" if k + 1 < len(hierarchy.levels) else "estimates")
 

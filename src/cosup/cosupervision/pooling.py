@@ -31,9 +31,14 @@ from cosup.utils.paired import sure_sign
 from cosup.utils.row_store import Rows, RowStore, row_slices
 from cosup.utils.validation import FloatArray, IntArray
 
-__all__ = ["LevelExpert", "hold_marginals", "match_marginals", "pool"]
+__all__ = ["BLOCKS", "LevelExpert", "hold_marginals", "match_marginals", "pool"]
 
 SINKHORN_ROUNDS = 30
+"""Rounds at the most."""
+
+WITHIN = 1.0
+"""Root of the mean square by which marginals may lie beside the prior, in standard errors of the class counts of as many
+samples drawn from it: held closer, they would follow the prior where the samples themselves do not."""
 
 BLOCKS = 64
 """Blocks of samples that are asked first where there are many."""
@@ -65,23 +70,30 @@ def match_marginals(q: FloatArray, prior: FloatArray, rounds: int = SINKHORN_ROU
         Rows sum to one; with a weight of one, column means are near `prior`.
     """
     store = RowStore.holding(q)
-    hold_marginals(store, ClassPrior(prior, weight), rounds)
+    hold_marginals(store, ClassPrior(prior, weight), rounds, within=0.0)
     return store.whole()
 
 
-def hold_marginals(store: RowStore, prior: ClassPrior, rounds: int = SINKHORN_ROUNDS) -> None:
-    """`match_marginals` of what is in a store, in place."""
+def hold_marginals(
+    store: RowStore, prior: ClassPrior, rounds: int = SINKHORN_ROUNDS, *, within: float = WITHIN
+) -> None:
+    """`match_marginals` of what is in a store, in place, to within so many standard errors; see `WITHIN`."""
     # Scaling vectors instead of the matrix: two products a round and no pass that writes.
-    column = np.ones(store.shape[1])
+    n, n_classes = store.shape
+    column = np.ones(n_classes)
     for turn in range(rounds):
-        total = np.zeros(store.shape[1])
+        total = np.zeros(n_classes)
         for rows, q in store.blocks():
             if turn == 0 and q.min() < TINY:
                 # Written back, so that no later pass has to look.
                 q = np.maximum(q, TINY)
                 store.put(rows, q)
             total += (1.0 / (q @ column.astype(q.dtype, copy=False))) @ q
-        column = (prior.shares * store.shape[0] / total) ** prior.weight
+        following = (prior.shares * n / total) ** prior.weight
+        beside = np.log(following / column)
+        if n * (prior.shares @ beside**2) <= n_classes * (within * prior.weight) ** 2:
+            break
+        column = following
     for rows, q in store.blocks():
         out = q * column
         out /= row_sum(out)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import itertools
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,7 +14,7 @@ from cosup.cosupervision.class_priors import ClassPrior, estimate_class_prior
 from cosup.cosupervision.config import CSLConfig
 from cosup.cosupervision.hierarchy import Hierarchy, Level
 from cosup.cosupervision.local_students import LocalStudents, train_local
-from cosup.cosupervision.pooling import LevelExpert, hold_marginals, pool
+from cosup.cosupervision.pooling import BLOCKS, LevelExpert, hold_marginals, pool
 from cosup.cosupervision.rejection import REJECTIONS, Evidence
 from cosup.cosupervision.state import (
     ABSTAINED,
@@ -37,11 +38,14 @@ from cosup.utils.validation import BoolArray, FloatArray, IntArray
 
 __all__ = [
     "StudentView", "annotations_of", "assign", "choose_targets", "fall_back", "leaves_open", "pool_targets", "prepare",
-    "reject", "round_seeds", "student_view", "train_global", "train_initial", "train_local_students",
+    "reject", "round_seeds", "settled", "student_view", "train_global", "train_initial", "train_local_students",
 ]  # fmt: skip
 
 FEWEST_TRAINED = 10
 """Samples that a global student is trained on at the least."""
+
+SETTLED = 0.01
+"""Mean total variation that a level's posterior may still be expected to move by when its rounds end."""
 
 SEEDS_PER_LEVEL = 7919
 """Distance between the seeds of two levels, far over the number of rounds."""
@@ -95,9 +99,10 @@ def train_initial(setup: Setup, seed: int) -> State:
     reason = np.where(annotated, 0, ABSTAINED).astype(np.uint8)
     assignment = Assignment(np.where(annotated, column, -1), consensus, annotated, reason)
     prior = ClassPrior(np.full(setup.n_classes, 1 / setup.n_classes))
+    student_proba = _predictions(setup, fit)
     if config.match_marginals:
-        prior = estimate_class_prior(level, _predictions(setup, fit), consensus)
-    loss = _loss(setup, fit, targets, annotated)
+        prior = estimate_class_prior(level, student_proba, consensus)
+    loss = _loss(student_proba.blocks(), targets, annotated)
     training = TrainingTargets(targets, annotated)
     return State(fit, training, assignment, prior, loss)
 
@@ -131,8 +136,8 @@ def choose_targets(setup: Setup, fit: Fit) -> Setup:
     return replace(setup, trainer=setup.trainer.like(fit) if hard else setup.trainer, config=replace(config, hard=hard))
 
 
-def round_seeds(setup: Setup, k: int, random_state: int) -> Iterator[int]:
-    """Yield a seed for every round of level `k`.
+def round_seeds(setup: Setup, k: int, random_state: int) -> list[int]:
+    """Return a seed for every round of level `k`.
 
     There is no round where all teachers abstain, and none for a lone generalist, unless it leaves several classes open:
     the initial student has learnt its annotations already.
@@ -142,7 +147,8 @@ def round_seeds(setup: Setup, k: int, random_state: int) -> Iterator[int]:
         # Generalists without a later level get the rounds that it would have had.
         only_level = setup.reads_as_witnesses(k) and len(setup.hierarchy.levels) == 1
         rounds = setup.config.rounds * (2 if only_level else 1)
-        yield from (random_state + SEEDS_PER_LEVEL * k + t for t in range(1, rounds + 1))
+        return [random_state + SEEDS_PER_LEVEL * k + t for t in range(1, rounds + 1)]
+    return []
 
 
 def student_view(setup: Setup, k: int, state: State, seed: int) -> StudentView:
@@ -245,7 +251,8 @@ def pool_targets(
         train_mask = np.ones(len(predicted), dtype=bool)
         assignment = assignment.without(predicted != assignment.annotation, OVERRULED)
     targets = predicted if config.hard else posterior.whole()
-    return TrainingTargets(targets, train_mask, objective, posterior, notes), assignment
+    moved = _distance(posterior, view.posterior)
+    return TrainingTargets(targets, train_mask, objective, posterior, notes, moved), assignment
 
 
 def train_global(
@@ -261,8 +268,13 @@ def train_global(
     fit = setup.train(training.targets, training.train_mask, seed, alpha)
     objective = training.objective
     if not setup.config.pool:
-        objective = _loss(setup, fit, training.targets, training.train_mask)
+        objective = _loss(setup.student_proba(fit), training.targets, training.train_mask)
     return State(fit, training, assignment, view.class_prior, objective, view.k), outcome
+
+
+def settled(before: TrainingTargets, training: TrainingTargets) -> bool:
+    """Tell whether further rounds would hardly move the posterior: each as much less than the one before as now."""
+    return training.moved**2 < SETTLED * (before.moved - training.moved)
 
 
 def fall_back(setup: Setup, initial: State, state: State, agreement: float) -> str:
@@ -344,6 +356,13 @@ def _experts(
     return experts, notes
 
 
+def _distance(one: Rows, other: Rows) -> float:
+    """Average the total variation between two posteriors over samples: of many blocks, over some."""
+    step = max(1, len(row_slices(*one.shape)) // BLOCKS)
+    pairs = itertools.islice(zip(one.blocks(), other.blocks(), strict=True), 0, None, step)
+    return float(np.mean(np.concatenate([np.abs(p - q).sum(axis=1) for (_, p), (_, q) in pairs]))) / 2
+
+
 def _most_probable(store: RowStore) -> IntArray:
     predicted = np.empty(store.shape[0], dtype=np.int64)
     for rows, p in store.blocks():
@@ -351,11 +370,13 @@ def _most_probable(store: RowStore) -> IntArray:
     return predicted
 
 
-def _loss(setup: Setup, fit: Fit, targets: FloatArray | IntArray, train_mask: BoolArray) -> float:
+def _loss(
+    student_proba: Iterable[tuple[slice, FloatArray]], targets: FloatArray | IntArray, train_mask: BoolArray
+) -> float:
     """Average the cross-entropy of the student's predictions against its targets, in nats."""
     total = 0.0
     given: Any
-    for rows, p in setup.student_proba(fit):
+    for rows, p in student_proba:
         own = np.flatnonzero(train_mask[rows])
         given = targets[rows][own]
         if given.ndim == 1:

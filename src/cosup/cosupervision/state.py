@@ -156,6 +156,8 @@ class TrainingTargets:
     posterior : Rows of shape (n_samples, n_classes), optional
         The pooled posterior that the targets were made of.
     notes : tuple of str
+    moved : float
+        Mean total variation between this posterior and that of the round before; NaN without a pool.
     """
 
     targets: FloatArray | IntArray
@@ -163,6 +165,7 @@ class TrainingTargets:
     objective: float = float("nan")
     posterior: Rows | None = None
     notes: tuple[str, ...] = ()
+    moved: float = float("nan")
 
 
 @dataclass(frozen=True)
