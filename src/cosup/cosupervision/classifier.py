@@ -69,7 +69,8 @@ class CoSupervisedClassifier(_CoSupervised):
         are several generalists, and else leaves it to the student: a ridge's plain scores shrink with its targets,
         while a discriminant or a logistic student is calibrated to what it is given.
     rounds : int
-        Rounds a level; twice as many where several generalists are the only level.
+        Rounds a level at the most, fewer where the posterior settles; twice as many where several generalists are the
+        only level.
     ensemble : {"mean", "last"}
         The final student: mean of all rounds' students, or the last.
     teacher_screening : bool

@@ -33,10 +33,11 @@ class CSLConfig:
         Train on the most probable class of the targets instead of on the targets. None takes a pooled posterior where
         there are several generalists, and else leaves it to the student (`cosup.students.Fit.takes_soft`).
     rounds : int
-        Rounds a level at the most, fewer where the posterior settles; twice as many where several generalists are the only level.
+        Rounds a level at the most, fewer where the posterior settles; twice as many where several generalists are the
+        only level.
     ensemble : {"mean", "last"}
-        The final student: the mean of all rounds' students, or the last one. The last one stands for rounds that are
-        left where the posterior has settled.
+        The final student: the mean of all rounds' students, or the last one. The last one stands for the
+        rounds that are left where the posterior has settled.
     teacher_screening : bool
         Where there are specialists, leave out teachers that the others do not agree with, see
         `cosup.cosupervision.teacher_screening`. Generalists alone are all kept: their confusions tell.

@@ -37,8 +37,8 @@ SINKHORN_ROUNDS = 30
 """Rounds at the most."""
 
 WITHIN = 1.0
-"""Root of the mean square by which marginals may lie beside the prior, in standard errors of the class counts of as many
-samples drawn from it: held closer, they would follow the prior where the samples themselves do not."""
+"""Root of the mean square by which marginals may lie beside the prior, in standard errors of the class counts of as
+many samples drawn from it: held closer, they would follow the prior where the samples themselves do not."""
 
 BLOCKS = 64
 """Blocks of samples that are asked first where there are many."""
