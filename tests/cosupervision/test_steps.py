@@ -8,7 +8,7 @@ from cosup.cosupervision.assignment import ASSIGNERS, AssignmentContext, choose,
 from cosup.cosupervision.class_priors import ClassPrior
 from cosup.cosupervision.hierarchy import Hierarchy
 from cosup.cosupervision.local_students import LocalStudents, train_local
-from cosup.cosupervision.pooling import LevelExpert, match_marginals, pool
+from cosup.cosupervision.pooling import LevelExpert, hold_marginals, match_marginals, pool
 from cosup.cosupervision.rejection import REJECTIONS, Evidence
 from cosup.utils.row_store import RowStore
 
@@ -203,6 +203,19 @@ def test_matching_what_matches_changes_nothing():
     rng = np.random.default_rng(0)
     q = rng.dirichlet(np.ones(4), size=200)
     np.testing.assert_allclose(match_marginals(q, q.mean(axis=0)), q, atol=1e-9)
+
+
+def test_marginals_are_held_no_closer_than_as_many_samples_would_be_drawn():
+    rng = np.random.default_rng(0)
+    prior = np.array([0.4, 0.3, 0.2, 0.1])
+    for n in (100, 10_000):
+        store = RowStore.holding(rng.dirichlet(np.ones(4), size=n))
+        hold_marginals(store, ClassPrior(prior))
+        beside = store.whole().mean(axis=0) - prior
+        assert 0 < n * (beside**2 / prior).sum() < 4.5
+        near = store.whole().copy()
+        hold_marginals(store, ClassPrior(prior))
+        np.testing.assert_allclose(store.whole(), near, atol=1e-6)
 
 
 def test_matching_survives_certainty():
