@@ -115,7 +115,7 @@ def co_supervise(
             diagnostics.round(state, outcome, training.notes)
             if outcome is not Outcome.TRAINED:
                 break  # another round would see the same student
-            if settled(before, training):
+            if t > 1 and settled(before, training):
                 diagnostics.settled(rounds_left=len(seeds) - t)
                 break  # others would train nearly the same student
         diagnostics.level(k, level, state)

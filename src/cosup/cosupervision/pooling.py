@@ -92,6 +92,8 @@ def hold_marginals(
         following = (prior.shares * n / total) ** prior.weight
         beside = np.log(following / column)
         if n * (prior.shares @ beside**2) <= n_classes * (within * prior.weight) ** 2:
+            if turn == 0 and within:
+                return
             break
         column = following
     for rows, q in store.blocks():
