@@ -93,9 +93,9 @@ def test_methods_choose_as_often_as_the_table_says(name, monkeypatch):
     calls = []
     choose = gradient.choose
 
-    def counted(predictions, posterior, seed, candidates):
+    def counted(predictions, posterior, seed, candidates, **how):
         calls.append(len(candidates))
-        return choose(predictions, posterior, seed, candidates)
+        return choose(predictions, posterior, seed, candidates, **how)
 
     monkeypatch.setattr(gradient, "choose", counted)
     monkeypatch.setattr(tuned_published, "choose", counted)

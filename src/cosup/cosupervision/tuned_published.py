@@ -33,7 +33,8 @@ class TunedPublishedCSL(PublishedCSL):
     Its 20 epochs at a learning rate of 1e-4 are 8,000 steps on the paper's 40,000 samples, and 500 on 2,500. Here both
     numbers are chosen by the rule of all rivals (`choose`): of the pairs in `CANDIDATES` the one whose probe, trained
     on four fifths of the generalists' labels, predicts the most probable classes of the others, as the default's
-    joint model has them. All else is as published.
+    joint model has them. Longer paths than one that is certainly worse than a shorter one are not trained. All else is
+    as published.
 
     Parameters
     ----------
@@ -70,20 +71,22 @@ class TunedPublishedCSL(PublishedCSL):
 
         def predictions(candidates: FloatArray, sees: BoolArray) -> IntArray:
             mask = sees[:, 0] & (generalist >= 0)
-            out = np.empty((len(candidates), len(X)), dtype=np.int64)
-            for steps in np.unique(candidates[:, 1]):
-                rows = np.flatnonzero(candidates[:, 1] == steps)
-                heads = train_heads(
-                    X, np.maximum(generalist, 0), n_classes=labels.n_classes, train_mask=mask,
-                    seeds=[seed] * len(rows), learning_rates=candidates[rows, 0].tolist(),
-                    epochs=_epochs(steps, int(mask.sum()), self.batch_size), batch_size=self.batch_size,
-                    shared_order=True, device="cpu",
-                )  # fmt: skip
-                for row, place in enumerate(rows):
-                    out[place] = heads[row].predict_proba(X).argmax(axis=1)
+            heads = train_heads(
+                X, np.maximum(generalist, 0), n_classes=labels.n_classes, train_mask=mask,
+                seeds=[seed] * len(candidates), learning_rates=candidates[:, 0].tolist(),
+                epochs=[_epochs(steps, int(mask.sum()), self.batch_size) for steps in candidates[:, 1]],
+                batch_size=self.batch_size, shared_order=True, device="cpu",
+            )  # fmt: skip
+            held = ~sees[:, 0]
+            out = np.full((len(candidates), len(X)), -1)
+            for head, row in enumerate(out):
+                row[held] = heads[head].predict_proba(X[held]).argmax(axis=1)
             return out
 
-        rate, steps = choose(predictions, joint_posterior(X, labels, seed), seed, CANDIDATES)
+        rate, steps = choose(
+            predictions, joint_posterior(X, labels, seed), seed, CANDIDATES,
+            stages=CANDIDATES[:, 1], paths=CANDIDATES.prod(axis=1),
+        )  # fmt: skip
         return float(rate), float(steps)
 
 

@@ -18,6 +18,9 @@ HELD_OUT = 0.2
 NEARLY_BEST = 0.95
 """Share of the best agreement from which a student's regularisation is good enough."""
 
+WORSE = 2.0
+"""Standard errors by which a training must be worse than a shorter one for still longer ones not to be tried."""
+
 
 def strongest(agreement: FloatArray) -> int:
     """Find the first (strongest) candidate whose agreement with the teacher is at least a share of the best.
@@ -28,13 +31,17 @@ def strongest(agreement: FloatArray) -> int:
 
 
 def choose(
-    predictions: Callable[[FloatArray, BoolArray], IntArray], posterior: FloatArray, seed: int, candidates: FloatArray
-) -> Any:
+    predictions: Callable[[FloatArray, BoolArray], IntArray], posterior: FloatArray, seed: int,
+    candidates: FloatArray, *, stages: FloatArray | None = None, paths: FloatArray | None = None,
+) -> Any:  # fmt: skip
     """Choose the candidate whose held-out predictions are most probable under a posterior over classes.
 
     The mean probability of the predicted classes estimates a candidate's accuracy without a label; of equals the
     first counts. Every method that is trained by steps is judged by the same hold-out of 20 % and the same posterior,
     whatever it is trained on. A teacher's own labels are a poor judge: they reward imitating its mistakes.
+
+    Where `stages` and `paths` are given, longer trainings that cannot win are spared: once a path is worse than a
+    shorter one by `WORSE` standard errors, a later stage leaves out all that are as long or longer.
 
     Parameters
     ----------
@@ -47,14 +54,44 @@ def choose(
         The seed of the hold-out.
     candidates : ndarray of shape (S, k)
         The most regularised ones first.
+    stages : ndarray of shape (S,), optional
+        The candidates of one stage are trained by one call, the smallest stage first. Default: all at once.
+    paths : ndarray of shape (S,), optional
+        How far a candidate's training goes. Not to be given where a method may be worse for a while, and then better.
 
     Returns
     -------
     ndarray of shape (k,)
     """
-    n = len(posterior)
+    n, s = len(posterior), len(candidates)
     held = np.random.default_rng(seed).permutation(n)[: max(1, round(HELD_OUT * n))]
     sees = np.ones((n, 1), dtype=bool)
     sees[held] = False
-    found = predictions(candidates, sees)[:, held]
-    return candidates[posterior[held, found].mean(axis=1).argmax()]
+    stages = np.zeros(s) if stages is None else stages
+    paths = np.zeros(s) if paths is None else paths
+    probability = np.zeros((s, len(held)))
+    tried = np.zeros(s, dtype=bool)
+    for stage in np.unique(stages):
+        left = np.flatnonzero((stages == stage) & (paths < _overtaken(probability[tried], paths[tried])))
+        if left.size:
+            found = predictions(candidates[left], sees)[:, held]
+            probability[left] = posterior[held, found]
+            tried[left] = True
+    return candidates[tried][probability[tried].mean(axis=1).argmax()]
+
+
+def _overtaken(probability: FloatArray, paths: FloatArray) -> float:
+    """Find the shortest path that is certainly worse than a shorter one; infinite if none is."""
+    worse = [
+        longer
+        for of_longer, longer in zip(probability, paths, strict=True)
+        for of_shorter in probability[paths < longer]
+        if _standard_errors(of_shorter - of_longer) > WORSE
+    ]
+    return float(min(worse, default=np.inf))
+
+
+def _standard_errors(differences: FloatArray) -> float:
+    """Return the sum of paired differences in units of its standard deviation about zero."""
+    spread = float(np.sqrt(np.square(differences).sum()))
+    return float(differences.sum()) / spread if spread > 0 else 0.0
