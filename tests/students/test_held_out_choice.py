@@ -37,7 +37,7 @@ def test_paths_longer_than_one_that_is_certainly_worse_are_not_trained():
     assert asked_and_chosen([60, 40, 30, 60, 0, 0], stages=STEPS, paths=PATHS) == ([[0, 1], [2, 3]], 2)
     # Within a stage nothing is left out, and shorter paths than the one that lost are tried.
     paths = np.array([1.0, 6.0, 4.0, 12.0, 5.0, 48.0])
-    asked, chosen = asked_and_chosen([20, 60, 30, 80, 10, 0], stages=STEPS, paths=paths)
+    asked, chosen = asked_and_chosen([20, 60, 21, 80, 10, 0], stages=STEPS, paths=paths)
     assert asked == [[0, 1], [2], [4]]
     assert chosen == 4
 
