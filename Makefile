@@ -4,8 +4,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO_STAMP := $(VENV)/.demo-installed
 STAMP := $(VENV)/.installed
+# A pip in the environment takes five seconds to put there and to find; the one beside $(PYTHON) installs into it as well,
+# if it is no older than 23.
+OUTER_PIP := $(PYTHON) -m pip --python $(BIN)/python
+NO_PIP := import pip; assert int(pip.__version__.split(".")[0]) >= 23; print("--without-pip")
 # pip compiles every module of every package, on one core; most are never imported.
-PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --constraint constraints.txt
+PIP = $$(test -x $(BIN)/pip && echo $(BIN)/python -m pip || echo $(OUTER_PIP)) install --quiet \
+	--disable-pip-version-check --no-compile --constraint constraints.txt
 # Small matrices run best on one thread each; the benchmark uses the cores by running seeds side by side.
 export OPENBLAS_NUM_THREADS ?= 1
 export OMP_NUM_THREADS ?= 1
@@ -19,7 +24,7 @@ help:  ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 $(DEMO_STAMP): pyproject.toml constraints.txt
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	test -x $(BIN)/python || $(PYTHON) -m venv $$($(PYTHON) -c '$(NO_PIP)' 2>/dev/null) $(VENV)
 	$(PIP) --editable '.[demo,report]'
 	@touch $@
 

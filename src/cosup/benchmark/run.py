@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import importlib
 import operator
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
@@ -277,16 +278,20 @@ def _processes(n_jobs: int | None, jobs: Sequence[Job]) -> int:
 
 def _outcomes(jobs: Sequence[Job], n_jobs: int | None) -> Generator[Outcome, None, None]:
     """Yield the runs as they finish."""
-    n_jobs = _processes(n_jobs, jobs)
-    _warm_up(jobs)
-    if n_jobs == 1 or len(jobs) < 2:
+    n_jobs = min(_processes(n_jobs, jobs), len(jobs))
+    if n_jobs < 2:
+        _warm_up(jobs)
         for job in jobs:
             yield from run_job(job)
         return
     # loky rather than the standard library's pool: scripts without a __main__ guard work too.
-    workers = ProcessPoolExecutor(max_workers=min(n_jobs, len(jobs)))
+    workers = ProcessPoolExecutor(max_workers=n_jobs)
     finished = False
     try:
+        # They import what runs take, for seconds, while features are computed.
+        for _ in range(n_jobs):
+            workers.submit(_import)
+        _warm_up(jobs)
         waiting = list(jobs)
         running: set[Future[list[Outcome]]] = set()
         while waiting or running:
@@ -333,6 +338,10 @@ def _on_cluster(jobs: Sequence[Job], n_jobs: int | None, address: str) -> Genera
         with contextlib.closing(run_tasks(cluster, f"{__name__}:run_text", every, in_flight=most)) as found:
             for outcomes in found:
                 yield from outcomes
+
+
+def _import() -> None:
+    importlib.import_module("torch")
 
 
 def run_text(text: str) -> list[Outcome]:
