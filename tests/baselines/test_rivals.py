@@ -15,7 +15,7 @@ from cosup.baselines import gradient
 from cosup.students.held_out_choice import GRID, choose
 from cosup.tasks import make_hierarchy
 from cosup.utils.optional_imports import import_extra
-from fits import few_steps
+from fits import few_steps, method
 
 OURS = ("co-supervised", "csl", "csl-published", "csl-published-tuned")
 RIVALS = [name for name in list_methods() if name not in (*OURS, "oracle")]
@@ -23,11 +23,6 @@ EXTRAS = {
     "dawid-skene": "crowdkit", "glad": "crowdkit", "mace": "crowdkit", "confident-learning": "cleanlab",
     "crowdlab": "cleanlab", "snorkel": "snorkel",
 }  # fmt: skip
-SMALL = {
-    "convex-mixture": {"heads": 6}, "dawid-skene": {"n_iter": 10}, "glad": {"n_iter": 1}, "mace": {"n_iter": 5},
-}  # fmt: skip
-"""Parameters that keep a test short."""
-
 KINDS = {"hard": {}, "soft": {"soft": True}, "abstaining": {"abstain": 0.3}}
 
 
@@ -35,7 +30,7 @@ def rival(name, **parameters):
     needs = EXTRAS.get(name)
     if needs is not None and importlib.util.find_spec(needs) is None:
         pytest.skip(f"{needs} is not installed")
-    return make_method(name, random_state=0, **{**SMALL.get(name, {}), **parameters})
+    return method(name, **parameters)
 
 
 @pytest.fixture(scope="module")

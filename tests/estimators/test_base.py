@@ -17,7 +17,7 @@ from cosup import CosupError, CoSupervisedClassifier, TeacherLabels, list_method
 from cosup.cosupervision import PublishedCSL
 from cosup.students import LinearHead
 from cosup.tasks import make_hierarchy
-from fits import few_steps, methods_here
+from fits import few_steps, method, methods_here
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -32,14 +32,6 @@ def test_scikit_learns_own_checks(estimator, check):
     check(estimator)
 
 
-def quick(name, truth=None, **parameters):
-    if name == "oracle":
-        parameters = {"truth": truth} | parameters
-    if name == "csl-published":
-        parameters = {"learning_rate": 0.1, "epochs": 10} | parameters
-    return make_method(name, **parameters)
-
-
 @pytest.fixture(scope="module")
 def task():
     return make_hierarchy(300, 100, n_classes=5, n_features=10, separation=4.0, random_state=0)
@@ -48,7 +40,7 @@ def task():
 @pytest.fixture(scope="module")
 def fitted(task):
     """A method by name, fitted with random_state 7: once for all tests of it."""
-    return functools.cache(lambda name: quick(name, task.truth.y_train, random_state=7).fit(task.X_train, task.labels))
+    return functools.cache(lambda name: method(name, task, random_state=7).fit(task.X_train, task.labels))
 
 
 @pytest.mark.parametrize("name", methods_here())
@@ -65,7 +57,7 @@ def test_a_clone_keeps_parameters_forgets_the_fit_and_repeats_it_from_the_same_s
 
 def test_another_random_state_gives_another_student_where_there_is_chance(task):
     for name, parameters in (("csl-published", {}), ("co-supervised", {"assign": "random"})):
-        a, b = (quick(name, random_state=s, **parameters).fit(task.X_train, task.labels) for s in (0, 1))
+        a, b = (method(name, random_state=s, **parameters).fit(task.X_train, task.labels) for s in (0, 1))
         assert not np.allclose(a.predict_proba(task.X_test), b.predict_proba(task.X_test))
 
 
@@ -74,7 +66,7 @@ def test_fitting_leaves_the_global_streams_and_the_input_alone(name, task):
     X, annotations = task.X_train.copy(), task.labels.annotations.copy()
     np.random.seed(0)  # noqa: NPY002  the global stream is what is tested
     before = np.random.get_state()[1].copy()  # noqa: NPY002
-    quick(name, random_state=0).fit(X, task.labels)
+    method(name).fit(X, task.labels)
     np.testing.assert_array_equal(before, np.random.get_state()[1])  # noqa: NPY002
     np.testing.assert_array_equal(X, task.X_train)
     np.testing.assert_array_equal(annotations, task.labels.annotations)
@@ -112,7 +104,7 @@ def test_plain_y_is_vanilla_training_on_it(name, kind):
         "booleans": np.array([True, False]),
         "column": np.arange(3),
     }[kind]
-    model = quick(name, random_state=0, **({"epochs": 40} if name == "csl-published" else {})).fit(X, names[y])
+    model = method(name, **({"epochs": 40} if name == "csl-published" else {})).fit(X, names[y])
     assert model.classes_.tolist() == sorted(names.tolist())
     assert model.score(X, names[y]) > 0.95
     assert set(model.predict(X)) <= set(names.tolist())

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cosup import CosupError, TeacherLabels, TopK, make_method
+from cosup import CosupError, TeacherLabels, TopK
 from cosup.tasks import make_hierarchy
-from fits import few_steps, methods_here
+from fits import few_steps, method, methods_here
 
 
 def probabilities(n, m, c, seed, spread=3.0):
@@ -107,5 +107,5 @@ def test_all_classes_kept_is_the_same_as_dense(name):
     task = make_hierarchy(n_samples=160, n_test=50, n_classes=6, soft=True, random_state=0)
     sparse = task.labels._with(TopK.of(task.labels.annotations, k=6, dtype=np.float64))
     with few_steps():
-        models = [make_method(name, random_state=0).fit(task.X_train, labels) for labels in (task.labels, sparse)]
+        models = [method(name).fit(task.X_train, labels) for labels in (task.labels, sparse)]
     np.testing.assert_allclose(*(m.predict_proba(task.X_test) for m in models), atol=2e-4)

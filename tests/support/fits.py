@@ -15,13 +15,18 @@ def methods_here():
     return sorted(set(list_methods()) - missing)
 
 
+SMALL = {
+    "convex-mixture": {"heads": 6}, "csl-published": {"learning_rate": 0.1, "epochs": 15},
+    "dawid-skene": {"n_iter": 10}, "fable": {"landmarks": 32, "n_iter": 10}, "glad": {"n_iter": 1},
+    "mace": {"n_iter": 5},
+}  # fmt: skip
+"""Parameters that keep a test short."""
+
+
 def method(name, task=None, **parameters):
     """Any method, quick; the oracle is given what only it is given."""
-    if name == "oracle":
-        parameters = {"truth": task.truth.y_train, "expert": task.truth.expert} | parameters
-    if name == "csl-published":
-        parameters = {"learning_rate": 0.1, "epochs": 15} | parameters
-    return make_method(name, random_state=0, **parameters)
+    told = {"truth": task.truth.y_train, "expert": task.truth.expert} if name == "oracle" else {}
+    return make_method(name, **{"random_state": 0} | SMALL.get(name, {}) | told | parameters)
 
 
 @contextmanager
