@@ -42,6 +42,7 @@ def connected():
     """A cluster of this process's own, with two cores, whatever the machine has."""
     paths = [str(Path(__file__).parents[1] / "support"), os.environ.get("PYTHONPATH", "")]
     with pytest.MonkeyPatch.context() as patch:
+        # To the end: Ray Data starts a thread of this process that reports its use, and asks the network to its end.
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
         patch.setenv("PYTHONPATH", os.pathsep.join(paths))  # of all its workers
         ray.init(
@@ -52,8 +53,8 @@ def connected():
                 "prestart_worker_first_driver": False,
             },
         )  # fmt: skip
-    yield "auto"
-    ray.shutdown()
+        yield "auto"
+        ray.shutdown()
 
 
 @pytest.fixture(scope="module")
