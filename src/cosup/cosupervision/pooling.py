@@ -31,14 +31,13 @@ from cosup.utils.paired import sure_sign
 from cosup.utils.row_store import Rows, RowStore, row_slices
 from cosup.utils.validation import FloatArray, IntArray
 
-__all__ = ["BLOCKS", "LevelExpert", "hold_marginals", "match_marginals", "pool"]
+__all__ = ["BLOCKS", "WITHIN", "LevelExpert", "hold_marginals", "match_marginals", "pool"]
 
 SINKHORN_ROUNDS = 30
 """Rounds at the most."""
 
-WITHIN = 1.0
-"""Root of the mean square by which marginals may lie beside the prior, in standard errors of the class counts of as
-many samples drawn from it: held closer, they would follow the prior where the samples themselves do not."""
+WITHIN = 0.01
+"""Share of the samples that would have to change class, at the most, for marginals to be those that are held."""
 
 BLOCKS = 64
 """Blocks of samples that are asked first where there are many."""
@@ -77,7 +76,7 @@ def match_marginals(q: FloatArray, prior: FloatArray, rounds: int = SINKHORN_ROU
 def hold_marginals(
     store: RowStore, prior: ClassPrior, rounds: int = SINKHORN_ROUNDS, *, within: float = WITHIN
 ) -> None:
-    """`match_marginals` of what is in a store, in place, to within so many standard errors; see `WITHIN`."""
+    """`match_marginals` of what is in a store, in place, to within a share of the samples; see `WITHIN`."""
     # Scaling vectors instead of the matrix: two products a round and no pass that writes.
     n, n_classes = store.shape
     column = np.ones(n_classes)
@@ -90,8 +89,8 @@ def hold_marginals(
                 store.put(rows, q)
             total += (1.0 / (q @ column.astype(q.dtype, copy=False))) @ q
         following = (prior.shares * n / total) ** prior.weight
-        beside = np.log(following / column)
-        if n * (prior.shares @ beside**2) <= n_classes * (within * prior.weight) ** 2:
+        beside = np.abs(np.log(following / column))
+        if prior.shares @ beside <= 2 * within * prior.weight:
             if turn == 0 and within:
                 return
             break
