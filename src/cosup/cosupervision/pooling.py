@@ -36,7 +36,7 @@ __all__ = ["BLOCKS", "WITHIN", "LevelExpert", "hold_marginals", "match_marginals
 SINKHORN_ROUNDS = 30
 """Rounds at the most."""
 
-WITHIN = 0.01
+WITHIN = 0.005
 """Share of the samples that would have to change class, at the most, for marginals to be those that are held."""
 
 BLOCKS = 64
