@@ -55,14 +55,14 @@ class Level:
     _memory: dict[int, LevelProba] = field(default_factory=dict, repr=False, compare=False)
 
     def probabilities(self, rows: slice) -> LevelProba:
-        """Return the teachers' probabilities for `rows`."""
+        """Return the teachers' probabilities for `rows`, in single precision."""
         n, step = len(self.speaks), self._together
         start = rows.start // step * step
         if rows.stop > start + step:
-            return level_proba(self.labels, self.columns, rows, self.active)
+            return level_proba(self.labels, self.columns, rows, self.active).astype(np.float32)
         if start not in self._memory:
             several = slice(start, min(start + step, n))
-            found = level_proba(self.labels, self.columns, several, self.active)
+            found = level_proba(self.labels, self.columns, several, self.active).astype(np.float32)
             if found.nbytes * n > REMEMBERED * (several.stop - several.start):
                 self._memory.clear()
             self._memory[start] = found

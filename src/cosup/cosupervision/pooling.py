@@ -27,7 +27,7 @@ from cosup.cosupervision.hierarchy import Level
 from cosup.cosupervision.teacher_predictions import FLOOR, LevelProba
 from cosup.cosupervision.witnesses import Witnesses
 from cosup.utils.losses import TINY, row_sum
-from cosup.utils.paired import sure_sign
+from cosup.utils.paired import SOME, sure_sign
 from cosup.utils.row_store import Rows, RowStore, row_slices
 from cosup.utils.validation import FloatArray, IntArray
 
@@ -40,9 +40,9 @@ WITHIN = 0.005
 """Share of the samples that would have to change class, at the most, for marginals to be those that are held."""
 
 BLOCKS = 64
-"""Blocks of samples that are asked first where there are many."""
+"""Blocks, evenly spaced, of which the first samples are asked first where there are many."""
 
-ROUNDING = 1e-12
+ROUNDING = 1e-6
 """A share that is left to nobody by rounding only."""
 
 
@@ -124,13 +124,11 @@ class LevelExpert:
     """
 
     def __init__(self, level: Level, gate: FloatArray, student_proba: Rows, prior: FloatArray) -> None:
-        # Probabilities too many for memory come in single precision, and so is all that is as large.
-        self._dtype = next(iter(student_proba.blocks()))[1].dtype
-        self._level, self._gate, self._prior = level, gate, prior.astype(self._dtype, copy=False)
+        self._level, self._gate, self._prior = level, gate, prior.astype(np.float32)
         self._meaning = self._confusions(student_proba)
         specialties = [level.labels.covers(int(t))[level.active] for t in level.columns]
         self._open = np.stack(
-            [covers.astype(self._dtype) @ c for c, covers in zip(self._meaning, specialties, strict=True)]
+            [covers.astype(np.float32) @ c for c, covers in zip(self._meaning, specialties, strict=True)]
         )
         # What a row of a product will sum to, from the sums of the rows it is made of.
         self._sums = self._meaning.sum(axis=2), self._open.sum(axis=1)
@@ -138,18 +136,21 @@ class LevelExpert:
         self.corrected = self._gains_by_correction(student_proba)
 
     def _gains_by_correction(self, student_proba: Rows) -> bool:
-        """Tell whether the student finds corrected annotations likelier; of many blocks, by some if these are sure."""
-        step = len(row_slices(*student_proba.shape)) // BLOCKS
-        if step > 1:
-            spaced = itertools.islice(student_proba.blocks(), 0, None, step)
-            gains = sure_sign(np.concatenate([self._gain(rows, p) for rows, p in spaced]))
+        """Tell whether the student finds corrected annotations likelier; of many samples, by some if these are sure."""
+        n, n_classes = student_proba.shape
+        if n >= 4 * SOME:
+            n_blocks = len(row_slices(n, n_classes))
+            step = max(1, n_blocks // BLOCKS)
+            each = SOME * step // n_blocks
+            first = ((slice(rows.start, rows.start + len(p[:each])), p[:each]) for rows, p in student_proba.blocks())
+            gains = sure_sign(np.concatenate([self._gain(*part) for part in itertools.islice(first, 0, None, step)]))
             if gains is not None:
                 return gains
         return sum(float(self._gain(rows, p).sum()) for rows, p in student_proba.blocks()) > 0
 
     def _gain(self, rows: slice, p: FloatArray) -> FloatArray:
         """Compute how much likelier corrected annotations are, in nats, of the samples where anyone speaks."""
-        annotations = self._annotations(rows)
+        annotations = self._level.probabilities(rows)
         annotated, corrected = self._mixture_as_is(rows, annotations), self._corrected_mixture(rows, annotations)
         gain = np.einsum("ij,ij->i", p, np.log(corrected / annotated), dtype=np.float64)
         gain[~self._level.speaks[rows].any(axis=1)] = 0.0
@@ -161,16 +162,13 @@ class LevelExpert:
         """The mixture of some samples, (n_rows, n_classes): positive, rows sum to one; uniform where nobody speaks."""
         if self._only is not None:
             return self._only
-        return (self._corrected_mixture if self.corrected else self._mixture_as_is)(rows, self._annotations(rows))
-
-    def _annotations(self, rows: slice) -> LevelProba:
-        return self._level.probabilities(rows).astype(self._dtype)
+        return (self._corrected_mixture if self.corrected else self._mixture_as_is)(rows, self._level.probabilities(rows))
 
     def _confusions(self, student_proba: Rows) -> FloatArray:
         """Multiply each class's prior (last axis) by how probable it makes every teacher's annotations (first axis)."""
         together, usage = self._level.together(student_proba, self._gate)
         usage /= np.maximum(self._gate.sum(axis=0), TINY)[:, None]
-        out = np.empty(together.shape, dtype=self._dtype)
+        out = np.empty(together.shape, dtype=np.float32)
         for of_teacher, table, used in zip(out, together, usage, strict=True):
             # Of the confusions' rows, every predicted class sums to one over what is annotated (the first axis).
             table += used[:, None]
@@ -185,19 +183,19 @@ class LevelExpert:
 
     def _corrected_mixture(self, rows: slice, annotations: LevelProba) -> FloatArray:
         mixture = self._floor(rows)
-        weights = (self._weights(rows) / np.maximum(annotations.totals(*self._sums), TINY)).astype(self._dtype)
+        weights = (self._weights(rows) / np.maximum(annotations.totals(*self._sums), TINY)).astype(np.float32)
         annotations.add_meanings(mixture, weights, self._meaning, self._open)
         return mixture
 
     def _weights(self, rows: slice) -> FloatArray:
-        return ((1 - FLOOR) * self._gate[rows]).astype(self._dtype, copy=False)
+        return ((1 - FLOOR) * self._gate[rows]).astype(np.float32, copy=False)
 
     def _floor(self, rows: slice) -> FloatArray:
         """The part of a mixture that is no teacher's: a uniform one, and that of classes that nobody covers."""
         gate, n_classes = self._gate[rows], len(self._prior)
-        out = np.full((len(gate), n_classes), FLOOR / n_classes, dtype=self._dtype)
+        out = np.full((len(gate), n_classes), FLOOR / n_classes, dtype=np.float32)
         share = np.maximum(1.0 - gate.sum(axis=1), 0.0)
-        left = share > max(ROUNDING, 10 * float(np.finfo(self._dtype).eps))
+        left = share > ROUNDING
         if left.any():
             uncovered_by = uncovered(self._level, self._prior, rows)[left]
             out[left] += (1 - FLOOR) * share[left, None] * uncovered_by

@@ -42,7 +42,7 @@ WORTHWHILE = 4
 """Classes times alphas over directions, from which the sums are less work than predicting."""
 
 SEARCHED = 4096
-"""Samples that tell at which regularisations all are predicted."""
+"""Samples that are asked first; then four times as many about the regularisations that these leave."""
 
 ERROR_ROWS = 4096
 """Samples whose products are summed in float32; their sums are added in float64."""
@@ -86,19 +86,22 @@ class GridErrors:
         return np.asarray(self._summed(moment) + self._predicted(moment, self._outliers).sum(axis=0))
 
     def _searched(self, moment: Moment) -> FloatArray:
-        """Sum the errors of all samples, each predicted; infinite at regularisations that are certainly not the best.
+        """Sum the errors of samples, each predicted; infinite at regularisations that are certainly not the best.
 
-        Evenly spaced samples tell these: their errors are surely larger there than at the best of them.
+        Evenly spaced samples tell these: their errors are surely larger there than at the best of them. Ever more of
+        them are asked, until they leave but one, or are all: the sums are over these.
         """
-        everyone, likely = np.arange(self._sample.n), np.arange(len(GRID))
-        some = evenly_spaced(len(everyone), SEARCHED)
-        if some is not None:
-            found = self._predicted(moment, some)
-            worse = surely_positive(found - found[:, [found.sum(axis=0).argmin()]])
-            likely = np.flatnonzero(np.logical_not(worse))
+        n, likely, asked = self._sample.n, np.arange(len(GRID)), SEARCHED
         errors = np.full(len(GRID), np.inf)
-        errors[likely] = self._predicted(moment, everyone, likely).sum(axis=0)
-        return errors
+        while True:
+            some = evenly_spaced(n, asked)
+            found = self._predicted(moment, np.arange(n) if some is None else some, likely)
+            sums = found.sum(axis=0)
+            left = np.logical_not(surely_positive(found - found[:, [sums.argmin()]]))
+            if some is None or left.sum() == 1:
+                errors[likely] = sums
+                return errors
+            likely, asked = likely[left], 4 * asked
 
     def _predicted(self, moment: Moment, positions: IntArray, alphas: slice | IntArray = slice(None)) -> FloatArray:
         """Compute the errors of some samples, (n_samples, n_alphas), each predicted at some regularisations."""
