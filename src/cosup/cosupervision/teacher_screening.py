@@ -63,10 +63,11 @@ def mutual_support(labels: TeacherLabels) -> tuple[FloatArray, FloatArray, Float
     n_teachers, n_classes = labels.n_teachers, labels.n_classes
     covers = np.array([labels.covers(t) for t in range(n_teachers)])
     rule_of = rules(labels, hard)
+    columns = np.ascontiguousarray(hard.T)
     support, errors, common = (np.zeros((n_teachers, n_teachers)) for _ in range(3))
     for t in range(n_teachers):
         for u in range(t):
-            a, b = hard[:, t], hard[:, u]
+            a, b = columns[t], columns[u]
             if (rule_of[t] < 0) != (rule_of[u] < 0):
                 rule, other, c = (a, b, rule_of[t]) if rule_of[t] >= 0 else (b, a, rule_of[u])
                 z, m = _rule_agreement(rule >= 0, other, c)

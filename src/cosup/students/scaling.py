@@ -28,7 +28,7 @@ from cosup.students.heads import Head, LinearHead
 from cosup.students.ridge.gram import Features
 from cosup.students.ridge.solvers import Factor, Whole
 from cosup.students.targets import Targets
-from cosup.utils.row_blocks import is_half, on_disk, row_blocks, widen
+from cosup.utils.row_blocks import cache_blocks, is_half, on_disk, row_blocks, widen
 from cosup.utils.shared_results import shared_result
 from cosup.utils.validation import BoolArray, FloatArray, IntArray
 
@@ -162,7 +162,7 @@ class ScaledHead:
 
 def _extremes(X: FloatArray) -> tuple[FloatArray, FloatArray]:
     low, high = np.full(X.shape[1], np.inf), np.full(X.shape[1], -np.inf)
-    for rows in row_blocks(*X.shape):
+    for rows in cache_blocks(*X.shape):
         block = widen(X[rows])
         np.minimum(low, block.min(axis=0), out=low)
         np.maximum(high, block.max(axis=0), out=high)

@@ -115,9 +115,10 @@ def not_finite(block: np.ndarray[Any, Any]) -> BoolArray | None:
     if is_bfloat16(block):
         # Infinity and NaN are the numbers whose exponent is all ones.
         bad = (np.ascontiguousarray(block).view(np.uint16) & 0x7F80) == 0x7F80
-    elif block.dtype != np.float16 and np.isfinite(np.abs(block).sum(dtype=np.float64)):
-        return None  # a sum of finite values is finite, unless it overflows, which is checked below
     else:
+        with np.errstate(over="ignore", invalid="ignore"):
+            if block.dtype != np.float16 and np.isfinite(block.sum()):
+                return None  # a sum of finite values is finite, unless it overflows, which is checked below
         bad = ~np.isfinite(block)
     return bad if bad.any() else None
 

@@ -104,7 +104,7 @@ class Features:
         (n, d), dtype = self.X.shape, np.float32 if single else np.float64
         held = (self._whole_single if single else self._whole) if self.kept else None
         buffer = np.empty((0, d), dtype=dtype)
-        for rows in cache_blocks(n if members is None else len(members), max(d, width)):
+        for rows in cache_blocks(n if members is None else len(members), max(d, width) // (2 if single else 1)):
             at, size = rows if members is None else members[rows], rows.stop - rows.start
             if held is not None:
                 yield rows, held[at]
