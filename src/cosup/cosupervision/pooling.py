@@ -162,7 +162,9 @@ class LevelExpert:
         """The mixture of some samples, (n_rows, n_classes): positive, rows sum to one; uniform where nobody speaks."""
         if self._only is not None:
             return self._only
-        return (self._corrected_mixture if self.corrected else self._mixture_as_is)(rows, self._level.probabilities(rows))
+        return (self._corrected_mixture if self.corrected else self._mixture_as_is)(
+            rows, self._level.probabilities(rows)
+        )
 
     def _confusions(self, student_proba: Rows) -> FloatArray:
         """Multiply each class's prior (last axis) by how probable it makes every teacher's annotations (first axis)."""
