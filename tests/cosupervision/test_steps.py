@@ -97,7 +97,7 @@ def test_every_assignment_shares_out_at_most_everything_among_those_who_speak(na
     g = gate(name, level, order, rng.dirichlet(np.ones(4), size=50))
     assert (g[said < 0] == 0).all()
     assert g.min() >= 0
-    assert (g.sum(axis=1) <= 1 + 1e-9).all()
+    assert (g.sum(axis=1) <= 1 + 1e-6).all()
     assert g.sum() > 10
 
 

@@ -88,7 +88,7 @@ def test_where_steps_are_taken_in_bfloat16_the_end_is_the_same(soft, monkeypatch
     T = 0.8 * T + 0.04 if soft else T
     probe = LogisticProbe(alpha=0.01)
     plain = probe.prepare(X).train(T)
-    monkeypatch.setattr(lbfgs, "multiplies_bfloat16", lambda: True)
+    monkeypatch.setattr(lbfgs, "_multiplies_bfloat16", lambda: True)
     monkeypatch.setattr(lbfgs, "ROUGH_ROWS", 1)
     monkeypatch.setattr(lbfgs, "ROUGH_WORK", 1)
     rough = probe.prepare(X).train(T)

@@ -10,7 +10,7 @@ import torch
 
 from cosup.utils.validation import FloatArray
 
-__all__ = ["linear_into", "moments", "multiplies_bfloat16", "onednn_linear", "product", "rough_product", "turned"]
+__all__ = ["linear_into", "moments", "onednn_linear", "product", "turned"]
 
 PANEL = 256
 """Columns of a panel: only panels on and above the diagonal are computed."""
@@ -27,18 +27,6 @@ def onednn_linear() -> Callable[..., Tensor] | None:
         return None
     operator: Callable[..., Tensor] = torch.ops.mkldnn._linear_pointwise.default
     return operator
-
-
-def multiplies_bfloat16() -> bool:
-    """Tell whether the processor has instructions for it, as this build of torch knows it; else it is emulated."""
-    asked = (getattr(torch.cpu, name, None) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"))
-    return any(ask() for ask in asked if ask is not None)
-
-
-def rough_product(A: FloatArray, turned: Any) -> FloatArray:
-    """Compute ``A @ turned.T`` of factors rounded to bfloat16, of which `turned` is one already; A float32."""
-    with torch.no_grad():
-        return np.asarray(torch.nn.functional.linear(torch.from_numpy(A).bfloat16(), turned).float().numpy())
 
 
 def linear_into(device: str, work: int = ONEDNN_FROM) -> Callable[[Tensor, Tensor, Tensor | None, Tensor], Tensor]:

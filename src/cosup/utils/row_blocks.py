@@ -21,7 +21,6 @@ __all__ = [
     "predicted",
     "product",
     "release_pages",
-    "rough_multiplier",
     "row_blocks",
     "stacked",
     "take",
@@ -103,19 +102,6 @@ def product(A: FloatArray, B: FloatArray, large: bool) -> FloatArray:
     from cosup.utils import matmul  # imports torch, which takes a second
 
     return np.asarray(matmul.product(np.require(A, requirements=["C", "W"]), matmul.turned(B)).numpy())
-
-
-def rough_multiplier(B: FloatArray) -> Callable[[FloatArray], FloatArray] | None:
-    """Return a function that multiplies a float32 matrix with B in bfloat16; None where the processor can't, or slowly.
-
-    It is for products that are worth the second that it takes to import torch.
-    """
-    from cosup.utils import matmul
-
-    if not matmul.multiplies_bfloat16():
-        return None
-    turned = matmul.turned(B).bfloat16()
-    return lambda A: matmul.rough_product(np.require(A, requirements=["C", "W"]), turned)
 
 
 def column_means(X: Any) -> FloatArray:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from cosup.utils.matmul import linear_into, multiplies_bfloat16
+from cosup.utils.matmul import linear_into
 from cosup.utils.validation import FloatArray, IntArray
 
 __all__ = ["SoftmaxProblem", "Solution", "solve_softmax"]
@@ -101,7 +101,7 @@ class SoftmaxProblem:
         self._out = torch.empty(self.n, self.n_classes)
         self._gradient = torch.empty(self.n_classes, self.Z.shape[1])
         work = self.Z.numel() * n_classes
-        fast = self.n >= ROUGH_ROWS and work >= ROUGH_WORK and multiplies_bfloat16()
+        fast = self.n >= ROUGH_ROWS and work >= ROUGH_WORK and _multiplies_bfloat16()
         self.half = self.Z.bfloat16() if fast else None
 
     def logits(self, packed: Tensor, rough: bool) -> Tensor:
@@ -136,6 +136,12 @@ class SoftmaxProblem:
             found = self._linear(residual.T, self.Z.T, None, self._gradient).div(self.n)
         found.add_(packed[:, :-1], alpha=penalty)
         return torch.cat([found, residual.mean(dim=0)[:, None]], dim=1)
+
+
+def _multiplies_bfloat16() -> bool:
+    """Tell whether the processor has instructions for it, as this build of torch knows it; else it is emulated."""
+    asked = (getattr(torch.cpu, name, None) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"))
+    return any(ask() for ask in asked if ask is not None)
 
 
 def solve_softmax(

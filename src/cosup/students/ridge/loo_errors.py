@@ -22,6 +22,7 @@ import numpy as np
 
 from cosup.students.ridge.gram import Moment, Sample
 from cosup.students.ridge.grid import GRID, VAST, remainder
+from cosup.utils.losses import row_sum
 from cosup.utils.paired import evenly_spaced, surely_positive
 from cosup.utils.row_blocks import BLOCK_BYTES, cache_blocks, product, row_blocks
 from cosup.utils.validation import FloatArray, IntArray
@@ -125,9 +126,12 @@ class GridErrors:
             miss = product(known, weight, vast)
             miss += offset
             cube = miss.reshape(len(miss), s, n_classes)
+            if moment.targets.ids is None:
+                cube -= moment.targets.dense(members, np.float32)[:, None, :]
+            else:
+                cube[np.arange(len(miss))[:, None], np.arange(s), moment.targets.ids[members][:, None]] -= 1.0
+            square = row_sum(np.square(miss, out=miss).reshape(-1, n_classes)).reshape(-1, s)
             # A leave-one-out residual is the residual divided by one less the leverage.
-            cube -= moment.targets.dense(members)[:, None, :]
-            square = np.einsum("isc,isc->is", cube, cube)
             errors[rows] = square / remainder(self._leverages[some][:, alphas]) ** 2
         return errors
 

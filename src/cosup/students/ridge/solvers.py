@@ -13,14 +13,10 @@ from cosup.students.ridge.gram import Features, Moment, Sample
 from cosup.students.ridge.grid import GRID, VAST, remainder
 from cosup.students.ridge.loo_errors import GridErrors
 from cosup.students.ridge.tridiagonal import Tridiagonal
-from cosup.utils.row_blocks import cache_blocks, product, rough_multiplier
+from cosup.utils.row_blocks import cache_blocks, product
 from cosup.utils.validation import FloatArray
 
 __all__ = ["Direct", "Factor", "Whole", "leave_one_out"]
-
-ROUGH = 128
-"""Samples a feature from which leverages, which are about its inverse then, are found by products of bfloat16, where
-the processor has them: their error is under a hundredth of that, and a ten-thousandth where spectra are flat."""
 
 SURE = 1e-3
 """Regularisation from which leverages by a triangular factor in float32 are within 1e-5 of what they leave to the
@@ -67,15 +63,14 @@ class Factor:
         """Return the factor of every direction, (n_directions, n_alphas)."""
         return np.asarray(1.0 / (self.values[:, None] + alphas * self.unit))
 
-    def _projected(self, *, single: bool, rough: bool = False) -> Iterator[tuple[slice, FloatArray]]:
+    def _projected(self, *, single: bool) -> Iterator[tuple[slice, FloatArray]]:
         """Project the samples, about their own mean, on the vectors, over the root of `unit`."""
         vectors = self.vectors / np.sqrt(self.unit)
         shift = self.sample.shift @ vectors
         vectors, shift = (a.astype(np.float32) if single else a for a in (vectors, shift))
         vast = self.sample.n * vectors.size >= VAST
-        multiply = rough_multiplier(vectors) if vast and single and rough else None
         for rows, Z in self.sample.blocks(single=single):
-            U = product(Z, vectors, vast) if multiply is None else multiply(Z)
+            U = product(Z, vectors, vast)
             U -= shift
             yield rows, U
 
@@ -93,7 +88,7 @@ class Factor:
         """Compute the diagonals of the hat matrices, (n_samples, n_alphas)."""
         out = np.empty((self.sample.n, len(alphas)))
         shrinkage, held, single = self.unit * self.shrinkage(alphas), self.coordinates, self.sample.single
-        blocks = self._projected(single=single, rough=self.sample.n >= ROUGH * self.sample.d)
+        blocks = self._projected(single=single)
         if held is not None:
             blocks = ((rows, held[rows]) for rows in cache_blocks(*held.shape))
         shrinkage = shrinkage.astype(np.float32 if single else np.float64)
