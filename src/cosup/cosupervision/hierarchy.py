@@ -54,6 +54,11 @@ class Level:
     vote_weights: FloatArray
     _memory: dict[int, LevelProba] = field(default_factory=dict, repr=False, compare=False)
 
+    @cached_property
+    def annotated(self) -> BoolArray:
+        """Mask of the samples on which anyone speaks."""
+        return np.asarray(self.speaks.any(axis=1))
+
     def probabilities(self, rows: slice) -> LevelProba:
         """Return the teachers' probabilities for `rows`, in single precision."""
         n, step = len(self.speaks), self._together

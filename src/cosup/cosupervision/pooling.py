@@ -153,7 +153,7 @@ class LevelExpert:
         annotations = self._level.probabilities(rows)
         annotated, corrected = self._mixture_as_is(rows, annotations), self._corrected_mixture(rows, annotations)
         gain = np.einsum("ij,ij->i", p, np.log(corrected / annotated), dtype=np.float64)
-        gain[~self._level.speaks[rows].any(axis=1)] = 0.0
+        gain[~self._level.annotated[rows]] = 0.0
         if len(p) == len(self._level.speaks):  # all samples are one block: the answer has just been calculated
             self._only = corrected if gain.sum() > 0 else annotated
         return np.asarray(gain)
@@ -196,12 +196,12 @@ class LevelExpert:
         """The part of a mixture that is no teacher's: a uniform one, and that of classes that nobody covers."""
         gate, n_classes = self._gate[rows], len(self._prior)
         out = np.full((len(gate), n_classes), FLOOR / n_classes, dtype=np.float32)
-        share = np.maximum(1.0 - gate.sum(axis=1), 0.0)
+        share = np.maximum(1.0 - row_sum(gate)[:, 0], 0.0)
         left = share > ROUNDING
         if left.any():
             uncovered_by = uncovered(self._level, self._prior, rows)[left]
             out[left] += (1 - FLOOR) * share[left, None] * uncovered_by
-        out[~self._level.speaks[rows].any(axis=1)] = 1.0 / n_classes
+        out[~self._level.annotated[rows]] = 1.0 / n_classes
         return out
 
 
