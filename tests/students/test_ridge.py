@@ -7,6 +7,7 @@ from blobs import blobs
 from cosup import CosupError, LogisticProbe, RidgeProbe
 from cosup.students.ridge import calibration, gram, loo_errors
 from cosup.students.ridge.grid import GRID as RIDGE_GRID
+from cosup.students.targets import Targets
 from cosup.tasks import make_hierarchy
 from cosup.utils.losses import softmax
 
@@ -202,10 +203,29 @@ def test_some_samples_choose_as_all_would(n_classes, width, monkeypatch):
     X, y, _ = blobs(3000, width, n_classes, noise=0.4)
     of_all = RidgeProbe().prepare(X).train(y)
     for module in (calibration, loo_errors):
-        monkeypatch.setattr(module, "evenly_spaced", lambda n, _=0: np.arange(0, n, 4))
+        # A quarter of the samples at first, then all.
+        monkeypatch.setattr(
+            module, "evenly_spaced", lambda n, some=0: np.arange(0, n, 4) if some <= loo_errors.SEARCHED else None
+        )
     of_some = RidgeProbe().prepare(X).train(y)
     assert (of_some.alpha, of_some.inverse_temperature) == (of_all.alpha, of_all.inverse_temperature)
     np.testing.assert_array_equal(of_some.head.weight, of_all.head.weight)
+
+
+@pytest.mark.parametrize("n_classes", [3, 5])
+def test_moments_of_class_ids_that_change_are_those_of_the_new_ones(n_classes):
+    """Whether few or many changed, or the number of classes."""
+    rng = np.random.default_rng(0)
+    X, ids = rng.normal(size=(60, 4)), rng.integers(3, size=60)
+    sample = gram.Sample(gram.Features(X), np.arange(1, 60))
+    for changed in (0, 0, 3, 50, 1):
+        ids = ids.copy()
+        ids[rng.permutation(60)[:changed]] = rng.integers(n_classes, size=changed)
+        moment = sample.moment(Targets.of(ids, np.arange(60) > 0, n_classes, 60))
+        T = np.eye(n_classes)[ids[1:]]
+        np.testing.assert_allclose(moment.mean, T.mean(axis=0))
+        np.testing.assert_allclose(moment.product, (X[1:] - X[1:].mean(axis=0)).T @ T, atol=1e-12)
+        n_classes = max(n_classes, 4)
 
 
 def test_second_moments_of_a_part_by_way_of_the_other_one():

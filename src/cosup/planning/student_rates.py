@@ -20,7 +20,7 @@ from cosup.students import LinearHead, train_heads
 from cosup.students.heads import softmax_of_own
 from cosup.students.ridge.calibration import Scores, choose_calibration
 from cosup.students.ridge.costs import moment_count, sought_count, summed_count
-from cosup.students.ridge.gram import Features, Moment
+from cosup.students.ridge.gram import Features, Moment, Sample
 from cosup.students.ridge.grid import GRID
 from cosup.students.ridge.solvers import Direct, Factor, Whole
 from cosup.students.targets import Targets
@@ -133,9 +133,9 @@ def _of_classes(features: Features, factor: Factor, c: int) -> Measured:
     for kind, given in (("hard", planted.ids), ("soft", planted.soft)):
         targets = Targets.of(given, None, c, n)
         moment = sample.moment(targets)
-        # n d c (of class ids of many classes, rows are added up: n d): moments of targets.
+        # n d c (of class ids, rows are added up: n d): moments of targets, none of which are known.
         name, adds = moment_count(n, d, c, soft=kind == "soft")
-        yield name, Point(d, c, core_seconds(sample.moment, targets) / adds)
+        yield name, Point(d, c, core_seconds(lambda t: Sample(features, sample.members).moment(t), targets) / adds)
         if kind == "hard":
             # n d c alphas: errors of all alphas by predicting every sample.
             some = everyone[: n // 4 if c > 64 else n]

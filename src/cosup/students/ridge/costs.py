@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from cosup.students.costs import Operations
 from cosup.students.ridge.calibration import GUESS, holds_scores
-from cosup.students.ridge.gram import KEPT, MANY
+from cosup.students.ridge.gram import KEPT
 from cosup.students.ridge.grid import GRID, VAST
 from cosup.students.ridge.loo_errors import CURVES, SEARCHED, WORTHWHILE
 from cosup.utils.paired import SOME
@@ -25,9 +25,8 @@ TORCH = 1 << 28
 
 
 def moment_count(n: float, d: int, c: int, *, soft: bool) -> tuple[str, float]:
-    """Name the kernel of the targets' moments, and count it: of many classes, rows are added up by class id."""
-    added = not soft and c >= MANY
-    return f"moment {'soft' if soft else 'hard'}" + " added" * added, n * d * (1 if added else c)
+    """Name the kernel of the targets' moments, and count it: rows are added up by class id, or multiplied."""
+    return ("moment soft", n * d * c) if soft else ("moment hard", n * d)
 
 
 def summed_count(n: float, d: int, c: int, *, soft: bool) -> float:
@@ -178,4 +177,4 @@ class RidgeCosts:
             factors += 12 * CURVES * d * d
         library = TORCH if self._large(n, c) or n * d * min(n, d) >= VAST else 0
         held = library + centred + scores + factors
-        return held + 8 * (ALPHAS + 4) * d * c + 32 * c * c + 24 * n + 10 * BLOCK_BYTES
+        return held + 8 * (ALPHAS + 5) * d * c + 32 * c * c + 32 * n + 10 * BLOCK_BYTES

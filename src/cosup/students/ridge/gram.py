@@ -121,8 +121,9 @@ class Features:
         """Compute ``Z'Z`` of some rows, None for all, about the origin."""
         d = self.X.shape[1]
         total = np.zeros((d, d))
-        many = (len(self.X) if members is None else len(members)) >= MANY * d
-        for _, Z in self.blocks(members, single=self.X.dtype != np.float64 and many):
+        n = len(self.X) if members is None else len(members)
+        single = self.X.dtype != np.float64 and n >= MANY * d and n * d**2 >= LARGE
+        for _, Z in self.blocks(members, single=single):
             total += Z.T @ Z
         return total
 
