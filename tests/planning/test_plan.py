@@ -53,7 +53,7 @@ def test_vanilla_is_what_one_counts_by_hand():
         "second moments": n * d**2,
         "eigenvectors": d**3,
         "leverages": n * d * (d + alphas),
-        "moments of targets": n * d * c,
+        "moments of targets": n * d,
         "choosing alpha": n * d * c * alphas,
         "multiplying by weights": n * d * c,
         "choosing the read-out": n * d * c + (n + 4096) * d * c + 4 * d * c**2 + 2 * c**3,
