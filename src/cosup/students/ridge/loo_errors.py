@@ -43,7 +43,7 @@ WORTHWHILE = 4
 """Classes times alphas over directions, from which the sums are less work than predicting."""
 
 SEARCHED = 4096
-"""Samples that are asked first; then four times as many about the regularisations that these leave."""
+"""Samples that are asked first, about all regularisations."""
 
 ERROR_ROWS = 4096
 """Samples whose products are summed in float32; their sums are added in float64."""
@@ -87,22 +87,28 @@ class GridErrors:
         return np.asarray(self._summed(moment) + self._predicted(moment, self._outliers).sum(axis=0))
 
     def _searched(self, moment: Moment) -> FloatArray:
-        """Sum the errors of samples, each predicted; infinite at regularisations that are certainly not the best.
+        """Sum the errors of samples, each predicted; infinite at regularisations that are not the best.
 
-        Evenly spaced samples tell these: their errors are surely larger there than at the best of them. Ever more of
-        them are asked, until they leave but one, or are all: the sums are over these.
+        Evenly spaced samples tell which ones surely are not, and where to begin among the others: along the path errors
+        fall, then rise, so what is better than both neighbours is best.
         """
-        n, likely, asked = self._sample.n, np.arange(len(GRID)), SEARCHED
-        errors = np.full(len(GRID), np.inf)
+        everyone, some = np.arange(self._sample.n), evenly_spaced(self._sample.n, SEARCHED)
+        if some is None:
+            return np.asarray(self._predicted(moment, everyone).sum(axis=0))
+        found, errors = self._predicted(moment, some), np.full(len(GRID), np.inf)
+        best = int(found.sum(axis=0).argmin())
+        likely = np.logical_not(surely_positive(found - found[:, [best]]))
+        if likely.sum() == 1:
+            errors[best] = found[:, best].sum()
+            return errors
         while True:
-            some = evenly_spaced(n, asked)
-            found = self._predicted(moment, np.arange(n) if some is None else some, likely)
-            sums = found.sum(axis=0)
-            left = np.logical_not(surely_positive(found - found[:, [sums.argmin()]]))
-            if some is None or left.sum() == 1:
-                errors[likely] = sums
+            around = [a for a in (best - 1, best, best + 1) if 0 <= a < len(GRID) and likely[a]]
+            asked = [a for a in around if np.isinf(errors[a])]
+            if asked:
+                errors[asked] = self._predicted(moment, everyone, np.array(asked)).sum(axis=0)
+            best, before = min(around, key=errors.__getitem__), best
+            if best == before:
                 return errors
-            likely, asked = likely[left], 4 * asked
 
     def _predicted(self, moment: Moment, positions: IntArray, alphas: slice | IntArray = slice(None)) -> FloatArray:
         """Compute the errors of some samples, (n_samples, n_alphas), each predicted at some regularisations."""
