@@ -45,7 +45,7 @@ FEWEST_TRAINED = 10
 """Samples that a global student is trained on at the least."""
 
 SETTLED = 0.01
-"""Mean total variation that a level's posterior may still be expected to move by when its rounds end."""
+"""Mean total variation by which a level's posterior may move in its last round, and be expected to in all after it."""
 
 SEEDS_PER_LEVEL = 7919
 """Distance between the seeds of two levels, far over the number of rounds."""
@@ -274,7 +274,8 @@ def train_global(
 
 def settled(before: TrainingTargets, training: TrainingTargets) -> bool:
     """Tell whether further rounds would hardly move the posterior: each as much less than the one before as now."""
-    return training.moved**2 < SETTLED * (before.moved - training.moved)
+    moved, less = training.moved, before.moved - training.moved
+    return moved < SETTLED and moved**2 < SETTLED * less
 
 
 def fall_back(setup: Setup, initial: State, state: State, agreement: float) -> str:
