@@ -83,8 +83,9 @@ class FeatureScaling:
             A function of rows' positions: the class of the teachers' consensus there, -1 where none speaks.
         """
         picked = np.unique(np.linspace(0, len(X) - 1, min(len(X), SCALE_ROWS)).astype(np.int64))
-        sample = np.asarray(widen(X[picked]), dtype=np.float64)
-        centre, reach = _centre_and_reach(sample)
+        rows = np.asarray(X[picked])
+        sample = np.asarray(widen(rows), dtype=np.float64)
+        centre, reach = shared_result(partial(_centre_and_reach, sample), "reach", rows)
         some = reach[reach > 0]
         if not some.size:
             return None
@@ -102,7 +103,7 @@ class FeatureScaling:
         if uneven:
             standard = np.where(varied, spread, 1.0)
             named, own = consensus(picked), sample[:, varied] - centre[varied]
-            if shared_result(partial(_standard_is_better, own, standard[varied], named), own, named):
+            if shared_result(partial(_standard_is_better, own, standard[varied], named), "scale", rows, named):
                 scale = standard
         if not (clipped.any() or far or (scale != 1.0).any()):
             return None
