@@ -48,5 +48,12 @@ def test_a_path_that_is_hardly_worse_rules_nothing_out():
     assert chosen == 4
 
 
+def test_a_path_that_is_surely_worse_by_next_to_nothing_rules_nothing_out():
+    # Four or five samples of 200 are lost and none is won: two standard errors, but not two points.
+    asked, chosen = asked_and_chosen([40, 44, 45, 45, 40, 20], stages=STEPS, paths=PATHS)
+    assert asked == [[0, 1], [2, 3], [4, 5]]
+    assert chosen == 5
+
+
 def test_without_stages_all_are_tried_at_once():
     assert asked_and_chosen([20, 60, 30, 80, 10, 0]) == ([[0, 1, 2, 3, 4, 5]], 5)

@@ -18,8 +18,9 @@ HELD_OUT = 0.2
 NEARLY_BEST = 0.95
 """Share of the best agreement from which a student's regularisation is good enough."""
 
-WORSE = 2.0
-"""Standard errors by which a training must be worse than a shorter one for still longer ones not to be tried."""
+WORSE, POINTS = 2.0, 0.02
+"""Standard errors, and probability, by which a training must be worse than a shorter one for still longer ones not to be
+tried: both, for a student that is hardly better than a constant first gets a little worse, surely, and then much better."""
 
 
 def strongest(agreement: FloatArray) -> int:
@@ -41,7 +42,7 @@ def choose(
     whatever it is trained on. A teacher's own labels are a poor judge: they reward imitating its mistakes.
 
     Where `stages` and `paths` are given, longer trainings that cannot win are spared: once a path is worse than a
-    shorter one by `WORSE` standard errors, a later stage leaves out all that are as long or longer.
+    shorter one by `WORSE` standard errors and `POINTS`, a later stage leaves out all that are as long or longer.
 
     Parameters
     ----------
@@ -86,12 +87,13 @@ def _overtaken(probability: FloatArray, paths: FloatArray) -> float:
         longer
         for of_longer, longer in zip(probability, paths, strict=True)
         for of_shorter in probability[paths < longer]
-        if _standard_errors(of_shorter - of_longer) > WORSE
+        if _certain(of_shorter - of_longer)
     ]
     return float(min(worse, default=np.inf))
 
 
-def _standard_errors(differences: FloatArray) -> float:
-    """Return the sum of paired differences in units of its standard deviation about zero."""
-    spread = float(np.sqrt(np.square(differences).sum()))
-    return float(differences.sum()) / spread if spread > 0 else 0.0
+def _certain(differences: FloatArray) -> bool:
+    """Tell whether paired differences are positive by so many standard errors and points."""
+    return bool(
+        differences.mean() > POINTS and differences.sum() > WORSE * float(np.sqrt(np.square(differences).sum()))
+    )
