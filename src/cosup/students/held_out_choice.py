@@ -19,8 +19,8 @@ NEARLY_BEST = 0.95
 """Share of the best agreement from which a student's regularisation is good enough."""
 
 WORSE, POINTS = 2.0, 0.02
-"""Standard errors, and mean probability, by which a training must be worse than a shorter one for still longer ones not
-to be tried. Both: a student that is hardly better than a constant may get surely, but little, worse, and then better."""
+"""Standard errors, and mean probability, by which a training must be worse than a shorter one for longer ones not
+to be tried. Both: a student that is hardly better than a constant may get surely, but little, worse, then better."""
 
 
 def strongest(agreement: FloatArray) -> int:
