@@ -67,8 +67,8 @@ class LinearHead:
 
     Attributes
     ----------
-    weight : ndarray of shape (n_features, n_classes), float64
-    bias : ndarray of shape (n_classes,), float64
+    weight : ndarray of shape (n_features, n_classes), float64, or float32 if it was trained in that
+    bias : ndarray of shape (n_classes,), of that dtype
     """
 
     weight: FloatArray
@@ -76,15 +76,19 @@ class LinearHead:
 
     def logits(self, X: FloatArray) -> FloatArray:
         """Return ``X @ weight + bias``, (n_samples, n_classes)."""
-        if not is_half(X):
-            return np.asarray(X @ self.weight + self.bias)
-        # Features in half precision gain nothing from products in float64.
-        out = widen(X) @ self.weight.astype(np.float32)
-        out += self.bias.astype(np.float32)
+        if is_half(X):  # gains nothing from products in float64
+            out = widen(X) @ self.weight.astype(np.float32, copy=False)
+            out += self.bias.astype(np.float32, copy=False)
+        else:
+            out = X @ self.weight
+            out += self.bias
         return np.asarray(out)
 
     def predict_proba(self, X: FloatArray) -> FloatArray:
-        """Predict class probabilities, (n_samples, n_classes); float32 where the features are float16 or bfloat16."""
+        """Predict class probabilities, (n_samples, n_classes).
+
+        float32 of features in half precision, and of float32 where the weights are.
+        """
         logits = self.logits(X)
         return softmax_of_own(logits) if logits.dtype == np.float32 else softmax(logits)
 

@@ -11,10 +11,14 @@ from cosup.students.cross_fitting import CrossFit, cross_fit
 from cosup.students.heads import Head
 from cosup.students.protocol import BlockFit, CheckedTrainer, Fit
 from cosup.students.targets import Targets
-from cosup.utils.row_blocks import predicted
+from cosup.utils.row_blocks import blocks_of, predicted, stacked
 from cosup.utils.validation import FloatArray, IntArray
 
-__all__ = ["UncalibratedFit", "UncalibratedTrainer"]
+__all__ = ["HELD", "UncalibratedFit", "UncalibratedTrainer"]
+
+HELD = 1 << 26
+"""Bytes of a fit's predictions, in sample or out of sample, up to which they are held: a method reads them five times
+or more."""
 
 
 class UncalibratedTrainer(CheckedTrainer["UncalibratedFit"]):
@@ -87,8 +91,20 @@ class UncalibratedFit(BlockFit):
             len(trainer.X), targets.members, targets.n_classes, trainer.folds, seed,
         )  # fmt: skip
 
+    @cached_property
+    def _held(self) -> dict[bool, FloatArray]:
+        """Predictions of all rows, out of sample or not, once they were asked for."""
+        return {}
+
     def blocks(self, out_of_sample: bool, rows_per_block: int | None = None) -> Iterator[tuple[slice, FloatArray]]:
         """Predict by the trained head itself, or cross-fitted; see `cosup.students.Fit.blocks`."""
+        if 8 * len(self._trainer.X) * self._targets.n_classes > HELD:
+            return self._predict(out_of_sample, rows_per_block)
+        if out_of_sample not in self._held:
+            self._held[out_of_sample] = stacked(self._predict(out_of_sample, None))
+        return blocks_of(self._held[out_of_sample], rows_per_block)
+
+    def _predict(self, out_of_sample: bool, rows_per_block: int | None) -> Iterator[tuple[slice, FloatArray]]:
         X = self._trainer.X
         if out_of_sample:
             return self._folds.blocks(X, rows_per_block)

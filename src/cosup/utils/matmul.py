@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Callable, Iterable
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,7 +19,7 @@ PANEL = 256
 """Columns of a panel: only panels on and above the diagonal are computed."""
 
 ONEDNN_FROM = 1_000_000
-"""Multiplications of one product from which oneDNN is faster than BLAS, which takes less time to start."""
+"""Multiplications of one product from which oneDNN is faster than BLAS, which takes less time to start, on AMD's."""
 
 Tensor = torch.Tensor
 
@@ -29,13 +32,21 @@ def onednn_linear() -> Callable[..., Tensor] | None:
     return operator
 
 
+@cache
+def is_intel() -> bool:
+    """Tell whether Intel made the processor: MKL's products, which are torch's, are the fastest on these."""
+    described = Path("/proc/cpuinfo")
+    known = described.read_text() if described.exists() else platform.processor()
+    return "GenuineIntel" in known
+
+
 def linear_into(device: str, work: int = ONEDNN_FROM) -> Callable[[Tensor, Tensor, Tensor | None, Tensor], Tensor]:
     """Return a function ``f(x, weight, bias, out) -> x @ weight.T + bias``, in `out` or in a tensor of its own.
 
-    `work` is the number of multiplications. The choice depends on it, on the build of torch and on the processor's
-    instructions, never on a timing: equal seeds give equal weights.
+    `work` is the number of multiplications. The choice depends on it, on the build of torch and on the processor,
+    never on a timing: equal seeds give equal weights.
     """
-    dnn = onednn_linear() if device == "cpu" and work >= ONEDNN_FROM else None
+    dnn = onednn_linear() if device == "cpu" and work >= ONEDNN_FROM and not is_intel() else None
     if dnn is not None:
 
         def by_onednn(x: Tensor, weight: Tensor, bias: Tensor | None, out: Tensor) -> Tensor:

@@ -37,8 +37,8 @@ class LinearHeads:
         return len(self.weight)
 
     def __getitem__(self, head: int) -> LinearHead:
-        """Return one head, in float64."""
-        return LinearHead(self.weight[head].astype(np.float64), self.bias[head].astype(np.float64))
+        """Return one head, whose probabilities of features no finer than float32 are float32."""
+        return LinearHead(self.weight[head], self.bias[head])
 
 
 def train_heads(
@@ -66,8 +66,8 @@ def train_heads(
 
     Heads with the same samples, epochs and order of batches are trained side by side, the others one after the
     other. The memory taken beside the arguments is 16 bytes x n_heads x (n_features + 1) x n_classes for weights,
-    gradient and moments, 1 MB of gathered features (or four batches), and the targets once more where their dtype is
-    not int64 or float32.
+    gradient and moments, half a megabyte of gathered features (or a batch; four where features are cast), and the
+    targets once more where their dtype is not int64 or float32.
 
     Parameters
     ----------

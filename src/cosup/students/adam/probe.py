@@ -13,7 +13,7 @@ from cosup.students.costs import Operations
 from cosup.students.cross_fitting import check_folds
 from cosup.students.heads import LinearHead
 from cosup.students.targets import Targets
-from cosup.students.uncalibrated import UncalibratedTrainer
+from cosup.students.uncalibrated import HELD, UncalibratedTrainer
 from cosup.utils.row_blocks import BLOCK_BYTES, is_half, on_disk
 from cosup.utils.validation import FloatArray, IntArray, check_positive
 
@@ -63,7 +63,8 @@ class AdamProbe:
         cast = 0 if is_half(X) or on_disk(X) or X.dtype == "float32" else 4 * n * d
         # The student's head, and those of the folds while they are trained.
         weights = (8 + 20 * self.folds) * (d + 1) * n_classes
-        return cast + weights + (27 + 8 * self.folds) * n + 4 * BLOCK_BYTES
+        held = 2 * min(8 * n * n_classes, HELD)  # predictions, in sample and out of sample
+        return cast + weights + held + (27 + 8 * self.folds) * n + 4 * BLOCK_BYTES
 
 
 class AdamTrainer(UncalibratedTrainer):

@@ -3,13 +3,15 @@
 One step is two matrix products, a softmax, the subtraction of the targets and one fused Adam update; autograd,
 data loaders and learning rate schedulers cost more than that together. What makes it fast:
 
-- The next batches are gathered into one buffer of 1 MB, so that every batch is a view.
+- The next batches are gathered into one buffer of half a megabyte, so that every batch is a view.
 - The heads stand side by side: the logits of H heads are one product (B, D) x (D, H * C), their gradients another.
 - Weights are stored with their longer axis last: a tenth of the time of both products.
 - Learning rates that differ between heads go into the weights' unit (Adam's step does not depend on the gradient's
   scale): with V = W / rate, all heads take the same fused update and only the logits are multiplied by the rate.
-- oneDNN's products where torch has them and the processor has AVX-512: on AMD's, MKL's take twice the time there,
-  and four fifths of oneDNN's where there is none.
+- oneDNN's products on AMD's processors with AVX-512, where MKL's take twice the time; MKL's elsewhere, in three
+  quarters of oneDNN's.
+- Samples are the last axis of logits: a softmax over few classes is computed for many samples at a time.
+- The last batch of an epoch is filled up with samples of no weight, so that buffers and views are all of one size.
 """
 
 from __future__ import annotations
@@ -33,8 +35,11 @@ __all__ = ["Batches", "Recipe", "run_adam", "threads_for"]
 BETAS = (0.9, 0.999)
 EPS = 1e-8
 
-CHUNK = 1 << 18
-"""Entries of gathered features that are held at a time: 1 MB stays in the cache until its batches are done."""
+CHUNK = 1 << 17
+"""Entries of gathered features that are held at a time: half a megabyte leaves weights and moments in the cache."""
+
+CHUNK_READ = 4
+"""Batches at the least that are gathered at a time where features are read and cast."""
 
 REPLAYED = 64
 """Batches whose steps are one CUDA graph."""
@@ -105,10 +110,10 @@ class _Batch(NamedTuple):
     x, turned : Tensor
         Features (B, D), and the view (D, B) of them.
     target : Tensor
-        Positions of the named classes in the flat residual (B * H,), int64; or probabilities (B, H or 1, C).
+        Positions of the named classes in the flat residual (B * H,), int64; or probabilities (H or 1, C, B).
     scale, minus : Tensor
-        For hard targets: the samples' weights (B * H, 1), and their negatives (B * H,). For soft ones: what the
-        probabilities are multiplied by, and the targets, both (B, H or 1, 1).
+        For hard targets: the samples' weights (H or 1, 1, B), and their negatives (B * H,), in the targets' order. For
+        soft ones: what the probabilities are multiplied by, and the targets, both (H or 1, 1, B).
     even : bool
         Whether all weights are one: then the scale of hard targets need not be applied.
     """
@@ -122,75 +127,73 @@ class _Batch(NamedTuple):
 
 
 class _Chunk:
-    """Buffers for the next batches, and the views that are those batches."""
+    """Buffers for the next batches, all of `size` samples, and the views that are those batches."""
 
-    def __init__(self, batches: Batches, n_heads: int, n_classes: int, batch_size: int, device: str) -> None:
+    def __init__(self, batches: Batches, n_heads: int, n_classes: int, size: int, device: str) -> None:
         m, d = len(batches.members), batches.X.shape[1]
-        n_batches = max(1, min(-(-m // batch_size), max(4, CHUNK // (batch_size * d))))
-        if device != "cpu":
-            # Parts of the full batches as even as possible; the rest of an epoch is not replayed.
-            full = max(1, m // batch_size)
-            n_batches = max(1, full // -(-full // REPLAYED))
-        self.rows = min(n_batches * batch_size, m)
-        self._batches, self._size, self._device, self._heads = batches, batch_size, device, n_heads
+        n_batches = -(-m // size)
         self._X = torch.from_numpy(batches.X) if _in_memory(batches.X) else None
-        if self._X is not None and device != "cpu":
-            self._X = self._X.to(device)
+        if device == "cpu":
+            held = min(n_batches, max(1 if self._X is not None else CHUNK_READ, CHUNK // (size * d)))
+        else:
+            # Parts of the full batches as even as possible; the rest of an epoch is not replayed.
+            full = m // size
+            held = full // -(-full // REPLAYED)
+            self._X = None if self._X is None else self._X.to(device)
+        self.rows = held * size
+        self._batches, self._size, self._heads = batches, size, n_heads
         self._x = torch.empty(self.rows, d, device=device)
-        self._views = self._split(self._x)
+        self._views = [(x, x.T) for x in torch.split(self._x, size)]
         # Targets are many times smaller than features: those of many chunks are looked up at once.
         self.span = self.rows * max(1, (1 if batches.ids is None else LOOK_UP) // (self.rows * n_heads))
-        place = torch.arange(min(self.span, m))[:, None] % batch_size * n_heads + torch.arange(n_heads)
-        self._base = place.to(device) * n_classes
-        one = torch.ones(batch_size * n_heads, 1, device=device)
-        self._even = (one, one.view(-1).neg(), True)
+        place = torch.arange(min(self.span, n_batches * size))[:, None] % size
+        self._base = (place + torch.arange(n_heads) * (n_classes * size)).to(device)
+        one = torch.ones(size * n_heads, device=device)
+        self._even = (one.view(n_heads, 1, size), one.neg(), True)
 
-    def _split(self, x: Tensor) -> list[tuple[Tensor, Tensor]]:
-        return [(part, part.T) for part in torch.split(x, self._size)]
-
-    def fill(self, rows: Tensor, last: bool) -> Iterator[list[_Batch]]:
+    def fill(self, rows: Tensor, real: int) -> Iterator[list[_Batch]]:
         """Yield the batches of the samples at `rows`, up to `span` of them, as many as are gathered at a time.
 
-        `last` tells whether they end the epoch.
+        Of a last batch that is smaller only the first `real` rows count; the others fill it up.
         """
-        targets = self._hard(rows, last) if self._batches.soft is None else self._soft(rows, last)
+        targets = self._hard(rows, real) if self._batches.soft is None else self._soft(rows, real)
         for part in torch.split(rows, self.rows):
-            n = len(part)
+            n = part.size(0)
             x = self._x[:n]
             if self._X is not None:
                 torch.index_select(self._X, 0, part, out=x)
             else:
                 found = widen(take(self._batches.X, part.cpu().numpy()))
                 x.copy_(torch.from_numpy(found.astype(np.float32, copy=False)))
-            views = self._views if n == self.rows else self._split(x)
-            yield [_Batch(*both, *target) for both, target in zip(views, islice(targets, len(views)), strict=True)]
+            n_batches = n // self._size
+            some = islice(targets, n_batches)
+            yield [_Batch(*both, *target) for both, target in zip(self._views[:n_batches], some, strict=True)]
 
-    def _hard(self, rows: Tensor, last: bool) -> Iterator[tuple[Any, ...]]:
-        ids, weights, n = self._batches.ids, self._batches.weights, len(rows)
+    def _hard(self, rows: Tensor, real: int) -> Iterator[tuple[Any, ...]]:
+        ids, n = self._batches.ids, rows.size(0)
         assert ids is not None
-        flat = torch.split((torch.index_select(ids, 0, rows) + self._base[:n]).view(-1), self._size * self._heads)
-        if weights is None and not (last and n % self._size):
+        place = torch.index_select(ids, 0, rows).mul_(self._size) + self._base[:n]
+        flat = torch.split(place.view(-1), self._size * self._heads)
+        if self._batches.weights is None and real >= n:
             return ((f, *self._even) for f in flat)
-        weight = self._weigh(torch.ones(n, 1, device=rows.device) if weights is None else weights[rows], last)
-        scales = torch.split(weight.expand(-1, self._heads).reshape(-1, 1), self._size * self._heads)
-        return ((f, s, s.view(-1).neg(), False) for f, s in zip(flat, scales, strict=True))
+        weights = torch.split(self._weigh(rows, real).expand(-1, self._heads), self._size)
+        return ((f, w.T[:, None], w.reshape(-1).neg(), False) for f, w in zip(flat, weights, strict=True))
 
-    def _soft(self, rows: Tensor, last: bool) -> Iterator[tuple[Any, ...]]:
-        soft, weights, n = self._batches.soft, self._batches.weights, len(rows)
+    def _soft(self, rows: Tensor, real: int) -> Iterator[tuple[Any, ...]]:
+        soft = self._batches.soft
         assert soft is not None
-        target = soft[rows]
-        weight = self._weigh(torch.ones(n, 1, device=rows.device) if weights is None else weights[rows], last)
-        weight = weight[:, :, None]
-        scale = weight * target.sum(dim=2, keepdim=True)
-        parts = (torch.split(t, self._size) for t in (target, scale, weight))
-        return ((*found, False) for found in zip(*parts, strict=True))
+        target, weight = soft[rows], self._weigh(rows, real)[:, :, None]
+        parts = (torch.split(t, self._size) for t in (target, weight * target.sum(dim=2, keepdim=True), weight))
+        return ((*(t.permute(1, 2, 0) for t in found), False) for found in zip(*parts, strict=True))
 
-    def _weigh(self, weight: Tensor, last: bool) -> Tensor:
-        """Scale weights as `_Stepper` counts them: those of the last batch of an epoch, if it is smaller, grow."""
-        tail = len(weight) % self._size if last else 0
-        if tail:
-            weight = weight.clone()
-            weight[len(weight) - tail :] *= self._size / tail
+    def _weigh(self, rows: Tensor, real: int) -> Tensor:
+        """Look up weights (n, H or 1) as `_Stepper` counts them: in a last batch that is smaller each weighs more."""
+        weights, n = self._batches.weights, rows.size(0)
+        weight = torch.ones(n, 1, device=rows.device) if weights is None else weights[rows]
+        if real < n:
+            last = n - self._size
+            weight[last:real] *= self._size / (real - last)
+            weight[real:] = 0.0
         return weight
 
 
@@ -224,44 +227,49 @@ class _Stepper:
         self._wide = weight.shape[1] > weight.shape[0]
         self.weight, self.bias = weight.contiguous() if self._wide else weight.T.contiguous(), bias.contiguous()
         self._rows = self.weight.T if self._wide else self.weight  # (H * C, D)
+        self._column = self.bias[:, None]
         self._parameters = [self.weight, self.bias]
         self._gradients, self._means, self._squares = (
             [torch.zeros_like(p) for p in self._parameters] for _ in range(3)
         )
-        self._count = torch.zeros((), device=device)
-        self._one = torch.ones((), device=device)  # a number would be made a tensor in every step
-        self._logits = torch.empty(size, n_heads * each, device=device)
-        self._whole = self._views(torch.empty(size, n_heads * each, device=device))
-        self._size = size
+        self._ticks = np.zeros(1, dtype=np.float32)
+        self._count = torch.from_numpy(self._ticks).to(device)  # on a processor, a view
+        self._on_device = device != "cpu"
+        self.state = [*self._parameters, *self._means, *self._squares, self._count]
+        # Samples last, so that the softmax of few classes is computed many samples at a time.
+        self._logits = torch.empty(len(bias), size, device=device)
+        self._residual = torch.empty_like(self._logits)
+        self._cube, self._flat = self._residual.view(n_heads, each, size), self._residual.view(-1)
+        self._ones = torch.ones(size, device=device)
         self._linear = linear_into(device, size * self.weight.numel())
-
-    def _views(self, residual: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """View (B, H * C) as it is, transposed, as (B * H, C), and flat."""
-        return residual, residual.T, residual.view(-1, self.n_classes), residual.view(-1)
 
     def step(self, batch: _Batch, rate: Any) -> None:
         """Take one step of Adam with the learning rate `rate`, in units of the heads' own where these differ."""
         x, turned_x, target, scale, minus, even = batch
-        size = len(x)
-        residual, turned, tall, flat = self._whole if size == self._size else self._views(self._whole[0][:size])
-        logits = self._linear(x, self._rows, self.bias, self._logits if size == self._size else self._logits[:size])
+        cube, residual = self._cube, self._residual
+        logits = self._linear(self._rows, x, None, self._logits).add_(self._column)
         if self._unit is not None:
-            logits.mul_(self._unit)
-        torch._softmax(logits if self.n_heads == 1 else logits.view(-1, self.n_classes), 1, False, out=tall)
+            logits.mul_(self._unit[:, None])
+        if self.n_heads == 1:
+            torch._softmax(logits, 0, False, out=residual)
+        else:
+            torch._softmax(logits.view_as(cube), 1, False, out=cube)
         if target.dtype == torch.int64:
             if not even:
-                tall.mul_(scale)
-            flat.scatter_add_(0, target, minus)
+                cube.mul_(scale)
+            self._flat.scatter_add_(0, target, minus)
         else:
-            cube = residual.view(size, self.n_heads, self.n_classes)
             cube.mul_(scale).addcmul_(target, minus, value=-1.0)
-        sides = (turned_x, turned) if self._wide else (turned, turned_x)
+        sides = (turned_x, residual) if self._wide else (residual, turned_x)
         gradient = self._linear(*sides, None, self._gradients[0])
-        torch.sum(residual, dim=0, out=self._gradients[1])
+        torch.mv(residual, self._ones, out=self._gradients[1])
         if self._decays is not None:
             gradient.addcmul_(self.weight, self._decays if self._wide else self._decays[:, None])
             self._gradients[1].addcmul_(self.bias, self._decays)
-        self._count.add_(self._one)
+        if self._on_device:
+            self._count.add_(1.0)
+        else:
+            self._ticks += 1.0
         torch._fused_adam_(
             self._parameters, [gradient, self._gradients[1]], self._means, self._squares, [],
             [self._count, self._count], lr=rate, beta1=BETAS[0], beta2=BETAS[1], weight_decay=self._decay,
@@ -287,12 +295,12 @@ class _Replayed:
     """
 
     def __init__(self, stepper: _Stepper, chunk: list[_Batch]) -> None:
-        # Never even: the graph must do for weighted batches, too.
+        # The graph must do for weighted batches, too, so its own are never even.
+        self._even = all(batch.even for batch in chunk)
         self._inputs = [_copied(batch) for batch in chunk]
         self._rates = torch.zeros(len(chunk), device=chunk[0].x.device)
         # Warming up must not train: the state is put back in place, for the graph holds its addresses.
-        state = [stepper.weight, stepper.bias, *stepper._means, *stepper._squares, stepper._count]
-        saved = [t.clone() for t in state]
+        saved = [t.clone() for t in stepper.state]
         side = torch.cuda.Stream()  # type: ignore[no-untyped-call]
         side.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(side):
@@ -303,14 +311,16 @@ class _Replayed:
         with torch.cuda.graph(self._graph):
             for batch, rate in zip(self._inputs, self._rates, strict=True):
                 stepper.step(batch, rate)
-        for t, s in zip(state, saved, strict=True):
+        for t, s in zip(stepper.state, saved, strict=True):
             t.copy_(s)
 
     def steps(self, chunk: list[_Batch], rates: Tensor) -> None:
-        """Take the steps of a chunk of as many full batches, by `rates` (n_batches,)."""
+        """Take the steps of a chunk of as many batches, by `rates` (n_batches,)."""
         held = self._inputs
         torch._foreach_copy_([h.target for h in held], [batch.target for batch in chunk])
-        if not chunk[0].even:  # ones in every full batch of a training that has an even one
+        even = all(batch.even for batch in chunk)
+        if not (even and self._even):  # else there are ones, as in the chunk before
+            self._even = even
             torch._foreach_copy_([h.scale for h in held], [batch.scale for batch in chunk])
             torch._foreach_copy_([h.minus for h in held], [batch.minus for batch in chunk])
         self._rates.copy_(rates)
@@ -360,14 +370,15 @@ def run_adam(
         # A step's rate is a number on the processor, and a tensor on a device, where a graph reads it.
         schedule: Any = rates if device == "cpu" else torch.tensor(rates, dtype=torch.float32, device=device)
         replayed: _Replayed | None = None
-        done = 0
+        done, fill = 0, -m % size
         for _ in range(recipe.epochs):
             order = torch.randperm(m, generator=generator)
+            order = torch.cat([order, order[:fill]]) if fill else order
             order = (order if everyone else members[order]).to(device)
             for start in range(0, m, chunk.span):
-                for found in chunk.fill(order[start : start + chunk.span], last=start + chunk.span >= m):
+                for found in chunk.fill(order[start : start + chunk.span], real=m - start):
                     # Full chunks are replayed; the rest of an epoch, which is smaller, is not.
-                    if device != "cpu" and len(found) * size == chunk.rows == sum(len(batch.x) for batch in found):
+                    if device != "cpu" and len(found) * size == chunk.rows:
                         replayed = replayed or _Replayed(stepper, found)
                         replayed.steps(found, schedule[done : done + len(found)])
                     else:
