@@ -14,7 +14,7 @@ import numpy as np
 
 from cosup.cosupervision.class_priors import ClassPrior
 from cosup.cosupervision.hierarchy import Hierarchy
-from cosup.cosupervision.pooling import hold_marginals
+from cosup.cosupervision.marginals import hold_marginals
 from cosup.estimators.accuracy import Estimates
 from cosup.estimators.supervision import one_hot
 from cosup.utils.row_store import Rows, RowStore

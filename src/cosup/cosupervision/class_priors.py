@@ -42,7 +42,7 @@ class ClassPrior:
     shares : ndarray of shape (n_classes,)
         Positive, sums to one.
     weight : float
-        One holds the marginals in full, zero not at all; see `cosup.cosupervision.pooling.match_marginals`.
+        One holds the marginals in full, zero not at all; see `cosup.cosupervision.marginals.match_marginals`.
     unknown : float
         Share of the samples whose class neither annotations nor features tell, by which the prior is shrunk to uniform.
     """

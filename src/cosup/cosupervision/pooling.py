@@ -11,7 +11,7 @@ the latest student. A lone generalist whose annotations have to be corrected dro
 they would count twice. The constraint on the posterior's marginals (posterior regularisation, Ganchev et al. 2010)
 removes the direction in which expectation-maximisation collapses: mistakes of a weak teacher pile up in some classes,
 the student copies the imbalance, and the gate amplifies it. It is a penalty, by the divergence of the marginals from
-the prior, where the prior is only partly supported (unbalanced transport, Chizat et al. 2018).
+the prior, where the prior is only partly supported (unbalanced transport, Chizat et al. 2018); see `marginals`.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ import numpy as np
 from cosup.cosupervision.assignment import uncovered
 from cosup.cosupervision.class_priors import ClassPrior
 from cosup.cosupervision.hierarchy import Level
+from cosup.cosupervision.marginals import hold_marginals
 from cosup.cosupervision.teacher_predictions import FLOOR, LevelProba
 from cosup.cosupervision.witnesses import Witnesses
 from cosup.utils.losses import TINY, row_sum
@@ -31,74 +32,13 @@ from cosup.utils.paired import SOME, sure_sign
 from cosup.utils.row_store import Rows, RowStore, row_slices
 from cosup.utils.validation import FloatArray, IntArray
 
-__all__ = ["BLOCKS", "WITHIN", "LevelExpert", "hold_marginals", "match_marginals", "pool"]
-
-SINKHORN_ROUNDS = 30
-"""Rounds at the most."""
-
-WITHIN = 0.005
-"""Share of the samples that would have to change class, at the most, for marginals to be those that are held."""
+__all__ = ["BLOCKS", "LevelExpert", "pool"]
 
 BLOCKS = 64
 """Blocks, evenly spaced, of which the first samples are asked first where there are many."""
 
 ROUNDING = 1e-6
 """A share that is left to nobody by rounding only."""
-
-
-def match_marginals(q: FloatArray, prior: FloatArray, rounds: int = SINKHORN_ROUNDS, weight: float = 1.0) -> FloatArray:
-    """Scale columns to `prior` and rows to one, alternately (Sinkhorn & Knopp 1967).
-
-    It finds the nearest probabilities to q, in mean Kullback-Leibler divergence, whose column means are `prior`. With a
-    weight under one, a penalty takes the constraint's place: weight / (1 - weight) times the divergence of the column
-    means from `prior`.
-
-    Parameters
-    ----------
-    q : ndarray of shape (n_samples, n_classes)
-        Not negative; not changed.
-    prior : ndarray of shape (n_classes,)
-        Sums to one.
-    rounds : int
-    weight : float
-        From 0, which changes nothing but scales rows to one, to 1, which holds the marginals in full.
-
-    Returns
-    -------
-    ndarray of shape (n_samples, n_classes)
-        Rows sum to one; with a weight of one, column means are near `prior`.
-    """
-    store = RowStore.holding(q)
-    hold_marginals(store, ClassPrior(prior, weight), rounds, within=0.0)
-    return store.whole()
-
-
-def hold_marginals(
-    store: RowStore, prior: ClassPrior, rounds: int = SINKHORN_ROUNDS, *, within: float = WITHIN
-) -> None:
-    """`match_marginals` of what is in a store, in place, to within a share of the samples; see `WITHIN`."""
-    # Scaling vectors instead of the matrix: two products a round and no pass that writes.
-    n, n_classes = store.shape
-    column = np.ones(n_classes)
-    for turn in range(rounds):
-        total = np.zeros(n_classes)
-        for rows, q in store.blocks():
-            if turn == 0 and q.min() < TINY:
-                # Written back, so that no later pass has to look.
-                q = np.maximum(q, np.float32(TINY))
-                store.put(rows, q)
-            total += (1 / (q @ column.astype(np.float32))) @ q
-        following = (prior.shares * n / total) ** prior.weight
-        beside = np.abs(np.log(following / column))
-        if prior.shares @ beside <= 2 * within * prior.weight:
-            if turn == 0 and within:
-                return
-            break
-        column = following
-    for rows, q in store.blocks():
-        out = q * column.astype(np.float32)
-        out /= row_sum(out)
-        store.put(rows, out)
 
 
 class LevelExpert:

@@ -14,7 +14,8 @@ from cosup.cosupervision.class_priors import ClassPrior, estimate_class_prior
 from cosup.cosupervision.config import CSLConfig
 from cosup.cosupervision.hierarchy import Hierarchy, Level
 from cosup.cosupervision.local_students import LocalStudents, train_local
-from cosup.cosupervision.pooling import BLOCKS, LevelExpert, hold_marginals, pool
+from cosup.cosupervision.marginals import hold_marginals
+from cosup.cosupervision.pooling import BLOCKS, LevelExpert, pool
 from cosup.cosupervision.rejection import REJECTIONS, Evidence
 from cosup.cosupervision.state import (
     ABSTAINED,

@@ -13,7 +13,8 @@ from cosup.cosupervision import CoSupervisedClassifier
 from cosup.cosupervision.accuracy_estimates import estimate_accuracies
 from cosup.cosupervision.assignment import AssignmentContext, by_likelihood, by_mass, choose
 from cosup.cosupervision.hierarchy import Hierarchy, Level
-from cosup.cosupervision.pooling import LevelExpert, match_marginals, pool
+from cosup.cosupervision.marginals import match_marginals
+from cosup.cosupervision.pooling import LevelExpert, pool
 from cosup.cosupervision.rejection import Evidence
 from cosup.cosupervision.teacher_predictions import level_proba
 from cosup.cosupervision.teacher_screening import screen_teachers
