@@ -8,6 +8,11 @@ from cosup.cosupervision.marginals import HELD, hold_marginals, match_marginals
 from cosup.utils.row_store import RowStore
 
 
+def near(prior, n):
+    """How far marginals may lie beside the prior, in total variation: below the standard error of class counts."""
+    return HELD * np.sqrt(prior / n).sum() / 2
+
+
 def sinkhorn(q, prior, rounds=20_000):
     """The textbook's iteration, to the end."""
     column = np.ones(len(prior))
@@ -25,7 +30,7 @@ def test_matching_holds_both_marginals_and_is_idempotent(seed):
     matched = match_marginals(q, prior)
     np.testing.assert_array_equal(q, before)
     np.testing.assert_allclose(matched.sum(axis=1), 1, atol=1e-6)
-    np.testing.assert_allclose(matched.mean(axis=0), prior, atol=2 * HELD)
+    assert np.abs(matched.mean(axis=0) - prior).sum() / 2 < near(prior, 300)
     assert matched.min() >= 0
     np.testing.assert_allclose(match_marginals(matched, prior), matched, atol=1e-3)
 
@@ -42,8 +47,8 @@ def test_marginals_are_those_of_sinkhorns_iteration_at_its_end(concentration, n,
     q = np.maximum(rng.dirichlet(np.full(n_classes, concentration), size=n), 1e-6)
     prior = rng.dirichlet(np.full(n_classes, 3.0))
     matched = match_marginals(q, prior)
-    assert np.abs(matched.mean(axis=0) - prior).sum() / 2 < 2 * HELD
-    assert np.abs(matched - sinkhorn(q, prior)).mean() < 5 * HELD
+    assert np.abs(matched.mean(axis=0) - prior).sum() / 2 < near(prior, n)
+    assert np.abs(matched - sinkhorn(q, prior)).sum(axis=1).mean() / 2 < 2 * near(prior, n)
 
 
 def test_a_handful_of_passes_holds_marginals_of_confident_samples():
@@ -60,15 +65,15 @@ def test_a_handful_of_passes_holds_marginals_of_confident_samples():
     for rows in store.slices:
         store.put(rows, q[rows])
     hold_marginals(store, ClassPrior(rng.dirichlet(np.full(10, 2.0))))
-    assert Counted.passes <= 12
+    assert Counted.passes <= 6
 
 
 def test_a_class_that_hardly_any_sample_has_gets_its_share():
     rng = np.random.default_rng(4)
     q = rng.dirichlet(np.ones(3), size=500)
     q = np.column_stack([q, np.full(500, 1e-9)])
-    matched = match_marginals(q, np.array([0.3, 0.3, 0.3, 0.1]))
-    np.testing.assert_allclose(matched.mean(axis=0), [0.3, 0.3, 0.3, 0.1], atol=2 * HELD)
+    prior = np.array([0.3, 0.3, 0.3, 0.1])
+    assert np.abs(match_marginals(q, prior).mean(axis=0) - prior).sum() / 2 < near(prior, 500)
 
 
 def test_matching_survives_certainty():

@@ -211,7 +211,7 @@ def test_the_pool_holds_the_prior():
     prior = np.array([0.4, 0.3, 0.2, 0.1])
     free, held = (pool(RowStore.holding(beliefs), [Fixed(mix)], p)[0].whole() for p in (None, ClassPrior(prior)))
     beside, within = (np.abs(q.mean(axis=0) - prior).sum() / 2 for q in (free, held))
-    assert within < 2 * HELD < 0.1 < beside
+    assert within < HELD * np.sqrt(prior / 400).sum() / 2 < 0.1 < beside
 
 
 def one_teacher(probabilities):

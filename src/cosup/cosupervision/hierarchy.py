@@ -59,6 +59,23 @@ class Level:
         """Mask of the samples on which anyone speaks."""
         return np.asarray(self.speaks.any(axis=1))
 
+    @cached_property
+    def leaves_open(self) -> bool:
+        """Whether it is a lone teacher whose annotations are sets of classes, "one of these".
+
+        Every annotation gives equal probabilities to its classes, and some have several.
+        """
+        if len(self.columns) != 1 or not self.labels.is_soft or self.labels.is_sparse:
+            return False
+        several = False
+        for rows in row_slices(*self.speaks.shape):
+            p = self.probabilities(rows).dense(0)
+            n_open = (p > 0).sum(axis=1)
+            if not np.allclose(p.max(axis=1) * n_open, n_open > 0, atol=1e-3):
+                return False
+            several |= bool((n_open > 1).any())
+        return several
+
     def probabilities(self, rows: slice) -> LevelProba:
         """Return the teachers' probabilities for `rows`, in single precision."""
         n, step = len(self.speaks), self._together

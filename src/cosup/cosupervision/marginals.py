@@ -75,7 +75,7 @@ def hold_marginals(store: RowStore, prior: ClassPrior) -> None:
         miss = following - log_factor
         if prior.weight == 1:
             miss -= miss @ prior.shares  # a factor that all classes have in common changes nothing
-        beside = prior.shares @ np.abs(miss)
+        beside = float(prior.shares @ np.abs(miss))
         if beside <= near:
             break
         if beside < least:

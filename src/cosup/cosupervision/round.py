@@ -38,7 +38,7 @@ from cosup.utils.row_store import LazyRows, Rows, RowStore, row_slices
 from cosup.utils.validation import BoolArray, FloatArray, IntArray
 
 __all__ = [
-    "StudentView", "annotations_of", "assign", "choose_targets", "fall_back", "leaves_open", "pool_targets", "prepare",
+    "StudentView", "annotations_of", "assign", "choose_targets", "fall_back", "pool_targets", "prepare",
     "reject", "round_seeds", "settled", "student_view", "train_global", "train_initial", "train_local_students",
 ]  # fmt: skip
 
@@ -93,7 +93,7 @@ def train_initial(setup: Setup, seed: int) -> State:
     consensus = hierarchy.consensus
     annotated = consensus >= 0
     targets: FloatArray | IntArray = consensus
-    if leaves_open(level):
+    if level.leaves_open:
         targets = np.concatenate([level.probabilities(rows).dense(0) for rows in hierarchy.slices])
     fit = setup.train(targets, annotated, seed)
     column = level.columns[0] if len(level.columns) == 1 else -1
@@ -106,24 +106,6 @@ def train_initial(setup: Setup, seed: int) -> State:
     loss = _loss(student_proba.blocks(), targets, annotated)
     training = TrainingTargets(targets, annotated)
     return State(fit, training, assignment, prior, loss)
-
-
-def leaves_open(level: Level) -> bool:
-    """Tell whether a level is a lone teacher whose annotations are sets of classes, "one of these".
-
-    Every annotation gives equal probabilities to its classes, and some have several.
-    """
-    labels = level.labels
-    if len(level.columns) != 1 or not labels.is_soft or labels.is_sparse:
-        return False
-    several = False
-    for rows in row_slices(*level.speaks.shape):
-        p = level.probabilities(rows).dense(0)
-        n_open = (p > 0).sum(axis=1)
-        if not np.allclose(p.max(axis=1) * n_open, n_open > 0, atol=1e-3):
-            return False
-        several |= bool((n_open > 1).any())
-    return several
 
 
 def choose_targets(setup: Setup, fit: Fit) -> Setup:
@@ -144,7 +126,7 @@ def round_seeds(setup: Setup, k: int, random_state: int) -> list[int]:
     the initial student has learnt its annotations already.
     """
     level = setup.hierarchy.levels[k]
-    if level is not None and (k > 0 or len(level.columns) > 1 or (setup.config.pool and leaves_open(level))):
+    if level is not None and (k > 0 or len(level.columns) > 1 or (setup.config.pool and level.leaves_open)):
         # Generalists without a later level get the rounds that it would have had.
         only_level = setup.reads_as_witnesses(k) and len(setup.hierarchy.levels) == 1
         rounds = setup.config.rounds * (2 if only_level else 1)
