@@ -93,9 +93,8 @@ def hold_marginals(store: RowStore, prior: ClassPrior) -> None:
 def _passed(store: RowStore, factor: FloatArray, *, first: bool) -> tuple[FloatArray, FloatArray]:
     """Sum q over its rows' sums, (n_classes,), and of some samples the products of scaled probabilities."""
     n, n_classes = store.shape
-    factor = factor.astype(np.float32)
-    total, shared = np.zeros(n_classes), np.zeros((n_classes, n_classes))
-    every = max(1, n // SOME)
+    factor, total = factor.astype(np.float32), np.zeros(n_classes)
+    every, some = max(1, n // SOME), []
     for rows, q in store.blocks():
         if first and q.min() < TINY:
             # Written back, so that no later pass has to look.
@@ -103,9 +102,10 @@ def _passed(store: RowStore, factor: FloatArray, *, first: bool) -> tuple[FloatA
             store.put(rows, q)
         inverse = 1 / (q @ factor)
         total += inverse @ q
-        some = q[::every] * inverse[::every, None] * factor
-        shared += some.T @ some
-    return total, shared
+        own = slice(-rows.start % every, None, every)
+        some.append(q[own] * inverse[own, None] * factor)
+    spaced = np.concatenate(some)
+    return total, (spaced.T @ spaced).astype(np.float64)
 
 
 def _newton(miss: FloatArray, mean: FloatArray, shared: FloatArray, weight: float) -> FloatArray:
