@@ -51,7 +51,7 @@ def kill_and_go_on(folder, seeds, jobs, kills, rng):
         if killed == kills:
             break
         before = lines(folder)
-        process = forked(bench_alone, folder, seeds, jobs)
+        process = forked(bench_alone, folder, seeds, jobs, children=True)
         # Not before it has written something new, and then at any moment: within a fit, or within a write.
         while process.is_alive() and lines(folder) <= before:
             time.sleep(0.01)
