@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
+import importlib
 import json
 import sys
 from pathlib import Path
@@ -10,15 +10,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from scripts import script
+
 BENCH = Path(__file__).parent.parent / "benchmarks" / "bench.py"
 
 
 @pytest.fixture(scope="module")
 def bench():
-    spec = importlib.util.spec_from_file_location("bench", BENCH)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return script(BENCH)
 
 
 def test_ratios_are_taken_round_by_round(bench):

@@ -5,7 +5,6 @@ docs/pages.py says how a page's blocks are run. The site is built once.
 
 import codeop
 import importlib
-import importlib.util
 import json
 import re
 import shlex
@@ -21,6 +20,7 @@ import pytest
 
 import cosup
 from cosup.cli import main
+from scripts import script
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
@@ -32,17 +32,8 @@ LOOKED_UP = ("reference/", "results.md", "models-from-strangers.md", "reliabilit
 READ = [name for name in PAGES if not name.startswith(LOOKED_UP)]
 
 
-def script(name):
-    """A script of docs/, as a module."""
-    if name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(name, DOCS / f"{name}.py")
-        sys.modules[name] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(sys.modules[name])
-    return sys.modules[name]
-
-
-pages = script("pages")
-GIVEN = script("given").GIVEN
+pages = script(DOCS / "pages.py")
+GIVEN = script(DOCS / "given.py").GIVEN
 
 
 # --- code -----------------------------------------------------------------------------------------------------------
@@ -196,7 +187,7 @@ GENERATED = {
 
 @pytest.mark.parametrize("name", GENERATED)
 def test_generated_pages_are_up_to_date(name):
-    assert " ".join(PAGES[GENERATED[name]].split()) == " ".join(script(name).page().split()), (
+    assert " ".join(PAGES[GENERATED[name]].split()) == " ".join(script(DOCS / f"{name}.py").page().split()), (
         f"run: python docs/{name}.py"
     )
 
@@ -213,14 +204,14 @@ def test_the_pages_of_python_hold_every_public_name():
 
 
 def test_diagrams_are_what_their_code_draws():
-    diagrams = script("diagrams")
+    diagrams = script(DOCS / "diagrams.py")
     for name in diagrams.DIAGRAMS:
         drawn = (DOCS / "figures" / f"{name}.svg").read_text(encoding="utf-8")
         assert drawn == diagrams.render(name), "run: python docs/diagrams.py"
 
 
 def test_the_figure_and_its_table_are_what_the_code_does_today():
-    figures = script("figures")
+    figures = script(DOCS / "figures.py")
     drawn = json.loads(figures.DRAWN.read_text(encoding="utf-8"))
     assert figures.table(drawn) in PAGES["explanation/idea.md"], "run: python docs/figures.py"
     now = figures.measure()
@@ -230,7 +221,7 @@ def test_the_figure_and_its_table_are_what_the_code_does_today():
 
 
 def test_failures_are_what_is_measured_today():
-    failures = script("failures")
+    failures = script(DOCS / "failures.py")
     drawn = json.loads(failures.MEASURED.read_text(encoding="utf-8"))
     for name, (one, values, _, _) in failures.FAILURES.items():
         assert f"fails-{name}.svg" in PAGES["explanation/when-it-fails.md"]
@@ -244,7 +235,7 @@ def test_failures_are_what_is_measured_today():
 @pytest.mark.parametrize("name", ["figures", "failures"])
 def test_figures_can_be_drawn(name, tmp_path):
     pytest.importorskip("matplotlib")
-    module, ink = script(name), script("figures").INK
+    module, ink = script(DOCS / f"{name}.py"), script(DOCS / "figures.py").INK
     if name == "figures":
         module.draw(json.loads(module.DRAWN.read_text(encoding="utf-8")), tmp_path / "levels.svg")
     else:

@@ -5,7 +5,6 @@ needs axe.min.js of the npm package axe-core at the path in COSUP_AXE. What is m
 """
 
 import csv
-import importlib.util
 import os
 import threading
 import time
@@ -21,6 +20,7 @@ from cosup.estimators.accuracy import Estimates
 from cosup.provenance import read_answers
 from cosup.report.explorer import LabelStore, build_explorer, make_app
 from cosup.report.explorer.query import Query, find_samples
+from scripts import script
 
 VIEWS = (
     "overview",
@@ -41,14 +41,7 @@ select.dispatchEvent(new Event('change'));
 """
 
 
-def load_serving():
-    spec = importlib.util.spec_from_file_location("serving", Path(__file__).parents[2] / "benchmarks" / "serving.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-serving = load_serving()
+serving = script(Path(__file__).parents[2] / "benchmarks" / "serving.py")
 
 
 @pytest.fixture(scope="module")

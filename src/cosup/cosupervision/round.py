@@ -374,18 +374,19 @@ def _loss(
 def _trainable(training: TrainingTargets) -> tuple[Outcome, str]:
     """Tell whether a student can be trained on these targets, and why not."""
     targets, train_mask = training.targets, training.train_mask
-    if not train_mask.any():
+    kept = int(train_mask.sum())
+    if not kept:
         return Outcome.NOTHING_KEPT, "every annotation was rejected"
     if targets.ndim == 1:
-        classes = len(np.unique(targets if train_mask.all() else targets[train_mask]))
+        classes = len(np.unique(targets if kept == len(train_mask) else targets[train_mask]))
     else:
         found = np.zeros(targets.shape[1], dtype=bool)
         for rows in row_slices(*targets.shape):
             found |= (targets[rows][train_mask[rows]] > 0).any(axis=0)
-            if found.sum() > 1 and train_mask.sum() >= FEWEST_TRAINED:
+            if kept >= FEWEST_TRAINED and found.sum() > 1:
                 break
             release_pages(targets)
         classes = int(found.sum())
-    if classes < 2 or train_mask.sum() < FEWEST_TRAINED:
-        return Outcome.TOO_FEW_KEPT, f"only {int(train_mask.sum())} annotations of {classes} classes survived"
+    if classes < 2 or kept < FEWEST_TRAINED:
+        return Outcome.TOO_FEW_KEPT, f"only {kept} annotations of {classes} classes survived"
     return Outcome.TRAINED, ""

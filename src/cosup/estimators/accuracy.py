@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from cosup.utils.errors import CosupError
-from cosup.utils.tables import align, foremost, frame, html_table
+from cosup.utils.tables import align, foremost, frame, html_table, left_out
 from cosup.utils.validation import FloatArray
 
 __all__ = ["STUDENT", "Estimates"]
@@ -135,8 +135,7 @@ class Estimates:
         return [(names[i], values[i]) for i in [*foremost(-width), len(self.teachers)]]
 
     def _left(self) -> list[str]:
-        left = len(self.overall) - len(self._shown())
-        return [f"{left:,} more teachers have wider intervals or none."] if left else []
+        return left_out(len(self.teachers), "teachers have wider intervals or none")
 
 
 def _plain(values: FloatArray) -> Any:

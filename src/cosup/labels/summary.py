@@ -12,7 +12,7 @@ import numpy as np
 
 from cosup.metrics import Agreement, annotator_agreement
 from cosup.utils.slices import rows_within, slices
-from cosup.utils.tables import align, foremost, frame, html_table
+from cosup.utils.tables import align, foremost, frame, html_table, left_out
 from cosup.utils.texts import code_points, join_pair, join_row, look_alikes
 from cosup.utils.validation import FloatArray, IntArray
 
@@ -99,13 +99,12 @@ class Summary:
             f"{specialty_flag(teacher, classes)}"
             for teacher, classes in self.suggestions.items()
         ]
-        left = len(self.teachers) - len(self._rows())
         among = (
             f"Agreement on {self.among.samples:,} samples with several labels: {_percent(self.among.pairs)} of pairs, "
             f"Krippendorff's alpha {self.among.alpha:.2f}, Fleiss' kappa {self.among.kappa:.2f}"
         )
         return [
-            *([f"{left:,} more teachers annotate fewer samples."] if left else []),
+            *left_out(len(self.teachers), "teachers annotate fewer samples"),
             total,
             *([among] if self.among.samples else []),
             *suggestions,

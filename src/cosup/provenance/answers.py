@@ -14,7 +14,7 @@ from cosup.estimators.accuracy import STUDENT, Estimates
 from cosup.io.tables import ID_COLUMNS, read_table
 from cosup.provenance.account import NEAR, Account
 from cosup.provenance.label_studio import read_label_studio
-from cosup.utils.tables import align, foremost, frame, html_table
+from cosup.utils.tables import align, foremost, frame, html_table, left_out
 from cosup.utils.validation import BoolArray, CosupError, FloatArray, IntArray, suggest
 
 __all__ = ["Checked", "check_estimates", "known_labels", "read_answers"]
@@ -225,9 +225,8 @@ class Checked:
             first = "The labels don't contradict what was estimated."
         else:
             first = "These are too few labels to tell whether the estimates hold: draw more with cosup look --uniform."
-        left = len(self.names) - len(self._rows())
         return [
-            *([f"{left:,} more teachers have fewer labels."] if left else []),
+            *left_out(len(self.names) - 1, "teachers have fewer labels"),
             first,
             f"Of the {self.looked[-1]} samples with a label the student has {self.right[-1]} right; by its own "
             f"probabilities it would be {self.expected[-1]:.0f}.",

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
-import time
-from collections import OrderedDict
-from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
 from cosup.students.protocol import Fit, Student, Trainer
 from cosup.students.ridge.probe import RidgeFit, RidgeProbe, RidgeTrainer
+from cosup.utils.shared_results import SharedResults, digest
 from cosup.utils.validation import BoolArray, FloatArray, IntArray
 
 __all__ = ["SharedStudent", "shared"]
@@ -31,15 +29,21 @@ class SharedTrainer:
     Parameters
     ----------
     trainer : Trainer
-    memory : _Memory
+    memory : SharedResults
         The trainings that are remembered.
-    later : _Memory or None
+    later : SharedResults or None
         Trainings that follow on one of these (`Trainer.like`); None remembers none.
-    after : bytes
+    after : tuple, optional
         Key of the fit that `trainer` follows on.
     """
 
-    def __init__(self, trainer: Trainer, memory: _Memory, later: _Memory | None = None, after: bytes = b"") -> None:
+    def __init__(
+        self,
+        trainer: Trainer,
+        memory: SharedResults,
+        later: SharedResults | None = None,
+        after: tuple[Any, ...] | None = None,
+    ) -> None:
         self._trainer, self._memory, self._later, self._after = trainer, memory, later, after
 
     @property
@@ -57,13 +61,9 @@ class SharedTrainer:
         n_classes: int | None = None,
     ) -> Fit:
         """See `cosup.students.Trainer`."""
-        sums = hashlib.blake2b(repr((self._after, random_state, alpha, n_classes)).encode())
-        for array in (targets, train_mask):
-            given = np.ascontiguousarray(array) if array is not None else np.empty(0)
-            sums.update(f"{given.dtype.str}{given.shape}".encode())
-            sums.update(given.data)
+        arrays = (None if given is None else digest(np.asarray(given)) for given in (targets, train_mask))
         return self._memory.recall(
-            sums.digest(),
+            (self._after, random_state, alpha, n_classes, *arrays),
             lambda: self._trainer.train(
                 targets, train_mask=train_mask, random_state=random_state, alpha=alpha, n_classes=n_classes
             ),
@@ -76,33 +76,6 @@ class SharedTrainer:
         if self._later is None or key is None or not _small(fit):
             return trainer
         return SharedTrainer(trainer, self._later, after=key)
-
-
-class _Memory:
-    """The last trainings, by what was asked for, and the seconds that each took."""
-
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._fits: OrderedDict[bytes, tuple[Fit, float]] = OrderedDict()
-        self.spared = 0.0
-
-    def key_of(self, fit: Fit) -> bytes | None:
-        """Return the arguments that `fit` was trained with, None if they are forgotten."""
-        return next((key for key, (known, _) in self._fits.items() if known is fit), None)
-
-    def recall(self, key: bytes, train: Callable[[], Fit]) -> Fit:
-        """Return the fit that was trained for `key`, or train it now."""
-        if key in self._fits:
-            self._fits.move_to_end(key)
-            fit, seconds = self._fits[key]
-            self.spared += seconds
-            return fit
-        started = time.perf_counter()
-        fit = train()
-        self._fits[key] = fit, time.perf_counter() - started
-        while len(self._fits) > self._most:
-            self._fits.popitem(last=False)
-        return fit
 
 
 def _small(fit: Fit) -> bool:
@@ -127,7 +100,10 @@ class SharedStudent:
         """Tie to `X`, or give back the trainer of the last call when the features are the same."""
         same = self._X is not None and (X is self._X or (X.shape == self._X.shape and np.array_equal(X, self._X)))
         if self._trainer is None or not same:
-            self._X, self._trainer = X, SharedTrainer(self._prepared(X), _Memory(REMEMBERED), _Memory(LATER))
+            self._X, self._trainer = (
+                X,
+                SharedTrainer(self._prepared(X), SharedResults(REMEMBERED), SharedResults(LATER)),
+            )
         return self._trainer
 
     def _prepared(self, X: FloatArray) -> Trainer:

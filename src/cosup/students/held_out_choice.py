@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from cosup.utils.paired import surely_positive
 from cosup.utils.validation import BoolArray, FloatArray, IntArray
 
 __all__ = ["GRID", "choose", "strongest"]
@@ -83,17 +84,10 @@ def choose(
 
 def _overtaken(probability: FloatArray, paths: FloatArray) -> float:
     """Find the shortest path that is certainly worse than a shorter one; infinite if none is."""
-    worse = [
+    overtaken = [
         longer
         for of_longer, longer in zip(probability, paths, strict=True)
         for of_shorter in probability[paths < longer]
-        if _certain(of_shorter - of_longer)
+        if (worse := of_shorter - of_longer).mean() > POINTS and surely_positive(worse, WORSE)
     ]
-    return float(min(worse, default=np.inf))
-
-
-def _certain(differences: FloatArray) -> bool:
-    """Tell whether paired differences are positive by so many standard errors and points."""
-    return bool(
-        differences.mean() > POINTS and differences.sum() > WORSE * float(np.sqrt(np.square(differences).sum()))
-    )
+    return float(min(overtaken, default=np.inf))

@@ -20,9 +20,9 @@ def evenly_spaced(n_samples: int, some: int = SOME) -> IntArray | None:
     return np.arange(0, n_samples, n_samples // some) if n_samples >= 4 * some else None
 
 
-def surely_positive(differences: FloatArray) -> BoolArray:
+def surely_positive(differences: FloatArray, deviations: float = CERTAIN) -> BoolArray:
     """Tell which columns of some samples' differences (n_samples, ...) surely have a positive mean over all samples."""
-    return np.asarray(differences.sum(axis=0) > CERTAIN * np.sqrt(np.square(differences).sum(axis=0)))
+    return np.asarray(differences.sum(axis=0) > deviations * np.sqrt(np.square(differences).sum(axis=0)))
 
 
 def sure_sign(differences: FloatArray) -> bool | None:

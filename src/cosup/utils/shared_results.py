@@ -14,7 +14,7 @@ import numpy as np
 
 from cosup.utils.row_blocks import row_blocks
 
-__all__ = ["SharedResults", "shared_result"]
+__all__ = ["SharedResults", "digest", "shared_result"]
 
 REMEMBERED = 8
 """Results that are remembered: a comparison's methods are fitted one after the other on the same features."""
@@ -23,9 +23,18 @@ T = TypeVar("T")
 
 
 class SharedResults:
-    """The last results of `shared_result`, while `active`, and the seconds that remembering them spared."""
+    """The last results, by what was asked for, and the seconds that remembering them spared.
 
-    def __init__(self) -> None:
+    Those of `shared_result` are among them, while they are `active`.
+
+    Parameters
+    ----------
+    most : int
+        How many are remembered.
+    """
+
+    def __init__(self, most: int = REMEMBERED) -> None:
+        self._most = most
         self._known: OrderedDict[tuple[Any, ...], tuple[Any, float]] = OrderedDict()
         self.spared = 0.0
 
@@ -49,9 +58,13 @@ class SharedResults:
         started, spared = time.perf_counter(), self.spared
         found = compute()
         self._known[key] = found, time.perf_counter() - started + self.spared - spared
-        while len(self._known) > REMEMBERED:
+        while len(self._known) > self._most:
             self._known.popitem(last=False)
         return found
+
+    def key_of(self, result: object) -> tuple[Any, ...] | None:
+        """Return what `result` was computed for, None if that is forgotten."""
+        return next((key for key, (known, _) in self._known.items() if known is result), None)
 
 
 _shared: ContextVar[SharedResults | None] = ContextVar("shared_results", default=None)
@@ -70,10 +83,10 @@ def shared_result(compute: Callable[[], T], *given: Any) -> T:
     results = _shared.get()
     if results is None:
         return compute()
-    return results.recall(tuple(_digest(g) if isinstance(g, np.ndarray) else g for g in given), compute)
+    return results.recall(tuple(digest(g) if isinstance(g, np.ndarray) else g for g in given), compute)
 
 
-def _digest(array: Any) -> bytes:
+def digest(array: Any) -> bytes:
     """Hash an array's contents; one in a file is read block by block."""
     sums = hashlib.blake2b(f"{array.dtype.str}{array.shape}".encode(), digest_size=32)
     for rows in row_blocks(len(array), array[0].size if len(array) else 1):

@@ -10,7 +10,7 @@ import numpy as np
 
 from cosup.utils.optional_imports import import_extra
 
-__all__ = ["MOST", "align", "foremost", "frame", "html_table"]
+__all__ = ["MOST", "align", "foremost", "frame", "html_table", "left_out"]
 
 MOST = 20
 """Rows that a terminal or a notebook shows; so many are still read."""
@@ -20,6 +20,11 @@ def foremost(weights: Iterable[float]) -> list[int]:
     """Return the places of the `MOST` greatest weights, in their order: the rows of a long table that are shown."""
     order = np.argsort(-np.asarray(list(weights), dtype=np.float64), kind="stable")
     return sorted(order[:MOST].tolist())
+
+
+def left_out(n_rows: int, what: str) -> list[str]:
+    """Count in a line the rows that `foremost` leaves out; no line where it leaves out none."""
+    return [f"{n_rows - MOST:,} more {what}."] if n_rows > MOST else []
 
 
 def align(rows: Sequence[Sequence[str]], right: Collection[int] = ()) -> list[str]:
